@@ -1,0 +1,418 @@
+"""Every configuration key: its default, unit and meaning.
+
+Names are PySlowFast's and, for audio, those of the AVSlowFast authors, so that a YAML of either project loads unchanged.
+A key that this project adds stands in a node of its own or says "(new)". `tests/test_config.py` checks that each key has a comment.
+"""
+
+from fvcore.common.config import CfgNode
+
+_C = CfgNode()
+
+# What is trained: classification (the other objectives are announced in the roadmap of README.md). (new)
+_C.TASK = "classification"
+
+# ---- Batch normalisation --------------------------------------------------------------------------------------------
+_C.BN = CfgNode()
+# Re-estimate the running statistics from training clips before each evaluation.
+_C.BN.USE_PRECISE_STATS = False
+# Batches used for precise statistics.
+_C.BN.NUM_BATCHES_PRECISE = 200
+# Weight decay of the normalisation weights.
+_C.BN.WEIGHT_DECAY = 0.0
+# batchnorm | sub_batchnorm | sync_batchnorm | frozen_batchnorm (statistics and affine weights fixed).
+_C.BN.NORM_TYPE = "batchnorm"
+# Splits of the batch that sub_batchnorm normalises one by one.
+_C.BN.NUM_SPLITS = 1
+# Ranks that share statistics in sync_batchnorm; 0 means all of them.
+_C.BN.NUM_SYNC_DEVICES = 0
+# Weight of the newest batch in the running statistics (PyTorch's convention).
+_C.BN.MOMENTUM = 0.1
+# Added to the variance.
+_C.BN.EPSILON = 1e-5
+
+# ---- Training -------------------------------------------------------------------------------------------------------
+_C.TRAIN = CfgNode()
+# Train the model.
+_C.TRAIN.ENABLE = True
+# Data set to train and validate on (a name in the DATASETS registry).
+_C.TRAIN.DATASET = "kinetics"
+# Clips per iteration, over all ranks of one machine (PySlowFast's meaning).
+_C.TRAIN.BATCH_SIZE = 64
+# Validate every so many epochs (and after the last one).
+_C.TRAIN.EVAL_PERIOD = 10
+# Save a checkpoint every so many epochs (and after the last one).
+_C.TRAIN.CHECKPOINT_PERIOD = 10
+# Save a checkpoint every so many seconds as well, in the middle of an epoch; 0 is never. (new)
+_C.TRAIN.CHECKPOINT_SECONDS = 1800.0
+# Checkpoints to keep, the newest ones; the best one by validation is kept besides. 0 keeps all. (new)
+_C.TRAIN.CHECKPOINT_KEEP = 3
+# Go on from the newest whole checkpoint in OUTPUT_DIR.
+_C.TRAIN.AUTO_RESUME = True
+# Weights to start from: any supported format, a local path or one that iopath opens. Starts at epoch 0.
+_C.TRAIN.CHECKPOINT_FILE_PATH = ""
+# PySlowFast's key; the format is found out from the file itself, so any value means the same.
+_C.TRAIN.CHECKPOINT_TYPE = "pytorch"
+# Clips are accumulated over so many forward passes before a step; BATCH_SIZE is divided by it. (new)
+_C.TRAIN.ACCUMULATION_STEPS = 1
+# Automatic mixed precision (see AMP.DTYPE).
+_C.TRAIN.MIXED_PRECISION = False
+# torch.compile the network, GPU only. (new)
+_C.TRAIN.COMPILE = False
+# Channels-last memory format, GPU only. (new)
+_C.TRAIN.CHANNELS_LAST = False
+
+# ---- Mixed precision (new node) -------------------------------------------------------------------------------------
+_C.AMP = CfgNode()
+# auto (bfloat16 where the device has it, else float16) | bfloat16 | float16.
+_C.AMP.DTYPE = "auto"
+
+# ---- Exponential moving average of the weights (new node) -----------------------------------------------------------
+_C.EMA = CfgNode()
+# Keep an average of the weights; evaluation uses it.
+_C.EMA.ENABLE = False
+# Share of the old average kept at each step.
+_C.EMA.DECAY = 0.9999
+
+# ---- Augmentation ---------------------------------------------------------------------------------------------------
+_C.AUG = CfgNode()
+# RandAugment on the frames in training.
+_C.AUG.ENABLE = False
+# RandAugment's strength: rand-m{magnitude 0..10}-n{operations}-mstd{spread}.
+_C.AUG.AA_TYPE = "rand-m7-n2-mstd0.5"
+
+_C.SPECAUG = CfgNode()
+# SpecAugment on the log-mel spectrogram in training (Park et al. 2019): masked cells get the normalised mean, 0. (new node)
+_C.SPECAUG.ENABLE = False
+# Number of masks in time, and of masks in frequency.
+_C.SPECAUG.NUM_MASKS = 2
+# Longest time mask, in spectrogram frames.
+_C.SPECAUG.MAX_TIME = 16
+# Widest frequency mask, in mel bands.
+_C.SPECAUG.MAX_FREQ = 10
+
+_C.MIXUP = CfgNode()
+# Mixup / CutMix; video and audio are mixed with the same partner and share.
+_C.MIXUP.ENABLE = False
+# Beta parameter of mixup; 0 turns mixup off.
+_C.MIXUP.ALPHA = 0.8
+# Beta parameter of CutMix; 0 turns CutMix off.
+_C.MIXUP.CUTMIX_ALPHA = 1.0
+# Share of the iterations that mix.
+_C.MIXUP.PROB = 1.0
+# Share of CutMix among these, where both are on.
+_C.MIXUP.SWITCH_PROB = 0.5
+# Label smoothing used with mixing.
+_C.MIXUP.LABEL_SMOOTH_VALUE = 0.1
+
+# ---- Testing --------------------------------------------------------------------------------------------------------
+_C.TEST = CfgNode()
+# Test with several views per video.
+_C.TEST.ENABLE = True
+# Data set to test on.
+_C.TEST.DATASET = "kinetics"
+# Clips per forward pass in validation and test, over all ranks of one machine.
+_C.TEST.BATCH_SIZE = 8
+# Weights to test; "" is the newest (or best, see TEST.USE_BEST) checkpoint in OUTPUT_DIR.
+_C.TEST.CHECKPOINT_FILE_PATH = ""
+# PySlowFast's key; the format is found out from the file itself.
+_C.TEST.CHECKPOINT_TYPE = "pytorch"
+# Clips per video, spread over its length.
+_C.TEST.NUM_ENSEMBLE_VIEWS = 10
+# Spatial crops per clip: 1 (centre) or 3 (along the longer side).
+_C.TEST.NUM_SPATIAL_CROPS = 3
+# Where the per-video scores go, without ending; "" is OUTPUT_DIR/scores. Both .pt and .csv are written.
+_C.TEST.SAVE_RESULTS_PATH = ""
+# Test the checkpoint that was best in validation, not the newest one. (new)
+_C.TEST.USE_BEST = False
+
+# ---- ResNet ---------------------------------------------------------------------------------------------------------
+_C.RESNET = CfgNode()
+# Residual block: bottleneck_transform (depth 50, 101, 152) | basic_transform (depth 18, 34).
+_C.RESNET.TRANS_FUNC = "bottleneck_transform"
+# Audio block of the first AUDIO_TRANS_NUM stages: tf_bottleneck_transform_v1 (the paper's) | tf_bottleneck_transform_v2.
+_C.RESNET.AUDIO_TRANS_FUNC = "tf_bottleneck_transform_v1"
+# Audio stages (from res2 on) that treat time and frequency apart.
+_C.RESNET.AUDIO_TRANS_NUM = 2
+# Groups of the 3x3 convolutions (1: ResNet; more: ResNeXt).
+_C.RESNET.NUM_GROUPS = 1
+# Channels of Slow's stem and of one group in res2.
+_C.RESNET.WIDTH_PER_GROUP = 64
+# Apply ReLU in place.
+_C.RESNET.INPLACE_RELU = True
+# Put a stage's stride on its first 1x1 convolution, not on the 3x3 one.
+_C.RESNET.STRIDE_1X1 = False
+# Start the last batch norm of each block at zero.
+_C.RESNET.ZERO_INIT_FINAL_BN = False
+# Layers: 18 | 34 | 50 | 101 | 152.
+_C.RESNET.DEPTH = 50
+# Per stage and pathway: blocks that have the stage's temporal kernel; the rest have 1.
+_C.RESNET.NUM_BLOCK_TEMP_KERNEL = [[3], [4], [6], [3]]
+# Per stage and pathway: spatial stride. One number counts for every visual pathway.
+_C.RESNET.SPATIAL_STRIDES = [[1], [2], [2], [2]]
+# Per stage and pathway: spatial dilation.
+_C.RESNET.SPATIAL_DILATIONS = [[1], [1], [1], [1]]
+
+# ---- Visual non-local blocks ----------------------------------------------------------------------------------------
+_C.NONLOCAL = CfgNode()
+# Per stage and pathway: blocks that are followed by a non-local block.
+_C.NONLOCAL.LOCATION = [[[]], [[]], [[]], [[]]]
+# Per stage and pathway: groups of frames that attend among themselves only.
+_C.NONLOCAL.GROUP = [[1], [1], [1], [1]]
+# How affinities are normalised: dot_product | softmax.
+_C.NONLOCAL.INSTANTIATION = "dot_product"
+# Per stage and pathway: max pooling (time, height, width) of keys and values.
+_C.NONLOCAL.POOL = [[[1, 2, 2], [1, 2, 2]], [[1, 2, 2], [1, 2, 2]], [[1, 2, 2], [1, 2, 2]], [[1, 2, 2], [1, 2, 2]]]
+
+# ---- Model ----------------------------------------------------------------------------------------------------------
+_C.MODEL = CfgNode()
+# slow | slowfast | avslowfast | audio.
+_C.MODEL.ARCH = "slowfast"
+# PySlowFast's class name; MODEL.ARCH alone decides here.
+_C.MODEL.MODEL_NAME = ""
+# Number of classes.
+_C.MODEL.NUM_CLASSES = 400
+# cross_entropy | soft_cross_entropy | bce_logit (several labels a clip).
+_C.MODEL.LOSS_FUNC = "cross_entropy"
+# Dropout before the classifier.
+_C.MODEL.DROPOUT_RATE = 0.5
+# Standard deviation of the fully connected layers' first weights.
+_C.MODEL.FC_INIT_STD = 0.01
+# Turns logits into scores: softmax | sigmoid.
+_C.MODEL.HEAD_ACT = "softmax"
+# PySlowFast's list of single-pathway architectures; not read here.
+_C.MODEL.SINGLE_PATHWAY_ARCH = ["slow", "audio"]
+# PySlowFast's list of multi-pathway architectures; not read here.
+_C.MODEL.MULTI_PATHWAY_ARCH = ["slowfast", "avslowfast"]
+
+_C.MULTI_HEAD = CfgNode()
+# Names of the classifiers of a multi-head model, e.g. ["verb", "noun"]; empty is a single head. (new node)
+_C.MULTI_HEAD.NAMES = []
+# Classes of each.
+_C.MULTI_HEAD.NUM_CLASSES = []
+# Weight of each one's loss.
+_C.MULTI_HEAD.LOSS_WEIGHTS = []
+
+_C.DETECTION = CfgNode()
+# Classify boxes (RoI head) instead of whole clips.
+_C.DETECTION.ENABLE = False
+# RoIAlign shifted by half a pixel (the exact version).
+_C.DETECTION.ALIGNED = True
+# Input pixels per feature cell of res5.
+_C.DETECTION.SPATIAL_SCALE_FACTOR = 16
+# Cells of RoIAlign's output, each way.
+_C.DETECTION.ROI_XFORM_RESOLUTION = 7
+
+# ---- SlowFast and audio pathway -------------------------------------------------------------------------------------
+_C.SLOWFAST = CfgNode()
+# Slow's channels over Fast's.
+_C.SLOWFAST.BETA_INV = 8
+# Fast's frames over Slow's.
+_C.SLOWFAST.ALPHA = 8
+# Channels of the F->S lateral over Fast's channels.
+_C.SLOWFAST.FUSION_CONV_CHANNEL_RATIO = 2
+# Temporal kernel of the F->S lateral, frames.
+_C.SLOWFAST.FUSION_KERNEL_SZ = 5
+# Slow's channels over Audio's.
+_C.SLOWFAST.AU_BETA_INV = 2
+# Spectrogram frames over Slow's frames (DATA.AUDIO_FRAME_NUM / Slow's frames).
+_C.SLOWFAST.AU_ALPHA = 32
+# ByDim (AU_FUSION_CONV_CHANNEL_DIM) | ByRatio (AU_FUSION_CONV_CHANNEL_RATIO of Audio's channels).
+_C.SLOWFAST.AU_FUSION_CONV_CHANNEL_MODE = "ByDim"
+# Channels between the convolutions of the audio lateral.
+_C.SLOWFAST.AU_FUSION_CONV_CHANNEL_DIM = 64
+# The same, as a share of Audio's channels.
+_C.SLOWFAST.AU_FUSION_CONV_CHANNEL_RATIO = 0.25
+# Temporal kernel of the audio lateral's convolutions, spectrogram frames.
+_C.SLOWFAST.AU_FUSION_KERNEL_SZ = 5
+# Convolutions in the audio lateral.
+_C.SLOWFAST.AU_FUSION_CONV_NUM = 2
+# Halve audio time and frequency at res3, res4 and res5.
+_C.SLOWFAST.AU_REDUCE_TF_DIM = True
+# F->S lateral after pool1, res2, res3, res4.
+_C.SLOWFAST.FS_FUSION = [True, True, True, True]
+# Audio lateral after pool1, res2, res3, res4 (its kind: LATERAL.AUDIO).
+_C.SLOWFAST.AFS_FUSION = [False, False, True, True]
+# Audiovisual synchronisation loss at pool1, res2, res3, res4, res5.
+_C.SLOWFAST.AVS_FLAG = [False, False, False, False, False]
+# Dimension in which the loss compares sight and sound.
+_C.SLOWFAST.AVS_PROJ_DIM = 64
+# A spectrogram of less variance does not count for the loss.
+_C.SLOWFAST.AVS_VAR_THRESH = 0.01
+# A pair of spectrograms of higher cosine similarity does not count.
+_C.SLOWFAST.AVS_DUPLICATE_THRESH = 0.99999
+# Probability of dropping the audio pathway in a training iteration.
+_C.SLOWFAST.DROPPATHWAY_RATE = 0.8
+
+_C.LATERAL = CfgNode()
+# Kind of the audio laterals: a2fs | a2f2s | av_nonlocal. (new node)
+_C.LATERAL.AUDIO = "a2fs"
+# The head sees pooled audio features (fusion at pool5).
+_C.LATERAL.AUDIO_POOL5 = True
+# Weight of each synchronisation loss in the training loss.
+_C.LATERAL.AVS_WEIGHT = 1.0
+
+# ---- Data -----------------------------------------------------------------------------------------------------------
+_C.DATA = CfgNode()
+# Folder of the list files (train.csv, val.csv, test.csv).
+_C.DATA.PATH_TO_DATA_DIR = ""
+# Between path and label in a list line.
+_C.DATA.PATH_LABEL_SEPARATOR = " "
+# Put in front of each path.
+_C.DATA.PATH_PREFIX = ""
+# Frames of the Fast pathway (of Slow, where it is alone).
+_C.DATA.NUM_FRAMES = 8
+# Frames at TARGET_FPS from one sampled frame to the next.
+_C.DATA.SAMPLING_RATE = 8
+# Channels of each pathway's input; a longer list than the model has pathways is cut.
+_C.DATA.INPUT_CHANNEL_NUM = [3, 3]
+# Pixel mean per channel (R, G, B), pixels in 0..1.
+_C.DATA.MEAN = [0.45, 0.45, 0.45]
+# Pixel standard deviation per channel.
+_C.DATA.STD = [0.225, 0.225, 0.225]
+# Range of the short side in training, pixels.
+_C.DATA.TRAIN_JITTER_SCALES = [256, 320]
+# Crop in training and validation, pixels.
+_C.DATA.TRAIN_CROP_SIZE = 224
+# Crop in testing, pixels; also the short side there.
+_C.DATA.TEST_CROP_SIZE = 256
+# Draw 1/scale evenly, not scale.
+_C.DATA.INV_UNIFORM_SAMPLE = False
+# Flip left and right at random in training.
+_C.DATA.RANDOM_FLIP = True
+# Frame rate that NUM_FRAMES and SAMPLING_RATE refer to, Hz.
+_C.DATA.TARGET_FPS = 30
+# PySlowFast's key; PyAV decodes here, whatever is given.
+_C.DATA.DECODING_BACKEND = "pyav"
+# Several labels a clip; metrics are mean average precision.
+_C.DATA.MULTI_LABEL = False
+# How the scores of a video's views are joined: sum | max.
+_C.DATA.ENSEMBLE_METHOD = "sum"
+# Channels in the order B, G, R (PySlowFast's name).
+_C.DATA.REVERSE_INPUT_CHANNEL = False
+# The same, under the authors' name.
+_C.DATA.USE_BGR_ORDER = False
+# The authors' key; the model's pathways decide whether sound is decoded.
+_C.DATA.USE_AUDIO = False
+# Read hard negatives (the same video's sound, shifted) for the synchronisation loss; off: easy ones alone.
+_C.DATA.GET_MISALIGNED_AUDIO = False
+# Sample rate of the sound, Hz.
+_C.DATA.AUDIO_SAMPLE_RATE = 16000
+# Spectrogram window, ms.
+_C.DATA.AUDIO_WIN_SZ = 32
+# Spectrogram step, ms.
+_C.DATA.AUDIO_STEP_SZ = 16
+# Spectrogram frames per clip.
+_C.DATA.AUDIO_FRAME_NUM = 128
+# Mel bands.
+_C.DATA.AUDIO_MEL_NUM = 80
+# Smallest distance of a hard negative's start from the clip's, spectrogram steps.
+_C.DATA.AUDIO_MISALIGNED_GAP = 32
+# Mean of the log-mel values (natural logarithm).
+_C.DATA.LOGMEL_MEAN = -7.03
+# Their standard deviation.
+_C.DATA.LOGMEL_STD = 4.66
+# Share of easy negatives from MIX_NEG_EPOCH on.
+_C.DATA.EASY_NEG_RATIO = 0.75
+# Epoch from which hard negatives are mixed in.
+_C.DATA.MIX_NEG_EPOCH = 96
+# Compute the log-mel spectrogram on the training device, not in the loader. (new)
+_C.DATA.LOGMEL_ON_DEVICE = False
+# More unreadable files than this share of the data set stop the run. (new)
+_C.DATA.MAX_FAILED_FRACTION = 0.01
+# File with a class name a line, in order of the labels; "" is classes.txt beside the lists, where it exists. (new)
+_C.DATA.CLASS_NAMES_FILE = ""
+
+_C.SYNTHAV = CfgNode()
+# Kind of SynthAV data that tools/make_synthav.py renders: pairs | bounces. (new node)
+_C.SYNTHAV.VARIANT = "pairs"
+# Clips to render for train, val and test.
+_C.SYNTHAV.NUM_CLIPS = [640, 96, 320]
+# Seed of every draw.
+_C.SYNTHAV.SEED = 0
+
+# ---- Loader ---------------------------------------------------------------------------------------------------------
+_C.DATA_LOADER = CfgNode()
+# Worker processes per rank.
+_C.DATA_LOADER.NUM_WORKERS = 8
+# Pin batches in memory (where there is a GPU).
+_C.DATA_LOADER.PIN_MEMORY = True
+# PySlowFast's key; one thread per worker decodes here, which gives more clips per core.
+_C.DATA_LOADER.ENABLE_MULTI_THREAD_DECODE = False
+
+# ---- Optimiser ------------------------------------------------------------------------------------------------------
+_C.SOLVER = CfgNode()
+# Learning rate after warm-up, for BATCH_SIZE clips.
+_C.SOLVER.BASE_LR = 0.1
+# cosine | steps_with_relative_lrs.
+_C.SOLVER.LR_POLICY = "cosine"
+# Learning rate at the end of the cosine.
+_C.SOLVER.COSINE_END_LR = 0.0
+# First epoch of each step.
+_C.SOLVER.STEPS = []
+# Share of BASE_LR in each step.
+_C.SOLVER.LRS = []
+# Epochs.
+_C.SOLVER.MAX_EPOCH = 300
+# Momentum of SGD.
+_C.SOLVER.MOMENTUM = 0.9
+# Dampening of SGD's momentum.
+_C.SOLVER.DAMPENING = 0.0
+# Nesterov momentum.
+_C.SOLVER.NESTEROV = True
+# Beta values of Adam and AdamW.
+_C.SOLVER.BETAS = [0.9, 0.999]
+# L2 penalty (sgd, adam) or decoupled decay (adamw).
+_C.SOLVER.WEIGHT_DECAY = 1e-4
+# No weight decay on biases and other one-dimensional weights.
+_C.SOLVER.ZERO_WD_1D_PARAM = False
+# Epochs of linear warm-up.
+_C.SOLVER.WARMUP_EPOCHS = 0.0
+# Learning rate at the start of the warm-up.
+_C.SOLVER.WARMUP_START_LR = 0.01
+# sgd | adam | adamw.
+_C.SOLVER.OPTIMIZING_METHOD = "sgd"
+# Multiply the learning rates by NUM_SHARDS.
+_C.SOLVER.BASE_LR_SCALE_NUM_SHARDS = False
+# Start the cosine at its peak after the warm-up (it then ends at MAX_EPOCH all the same).
+_C.SOLVER.COSINE_AFTER_WARMUP = False
+# Clip the gradient's global norm to this; 0 is off.
+_C.SOLVER.CLIP_GRAD_L2NORM = 0.0
+# Clip each gradient value to this; 0 is off.
+_C.SOLVER.CLIP_GRAD_VAL = 0.0
+
+# ---- Processes and output -------------------------------------------------------------------------------------------
+# GPUs on this machine; 0 runs on the CPU.
+_C.NUM_GPUS = 1
+# Processes on this machine when NUM_GPUS is 0 (gloo). (new)
+_C.NUM_CPU_PROCESSES = 1
+# Machines.
+_C.NUM_SHARDS = 1
+# This machine's number, from 0.
+_C.SHARD_ID = 0
+# Folder for checkpoints, logs and results.
+_C.OUTPUT_DIR = "./tmp"
+# Seed of weights, order, augmentation and DropPathway.
+_C.RNG_SEED = 1
+# Log every so many iterations.
+_C.LOG_PERIOD = 10
+# Print parameters, GFLOPs and the network at the start.
+_C.LOG_MODEL_INFO = True
+# nccl | gloo; on the CPU always gloo.
+_C.DIST_BACKEND = "nccl"
+
+_C.TENSORBOARD = CfgNode()
+# Write TensorBoard files.
+_C.TENSORBOARD.ENABLE = False
+# Folder for them; "" is OUTPUT_DIR/tensorboard.
+_C.TENSORBOARD.LOG_DIR = ""
+
+_C.MULTIGRID = CfgNode()
+# Multigrid's short cycle; not available yet, so True is refused.
+_C.MULTIGRID.SHORT_CYCLE = False
+# Multigrid's long cycle; not available yet, so True is refused.
+_C.MULTIGRID.LONG_CYCLE = False
+
+
+def get_cfg():
+    """A fresh, changeable copy of the defaults."""
+    return _C.clone()

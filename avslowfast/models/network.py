@@ -1,0 +1,183 @@
+"""The network: a stage loop over pathways and laterals (arXiv 2001.08740, figure 2)."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from .avs import pair_up
+from .lateral import keep_clips_with_sound
+from .pathways import STAGES
+
+
+@dataclass(frozen=True)
+class AudioPlan:
+    """What one forward pass does with audio, so that nothing is computed that nothing uses.
+
+    Attributes:
+        fuse: stages whose audio lateral is applied.
+        sync: stages with a synchronisation loss.
+        last: index of the last audio stage to run, -1 for none.
+        head: the head sees audio.
+    """
+
+    fuse: frozenset
+    sync: frozenset
+    last: int
+    head: bool
+
+    @property
+    def last_sync(self):
+        """The stage after which hard negatives have served; None without any."""
+        return max(self.sync, key=STAGES.index, default=None)
+
+
+class Network(nn.Module):
+    """Slow, Fast and Audio pathways with their laterals and a head; any of them may be absent.
+
+    Args:
+        pathways: {"slow" | "fast" | "audio": Pathway}.
+        fast_to_slow: {stage: FastToSlow}.
+        audio_laterals: {stage: audio lateral} (see `lateral.py`).
+        sync_heads: {stage: SyncHead}.
+        head: see `heads.py`.
+        drop_pathway: decides which training iterations go without audio; None never drops.
+        mean, std: pixel statistics for clips that arrive as uint8.
+        sync_thresholds: (variance, similarity) of `avs.pair_up`.
+    """
+
+    def __init__(self, pathways, fast_to_slow, audio_laterals, sync_heads, head, drop_pathway=None, mean=(0.45,) * 3, std=(0.225,) * 3,
+                 sync_thresholds=(0.01, 0.99999)):  # fmt: skip
+        super().__init__()
+        self.pathways = nn.ModuleDict(pathways)
+        self.fast_to_slow = nn.ModuleDict(fast_to_slow)
+        self.audio_laterals = nn.ModuleDict(audio_laterals)
+        self.sync_heads = nn.ModuleDict(sync_heads)
+        self.head = head
+        self.drop_pathway = drop_pathway
+        self.sync_thresholds = sync_thresholds
+        self.register_buffer("pixel_mean", torch.tensor(mean).view(-1, 1, 1, 1), persistent=False)
+        self.register_buffer("pixel_std", torch.tensor(std).view(-1, 1, 1, 1), persistent=False)
+        self._iteration = 0
+
+    @property
+    def input_names(self):
+        """The inputs that the model takes: a subset of slow, fast, audio."""
+        return tuple(self.pathways)
+
+    def normalize(self, inputs):
+        """Raw uint8 clips as normalised floats; floats count as normalised already. A dict comes back, the argument is unchanged."""
+        out = dict(inputs)
+        for name in ("slow", "fast"):
+            if name in out and out[name].dtype == torch.uint8:
+                out[name] = (out[name].float().div_(255).sub_(self.pixel_mean)).div_(self.pixel_std)
+        return out
+
+    def forward(self, inputs, boxes=None, drop_audio=None):
+        """Classify clips.
+
+        Args:
+            inputs: "slow" [B, 3, T/alpha, H, W], "fast" [B, 3, T, H, W] (uint8 pixels, or floats normalised already),
+                "audio" [B, 1, T_A, F] (normalised log-mel); optional "audio_mask" [B] bool (False: no sound); in training also
+                "audio_hard_negative" [N, 1, T_A, F] with "audio_hard_negative_index" [N], their clips (absent: N = B, in order).
+            boxes: [K, 5] for detection.
+            drop_audio: go without audio; None draws (in training) or keeps it (in testing).
+
+        Returns:
+            Training: {"logits", "losses"}. Testing: {"scores"}. See `heads.py`.
+
+        Raises:
+            ValueError: inputs are missing, or there is one that the model does not take.
+        """
+        self._check(inputs)
+        inputs = self.normalize(inputs)
+        if drop_audio is None:
+            drop_audio = self._draw()
+        plan = self._plan(drop_audio)
+        features = {name: inputs[name] for name in self.pathways}
+        mask, negatives = self._prepare_audio(inputs, features, plan)
+        losses = {}
+        for index, stage in enumerate(STAGES):
+            for name, pathway in self.pathways.items():
+                if name != "audio":
+                    features[name] = pathway(features[name], stage)
+            if index <= plan.last:
+                features["audio"] = self.pathways["audio"](features["audio"], stage)
+            self._join(stage, features, mask, plan, negatives, losses)
+            if stage == plan.last_sync:
+                features["audio"] = features["audio"][: negatives.num_clips]
+        if not plan.head:
+            features.pop("audio", None)
+        out = self.head(features, mask, boxes)
+        if self.training:
+            out["losses"] = losses
+        return out
+
+    def _check(self, inputs):
+        for name in self.pathways:
+            if name not in inputs:
+                raise ValueError(f"the model has a pathway '{name}' but the inputs are {sorted(inputs)}; add \"{name}\"")
+        for name in ("slow", "fast", "audio"):
+            if name in inputs and name not in self.pathways:
+                raise ValueError(f"the model has no pathway '{name}' (it takes {', '.join(self.pathways)}); remove \"{name}\" from the inputs")
+
+    def _draw(self):
+        if not self.training or self.drop_pathway is None:
+            return False
+        self._iteration += 1
+        return self.drop_pathway.draw(self._iteration - 1)
+
+    def _plan(self, drop_audio):
+        if "audio" not in self.pathways:
+            return AudioPlan(frozenset(), frozenset(), -1, False)
+        if "slow" not in self.pathways:
+            return AudioPlan(frozenset(), frozenset(), len(STAGES) - 1, True)
+        fuse = frozenset() if drop_audio else frozenset(self.audio_laterals)
+        # Visual features that have met audio would make the task of telling sync trivial: nothing after the first lateral.
+        first = min((STAGES.index(s) for s in fuse), default=len(STAGES))
+        sync = frozenset(s for s in self.sync_heads if STAGES.index(s) <= first) if self.training else frozenset()
+        head = not drop_audio and "audio" in self.head.channels
+        last = max((STAGES.index(s) for s in fuse | sync), default=-1)
+        return AudioPlan(fuse, sync, len(STAGES) - 1 if head else last, head)
+
+    def _prepare_audio(self, inputs, features, plan):
+        """Puts the spectrograms that are needed into `features`: clips, then hard negatives."""
+        if plan.last < 0:
+            features.pop("audio", None)
+            return None, None
+        mask = inputs.get("audio_mask")
+        audio = keep_clips_with_sound(features["audio"], mask)
+        hard = negatives = None
+        if plan.sync:
+            hard = inputs.get("audio_hard_negative")
+            index = inputs.get("audio_hard_negative_index")
+            if hard is not None and len(hard) == 0:
+                hard = None
+            if hard is not None and index is None and len(hard) != len(audio):
+                raise ValueError(f"{len(hard)} hard negatives for {len(audio)} clips: add \"audio_hard_negative_index\", the clip of each")
+            negatives = pair_up(audio, mask, hard, index, *self.sync_thresholds)
+        features["audio"] = audio if hard is None else torch.cat([audio, hard])
+        return mask, negatives
+
+    def _join(self, stage, features, mask, plan, negatives, losses):
+        """The laterals of one stage, in the order of the information flow: A->F, F->S, A->FS; and its synchronisation loss."""
+        lateral = self.audio_laterals[stage] if stage in self.audio_laterals else None
+        fuses, syncs = stage in plan.fuse, stage in plan.sync
+        encoded = lateral.encode(features["audio"]) if lateral is not None and (fuses or syncs) else None
+        early = lateral is not None and lateral.target == "fast"
+        if syncs and early:
+            losses[f"avs_{stage}"] = self.sync_heads[stage](features["fast"], encoded, negatives)
+        if fuses and early:
+            features["fast"] = lateral.fuse(features["fast"], encoded[: len(features["fast"])], mask)
+        if stage in self.fast_to_slow:
+            features["slow"] = self.fast_to_slow[stage](features["slow"], features["fast"])
+        if syncs and not early:
+            losses[f"avs_{stage}"] = self._sync_slow(stage, features, encoded, negatives)
+        if fuses and not early:
+            features["slow"] = lateral.fuse(features["slow"], encoded[: len(features["slow"])], mask)
+
+    def _sync_slow(self, stage, features, encoded, negatives):
+        head = self.sync_heads[stage]
+        visual = features["slow"] if head.join_fast is None else head.join_fast(features["slow"], features["fast"])
+        audio = encoded if head.encoder is None else head.encoder(features["audio"])
+        return head(visual, audio, negatives)

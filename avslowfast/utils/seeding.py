@@ -1,0 +1,45 @@
+"""Random numbers that depend on what is drawn for, not on which process draws."""
+
+import random
+import zlib
+
+import numpy as np
+import torch
+
+
+def generator(*key):
+    """A numpy generator seeded by a tuple of numbers and names, e.g. (seed, epoch, index, "crop")."""
+    words = [k if isinstance(k, (int, np.integer)) else zlib.crc32(str(k).encode()) for k in key]
+    return np.random.default_rng([int(w) & 0xFFFFFFFF for w in words])
+
+
+def seed_everything(seed):
+    """Seed Python, numpy and torch (every device)."""
+    random.seed(seed)
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+
+
+def rng_state():
+    """The state of every generator of this process, for a checkpoint: containers and tensors alone."""
+    name, keys, pos, has_gauss, cached = np.random.get_state()
+    version, internal, gauss = random.getstate()
+    state = {
+        "torch": torch.get_rng_state(),
+        "numpy": [name, torch.from_numpy(keys.astype(np.int64)), pos, has_gauss, cached],
+        "python": [version, list(internal), gauss],
+    }
+    if torch.cuda.is_available():
+        state["cuda"] = torch.cuda.get_rng_state()
+    return state
+
+
+def set_rng_state(state):
+    """Go on from a state that `rng_state` gave."""
+    torch.set_rng_state(state["torch"])
+    name, keys, pos, has_gauss, cached = state["numpy"]
+    np.random.set_state((name, keys.numpy().astype(np.uint32), pos, has_gauss, cached))
+    version, internal, gauss = state["python"]
+    random.setstate((version, tuple(internal), gauss))
+    if "cuda" in state and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state["cuda"])

@@ -10,13 +10,14 @@ from dataclasses import dataclass, field
 import torch
 from iopath.common.file_io import g_pathmgr
 
+from ..utils.errors import UserError
 from ..utils.logging import get_logger
 
 _PATHWAY = {"0": "slow", "1": "fast", "2": "audio"}
 _STAGE = {"1": "pool1", "2": "res2", "3": "res3", "4": "res4", "5": "res5"}
 
 
-class CheckpointError(RuntimeError):
+class CheckpointError(UserError, RuntimeError):
     """A file that cannot be read as weights; the message says why and what to do."""
 
 

@@ -257,7 +257,7 @@ _C.DATA = CfgNode()
 _C.DATA.PATH_TO_DATA_DIR = ""
 # Between path and label in a list line.
 _C.DATA.PATH_LABEL_SEPARATOR = " "
-# Put in front of each path.
+# Put in front of each relative path; "" is the folder of the list.
 _C.DATA.PATH_PREFIX = ""
 # Frames of the Fast pathway (of Slow, where it is alone).
 _C.DATA.NUM_FRAMES = 8

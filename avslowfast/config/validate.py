@@ -1,7 +1,9 @@
 """Checks that a configuration makes sense, before anything starts."""
 
+from ..utils.errors import UserError
 
-class ConfigError(ValueError):
+
+class ConfigError(UserError, ValueError):
     """A configuration that cannot work; the message names the key, the value and the remedy."""
 
 

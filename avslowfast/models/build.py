@@ -3,6 +3,7 @@
 import torch
 import torch.distributed as dist
 
+from ..config.arch import PATHWAYS_OF
 from ..utils import distributed
 from ..utils.logging import get_logger
 from .avs import SyncHead
@@ -14,7 +15,6 @@ from .network import Network
 from .norm import NormSpec
 from .pathways import PATHWAYS, STAGES
 
-_PATHWAYS_OF = {"slow": ("slow",), "slowfast": ("slow", "fast"), "avslowfast": ("slow", "fast", "audio"), "audio": ("audio",)}
 _LATERAL_STAGES = STAGES[:4]
 
 
@@ -31,14 +31,9 @@ def build_model(cfg):
     return model
 
 
-def pathways_of(arch):
-    """Names of the pathways of an architecture, e.g. ("slow", "fast")."""
-    return _PATHWAYS_OF[arch]
-
-
 def input_shapes(cfg, crop, batch=1):
     """Shapes of the model's inputs at a crop size: {"slow": (B, 3, T/alpha, H, W), ...}."""
-    names = _PATHWAYS_OF[cfg.MODEL.ARCH]
+    names = PATHWAYS_OF[cfg.MODEL.ARCH]
     frames, channels = cfg.DATA.NUM_FRAMES, cfg.DATA.INPUT_CHANNEL_NUM[0]
     slow = frames // cfg.SLOWFAST.ALPHA if "fast" in names else frames
     shapes = {
@@ -50,7 +45,7 @@ def input_shapes(cfg, crop, batch=1):
 
 
 def _build(cfg):
-    names = _PATHWAYS_OF[cfg.MODEL.ARCH]
+    names = PATHWAYS_OF[cfg.MODEL.ARCH]
     norm = _norm(cfg)
     s = cfg.SLOWFAST
     fs_stages = _fast_to_slow_stages(cfg)

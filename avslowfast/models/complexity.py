@@ -1,6 +1,7 @@
 """How large and how costly a network is."""
 
 import logging
+import warnings
 
 import torch
 from fvcore.nn import FlopCountAnalysis
@@ -10,15 +11,13 @@ from torch import nn
 class _Positional(nn.Module):
     """fvcore traces a module over positional tensors; the network takes a dict."""
 
-    def __init__(self, model, names, **kwargs):
+    def __init__(self, model, names, boxes):
         super().__init__()
-        self.model, self.names, self.kwargs = model, names, kwargs
+        self.model, self.names, self.boxes = model, names, boxes
 
     def forward(self, *tensors):
-        out = self.model(dict(zip(self.names, tensors)), **self.kwargs)
-        result = out["scores"] if "scores" in out else out["logits"]
-        values = result.values() if isinstance(result, dict) else [result]
-        return tuple(values) + tuple(out.get("losses", {}).values())
+        scores = self.model(dict(zip(self.names, tensors)), boxes=self.boxes)["scores"]
+        return tuple(scores.values()) if isinstance(scores, dict) else scores
 
 
 def count_parameters(model):
@@ -26,35 +25,25 @@ def count_parameters(model):
     return sum(p.numel() for p in model.parameters())
 
 
-def count_gflops(model, shapes, training_heads=False, boxes=None):
-    """Multiply-adds of one forward pass in units of 1e9, as fvcore counts them (convolutions, linear layers, products).
+def count_gflops(model, shapes, boxes=None):
+    """Multiply-adds of one forward pass in testing, in units of 1e9, as fvcore counts them (convolutions, linear layers, products).
 
     Args:
         shapes: {input name: shape}, see `build.input_shapes`.
-        training_heads: also count what only the synchronisation losses use.
         boxes: [K, 5] for a detection model.
     """
-    was_training = model.training
     device = next(model.parameters()).device
-    names = list(shapes)
-    tensors = tuple(torch.zeros(shapes[n], device=device) for n in names)
-    # A dropped training pass runs every synchronisation head; laterals whose sum is left out are counted with them.
-    kwargs = {"drop_audio": True} if training_heads else {}
-    if boxes is not None:
-        kwargs["boxes"] = boxes.to(device)
-    frozen = {n: m.training for n, m in model.named_modules()}
+    modes = {module: module.training for module in model.modules()}
     model.eval()
-    if training_heads:
-        # Only the network's own flag: batch norms stay in eval mode, so nothing is changed by counting.
-        model.training = True
     logging.getLogger("fvcore.nn.jit_analysis").setLevel(logging.ERROR)
     try:
-        with torch.no_grad():
-            wrapped = _Positional(model, names, **kwargs)
-            flops = FlopCountAnalysis(wrapped, tensors)
+        with torch.no_grad(), warnings.catch_warnings():
+            # fvcore traces with torch.jit, which newer versions of torch announce as deprecated.
+            warnings.simplefilter("ignore")
+            tensors = tuple(torch.zeros(shape, device=device) for shape in shapes.values())
+            flops = FlopCountAnalysis(_Positional(model, list(shapes), boxes), tensors)
             flops.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
             return flops.total() / 1e9
     finally:
-        for n, m in model.named_modules():
-            m.training = frozen[n]
-        model.training = was_training
+        for module, training in modes.items():
+            module.training = training

@@ -22,13 +22,13 @@ class _SubBatchNormMixin:
             return super().forward(x)
         if len(x) % self.num_splits:
             raise ValueError(f"a batch of {len(x)} does not split into BN.NUM_SPLITS {self.num_splits} parts; change one of them")
-        self.num_batches_tracked.add_(1)
-        # Each part moves the statistics by its share, so that one batch weighs as much as in a plain batch norm.
-        share = self.momentum / self.num_splits
-        parts = [
-            F.batch_norm(part, self.running_mean, self.running_var, self.weight, self.bias, True, share, self.eps)
-            for part in x.chunk(self.num_splits)
-        ]
+        with torch.no_grad():
+            # What testing will normalise by is the statistics of the batch as a whole.
+            var, mean = torch.var_mean(x, (0, *range(2, x.dim())))
+            self.num_batches_tracked.add_(1)
+            self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
+            self.running_var.lerp_(var.to(self.running_var.dtype), self.momentum)
+        parts = [F.batch_norm(part, None, None, self.weight, self.bias, True, 0.0, self.eps) for part in x.chunk(self.num_splits)]
         return torch.cat(parts)
 
 

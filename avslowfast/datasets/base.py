@@ -1,0 +1,264 @@
+"""Record -> sample. What every data set of videos shares: where clips lie, what fails, what is counted."""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import torch
+from torch.utils.data import Dataset
+
+from ..utils.registry import Registry
+from ..utils.seeding import generator
+from . import clips, transforms
+from .audio import apply_spec_masks, draw_spec_masks
+from .decode import DecodeError, VideoReader
+from .samplers import SampleKey, epoch_order
+
+DATASETS = Registry("DATASETS")
+
+
+class Record(NamedTuple):
+    """A video of a data set: its file, its label (a class id, or a tuple of ids) and where that is written."""
+
+    path: str
+    label: object
+    where: str = ""
+
+
+@dataclass(frozen=True)
+class AudioSettings:
+    """How a clip's sound becomes input.
+
+    Attributes:
+        front_end: waveform [..., N] -> [..., 1, T, F] (`audio.AudioFrontEnd`).
+        sample_rate: Hz. window, step: seconds. num_frames: T.
+        on_device: leave the waveform as it is; the training device applies the front end.
+        hard_negatives: the loader may read the same video's sound from elsewhere, from `hard_from_epoch` on, for a share
+            1 - `easy_ratio` of the clips, starting at least `min_gap` seconds away.
+        spec_masks: (masks, frames, bands) of SpecAugment, or None.
+    """
+
+    front_end: object
+    sample_rate: int
+    window: float
+    step: float
+    num_frames: int
+    num_mels: int
+    on_device: bool = False
+    hard_negatives: bool = False
+    hard_from_epoch: int = 0
+    easy_ratio: float = 0.75
+    min_gap: float = 0.5
+    spec_masks: tuple | None = None
+
+
+@dataclass(frozen=True)
+class ClipSettings:
+    """How a video becomes clips.
+
+    Attributes:
+        pathways: inputs to make, a subset of slow, fast, audio.
+        num_frames, sampling_rate, target_fps: frames of a clip and their distance, see `clips.clip_duration`.
+        alpha: Fast's frames per Slow frame; 1 where Slow is alone.
+        scales, crop: short side and crop in training; the smallest scale serves validation.
+        test_crop: short side and crop in testing. num_views, num_crops: clips per video and crops per clip there.
+        num_classes: labels are checked against it; with `multi_label` they become a vector of 0 and 1.
+    """
+
+    pathways: tuple
+    num_frames: int
+    sampling_rate: int
+    target_fps: float
+    alpha: int
+    scales: tuple
+    crop: int
+    test_crop: int
+    num_views: int
+    num_crops: int
+    num_classes: int
+    multi_label: bool = False
+    flip: bool = True
+    inverse_scale: bool = False
+    bgr: bool = False
+    rand_augment: object = None
+    audio: AudioSettings | None = None
+    seed: int = 0
+    max_replacements: int = field(default=1000)
+
+    @property
+    def duration(self):
+        """Seconds a clip covers."""
+        return clips.clip_duration(self.num_frames, self.sampling_rate, self.target_fps)
+
+
+class VideoDataset(Dataset):
+    """Clips of a list of videos.
+
+    A training sample is one clip: "slow", "fast" [3, T, H, W] uint8; "audio" [1, T, F] (or "waveform" [N]), "audio_mask" (False: the file
+    has no sound there); "label", "index" (of the video that was read), "path", "start" (seconds). It may have "audio_hard_negative".
+    A validation sample is the centred clip. A test sample has all views of a video: a first axis of views x crops everywhere.
+
+    A file that cannot be decoded: in training the next readable one of the epoch's order takes its place, and "failures" names it
+    [(path, reason)]; in validation and test the sample holds "failure" (the reason) in place of clips.
+
+    Args:
+        records: list of `Record`.
+        settings: `ClipSettings`.
+        split: train | val | test.
+        class_names: names in order of the class ids, or None.
+    """
+
+    def __init__(self, records, settings, split, class_names=None):
+        self.records = records
+        self.settings = settings
+        self.split = split
+        self.class_names = class_names
+
+    def __len__(self):
+        return len(self.records)
+
+    def __getitem__(self, key):
+        if not isinstance(key, SampleKey):
+            key = SampleKey(int(key), 0, int(key))
+        if self.split == "train":
+            return self._train_sample(key)
+        return self._eval_sample(key.index)
+
+    def _label(self, index):
+        label = self.records[index].label
+        if not self.settings.multi_label:
+            return torch.tensor(label)
+        vector = torch.zeros(self.settings.num_classes)
+        vector[list(label)] = 1.0
+        return vector
+
+    def _about(self, index):
+        return {"label": self._label(index), "index": torch.tensor(index), "path": self.records[index].path}
+
+    def _train_sample(self, key):
+        order, failures = None, []
+        index = key.index
+        for attempt in range(min(len(self), self.settings.max_replacements)):
+            if attempt:
+                order = epoch_order(self.settings.seed, key.epoch, len(self)) if order is None else order
+                index = int(order[(key.position + attempt) % len(self)])
+            try:
+                sample = self._read_train(index, key.epoch)
+                return {**sample, **self._about(index), "failures": failures}
+            except DecodeError as error:
+                failures.append((self.records[index].path, str(error)))
+        raise DecodeError(f"no readable file among {len(failures)} tried; the first: {failures[0][1]}; the last: {failures[-1][1]}")
+
+    def _read_train(self, index, epoch):
+        s = self.settings
+        rng = generator(s.seed, epoch, index, "clip")
+        with VideoReader(self.records[index].path) as reader:
+            start = clips.random_start(reader.video.start, reader.video.end, s.duration, rng)
+            sample = {"start": torch.tensor(start, dtype=torch.float64)}
+            if self._has_pictures:
+                geometry = transforms.random_crop(rng, s.scales, s.crop, s.inverse_scale)
+                flip = s.flip and rng.random() < 0.5
+                frames = reader.read_frames(self._times(start), geometry)
+                if s.rand_augment:
+                    frames = s.rand_augment(frames, rng)
+                sample.update(self._pictures(transforms.to_tensor(frames, flip, s.bgr)))
+            if s.audio:
+                sample.update(self._sound(reader, start))
+                sample.update(self._hard_negative(reader, start, epoch, rng))
+                self._mask_spectrogram(sample, rng)
+        return sample
+
+    def _eval_sample(self, index):
+        try:
+            sample = self._read_eval(index)
+        except DecodeError as error:
+            sample = {"failure": str(error)}
+        return {**sample, **self._about(index)}
+
+    def _read_eval(self, index):
+        s = self.settings
+        views, crops = (s.num_views, s.num_crops) if self.split == "test" else (1, 1)
+        with VideoReader(self.records[index].path) as reader:
+            starts = clips.view_starts(reader.video.start, reader.video.end, s.duration, views)
+            parts = []
+            if self._has_pictures:
+                parts = self._eval_pictures(reader, starts, crops)
+            if s.audio:
+                crops = crops if parts else 1
+                sounds = [sound for start in starts for sound in [self._sound(reader, start)] * crops]
+                parts = [{**p, **a} for p, a in zip(parts or [{}] * len(sounds), sounds)]
+        per_start = len(parts) // len(starts)
+        for i, part in enumerate(parts):
+            part["start"] = torch.tensor(starts[i // per_start], dtype=torch.float64)
+        if self.split == "val":
+            return parts[0]
+        return {name: torch.stack([part[name] for part in parts]) for name in parts[0]}
+
+    def _eval_pictures(self, reader, starts, crops):
+        """Clips in order of view, then crop. The video is decoded once for all of them."""
+        s = self.settings
+        test = self.split == "test"
+        geometry = transforms.only_scale(s.test_crop) if test else transforms.centre_crop(s.scales[0], s.crop)
+        times = [self._times(start) for start in starts]
+        flat = sorted({t for clip in times for t in clip})
+        frames = reader.read_frames(flat, geometry)
+        place = {t: i for i, t in enumerate(flat)}
+        parts = []
+        for clip in times:
+            whole = frames[[place[t] for t in clip]]
+            pieces = transforms.spatial_crops(whole, s.test_crop, crops) if test else [whole]
+            parts += [self._pictures(transforms.to_tensor(piece, bgr=s.bgr)) for piece in pieces]
+        return parts
+
+    @property
+    def _has_pictures(self):
+        return "slow" in self.settings.pathways
+
+    def _times(self, start):
+        s = self.settings
+        return clips.frame_times(start, s.num_frames, s.sampling_rate, s.target_fps)
+
+    def _pictures(self, clip):
+        s = self.settings
+        if "fast" not in s.pathways:
+            return {"slow": clip}
+        return {"slow": clip[:, torch.from_numpy(clips.slow_indices(s.num_frames, s.alpha))], "fast": clip}
+
+    def _span(self, start):
+        a = self.settings.audio
+        return clips.audio_span(start, self.settings.duration, a.num_frames, a.window, a.step)
+
+    def _spectrogram(self, samples, name):
+        """{"audio...": spectrogram} or, where the device computes it, {"waveform...": samples}."""
+        waveform = torch.from_numpy(samples)
+        if self.settings.audio.on_device:
+            return {name.replace("audio", "waveform"): waveform}
+        with torch.no_grad():
+            return {name: self.settings.audio.front_end(waveform)}
+
+    def _sound(self, reader, start):
+        samples, heard = reader.read_audio(*self._span(start), self.settings.audio.sample_rate)
+        return {**self._spectrogram(samples, "audio"), "audio_mask": torch.tensor(heard)}
+
+    def _hard_negative(self, reader, start, epoch, rng):
+        a = self.settings.audio
+        # Drawn whether used or not, so that a clip's other draws do not depend on the epoch at which hard negatives begin.
+        wants, pick = rng.random() >= a.easy_ratio, rng.spawn(1)[0]
+        if not (a.hard_negatives and wants and epoch >= a.hard_from_epoch and reader.audio):
+            return {}
+        span_start, span = self._span(start)
+        begin, end = max(reader.audio.start, reader.video.start), reader.audio.end
+        at = clips.hard_negative_start(span_start, span, begin, end, a.min_gap, pick)
+        if at is None:
+            return {}
+        samples, heard = reader.read_audio(at, span, a.sample_rate)
+        return self._spectrogram(samples, "audio_hard_negative") if heard else {}
+
+    def _mask_spectrogram(self, sample, rng):
+        a = self.settings.audio
+        if a.spec_masks is None:
+            return
+        masks = draw_spec_masks(rng, *a.spec_masks, a.num_frames, a.num_mels)
+        if a.on_device:
+            sample["spec_masks"] = masks
+        else:
+            sample["audio"] = apply_spec_masks(sample["audio"], masks)

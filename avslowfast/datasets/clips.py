@@ -1,0 +1,71 @@
+"""Where clips lie in a video: pure arithmetic on seconds and indices.
+
+A clip is a span [start, start + duration) on the video's presentation clock. Frames and sound are both cut from it.
+"""
+
+import numpy as np
+
+
+def clip_duration(num_frames, sampling_rate, target_fps):
+    """Seconds that a clip covers: `num_frames` frames, `sampling_rate` / `target_fps` seconds apart."""
+    return num_frames * sampling_rate / target_fps
+
+
+def frame_times(start, num_frames, sampling_rate, target_fps):
+    """The instants of a clip's frames in seconds, ascending [num_frames]; the frame nearest to each is shown."""
+    return start + np.arange(num_frames) * sampling_rate / target_fps
+
+
+def random_start(begin, end, duration, rng):
+    """Start of a random clip in a video that shows pictures from `begin` to `end`; a short video's clip starts at `begin`."""
+    return begin + rng.random() * max(end - begin - duration, 0.0)
+
+
+def view_starts(begin, end, duration, num_views):
+    """Starts of `num_views` clips spread evenly over a video: the middle for one, from the first to the last second for more."""
+    room = max(end - begin - duration, 0.0)
+    if num_views == 1:
+        return np.array([begin + room / 2])
+    return begin + room * np.arange(num_views) / (num_views - 1)
+
+
+def slow_indices(num_frames, alpha):
+    """Which of the Fast pathway's frames Slow sees: num_frames / alpha of them, spread as PySlowFast does (ends included)."""
+    return np.linspace(0, num_frames - 1, num_frames // alpha).astype(np.int64)
+
+
+def audio_span(start, duration, num_frames, window, step):
+    """The span of sound that goes with a clip: (start, seconds).
+
+    It is the clip's own span. Where that is shorter than `num_frames` spectrogram frames, it is widened evenly on both sides, so that no
+    frame has to be repeated.
+
+    Args:
+        window, step: of the spectrogram, seconds.
+    """
+    need = (num_frames - 1) * step + window
+    if duration >= need:
+        return start, duration
+    return start + (duration - need) / 2, need
+
+
+def spectrogram_indices(num_available, num_frames):
+    """Which of the available spectrogram frames are used: `num_frames` at equal steps, as the paper's authors pick them."""
+    return np.linspace(0, num_available - 1, num_frames).astype(np.int64)
+
+
+def hard_negative_start(start, duration, begin, end, min_gap, rng):
+    """Start of a span of the same video's sound that shares nothing with the clip's; None where the video is too short for one.
+
+    Args:
+        start, duration: the positive's span of sound.
+        begin, end: where the video has sound. The negative lies inside, so it never runs past the end.
+        min_gap: smallest distance between the two starts, seconds.
+    """
+    distance = max(duration, min_gap)
+    before = max(start - distance - begin, 0.0)
+    after = max(end - duration - (start + distance), 0.0)
+    if before + after <= 0:
+        return None
+    draw = rng.random() * (before + after)
+    return begin + draw if draw < before else start + distance + (draw - before)

@@ -1,0 +1,347 @@
+"""Frames and sound of a span of a video file, by PyAV.
+
+One clock: presentation time in seconds, the streams' own start times included. Positions are never fractions of a stream's length,
+because streams of one file differ in start and length.
+"""
+
+import functools
+import os
+from dataclasses import dataclass
+from fractions import Fraction
+
+import av
+import numpy as np
+
+from ..utils.errors import UserError
+
+# Decoding on past this many seconds costs more than a seek.
+_SEEK_GAP = 4.0
+# Sound decoded around a span, so that codecs and the resampler have settled (Opus needs 80 ms).
+_AUDIO_MARGIN = 0.12
+# A frame farther away than this from the wanted instant, inside the stream, means that pictures are missing.
+_MAX_FRAME_DISTANCE = 1.0
+# Packets in a row that may fail before the file counts as unreadable.
+_MAX_BAD_PACKETS = 50
+
+
+class DecodeError(UserError, RuntimeError):
+    """A file, or a span of it, that cannot be decoded; the message says which and why."""
+
+
+@dataclass(frozen=True)
+class StreamInfo:
+    """Where a stream lies on the presentation clock, in seconds, and its rate in Hz."""
+
+    start: float
+    end: float
+    rate: float
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """What to do with each picture: scale to `size` (height, width), then keep `crop` (top, left, height, width; None: all)."""
+
+    size: tuple
+    crop: tuple | None = None
+
+
+class VideoReader:
+    """An open video file; use as a context manager.
+
+    Args:
+        path: the file.
+        threads: decoding threads; 1 gives the most clips per core when several workers decode.
+
+    Attributes:
+        video: StreamInfo of the pictures. audio: StreamInfo of the sound, None for a file without.
+        decoded_frames: pictures decoded so far (a count for tests and benchmarks).
+
+    Raises:
+        DecodeError: no such file, no video in it, or not a media file.
+    """
+
+    def __init__(self, path, threads=1):
+        self.path = str(path)
+        self.decoded_frames = 0
+        try:
+            self._container = av.open(self.path)
+        except (av.error.FFmpegError, OSError, ValueError) as error:
+            raise DecodeError(f"{self.path}: cannot be opened ({_reason(error)})") from None
+        try:
+            self._video = self._container.streams.best("video")
+            self._audio = self._container.streams.best("audio", related=self._video)
+            if self._video is None:
+                raise DecodeError(f"{self.path}: no video stream in it")
+            self._video.codec_context.thread_count = threads
+            self._video.codec_context.thread_type = "NONE" if threads == 1 else "AUTO"
+            self.video, self.audio = _stream_infos(self.path, self._container, self._video.index, self._audio and self._audio.index)
+        except (DecodeError, av.error.FFmpegError) as error:
+            self._container.close()
+            raise error if isinstance(error, DecodeError) else DecodeError(f"{self.path}: {_reason(error)}") from None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        """Close the file."""
+        self._container.close()
+
+    def read_frames(self, times, geometry=None):
+        """The frames nearest to the given instants, decoding no more than needed and converting only what is returned.
+
+        Args:
+            times: ascending instants, seconds on the presentation clock.
+            geometry: called once with the (height, width) of the pictures as shown; gives a `Geometry`. None keeps the file's size.
+
+        Returns:
+            RGB pixels, uint8 [len(times), H, W, 3], rotation applied.
+
+        Raises:
+            DecodeError: nothing could be decoded, or pictures are missing around an instant.
+        """
+        times = np.asarray(times, dtype=np.float64)
+        if np.any(np.diff(times) < 0):
+            raise ValueError("times must ascend")
+        plan, last, out = None, None, None
+        for i, (_, frame) in enumerate(self._nearest(times)):
+            if plan is None:
+                shown = (frame.width, frame.height) if frame.rotation % 180 else (frame.height, frame.width)
+                plan = geometry(*shown) if geometry else Geometry(shown)
+                top, left, height, width = plan.crop or (0, 0, *plan.size)
+                out = np.empty((len(times), height, width, 3), np.uint8)
+            if i and frame.pts == last:
+                out[i] = out[i - 1]
+            else:
+                out[i] = _to_rgb(frame, plan.size)[top : top + height, left : left + width]
+            last = frame.pts
+        return out
+
+    def _nearest(self, times):
+        """(instant, nearest frame) for each instant. Seeks at the start and over long gaps."""
+        frames, before, after = None, None, None
+        for time in times:
+            if frames is None or (time - self._time(after or before) > _SEEK_GAP and after is not None):
+                frames = self._frames_from(time)
+                before, after = None, next(frames, None)
+            while after is not None and self._time(after) < time:
+                before, after = after, next(frames, None)
+            candidates = [f for f in (before, after) if f is not None]
+            if not candidates:
+                raise DecodeError(f"{self.path}: no picture could be decoded around {time:.3f} s")
+            best = min(candidates, key=lambda f: abs(self._time(f) - time))
+            distance = abs(self._time(best) - time)
+            inside = self.video.start <= time <= self.video.end
+            if inside and distance > max(_MAX_FRAME_DISTANCE, 2.0 / self.video.rate):
+                raise DecodeError(f"{self.path}: pictures are missing around {time:.3f} s (the nearest one is {distance:.2f} s away)")
+            yield time, best
+
+    def _time(self, frame):
+        return float(frame.pts * frame.time_base)
+
+    def _frames_from(self, time):
+        """Decoded frames in order of presentation, from the last one at or before `time` on (or a little earlier)."""
+        stream = self._video
+        # A frame's worth earlier, since the nearest frame may be the one before; again earlier where an index sends us too far.
+        for back in (1.5 / self.video.rate, 2.0, 10.0, None):
+            target = self.video.start if back is None else max(time - back, self.video.start)
+            self._seek(stream, target)
+            frames = self._decode(stream)
+            first = next(frames, None)
+            at_start = target <= self.video.start
+            if first is not None and (at_start or self._time(first) <= time):
+                return _chain(first, frames)
+            if at_start:
+                break
+        # Damaged beginning, or a stream that cannot seek: whatever comes from the top of the file.
+        self._seek(stream, self.video.start, whole_file=True)
+        return self._decode(stream)
+
+    def _seek(self, stream, time, whole_file=False):
+        try:
+            if whole_file:
+                self._container.seek(0, backward=True, any_frame=False)
+            else:
+                self._container.seek(int(np.floor(time / stream.time_base)), stream=stream, backward=True, any_frame=False)
+        except av.error.FFmpegError:
+            # Without an index the demuxer may refuse; decoding then goes on from where it is, which the caller checks.
+            pass
+
+    def _decode(self, stream):
+        """Frames of a stream from the current position; damaged packets are passed over, up to a limit."""
+        bad = 0
+        packets = self._container.demux(stream)
+        while True:
+            try:
+                packet = next(packets, None)
+                if packet is None:
+                    return
+                decoded = packet.decode()
+                bad = 0
+            except av.error.FFmpegError as error:
+                bad += 1
+                if bad > _MAX_BAD_PACKETS:
+                    raise DecodeError(f"{self.path}: {bad} damaged packets in a row ({_reason(error)})") from None
+                if isinstance(error, av.error.EOFError):
+                    return
+                continue
+            for frame in decoded:
+                if frame.pts is not None:
+                    self.decoded_frames += stream is self._video
+                    yield frame
+
+    def read_audio(self, start, duration, sample_rate=16000):
+        """The sound of a span, mono, at `sample_rate`; silence where the stream has none.
+
+        Args:
+            start, duration: the span, seconds on the presentation clock.
+
+        Returns:
+            (samples, heard): float32 [round(duration * sample_rate)] in [-1, 1], and whether the file has sound anywhere in the span.
+
+        Raises:
+            DecodeError: the file has sound there, but none of it can be decoded.
+        """
+        count = int(round(duration * sample_rate))
+        if self._audio is None or start >= self.audio.end or start + duration <= self.audio.start:
+            return np.zeros(count, np.float32), False
+        samples, first_time, rate = self._native_sound(start - _AUDIO_MARGIN, start + duration + _AUDIO_MARGIN)
+        if samples is None:
+            return np.zeros(count, np.float32), False
+        mono = _resample(samples.mean(axis=0, dtype=np.float32), rate, sample_rate)
+        offset = int(round((first_time - start) * sample_rate))
+        out = np.zeros(count, np.float32)
+        lo, hi = max(offset, 0), min(offset + len(mono), count)
+        if hi <= lo:
+            return out, False
+        out[lo:hi] = mono[lo - offset : hi - offset]
+        return out, True
+
+    def _native_sound(self, begin, end):
+        """Samples [channels, N] as stored, the instant of the first, and the rate; placed by their time stamps, gaps silent."""
+        stream = self._audio
+        self._seek(stream, max(begin, self.audio.start))
+        pieces, rate = [], None
+        converter = None
+        for frame in self._decode(stream):
+            time = self._time(frame)
+            if time >= end:
+                break
+            if time + frame.samples / frame.sample_rate <= begin:
+                continue
+            if converter is None:
+                # Any format (packed or planar, integer or float) to planar float; channels are averaged later, rates changed later.
+                converter = av.AudioResampler(format="fltp", layout=frame.layout, rate=frame.sample_rate)
+                rate = frame.sample_rate
+            if frame.sample_rate != rate:
+                raise DecodeError(f"{self.path}: the sound changes its rate from {rate} to {frame.sample_rate} Hz at {time:.3f} s")
+            frame.pts = None
+            pieces += [(time, part.to_ndarray()) for part in converter.resample(frame)]
+        if not pieces:
+            return None, None, None
+        first = pieces[0][0]
+        last = max(time + part.shape[1] / rate for time, part in pieces)
+        out = np.zeros((pieces[0][1].shape[0], int(round((last - first) * rate)) + 1), np.float32)
+        cursor, used = 0, 0
+        for time, part in pieces:
+            at = int(round((time - first) * rate))
+            # Time stamps are rounded (to a millisecond in Matroska): what follows within that follows directly.
+            at = cursor if abs(at - cursor) <= 0.002 * rate + 1 else max(at, 0)
+            part = part[:, : max(out.shape[1] - at, 0)]
+            out[:, at : at + part.shape[1]] = part
+            cursor = used = at + part.shape[1]
+        return out[:, :used], first, rate
+
+
+def _reason(error):
+    return getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
+
+
+def _chain(first, rest):
+    yield first
+    yield from rest
+
+
+def _to_rgb(frame, size):
+    """Pixels [H, W, 3] of a frame as shown, scaled to `size` by swscale while it converts."""
+    turns = round(frame.rotation / 90) % 4
+    height, width = size[::-1] if turns % 2 else size
+    pixels = frame.reformat(width=width, height=height, format="rgb24", interpolation="BILINEAR").to_ndarray()
+    return np.rot90(pixels, turns)
+
+
+def _resample(mono, rate, wanted):
+    """FFmpeg's resampler, over the whole of a mono signal [N]."""
+    if rate == wanted:
+        return mono
+    resampler = av.AudioResampler(format="flt", layout="mono", rate=wanted)
+    frame = av.AudioFrame.from_ndarray(mono[None], format="flt", layout="mono")
+    frame.sample_rate = rate
+    frame.time_base = Fraction(1, rate)
+    parts = [part.to_ndarray()[0] for f in (frame, None) for part in resampler.resample(f)]
+    return np.concatenate(parts) if parts else np.zeros(0, np.float32)
+
+
+@functools.lru_cache(maxsize=4096)
+def _cached_infos(path, mtime_size, video_index, audio_index):
+    """Found out once per file and process: a file that stores no lengths has to be read through for them."""
+    with av.open(path) as container:
+        video = _stream_info(container, container.streams[video_index])
+        audio = None if audio_index is None else _stream_info(container, container.streams[audio_index])
+    return video, audio
+
+
+def _stream_infos(path, container, video_index, audio_index):
+    stat = os.stat(path)
+    return _cached_infos(path, (stat.st_mtime_ns, stat.st_size), video_index, audio_index)
+
+
+def _stream_info(container, stream):
+    base = stream.time_base
+    start = float(stream.start_time * base) if stream.start_time is not None else 0.0
+    if stream.duration:
+        length = float(stream.duration * base)
+    else:
+        tagged = _tagged_duration(stream)
+        # Matroska's tag counts from zero, not from the stream's first packet.
+        length = tagged - start if tagged is not None else None
+    if length is None or length <= 0:
+        start, length = _scan(container, stream)
+    if stream.type == "video":
+        rate = float(stream.average_rate or stream.guessed_rate or 0)
+    else:
+        rate = float(stream.codec_context.sample_rate or 0)
+    return StreamInfo(start, start + length, rate if rate > 0 else 25.0)
+
+
+def _tagged_duration(stream):
+    text = stream.metadata.get("DURATION")
+    if not text:
+        return None
+    try:
+        hours, minutes, seconds = text.split(":")
+        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    except ValueError:
+        return None
+
+
+def _scan(container, stream):
+    """Start and length from the packets' time stamps."""
+    first, last = None, None
+    try:
+        container.seek(0)
+        for packet in container.demux(stream):
+            if packet.pts is None:
+                continue
+            begin = float(packet.pts * stream.time_base)
+            end = begin + float((packet.duration or 0) * stream.time_base)
+            first = begin if first is None else min(first, begin)
+            last = end if last is None else max(last, end)
+    except av.error.FFmpegError:
+        # A damaged tail: what was read until here is what there is.
+        pass
+    if first is None:
+        raise DecodeError(f"{container.name}: its {stream.type} stream is empty")
+    return first, max(last - first, 0.0)

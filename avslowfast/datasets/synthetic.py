@@ -1,0 +1,257 @@
+"""SynthAV: rendered videos whose class is a pair (how something moves, how something sounds).
+
+Sight alone and sound alone each tell one half of the pair, so with M motions and S sounds the best accuracy that a visual model can reach
+is 1/S and that of an audio model 1/M; only both together can solve it. Every clip has its own colour, size, place, speed, background,
+pitch, loudness and noise, drawn from (seed, split, number), so no two splits share a draw.
+
+Files are H.264 + AAC in mp4; lists are written in Kinetics' format, so that the real reader reads them.
+"""
+
+import os
+from dataclasses import dataclass
+from fractions import Fraction
+
+import av
+import numpy as np
+
+from ..utils.seeding import generator
+
+MOTIONS = ("slide", "bob", "orbit", "pulse")
+SOUNDS = ("tone", "beeps", "sweep", "hiss")
+TEMPOS = ("calm", "brisk")
+FPS = 15
+SECONDS = 3.0
+SIZE = (96, 128)
+SAMPLE_RATE = 22050
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A rendered clip.
+
+    Attributes:
+        frames: uint8 [T, H, W, 3]. sound: float32 [N] in [-1, 1].
+        label: class id. centres: [T, 2] (x, y) of the moving object in pixels. events: seconds of the impacts (bounces alone).
+    """
+
+    frames: np.ndarray
+    sound: np.ndarray
+    label: int
+    centres: np.ndarray
+    events: tuple = ()
+
+
+def class_names(variant):
+    """Names of the classes in order of their ids."""
+    if variant == "bounces":
+        return list(TEMPOS)
+    return [f"{motion}+{sound}" for motion in MOTIONS for sound in SOUNDS]
+
+
+def render_clip(variant, seed, split, number):
+    """The clip with this number of a split; the same whenever it is asked for."""
+    rng = generator(seed, f"{variant}/{split}", number)
+    label = number % len(class_names(variant))
+    if variant == "bounces":
+        return _render_bounces(rng, label)
+    motion, sound = MOTIONS[label // len(SOUNDS)], SOUNDS[label % len(SOUNDS)]
+    frames, centres = _draw_frames(rng, *_motion(rng, motion, _frame_times()))
+    return Clip(frames, _mix(rng, _sound(rng, sound)), label, centres)
+
+
+def _frame_times():
+    return np.arange(int(FPS * SECONDS)) / FPS
+
+
+def _motion(rng, kind, t):
+    """Centre (x, y) and radius over time, as shares of the picture's height."""
+    speed = rng.uniform(0.7, 1.4)
+    phase = 2 * np.pi * (speed * t + rng.random())
+    radius = np.full_like(t, rng.uniform(0.10, 0.18))
+    x = np.full_like(t, rng.uniform(0.42, 0.91))
+    y = np.full_like(t, rng.uniform(0.40, 0.60))
+    reach = rng.uniform(0.14, 0.26)
+    if kind == "slide":
+        x = x + reach * np.sin(phase)
+    elif kind == "bob":
+        y = y + reach * np.sin(phase)
+    elif kind == "orbit":
+        x = x + reach * np.sin(phase)
+        y = y + reach * np.cos(phase) * rng.choice([-1, 1])
+    else:
+        radius = radius * (1 + 0.55 * np.sin(phase))
+    return x, y, radius
+
+
+def _draw_frames(rng, x, y, radius):
+    """Paints a soft-edged shape over a still, grainy background."""
+    h, w = SIZE
+    yy, xx = np.mgrid[0:h, 0:w].astype(np.float32)
+    colours = rng.uniform(0, 1, (3, 3)).astype(np.float32)
+    # The object stands out from both ends of the background's gradient.
+    colours[0] = np.where(colours[1:].mean(0) > 0.5, 0.25 * colours[0], 1 - 0.25 * colours[0])
+    slope = rng.uniform(-1, 1, 2)
+    ramp = np.clip(0.5 + slope[0] * (xx / w - 0.5) + slope[1] * (yy / h - 0.5), 0, 1)[..., None]
+    background = colours[1] * ramp + colours[2] * (1 - ramp)
+    for _ in range(int(rng.integers(0, 4))):
+        cx, cy, r = rng.uniform(0, w), rng.uniform(0, h), rng.uniform(3, 9)
+        background = np.where((np.hypot(xx - cx, yy - cy) < r)[..., None], rng.uniform(0, 1, 3), background)
+    shape = int(rng.integers(0, 3))
+    grain = np.float32(255 * rng.uniform(0.005, 0.03))
+    background = (255 * background).astype(np.float32)
+    contrast = (255 * colours[0]).astype(np.float32) - background
+    frames = np.empty((len(x), h, w, 3), np.uint8)
+    for i, (cx, cy, r) in enumerate(zip(x * h, y * h, radius * h)):
+        dx, dy = np.abs(xx - np.float32(cx)), np.abs(yy - np.float32(cy))
+        distance = np.hypot(dx, dy) if shape == 0 else np.maximum(dx, dy) if shape == 1 else dx + dy
+        alpha = np.clip(np.float32(r + 0.5) - distance, 0, 1)[..., None]
+        picture = background + contrast * alpha + grain * rng.standard_normal((h, w, 1), dtype=np.float32)
+        frames[i] = np.clip(picture, 0, 255, out=picture)
+    return frames, np.stack([x, y], axis=1) * h
+
+
+def _sound(rng, kind):
+    """A waveform [N] of about unit size."""
+    n = int(SAMPLE_RATE * SECONDS)
+    t = np.arange(n) / SAMPLE_RATE
+    pitch = 2 ** rng.uniform(np.log2(250), np.log2(1400))
+    if kind == "tone":
+        return _harmonics(rng, 2 * np.pi * pitch * t)
+    if kind == "beeps":
+        beat = (rng.uniform(3.0, 5.5) * t + rng.random()) % 1.0
+        return _harmonics(rng, 2 * np.pi * pitch * t) * _smooth_gate(beat < 0.45)
+    if kind == "sweep":
+        saw = (rng.uniform(1.2, 2.2) * t + rng.random()) % 1.0
+        return _harmonics(rng, 2 * np.pi * np.cumsum(pitch * 2 ** (1.6 * saw - 0.8)) / SAMPLE_RATE)
+    spectrum = np.fft.rfft(rng.standard_normal(n))
+    freq = np.fft.rfftfreq(n, 1 / SAMPLE_RATE)
+    spectrum *= np.exp(-((np.log2(np.maximum(freq, 1) / (2.5 * pitch)) / 0.9) ** 2))
+    noise = np.fft.irfft(spectrum, n)
+    return noise / (np.abs(noise).max() + 1e-9)
+
+
+def _harmonics(rng, phase):
+    weights = rng.uniform(0, 1, 3) * (0.5, 0.3, 0.2)
+    return np.sin(phase) + sum(w * np.sin((k + 2) * phase) for k, w in enumerate(weights))
+
+
+def _smooth_gate(on, milliseconds=8):
+    width = int(SAMPLE_RATE * milliseconds / 1000)
+    return np.convolve(on.astype(float), np.ones(width) / width, mode="same")
+
+
+def _mix(rng, sound):
+    """Loudness and background noise of its own."""
+    loudness = 10 ** rng.uniform(-1.1, -0.4)
+    noise = 10 ** rng.uniform(-3.2, -2.2) * rng.standard_normal(len(sound))
+    return np.clip(loudness * sound / max(np.abs(sound).max(), 1e-9) + noise, -1, 1).astype(np.float32)
+
+
+def _render_bounces(rng, label):
+    """A ball that hits the floor, with a click at each impact; the class is the tempo."""
+    lo, hi = ((0.55, 0.85), (0.25, 0.42))[label]
+    events, at = [], rng.uniform(0.1, lo)
+    while at < SECONDS - 0.05:
+        events.append(at)
+        at += rng.uniform(lo, hi)
+    t = _frame_times()
+    hits = np.array([events[0] - lo, *events, events[-1] + hi])
+    k = np.clip(np.searchsorted(hits, t, side="right") - 1, 0, len(hits) - 2)
+    share = (t - hits[k]) / (hits[k + 1] - hits[k])
+    height = 4 * share * (1 - share) * np.minimum((hits[k + 1] - hits[k]) / 0.6, 1.0)
+    y = 0.82 - 0.55 * height
+    x = np.full_like(t, rng.uniform(0.35, 0.95))
+    frames, centres = _draw_frames(rng, x, y, np.full_like(t, rng.uniform(0.09, 0.14)))
+    n = int(SAMPLE_RATE * SECONDS)
+    sound = np.zeros(n)
+    pitch = rng.uniform(500, 1500)
+    tail = np.arange(int(0.06 * SAMPLE_RATE)) / SAMPLE_RATE
+    click = np.exp(-tail / 0.012) * (np.sin(2 * np.pi * pitch * tail) + 0.5 * rng.standard_normal(len(tail)))
+    for event in events:
+        first = int(event * SAMPLE_RATE)
+        piece = click[: n - first]
+        sound[first : first + len(piece)] += piece
+    return Clip(frames, _mix(rng, sound), label, centres, tuple(events))
+
+
+def write_video(path, frames, fps, sound=None, sample_rate=SAMPLE_RATE, *, video_start=0.0, audio_start=0.0, video_codec="libx264",
+                audio_codec="aac", gop=None, layout="mono"):  # fmt: skip
+    """Encode frames and sound into a file whose format its ending says.
+
+    Args:
+        frames: uint8 [T, H, W, 3], or an iterable of [H, W, 3]. fps: a number or Fraction.
+        sound: float [N] (copied to every channel) or [channels, N] in [-1, 1]; None writes no sound.
+        video_start, audio_start: instant of each stream's first frame or sample, seconds.
+        gop: frames from one key frame to the next.
+        layout: channel layout of the sound, e.g. "stereo", "5.1", "7.1".
+    """
+    fps = Fraction(fps).limit_denominator(100000)
+    with av.open(str(path), "w") as out:
+        video = None
+        packets = []
+        fast = {"aac_coder": "fast"} if audio_codec == "aac" else {}
+        audio = out.add_stream(audio_codec, rate=sample_rate, layout=layout, options=fast) if sound is not None else None
+        for i, frame in enumerate(frames):
+            if video is None:
+                video = out.add_stream(video_codec, rate=fps, options={"preset": "ultrafast", "crf": "20"} if video_codec == "libx264" else {})
+                video.height, video.width = frame.shape[:2]
+                video.codec_context.thread_count = 1
+                video.pix_fmt = "yuv420p"
+                if gop:
+                    video.codec_context.gop_size = gop
+                # Finer than a frame, so that any start is exact to a millisecond.
+                video.codec_context.time_base = Fraction(1, fps.numerator * 1000 // np.gcd(fps.numerator * 1000, fps.denominator))
+            picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
+            picture.time_base = video.codec_context.time_base
+            picture.pts = round((video_start + i / fps) / picture.time_base)
+            packets += video.encode(picture)
+        packets += video.encode(None)
+        if audio is not None:
+            packets += _encode_sound(audio, np.atleast_2d(sound), sample_rate, audio_start, layout)
+        for packet in sorted(packets, key=lambda p: float(p.dts * p.time_base)):
+            out.mux(packet)
+
+
+def _encode_sound(stream, sound, rate, start, layout):
+    channels = stream.codec_context.layout.nb_channels
+    if len(sound) not in (1, channels):
+        raise ValueError(f"the sound has {len(sound)} channels, the layout {layout} {channels}")
+    sound = np.ascontiguousarray(np.broadcast_to(sound, (channels, sound.shape[1])), dtype=np.float32)
+    converter = av.AudioResampler(format=stream.codec_context.format, layout=layout, rate=rate, frame_size=stream.codec_context.frame_size or 1024)
+    frame = av.AudioFrame.from_ndarray(sound, format="fltp", layout=layout)
+    frame.sample_rate, frame.time_base = rate, Fraction(1, rate)
+    frame.pts = round(start * rate)
+    packets = []
+    for piece in (*converter.resample(frame), *converter.resample(None)):
+        packets += stream.encode(piece)
+    return packets + stream.encode(None)
+
+
+def write_clip(job):
+    """Render and write one clip, whole or not at all; skip it where the file exists. job: (path, variant, seed, split, number)."""
+    path, variant, seed, split, number = job
+    if os.path.exists(path):
+        return False
+    clip = render_clip(variant, seed, split, number)
+    part = f"{path}.{os.getpid()}.mp4"
+    write_video(part, clip.frames, FPS, clip.sound)
+    os.replace(part, path)
+    return True
+
+
+def plan_dataset(folder, variant, num_clips, seed):
+    """Jobs for `write_clip`, and the lines of each list file.
+
+    Args:
+        num_clips: {split: number}.
+
+    Returns:
+        (jobs, {split: lines}).
+    """
+    jobs, lists = [], {}
+    classes = len(class_names(variant))
+    for split, count in num_clips.items():
+        names = [f"{split}/{number:06d}.mp4" for number in range(count)]
+        lists[split] = [f"{name} {number % classes}" for number, name in enumerate(names)]
+        jobs += [(os.path.join(folder, name), variant, seed, split, number) for number, name in enumerate(names)]
+    return jobs, lists

@@ -1,0 +1,93 @@
+"""Objectives. A task turns a batch into named losses (training) and scores (evaluation); the loop never asks which one it is."""
+
+import torch
+from torch.nn import functional as F
+
+from ..datasets.audio import apply_spec_masks
+from ..datasets.loader import audio_front_end
+from ..utils.registry import Registry
+from ..utils.seeding import generator
+from .mixing import Mixing, soft_cross_entropy
+
+TASKS = Registry("TASKS")
+
+_INPUTS = ("slow", "fast", "audio", "audio_mask", "audio_hard_negative", "audio_hard_negative_index")
+
+
+@TASKS.register("classification")
+class ClassificationTask:
+    """One or several labels a clip, with the model's synchronisation losses added.
+
+    Args:
+        cfg: the configuration. device: where batches go.
+    """
+
+    def __init__(self, cfg, device):
+        self.device = device
+        self.seed = cfg.RNG_SEED
+        self.loss_name = cfg.MODEL.LOSS_FUNC
+        self.avs_weight = cfg.LATERAL.AVS_WEIGHT
+        self.head_weights = dict(zip(cfg.MULTI_HEAD.NAMES, cfg.MULTI_HEAD.LOSS_WEIGHTS))
+        self.front_end = audio_front_end(cfg).to(device) if cfg.DATA.LOGMEL_ON_DEVICE else None
+        m = cfg.MIXUP
+        self.mixing = (
+            Mixing(m.ALPHA, m.CUTMIX_ALPHA, m.PROB, m.SWITCH_PROB, m.LABEL_SMOOTH_VALUE, cfg.MODEL.NUM_CLASSES) if m.ENABLE else None
+        )
+
+    def inputs(self, batch):
+        """The model's inputs out of a collated batch, on the device; log-mel spectrograms are computed there if they are not yet."""
+        x = {k: v.to(self.device, non_blocking=True) for k, v in batch.items() if isinstance(v, torch.Tensor)}
+        for name in ("", "_hard_negative"):
+            if f"waveform{name}" in x:
+                x[f"audio{name}"] = self.front_end(x.pop(f"waveform{name}"))
+        if "spec_masks" in x:
+            x["audio"] = apply_spec_masks(x["audio"], x["spec_masks"])
+        return {name: x[name] for name in _INPUTS if name in x}
+
+    def losses(self, model, batch, drop_audio, iteration):
+        """Named scalar losses of a training batch; "loss" is what is minimised.
+
+        Args:
+            model: the network, or its data-parallel wrapper. drop_audio: this iteration goes without audio (None: no such pathway).
+            iteration: of the whole training; seeds the mixing.
+        """
+        inputs = self.inputs(batch)
+        labels = batch["label"].to(self.device, non_blocking=True)
+        if self.mixing is not None:
+            network = getattr(model, "module", model)
+            inputs, labels = self.mixing(network.normalize(inputs), labels, generator(self.seed, iteration, "mixing"))
+        out = model(inputs, drop_audio=drop_audio)
+        parts = self._classification(out["logits"], labels)
+        total = sum(parts.values())
+        for name, value in out["losses"].items():
+            parts[name] = value
+            total = total + self.avs_weight * value
+        return {"loss": total, **parts}
+
+    def _classification(self, logits, labels):
+        if isinstance(logits, dict):
+            return {f"loss_{n}": self.head_weights[n] * self._loss(x, labels[:, i]) for i, (n, x) in enumerate(logits.items())}
+        return {"loss_cls": self._loss(logits, labels)}
+
+    def _loss(self, logits, labels):
+        if self.loss_name.startswith("bce"):
+            return F.binary_cross_entropy_with_logits(logits.float(), labels.float())
+        if labels.dim() == 2:
+            return soft_cross_entropy(logits, labels)
+        return F.cross_entropy(logits.float(), labels)
+
+    def scores(self, model, batch, max_clips):
+        """Scores [clips, K] (or a dict of them) of an evaluation batch, at most `max_clips` clips in a forward pass; on the CPU."""
+        parts = []
+        count = len(batch["clip_index"])
+        for first in range(0, count, max_clips):
+            piece = {k: v[first : first + max_clips] for k, v in batch.items() if isinstance(v, torch.Tensor) and len(v) == count}
+            parts.append(model(self.inputs(piece))["scores"])
+        if isinstance(parts[0], dict):
+            return {name: torch.cat([part[name] for part in parts]).float().cpu() for name in parts[0]}
+        return torch.cat(parts).float().cpu()
+
+
+def build_task(cfg, device):
+    """The task that cfg.TASK names."""
+    return TASKS[cfg.TASK](cfg, device)

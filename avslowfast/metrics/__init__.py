@@ -1,0 +1,1 @@
+"""Metrics over arrays of scores and labels."""

@@ -11,6 +11,7 @@ from fractions import Fraction
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 
 from ..utils.errors import UserError
 
@@ -106,6 +107,8 @@ class VideoReader:
         if np.any(np.diff(times) < 0):
             raise ValueError("times must ascend")
         plan, last, out = None, None, None
+        # One for all frames: making a scaler costs more than a frame's scaling.
+        scaler = VideoReformatter()
         for i, (_, frame) in enumerate(self._nearest(times)):
             if plan is None:
                 shown = (frame.width, frame.height) if frame.rotation % 180 else (frame.height, frame.width)
@@ -115,7 +118,7 @@ class VideoReader:
             if i and frame.pts == last:
                 out[i] = out[i - 1]
             else:
-                out[i] = _to_rgb(frame, plan.size)[top : top + height, left : left + width]
+                out[i] = _to_rgb(scaler, frame, plan.size)[top : top + height, left : left + width]
             last = frame.pts
         return out
 
@@ -139,7 +142,8 @@ class VideoReader:
             yield time, best
 
     def _time(self, frame):
-        return float(frame.pts * frame.time_base)
+        base = frame.time_base
+        return frame.pts * base.numerator / base.denominator
 
     def _frames_from(self, time):
         """Decoded frames in order of presentation, from the last one at or before `time` on (or a little earlier)."""
@@ -231,14 +235,15 @@ class VideoReader:
                 break
             if time + frame.samples / frame.sample_rate <= begin:
                 continue
-            if converter is None:
+            if rate is None:
                 # Any format (packed or planar, integer or float) to planar float; channels are averaged later, rates changed later.
-                converter = av.AudioResampler(format="fltp", layout=frame.layout, rate=frame.sample_rate)
                 rate = frame.sample_rate
+                converter = av.AudioResampler(format="fltp", layout=frame.layout, rate=rate) if frame.format.name != "fltp" else None
             if frame.sample_rate != rate:
                 raise DecodeError(f"{self.path}: the sound changes its rate from {rate} to {frame.sample_rate} Hz at {time:.3f} s")
             frame.pts = None
-            pieces += [(time, part.to_ndarray()) for part in converter.resample(frame)]
+            parts = converter.resample(frame) if converter else [frame]
+            pieces += [(time, part.to_ndarray()) for part in parts]
         if not pieces:
             return None, None, None
         first = pieces[0][0]
@@ -264,11 +269,11 @@ def _chain(first, rest):
     yield from rest
 
 
-def _to_rgb(frame, size):
+def _to_rgb(scaler, frame, size):
     """Pixels [H, W, 3] of a frame as shown, scaled to `size` by swscale while it converts."""
     turns = round(frame.rotation / 90) % 4
     height, width = size[::-1] if turns % 2 else size
-    pixels = frame.reformat(width=width, height=height, format="rgb24", interpolation="BILINEAR").to_ndarray()
+    pixels = scaler.reformat(frame, width, height, "rgb24", interpolation="BILINEAR").to_ndarray()
     return np.rot90(pixels, turns)
 
 

@@ -1,0 +1,66 @@
+"""Fixtures shared by all tests: tiny configurations, small rendered videos, the folder of real files."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from avslowfast.config import load_cfg
+from avslowfast.datasets import synthetic
+
+ROOT = Path(__file__).resolve().parent.parent
+TINY = ROOT / "configs/SynthAV/AVSLOWFAST_TINY.yaml"
+SHARED = ROOT.parent / "shared"
+# xdist runs a test process a core; each keeps to its own.
+torch.set_num_threads(int(os.environ.get("AVSLOWFAST_TEST_THREADS", "1")))
+sys.path.insert(0, str(ROOT / "tests/golden"))
+
+
+def tiny_cfg(*overrides):
+    """The tiny configuration with overrides."""
+    return load_cfg(TINY, list(overrides))
+
+
+@pytest.fixture(scope="session")
+def shared():
+    """The folder of real clips and label files."""
+    if not SHARED.is_dir():
+        pytest.skip("the folder ../shared with real clips and label files is not here")
+    return SHARED
+
+
+def _session_folder(tmp_path_factory, name):
+    # xdist's processes share one folder, so that each clip is rendered once.
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base
+    folder = base / name
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def synthav(tmp_path_factory):
+    """A small SynthAV: 32 training, 16 validation and 16 test clips."""
+    folder = _session_folder(tmp_path_factory, "synthav")
+    counts = {"train": 32, "val": 16, "test": 16}
+    jobs, lists = synthetic.plan_dataset(str(folder), "pairs", counts, seed=7)
+    for split, lines in lists.items():
+        (folder / split).mkdir(exist_ok=True)
+        (folder / f"{split}.csv.{os.getpid()}").write_text("\n".join(lines) + "\n")
+        os.replace(folder / f"{split}.csv.{os.getpid()}", folder / f"{split}.csv")
+    (folder / "classes.txt").write_text("\n".join(synthetic.class_names("pairs")) + "\n")
+    for job in jobs:
+        synthetic.write_clip(job)
+    return folder
+
+
+@pytest.fixture
+def run_args(synthav, tmp_path):
+    """Overrides for a run of the tiny network on the small SynthAV, with its output in a folder of its own."""
+    return [
+        "DATA.PATH_TO_DATA_DIR", str(synthav), "OUTPUT_DIR", str(tmp_path / "out"), "TRAIN.BATCH_SIZE", 8, "SOLVER.MAX_EPOCH", 2,
+        "DATA_LOADER.NUM_WORKERS", 0, "BN.NUM_BATCHES_PRECISE", 2, "LOG_PERIOD", 2, "TRAIN.EVAL_PERIOD", 1,
+        "TEST.NUM_ENSEMBLE_VIEWS", 2, "TEST.NUM_SPATIAL_CROPS", 1, "RESNET.WIDTH_PER_GROUP", 8, "LOG_MODEL_INFO", False,
+    ]  # fmt: skip

@@ -23,7 +23,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", default="data/synthav", help="folder to write (default: %(default)s)")
     parser.add_argument("--variant", default="pairs", choices=["pairs", "bounces"], help="kind of clips (default: %(default)s)")
-    parser.add_argument("--num-clips", type=int, nargs=3, default=[960, 96, 320], metavar=("TRAIN", "VAL", "TEST"), help="clips (default: 960 96 320)")
+    parser.add_argument("--num-clips", type=int, nargs=3, default=[640, 96, 320], metavar=("TRAIN", "VAL", "TEST"), help="clips (default: 640 96 320)")
     parser.add_argument("--seed", type=int, default=0, help="seed of every draw (default: %(default)s)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes (default: one a core)")
     args = parser.parse_args()

@@ -322,14 +322,6 @@ _C.DATA.MAX_FAILED_FRACTION = 0.01
 # File with a class name a line, in order of the labels; "" is classes.txt beside the lists, where it exists. (new)
 _C.DATA.CLASS_NAMES_FILE = ""
 
-_C.SYNTHAV = CfgNode()
-# Kind of SynthAV data that tools/make_synthav.py renders: pairs | bounces. (new node)
-_C.SYNTHAV.VARIANT = "pairs"
-# Clips to render for train, val and test.
-_C.SYNTHAV.NUM_CLIPS = [640, 96, 320]
-# Seed of every draw.
-_C.SYNTHAV.SEED = 0
-
 # ---- Loader ---------------------------------------------------------------------------------------------------------
 _C.DATA_LOADER = CfgNode()
 # Worker processes per rank.

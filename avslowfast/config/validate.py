@@ -52,7 +52,6 @@ def _check_choices(cfg):
     _choice("LATERAL.AUDIO", cfg.LATERAL.AUDIO, ("a2fs", "a2f2s", "av_nonlocal"))
     _choice("SLOWFAST.AU_FUSION_CONV_CHANNEL_MODE", cfg.SLOWFAST.AU_FUSION_CONV_CHANNEL_MODE, ("ByDim", "ByRatio"))
     _choice("AMP.DTYPE", cfg.AMP.DTYPE, ("auto", "bfloat16", "float16"))
-    _choice("SYNTHAV.VARIANT", cfg.SYNTHAV.VARIANT, ("pairs", "bounces"))
     _choice("TEST.NUM_SPATIAL_CROPS", cfg.TEST.NUM_SPATIAL_CROPS, (1, 3))
     for key in ("SHORT_CYCLE", "LONG_CYCLE"):
         if cfg.MULTIGRID[key]:

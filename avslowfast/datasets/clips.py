@@ -63,9 +63,10 @@ def hard_negative_start(start, duration, begin, end, min_gap, rng):
         min_gap: smallest distance between the two starts, seconds.
     """
     distance = max(duration, min_gap)
-    before = max(start - distance - begin, 0.0)
-    after = max(end - duration - (start + distance), 0.0)
+    # Starts from `begin` to `before_end`, and from `after_begin` to the last one that the sound's end allows.
+    before_end, after_begin = min(start - distance, end - duration), max(start + distance, begin)
+    before, after = max(before_end - begin, 0.0), max(end - duration - after_begin, 0.0)
     if before + after <= 0:
         return None
     draw = rng.random() * (before + after)
-    return begin + draw if draw < before else start + distance + (draw - before)
+    return begin + draw if draw < before else after_begin + (draw - before)

@@ -236,14 +236,18 @@ class VideoReader:
             if time + frame.samples / frame.sample_rate <= begin:
                 continue
             if rate is None:
-                # Any format (packed or planar, integer or float) to planar float; channels are averaged later, rates changed later.
-                rate = frame.sample_rate
-                converter = av.AudioResampler(format="fltp", layout=frame.layout, rate=rate) if frame.format.name != "fltp" else None
+                # Any format (packed or planar, integer or float) to float; channels are averaged later, the rate is changed later.
+                # Packed, because PyAV cannot give eight planes as an array.
+                rate, channels = frame.sample_rate, frame.layout.nb_channels
+                direct = frame.format.name == "fltp" and channels < 8
+                converter = None if direct else av.AudioResampler(format="flt", layout=frame.layout, rate=rate)
             if frame.sample_rate != rate:
                 raise DecodeError(f"{self.path}: the sound changes its rate from {rate} to {frame.sample_rate} Hz at {time:.3f} s")
             frame.pts = None
-            parts = converter.resample(frame) if converter else [frame]
-            pieces += [(time, part.to_ndarray()) for part in parts]
+            if converter is None:
+                pieces.append((time, frame.to_ndarray()))
+            else:
+                pieces += [(time, part.to_ndarray().reshape(-1, channels).T) for part in converter.resample(frame)]
         if not pieces:
             return None, None, None
         first = pieces[0][0]

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..utils.seeding import generator
 
-MOTIONS = ("slide", "bob", "orbit", "pulse")
+MOTIONS = ("slide", "bob", "pulse", "blink")
 SOUNDS = ("tone", "beeps", "sweep", "hiss")
 TEMPOS = ("calm", "brisk")
 FPS = 15
@@ -65,21 +65,20 @@ def _frame_times():
 
 def _motion(rng, kind, t):
     """Centre (x, y) and radius over time, as shares of the picture's height."""
-    speed = rng.uniform(0.7, 1.4)
+    speed = rng.uniform(0.7, 1.2)
     phase = 2 * np.pi * (speed * t + rng.random())
-    radius = np.full_like(t, rng.uniform(0.10, 0.18))
-    x = np.full_like(t, rng.uniform(0.42, 0.91))
+    radius = np.full_like(t, rng.uniform(0.15, 0.22))
+    x = np.full_like(t, rng.uniform(0.50, 0.83))
     y = np.full_like(t, rng.uniform(0.40, 0.60))
-    reach = rng.uniform(0.14, 0.26)
+    reach = rng.uniform(0.18, 0.28)
     if kind == "slide":
         x = x + reach * np.sin(phase)
     elif kind == "bob":
         y = y + reach * np.sin(phase)
-    elif kind == "orbit":
-        x = x + reach * np.sin(phase)
-        y = y + reach * np.cos(phase) * rng.choice([-1, 1])
+    elif kind == "pulse":
+        radius = radius * (1 + 0.6 * np.sin(phase))
     else:
-        radius = radius * (1 + 0.55 * np.sin(phase))
+        radius = np.where(np.sin(phase) > 0, radius, 0.0)
     return x, y, radius
 
 
@@ -87,15 +86,14 @@ def _draw_frames(rng, x, y, radius):
     """Paints a soft-edged shape over a still, grainy background."""
     h, w = SIZE
     yy, xx = np.mgrid[0:h, 0:w].astype(np.float32)
-    colours = rng.uniform(0, 1, (3, 3)).astype(np.float32)
-    # The object stands out from both ends of the background's gradient.
-    colours[0] = np.where(colours[1:].mean(0) > 0.5, 0.25 * colours[0], 1 - 0.25 * colours[0])
+    # A bright object over a darker background, each of any hue.
+    colours = rng.uniform([[0.6], [0.0], [0.0]], [[1.0], [0.4], [0.4]], (3, 3)).astype(np.float32)
     slope = rng.uniform(-1, 1, 2)
     ramp = np.clip(0.5 + slope[0] * (xx / w - 0.5) + slope[1] * (yy / h - 0.5), 0, 1)[..., None]
     background = colours[1] * ramp + colours[2] * (1 - ramp)
-    for _ in range(int(rng.integers(0, 4))):
+    for _ in range(int(rng.integers(0, 3))):
         cx, cy, r = rng.uniform(0, w), rng.uniform(0, h), rng.uniform(3, 9)
-        background = np.where((np.hypot(xx - cx, yy - cy) < r)[..., None], rng.uniform(0, 1, 3), background)
+        background = np.where((np.hypot(xx - cx, yy - cy) < r)[..., None], rng.uniform(0, 0.5, 3), background)
     shape = int(rng.integers(0, 3))
     grain = np.float32(255 * rng.uniform(0.005, 0.03))
     background = (255 * background).astype(np.float32)
@@ -216,9 +214,9 @@ def _encode_sound(stream, sound, rate, start, layout):
     channels = stream.codec_context.layout.nb_channels
     if len(sound) not in (1, channels):
         raise ValueError(f"the sound has {len(sound)} channels, the layout {layout} {channels}")
-    sound = np.ascontiguousarray(np.broadcast_to(sound, (channels, sound.shape[1])), dtype=np.float32)
+    packed = np.ascontiguousarray(np.broadcast_to(sound, (channels, sound.shape[1])).T, dtype=np.float32).reshape(1, -1)
     converter = av.AudioResampler(format=stream.codec_context.format, layout=layout, rate=rate, frame_size=stream.codec_context.frame_size or 1024)
-    frame = av.AudioFrame.from_ndarray(sound, format="fltp", layout=layout)
+    frame = av.AudioFrame.from_ndarray(packed, format="flt", layout=layout)
     frame.sample_rate, frame.time_base = rate, Fraction(1, rate)
     frame.pts = round(start * rate)
     packets = []

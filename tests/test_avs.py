@@ -3,7 +3,7 @@
 import torch
 from test_models import make
 
-from avslowfast.models.avs import SyncHead, contrastive_loss, pair_up
+from avslowfast.models.avs import contrastive_loss, pair_up, SyncHead
 
 
 def formula(reference, positive, negative, valid):

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 from conftest import ROOT, TINY, tiny_cfg
 
-from avslowfast.config import ConfigError, get_cfg, load_cfg
-from avslowfast.config import defaults
+from avslowfast.config import ConfigError, defaults, get_cfg, load_cfg
 from avslowfast.models import build_model
 
 CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
@@ -107,7 +106,7 @@ def test_published_settings_give_the_network(name):
     arch, channels, num_f2s = PUBLISHED[name]
     cfg = load_cfg(ROOT / f"configs/Kinetics/{name}.yaml")
     model = build_model(cfg)
-    assert cfg.MODEL.ARCH == arch
+    assert arch == cfg.MODEL.ARCH
     assert model.pathways["slow"].channels["res4"] == channels["res4"]
     assert len(model.fast_to_slow) == num_f2s
     if arch == "avslowfast":

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from test_models import make, loss_of
+from test_models import loss_of, make
 
 from avslowfast.models.drop_pathway import DropPathway
 

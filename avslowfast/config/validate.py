@@ -115,7 +115,7 @@ def _check_audio_fusion(cfg):
     if not 0 <= s.DROPPATHWAY_RATE <= 1:
         _fail("SLOWFAST.DROPPATHWAY_RATE", s.DROPPATHWAY_RATE, "a probability lies in 0..1", "the paper uses 0.8 on Kinetics")
     slow_frames = d.NUM_FRAMES // s.ALPHA
-    if d.AUDIO_FRAME_NUM != s.AU_ALPHA * slow_frames:
+    if s.AU_ALPHA * slow_frames != d.AUDIO_FRAME_NUM:
         whole = d.AUDIO_FRAME_NUM % slow_frames == 0
         remedy = f"set it to {d.AUDIO_FRAME_NUM // slow_frames}" if whole else f"set DATA.AUDIO_FRAME_NUM to {s.AU_ALPHA * slow_frames}"
         _fail("SLOWFAST.AU_ALPHA", s.AU_ALPHA, f"{d.AUDIO_FRAME_NUM} spectrogram frames do not divide into Slow's {slow_frames} frames that way", remedy)

@@ -11,7 +11,7 @@ from ..utils.seeding import generator
 from . import clips, transforms
 from .audio import apply_spec_masks, draw_spec_masks
 from .decode import DecodeError, VideoReader
-from .samplers import SampleKey, epoch_order
+from .samplers import epoch_order, SampleKey
 
 DATASETS = Registry("DATASETS")
 

@@ -8,7 +8,7 @@ from ..config.arch import PATHWAYS_OF
 from ..utils import distributed
 from . import kinetics  # noqa: F401  (fills DATASETS)
 from .audio import AudioFrontEnd
-from .base import DATASETS, AudioSettings, ClipSettings
+from .base import AudioSettings, ClipSettings, DATASETS
 from .samplers import EvalSampler, TrainBatchSampler
 from .transforms import RandAugment
 
@@ -45,6 +45,8 @@ def build_loader(cfg, split):
         "num_workers": workers,
         "pin_memory": cfg.DATA_LOADER.PIN_MEMORY and torch.cuda.is_available() and cfg.NUM_GPUS > 0,
         "persistent_workers": workers > 0,
+        # A generator of its own: starting to iterate draws from it, and a resumed run starts once more often.
+        "generator": torch.Generator().manual_seed(cfg.RNG_SEED),
     }
     if split == "train":
         batch = cfg.TRAIN.BATCH_SIZE // (local_ranks * cfg.TRAIN.ACCUMULATION_STEPS)

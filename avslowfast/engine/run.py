@@ -18,7 +18,7 @@ from ..utils.logging import get_logger, log_json_stats, setup_logging
 from .evaluator import evaluate, save_scores
 from .hooks import build_hooks
 from .task import build_task
-from .trainer import Trainer, autocast_context, place_model
+from .trainer import autocast_context, place_model, Trainer
 
 logger = get_logger(__name__)
 
@@ -89,8 +89,8 @@ def test(cfg, device):
     """Test with NUM_ENSEMBLE_VIEWS x NUM_SPATIAL_CROPS views; writes results.json and the scores; returns the results."""
     model = build_model(cfg)
     path, names = load_for_test(cfg, model)
-    info = describe(cfg, model)
     model = place_model(cfg, model, device).eval()
+    info = describe(cfg, model)
     loader = build_loader(cfg, "test")
     names = loader.dataset.class_names or names
     local = max(distributed.world_size() // cfg.NUM_SHARDS, 1)

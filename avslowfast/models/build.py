@@ -10,7 +10,7 @@ from .avs import SyncHead
 from .blocks import init_weights
 from .drop_pathway import DropPathway
 from .heads import HEADS
-from .lateral import LATERALS, AudioEncoder, FastToSlow
+from .lateral import AudioEncoder, FastToSlow, LATERALS
 from .network import Network
 from .norm import NormSpec
 from .pathways import PATHWAYS, STAGES
@@ -80,7 +80,7 @@ def _norm(cfg):
         # Every rank has to take part in making every group.
         groups = [dist.new_group(range(i, i + size)) for i in range(0, distributed.world_size(), size)]
         group = groups[distributed.rank() // size]
-    return NormSpec(cfg.BN.NORM_TYPE, cfg.BN.EPSILON, cfg.BN.MOMENTUM, cfg.BN.NUM_SPLITS, group)
+    return NormSpec(cfg.BN.NORM_TYPE, cfg.BN.EPSILON, cfg.BN.MOMENTUM, cfg.BN.NUM_SPLITS, group, cfg.NUM_GPUS > 0)
 
 
 def _of(values, pathway):

@@ -44,13 +44,18 @@ class _FrozenBatchNormMixin:
         return super().train(False)
 
 
-class SyncBatchNorm(nn.SyncBatchNorm):
-    """Statistics over the batches of all ranks in `process_group`; torch's own kernel on GPUs, plain collectives on the CPU."""
+class CpuSyncBatchNorm(nn.BatchNorm3d):
+    """Statistics over the batches of all ranks in `process_group`, for tensors of any dimension.
+
+    torch's own layer exists for GPUs alone, and its data-parallel wrapper refuses that layer on a CPU.
+    """
+
+    def __init__(self, channels, eps, momentum, process_group=None):
+        super().__init__(channels, eps, momentum)
+        self.process_group = process_group
 
     def forward(self, x):
         """x: [B, C, ...]; returns the same shape."""
-        if x.is_cuda:
-            return super().forward(x)
         if not self.training or distributed.world_size(self.process_group) == 1:
             return F.batch_norm(
                 x, self.running_mean, self.running_var, self.weight, self.bias, self.training, self.momentum, self.eps
@@ -87,6 +92,7 @@ class NormSpec:
         momentum: weight of the newest batch in the running statistics.
         num_splits: parts of the batch in sub_batchnorm.
         process_group: ranks that share statistics in sync_batchnorm; None is all.
+        on_gpu: the network will run on GPUs (sync_batchnorm has another layer there).
     """
 
     kind: str = "batchnorm"
@@ -94,11 +100,13 @@ class NormSpec:
     momentum: float = 0.1
     num_splits: int = 1
     process_group: object = None
+    on_gpu: bool = False
 
     def __call__(self, channels, dims):
         """A layer over `channels` of a tensor with `dims` axes of space and time."""
         if self.kind == "sync_batchnorm":
-            return SyncBatchNorm(channels, self.eps, self.momentum, process_group=self.process_group)
+            kind = nn.SyncBatchNorm if self.on_gpu else CpuSyncBatchNorm
+            return kind(channels, self.eps, self.momentum, process_group=self.process_group)
         kinds = {"batchnorm": _PLAIN, "sub_batchnorm": _SUB, "frozen_batchnorm": _FROZEN}
         layer = kinds[self.kind][dims](channels, eps=self.eps, momentum=self.momentum)
         if self.kind == "sub_batchnorm":

@@ -18,6 +18,7 @@ class _TerminalHandler(logging.StreamHandler):
     """Writes through tqdm, so that a progress bar at the bottom stays whole."""
 
     def emit(self, record):
+        """Write one record."""
         from tqdm import tqdm
 
         tqdm.write(self.format(record), file=sys.stdout)

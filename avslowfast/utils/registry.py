@@ -2,6 +2,12 @@
 
 import difflib
 
+from .errors import UserError
+
+
+class UnknownName(UserError, ValueError):
+    """A name that no entry has; the message lists those there are."""
+
 
 class Registry:
     """A named table of classes or functions.
@@ -27,8 +33,8 @@ class Registry:
     def __getitem__(self, key):
         if key not in self._entries:
             near = difflib.get_close_matches(str(key), self._entries, n=1)
-            hint = f"; did you mean '{near[0]}'?" if near else ""
-            raise ValueError(f"{self.name} has no entry '{key}'{hint} Known: {', '.join(sorted(self._entries))}")
+            hint = f"; did you mean '{near[0]}'?" if near else ";"
+            raise UnknownName(f"{self.name} has no entry '{key}'{hint} known: {', '.join(sorted(self._entries))}")
         return self._entries[key]
 
     def __contains__(self, key):

@@ -36,6 +36,12 @@ def test_schedules_warm_up_scale_and_end():
     assert lr_at(cfg, 5) == pytest.approx(0.4)
 
 
+def test_published_steps_with_more_rates_than_steps(tmp_path):
+    cfg = tiny_cfg("SOLVER.LR_POLICY", "steps_with_relative_lrs", "SOLVER.LRS", [1, 0.1, 0.01, 0.001, 0.0001, 0.00001], "SOLVER.STEPS", [0, 94, 154, 196],
+                   "SOLVER.MAX_EPOCH", 239, "SOLVER.BASE_LR", 0.1)  # fmt: skip
+    assert [lr_at(cfg, e) for e in (93.9, 94, 160, 238.9, 239)] == pytest.approx([0.1, 0.01, 0.001, 0.0001, 0.0001])
+
+
 def _batch():
     torch.manual_seed(0)
     inputs = {"slow": torch.randn(4, 3, 2, 20, 20), "fast": torch.randn(4, 3, 4, 20, 20), "audio": torch.randn(4, 1, 40, 10),

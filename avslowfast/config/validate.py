@@ -126,6 +126,9 @@ def _check_audio_fusion(cfg):
         if used and s.AU_ALPHA % steps:
             _fail("SLOWFAST.AU_ALPHA", s.AU_ALPHA, f"audio time at {stage} ({d.AUDIO_FRAME_NUM // steps} steps) does not divide into Slow's "
                   f"{slow_frames} frames", f"use a multiple of {steps}, or no audio lateral or synchronisation there")  # fmt: skip
+        if cfg.LATERAL.AUDIO == "a2f2s" and index < 4 and s.AFS_FUSION[index] and s.AU_ALPHA // steps % s.ALPHA:
+            _fail("LATERAL.AUDIO", "a2f2s", f"at {stage} audio has {s.AU_ALPHA // steps} steps per Slow frame, which do not divide into Fast's {s.ALPHA}",
+                  "use earlier stages in SLOWFAST.AFS_FUSION, or more spectrogram frames (DATA.AUDIO_FRAME_NUM)")  # fmt: skip
     if not (any(s.AFS_FUSION) or cfg.LATERAL.AUDIO_POOL5 or any(s.AVS_FLAG)):
         _fail("SLOWFAST.AFS_FUSION", s.AFS_FUSION, "no lateral, no pool5 fusion and no synchronisation uses the audio pathway",
               "switch one on, or use MODEL.ARCH slowfast")  # fmt: skip
@@ -154,7 +157,8 @@ def _check_heads(cfg):
 def _check_training(cfg):
     s = cfg.SOLVER
     if s.LR_POLICY == "steps_with_relative_lrs":
-        if len(s.STEPS) != len(s.LRS) or not s.STEPS or s.STEPS[0] != 0:
+        # PySlowFast's published files give more rates than steps; the rates left over are never reached.
+        if len(s.STEPS) > len(s.LRS) or not s.STEPS or s.STEPS[0] != 0:
             _fail("SOLVER.STEPS", s.STEPS, f"{len(s.LRS)} rates go with it", "give the first epoch of each rate in SOLVER.LRS, from 0 on")
     if s.WARMUP_EPOCHS >= s.MAX_EPOCH and s.WARMUP_EPOCHS > 0:
         _fail("SOLVER.WARMUP_EPOCHS", s.WARMUP_EPOCHS, f"the warm-up never ends within {s.MAX_EPOCH} epochs", "shorten it")

@@ -22,6 +22,10 @@ def build_dataset(cfg, split):
     d = cfg.DATA
     name = cfg.TEST.DATASET if split == "test" else cfg.TRAIN.DATASET
     kind = DATASETS[name.lower()]
+    # A model for boxes or for several labels of different kinds can be built and tested on tensors; lists for them come with their data sets.
+    for key, used in (("MULTI_HEAD.NAMES", cfg.MULTI_HEAD.NAMES), ("DETECTION.ENABLE", cfg.DETECTION.ENABLE)):
+        if used:
+            raise ConfigError(f"{key} is {used}: the data set '{name}' has one label a video, which does not go with it; clear the key")
     return kind.from_lists(d.PATH_TO_DATA_DIR, split, _clip_settings(cfg), d.PATH_LABEL_SEPARATOR, d.PATH_PREFIX, d.CLASS_NAMES_FILE)
 
 

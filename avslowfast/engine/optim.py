@@ -11,10 +11,10 @@ def cosine_lr(epoch, *, base_lr, max_epoch, end_lr=0.0, offset=0.0):
     return end_lr + (base_lr - end_lr) * (math.cos(math.pi * (epoch - offset) / (max_epoch - offset)) + 1.0) * 0.5
 
 
-def stepped_lr(epoch, *, base_lr, max_epoch, steps, rates):
+def stepped_lr(epoch, *, base_lr, steps, rates):
     """`base_lr` times the rate of the step in which `epoch` lies."""
-    index = sum(epoch >= step for step in [*steps, max_epoch]) - 1
-    return base_lr * rates[min(max(index, 0), len(rates) - 1)]
+    index = sum(epoch >= step for step in steps) - 1
+    return base_lr * rates[index]
 
 
 def lr_at(cfg, epoch):
@@ -31,7 +31,7 @@ def lr_at(cfg, epoch):
         if s.LR_POLICY == "cosine":
             offset = s.WARMUP_EPOCHS if s.COSINE_AFTER_WARMUP else 0.0
             return cosine_lr(at, base_lr=s.BASE_LR, max_epoch=s.MAX_EPOCH, end_lr=s.COSINE_END_LR, offset=offset)
-        return stepped_lr(at, base_lr=s.BASE_LR, max_epoch=s.MAX_EPOCH, steps=s.STEPS, rates=s.LRS)
+        return stepped_lr(at, base_lr=s.BASE_LR, steps=s.STEPS, rates=s.LRS)
 
     lr = policy(epoch)
     if epoch < s.WARMUP_EPOCHS:

@@ -99,7 +99,11 @@ class Trainer:
         return io.mismatch(self.model, state)
 
     def _wrap(self):
-        model = torch.compile(self.model) if self.cfg.TRAIN.COMPILE and self.device.type == "cuda" else self.model
+        model = self.model
+        if self.cfg.TRAIN.COMPILE and self.device.type == "cuda":
+            model = torch.compile(model)
+        elif self.cfg.TRAIN.COMPILE:
+            logger.info("TRAIN.COMPILE is for GPUs and is left out")
         if not distributed.is_distributed():
             return model
         # Dropped iterations leave the audio pathway without a gradient; synchronisation heads come and go with the drop.

@@ -176,11 +176,6 @@ def _audio_geometry(cfg, pathways, stage, to):
     s, audio = cfg.SLOWFAST, pathways["audio"]
     steps_per_slow = s.AU_ALPHA // audio.time_stride[stage]
     stride = steps_per_slow if to == "slow" else steps_per_slow // s.ALPHA
-    if stride < 1 or (to == "fast" and steps_per_slow % s.ALPHA):
-        raise ValueError(
-            f"SLOWFAST.AFS_FUSION: audio has {steps_per_slow} steps per Slow frame at {stage}, which does not meet Fast's "
-            f"{s.ALPHA} frames there; with LATERAL.AUDIO a2f2s use earlier stages or more spectrogram frames (DATA.AUDIO_FRAME_NUM)"
-        )
     dim = audio.channels[stage]
     by_dim = s.AU_FUSION_CONV_CHANNEL_MODE == "ByDim"
     inner = s.AU_FUSION_CONV_CHANNEL_DIM if by_dim else max(1, int(dim * s.AU_FUSION_CONV_CHANNEL_RATIO))

@@ -54,7 +54,7 @@ def test_every_key_is_read_or_said_to_be_inert():
         (["SLOWFAST.AVS_FLAG", [True]], ["SLOWFAST.AVS_FLAG", "res5"]),
         (["SLOWFAST.AFS_FUSION", [False] * 4, "SLOWFAST.AVS_FLAG", [False] * 5, "LATERAL.AUDIO_POOL5", False], ["SLOWFAST.AFS_FUSION", "slowfast"]),
         (["MULTIGRID.SHORT_CYCLE", True], ["MULTIGRID.SHORT_CYCLE"]),
-        (["LATERAL.AUDIO", "a2f2s", "SLOWFAST.ALPHA", 8, "SLOWFAST.AU_ALPHA", 64], ["LATERAL.AUDIO", "res4", "Fast's 8"]),
+        (["LATERAL.AUDIO", "a2f2s", "DATA.AUDIO_FRAME_NUM", 16, "SLOWFAST.AU_ALPHA", 4], ["LATERAL.AUDIO", "res4", "Fast's 2"]),
         (["MODEL.NUM_CLASSES"], ["MODEL.NUM_CLASSES", "no value"]),
     ],
 )

@@ -64,7 +64,7 @@ def check_outputs(model, inputs, head, boxes, classes=16):
     model.train()
 
 
-@pytest.mark.parametrize("arch, head", itertools.product(["slow", "slowfast", "audio", "avslowfast"], HEADS))
+@pytest.mark.parametrize("arch, head", list(itertools.product(["slow", "slowfast", "audio", "avslowfast"], HEADS)))
 @pytest.mark.parametrize("depth", DEPTHS)
 def test_architectures_heads_and_depths(arch, head, depth):
     if arch == "audio" and head == "roi":

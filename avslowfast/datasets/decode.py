@@ -4,6 +4,7 @@ One clock: presentation time in seconds, the streams' own start times included. 
 because streams of one file differ in start and length.
 """
 
+import contextlib
 import functools
 import os
 from dataclasses import dataclass
@@ -164,14 +165,12 @@ class VideoReader:
         return self._decode(stream)
 
     def _seek(self, stream, time, whole_file=False):
-        try:
+        # Without an index the demuxer may refuse; decoding then goes on from where it is, which the caller checks.
+        with contextlib.suppress(av.error.FFmpegError):
             if whole_file:
                 self._container.seek(0, backward=True, any_frame=False)
             else:
                 self._container.seek(int(np.floor(time / stream.time_base)), stream=stream, backward=True, any_frame=False)
-        except av.error.FFmpegError:
-            # Without an index the demuxer may refuse; decoding then goes on from where it is, which the caller checks.
-            pass
 
     def _decode(self, stream):
         """Frames of a stream from the current position; damaged packets are passed over, up to a limit."""
@@ -339,7 +338,8 @@ def _tagged_duration(stream):
 def _scan(container, stream):
     """Start and length from the packets' time stamps."""
     first, last = None, None
-    try:
+    # A damaged tail ends the reading: what was read until there is what there is.
+    with contextlib.suppress(av.error.FFmpegError):
         container.seek(0)
         for packet in container.demux(stream):
             if packet.pts is None:
@@ -348,9 +348,6 @@ def _scan(container, stream):
             end = begin + float((packet.duration or 0) * stream.time_base)
             first = begin if first is None else min(first, begin)
             last = end if last is None else max(last, end)
-    except av.error.FFmpegError:
-        # A damaged tail: what was read until here is what there is.
-        pass
     if first is None:
         raise DecodeError(f"{container.name}: its {stream.type} stream is empty")
     return first, max(last - first, 0.0)

@@ -5,6 +5,7 @@ import os
 import sys
 
 import simplejson
+from tqdm import tqdm
 
 from . import distributed
 
@@ -18,9 +19,9 @@ class _TerminalHandler(logging.StreamHandler):
     """Writes through tqdm, so that a progress bar at the bottom stays whole."""
 
     def emit(self, record):
-        """Write one record."""
-        from tqdm import tqdm
-
+        """Write one record; JSON lines, which the bar says in fewer words, go to the file alone."""
+        if sys.stdout.isatty() and record.getMessage().startswith("json_stats"):
+            return
         tqdm.write(self.format(record), file=sys.stdout)
         sys.stdout.flush()
 

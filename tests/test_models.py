@@ -64,12 +64,15 @@ def check_outputs(model, inputs, head, boxes, classes=16):
     model.train()
 
 
-@pytest.mark.parametrize("arch, head", list(itertools.product(["slow", "slowfast", "audio", "avslowfast"], HEADS)))
+# Architecture and, with all three pathways, the audio lateral; boxes need pictures.
+NETWORKS = [("slow", "a2fs"), ("slowfast", "a2fs"), ("audio", "a2fs"), ("avslowfast", "a2fs"), ("avslowfast", "a2f2s"), ("avslowfast", "av_nonlocal")]
+COMBINATIONS = [(*network, head) for network, head in itertools.product(NETWORKS, HEADS) if (network[0], head) != ("audio", "roi")]
+
+
+@pytest.mark.parametrize("arch, lateral, head", COMBINATIONS)
 @pytest.mark.parametrize("depth", DEPTHS)
-def test_architectures_heads_and_depths(arch, head, depth):
-    if arch == "audio" and head == "roi":
-        pytest.skip("boxes need pictures")
-    model, inputs = make("MODEL.ARCH", arch, *HEADS[head], *depth_args(depth))
+def test_pathways_laterals_heads_and_depths(arch, lateral, head, depth):
+    model, inputs = make("MODEL.ARCH", arch, "LATERAL.AUDIO", lateral, *HEADS[head], *depth_args(depth))
     boxes = boxes_for(head)
     check_outputs(model, inputs, head, boxes)
     out = model(inputs, boxes=boxes, drop_audio=False)

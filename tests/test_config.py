@@ -80,6 +80,12 @@ def test_base_files_are_read_first(tmp_path):
     assert (cfg.MODEL.NUM_CLASSES, cfg.SOLVER.WEIGHT_DECAY, cfg.DATA.NUM_FRAMES, cfg.DATA.MEAN) == (11, 1e-3, 8, [0.1, 0.2, 0.3])
 
 
+def test_the_configuration_that_a_run_writes_loads_again(tmp_path):
+    cfg = load_cfg(ROOT / "configs/Kinetics/AVSLOWFAST_8x8_R50.yaml", ["SOLVER.BASE_LR", 1e-7])
+    (tmp_path / "config.yaml").write_text(cfg.dump())
+    assert load_cfg(tmp_path / "config.yaml") == cfg
+
+
 def test_a_circle_of_base_files_is_refused(tmp_path):
     (tmp_path / "a.yaml").write_text("_BASE_: b.yaml\n")
     (tmp_path / "b.yaml").write_text("_BASE_: a.yaml\n")

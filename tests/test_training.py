@@ -70,6 +70,17 @@ def test_train_and_test_from_start_to_end(run_args):
     assert len(stats(folder, "train_iter")) == 4
 
 
+def test_a_checkpoint_that_lacks_weights_is_not_tested(run_args, tmp_path):
+    from conftest import tiny_cfg
+
+    from avslowfast.models import build_model
+
+    weights = build_model(tiny_cfg(*[a for a in run_args], "MODEL.NUM_CLASSES", 7)).state_dict()
+    torch.save({"model_state": weights}, tmp_path / "seven.pyth")
+    done = run(run_args, "TRAIN.ENABLE", False, "TEST.CHECKPOINT_FILE_PATH", tmp_path / "seven.pyth", code=2)
+    assert "2 tensors of the network to test" in done.stderr and "head.projection.weight" in done.stderr
+
+
 def kill_when(args, pattern, number, *more):
     """Start a run, send a signal when its log matches, and return its exit code."""
     log = os.path.join(output_of(args), "stdout.log")

@@ -98,13 +98,12 @@ def _parse(value):
     """What a word of YAML or of the command line means: numbers such as 1e-4, lists and booleans become values."""
     if not isinstance(value, str):
         return value
+    if value.lower() in ("true", "false"):
+        return value.lower() == "true"
     try:
         return ast.literal_eval(value)
     except (ValueError, SyntaxError):
-        pass
-    if value.lower() in ("true", "false"):
-        return value.lower() == "true"
-    return value
+        return value
 
 
 def _all_keys(node, prefix=""):

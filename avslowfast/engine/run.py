@@ -6,7 +6,7 @@ import numpy as np
 import simplejson
 
 from ..checkpoint import io, load_weights
-from ..checkpoint.released import load_state, read_checkpoint
+from ..checkpoint.released import CheckpointError, load_state, read_checkpoint
 from ..config import ConfigError
 from ..datasets import build_loader
 from ..metrics.classification import per_class_accuracy
@@ -71,18 +71,28 @@ def load_for_test(cfg, model):
     if path:
         content = read_checkpoint(path)
         if isinstance(content, dict) and content.get("format") == io.FORMAT:
-            load_state(model, content.get("ema_state") or content["model_state"], path)
+            _require_whole(load_state(model, content.get("ema_state") or content["model_state"], path))
             return path, content.get("class_names")
-        load_weights(model, path)
+        _require_whole(load_weights(model, path))
         return path, None
     path, state = io.load_newest(cfg.OUTPUT_DIR, lambda s: io.mismatch(model, s))
     if path:
-        load_state(model, state["ema_state"] or state["model_state"], path)
+        _require_whole(load_state(model, state["ema_state"] or state["model_state"], path))
         return path, state["class_names"]
     if cfg.TRAIN.CHECKPOINT_FILE_PATH:
-        load_weights(model, cfg.TRAIN.CHECKPOINT_FILE_PATH)
+        _require_whole(load_weights(model, cfg.TRAIN.CHECKPOINT_FILE_PATH))
         return cfg.TRAIN.CHECKPOINT_FILE_PATH, None
     raise ConfigError(f"OUTPUT_DIR is {cfg.OUTPUT_DIR!r}: no checkpoint in it to test; train first, or set TEST.CHECKPOINT_FILE_PATH")
+
+
+def _require_whole(report):
+    """Refuse to test a network part of whose weights are those it was born with; synchronisation heads serve training alone."""
+    lacking = [name for name in report.missing + report.mismatched if not name.startswith("sync_heads.")]
+    if lacking:
+        raise CheckpointError(
+            f"{report.source}: {len(lacking)} tensors of the network to test are not in it or have another shape, the first {lacking[0]}; "
+            "test with the configuration that it was trained with (MODEL.NUM_CLASSES, MODEL.ARCH, RESNET.DEPTH), or train it further first"
+        )
 
 
 def test(cfg, device):

@@ -18,6 +18,7 @@ class _SubBatchNormMixin:
     num_splits = 1
 
     def forward(self, x):
+        """x: [B, C, ...], B a multiple of `num_splits`; returns the same shape."""
         if not self.training:
             return super().forward(x)
         if len(x) % self.num_splits:

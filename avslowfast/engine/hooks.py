@@ -243,6 +243,8 @@ class EvalHook(Hook):
         trainer.best = value if trainer.improved else trainer.best
         stats = {"_type": "val_epoch", "epoch": f"{trainer.epoch}/{cfg.SOLVER.MAX_EPOCH}", **result.metrics, "best": trainer.best,
                  "failed": len(result.failed), "seconds": result.seconds}  # fmt: skip
+        words = ", ".join(f"{name} {number:.2f}" for name, number in result.metrics.items())
+        logger.info("epoch %d/%d: validation %s (best %.2f)", trainer.epoch, cfg.SOLVER.MAX_EPOCH, words, trainer.best)
         log_json_stats(stats, logger)
         self.log.scalars("val", result.metrics, trainer.global_iteration)
 

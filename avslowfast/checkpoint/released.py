@@ -98,7 +98,7 @@ def load_weights(model, path):
     Raises:
         CheckpointError: no such file, not a checkpoint, a format that is not known, or no tensor that fits.
     """
-    return load_state(model, _state_dict(read_checkpoint(path), path), path)
+    return load_state(model, weights_of(read_checkpoint(path), path), path)
 
 
 def read_checkpoint(path):
@@ -118,7 +118,12 @@ def read_checkpoint(path):
         raise CheckpointError(f"{path}: not a checkpoint, or a torn one ({reason})") from None
 
 
-def _state_dict(content, path):
+def weights_of(content, path):
+    """The weights in a checkpoint's content, {name: tensor}, without the prefixes that wrappers put before every name.
+
+    Raises:
+        CheckpointError: there are none.
+    """
     state = content
     for key in ("model_state", "state_dict", "model"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):

@@ -1,6 +1,6 @@
 """Record -> sample. What every data set of videos shares: where clips lie, what fails, what is counted."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -82,7 +82,7 @@ class ClipSettings:
     rand_augment: object = None
     audio: AudioSettings | None = None
     seed: int = 0
-    max_replacements: int = field(default=1000)
+    max_replacements: int = 1000
 
     @property
     def duration(self):

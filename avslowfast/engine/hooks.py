@@ -80,9 +80,8 @@ class FiniteLossHook(Hook):
 class LogHook(Hook):
     """Progress bar, log lines, JSON lines and TensorBoard."""
 
-    def __init__(self, output_dir, tensorboard_dir=None):
+    def __init__(self, tensorboard_dir=None):
         self.window = collections.defaultdict(list)
-        self.output_dir = output_dir
         main = distributed.is_main()
         self.writer = SummaryWriter(tensorboard_dir) if tensorboard_dir and main else None
         self.bar = None
@@ -225,7 +224,7 @@ class EvalHook(Hook):
         if not self.due(trainer):
             return
         cfg = self.cfg
-        if cfg.BN.USE_PRECISE_STATS and cfg.BN.NORM_TYPE != "frozen_batchnorm":
+        if cfg.BN.USE_PRECISE_STATS:
             sampler = trainer.loader.batch_sampler
             sampler.set_epoch(trainer.epoch - 1)
             batches = (trainer.task.inputs(batch) for batch in trainer.loader)
@@ -285,7 +284,7 @@ class CheckpointHook(Hook):
         votes = distributed.gather_objects((self.signal is not None, self._overdue()))
         trainer.stop = any(stop for stop, _ in votes)
         last = trainer.epoch == self.cfg.SOLVER.MAX_EPOCH
-        improved = getattr(trainer, "improved", False)
+        improved = trainer.improved
         if trainer.stop or votes[0][1] or last or improved or trainer.epoch % self.cfg.TRAIN.CHECKPOINT_PERIOD == 0:
             path = self._save(trainer)
             if improved and distributed.is_main():
@@ -314,7 +313,7 @@ class CheckpointHook(Hook):
 def build_hooks(cfg):
     """The hooks of a training run, in the order in which they act."""
     folder = (cfg.TENSORBOARD.LOG_DIR or os.path.join(cfg.OUTPUT_DIR, "tensorboard")) if cfg.TENSORBOARD.ENABLE else None
-    finite, log = FiniteLossHook(), LogHook(cfg.OUTPUT_DIR, folder)
+    finite, log = FiniteLossHook(), LogHook(folder)
     return [finite, log, EvalHook(cfg, log), CheckpointHook(cfg, finite)]
 
 

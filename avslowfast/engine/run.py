@@ -5,8 +5,8 @@ import os
 import numpy as np
 import simplejson
 
-from ..checkpoint import io, load_weights
-from ..checkpoint.released import CheckpointError, load_state, read_checkpoint
+from ..checkpoint import io
+from ..checkpoint.released import CheckpointError, load_state, read_checkpoint, weights_of
 from ..config import ConfigError
 from ..datasets import build_loader
 from ..metrics.classification import per_class_accuracy
@@ -65,24 +65,19 @@ def load_for_test(cfg, model):
     Returns:
         (path, class names or None).
     """
-    path = cfg.TEST.CHECKPOINT_FILE_PATH
+    path, content = cfg.TEST.CHECKPOINT_FILE_PATH, None
     if not path and cfg.TEST.USE_BEST and os.path.isfile(io.best_path(cfg.OUTPUT_DIR)):
         path = io.best_path(cfg.OUTPUT_DIR)
-    if path:
-        content = read_checkpoint(path)
-        if isinstance(content, dict) and content.get("format") == io.FORMAT:
-            _require_whole(load_state(model, content.get("ema_state") or content["model_state"], path))
-            return path, content.get("class_names")
-        _require_whole(load_weights(model, path))
-        return path, None
-    path, state = io.load_newest(cfg.OUTPUT_DIR, lambda s: io.mismatch(model, s))
-    if path:
-        _require_whole(load_state(model, state["ema_state"] or state["model_state"], path))
-        return path, state["class_names"]
-    if cfg.TRAIN.CHECKPOINT_FILE_PATH:
-        _require_whole(load_weights(model, cfg.TRAIN.CHECKPOINT_FILE_PATH))
-        return cfg.TRAIN.CHECKPOINT_FILE_PATH, None
-    raise ConfigError(f"OUTPUT_DIR is {cfg.OUTPUT_DIR!r}: no checkpoint in it to test; train first, or set TEST.CHECKPOINT_FILE_PATH")
+    if not path:
+        path, content = io.load_newest(cfg.OUTPUT_DIR, lambda s: io.mismatch(model, s))
+    path = path or cfg.TRAIN.CHECKPOINT_FILE_PATH
+    if not path:
+        raise ConfigError(f"OUTPUT_DIR is {cfg.OUTPUT_DIR!r}: no checkpoint in it to test; train first, or set TEST.CHECKPOINT_FILE_PATH")
+    content = content or read_checkpoint(path)
+    own = isinstance(content, dict) and content.get("format") == io.FORMAT
+    average = content.get("ema_state") if own else None
+    _require_whole(load_state(model, average or weights_of(content, path), path))
+    return path, content.get("class_names") if own else None
 
 
 def _require_whole(report):

@@ -54,6 +54,7 @@ class Trainer:
     Attributes:
         model: the network. wrapped: what the step calls (data-parallel, compiled).
         epoch, iteration: the next iteration to run, within its epoch. iters_per_epoch: iterations an epoch.
+        best: best validation metric so far. improved: the epoch that has just ended set it.
         failures: (path, reason) of training files that could not be read in this epoch.
         stop: set by a hook to end after the current iteration.
     """
@@ -73,7 +74,7 @@ class Trainer:
         self.iters_per_epoch = len(self.loader) // self.accumulate
         if not self.iters_per_epoch:
             raise ConfigError(f"TRAIN.ACCUMULATION_STEPS is {self.accumulate}: an epoch has {len(self.loader)} batches, not one step; lower it")
-        self.epoch, self.iteration, self.best = 0, 0, None
+        self.epoch, self.iteration, self.best, self.improved = 0, 0, None, False
         self.failures, self.stop, self.data_seconds = [], False, 0.0
         self._start_weights()
         self.wrapped = self._wrap()

@@ -60,11 +60,6 @@ class Network(nn.Module):
         self.register_buffer("pixel_std", torch.tensor(std).view(-1, 1, 1, 1), persistent=False)
         self._iteration = 0
 
-    @property
-    def input_names(self):
-        """The inputs that the model takes: a subset of slow, fast, audio."""
-        return tuple(self.pathways)
-
     def normalize(self, inputs):
         """Raw uint8 clips as normalised floats; floats count as normalised already. A dict comes back, the argument is unchanged."""
         out = dict(inputs)

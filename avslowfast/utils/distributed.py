@@ -58,12 +58,3 @@ def gather_objects(value):
     values = [None] * world_size()
     dist.all_gather_object(values, value)
     return values
-
-
-def broadcast_object(value):
-    """Rank 0's picklable value, on every rank."""
-    if not is_distributed():
-        return value
-    box = [value]
-    dist.broadcast_object_list(box, src=0)
-    return box[0]

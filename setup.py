@@ -35,5 +35,8 @@ setup(
         "scikit-learn",
         "tqdm",
     ],
-    extras_require={"dev": ["pytest", "pytest-xdist", "hypothesis", "ruff", "scipy"]},
+    extras_require={
+        "export": ["onnx", "onnxscript", "onnxruntime"],
+        "dev": ["pytest", "pytest-xdist", "hypothesis", "ruff", "scipy", "onnx", "onnxscript", "onnxruntime"],
+    },
 )

@@ -1,3 +1,19 @@
-"""Audiovisual SlowFast Networks (arXiv 2001.08740): models, data, training and testing."""
+"""Audiovisual SlowFast Networks (arXiv 2001.08740): models, data, training and testing.
+
+    model, meta = avslowfast.load_model("output/run")       # or a checkpoint, or the name of a configuration
+    avslowfast.predict(model, "video.mp4")                  # [(class name, id, score), ...]
+"""
+
+import importlib
 
 __version__ = "0.1.0"
+
+# Loaded when first used, so that importing the package costs nothing.
+_LAZY = {"load_model": "hub", "predict": "visualization.predictor"}
+__all__ = ["__version__", "load_model", "predict"]
+
+
+def __getattr__(name):
+    if name in _LAZY:
+        return getattr(importlib.import_module(f".{_LAZY[name]}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

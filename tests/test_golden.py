@@ -1,6 +1,7 @@
 """Parity with the reference implementations: scores, compute, schedules."""
 
 import json
+import pickle
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,11 @@ def kinetics(name, *overrides):
         ("pyslowfast_slowfast_8x8_r50", "SLOWFAST_8x8_R50", []),
         ("pyslowfast_slow_8x8_r50", "SLOW_8x8_R50", []),
         ("pyslowfast_ava_slowfast_32x2_r50", "SLOWFAST_8x8_R50", AVA),
+        ("pytorchvideo_slow_r50", "SLOW_8x8_R50", []),
+        ("pytorchvideo_slowfast_r50", "SLOWFAST_8x8_R50", []),
+        # These two were made with PyTorchVideo 0.1.5's own networks, as the others were with theirs.
+        ("pytorchvideo_slowfast_r101", "SLOWFAST_8x8_R101_101_101", []),
+        ("pytorchvideo_slowfast_r50_detection", "SLOWFAST_8x8_R50", [*AVA, "DETECTION.ALIGNED", False]),
     ],
 )
 def test_scores_equal_the_reference(tmp_path, vector, config, overrides):
@@ -38,8 +44,11 @@ def test_scores_equal_the_reference(tmp_path, vector, config, overrides):
     torch.save({"epoch": 3, "model_state": conformance.state_dict(data), "cfg": "text"}, tmp_path / "released.pyth")
     model = build_model(kinetics(config, *overrides)).eval()
     report = load_weights(model, tmp_path / "released.pyth")
-    assert len(report.loaded) == len(data["keys"]) == len(model.state_dict())
-    assert not (report.missing or report.unexpected or report.mismatched)
+    assert len(report.loaded) == len(data["keys"]) == len(model.state_dict()) and report.complete
+    check_scores(model, data)
+
+
+def check_scores(model, data):
     for output in data["outputs"].values():
         tensors = dict(zip(("slow", "fast", "audio"), conformance.inputs(output["shapes"])))
         if "audio" in tensors:
@@ -47,7 +56,23 @@ def test_scores_equal_the_reference(tmp_path, vector, config, overrides):
         boxes = torch.tensor(output["boxes"]) if "boxes" in output else None
         with torch.no_grad():
             scores = model(tensors, boxes=boxes)["scores"]
+        assert scores.shape == torch.tensor(output["probs"]).shape
         assert (scores - torch.tensor(output["probs"])).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("protocol", [2, 5])
+def test_a_caffe2_pickle_gives_the_scores_of_its_pyslowfast_twin(tmp_path, protocol):
+    data = conformance.load(GOLDEN / "pyslowfast_slowfast_8x8_r50.json")
+    names = conformance.load(GOLDEN / "caffe2_slowfast_8x8_r50_names.json")
+    blobs = {blob: conformance.tensor_for(name, shape, data["salt"]).numpy() for blob, name, shape in names}
+    solver = {"lr": blobs["pred_b"][:1], "model_iter": blobs["pred_b"][:1], "conv1_w_momentum": blobs["conv1_w"]}
+    with open(tmp_path / "released.pkl", "wb") as f:
+        pickle.dump({"blobs": {**blobs, **solver}, "cfg": "text"}, f, protocol=protocol)
+    model = build_model(kinetics("SLOWFAST_8x8_R50")).eval()
+    report = load_weights(model, tmp_path / "released.pkl")
+    assert report.format == "Caffe2" and report.complete and len(report.loaded) == len(names) == 552
+    assert "3 blobs of Caffe2's solver" in str(report) and "counts no batches" in str(report)
+    check_scores(model, data)
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,10 @@ import re
 import torch
 
 from ..utils.logging import get_logger
-from .released import CheckpointError, read_checkpoint
+from .files import CheckpointError, read_checkpoint
 
 logger = get_logger(__name__)
 
-FORMAT = "avslowfast"
 _NAME = re.compile(r"checkpoint_epoch_(\d{5})(?:_iter_(\d{6}))?\.pyth")
 _BEST = "checkpoint_best.pyth"
 _REQUIRED = ("model_state", "optimizer_state", "epoch", "iteration", "rng")
@@ -34,14 +33,15 @@ def best_path(output_dir):
 
 def save(state, path):
     """Write a state so that `path` holds all of it or does not change: other file, flush to disk, rename, flush the folder."""
-    os.makedirs(os.path.dirname(path), exist_ok=True)
+    folder = os.path.dirname(os.path.abspath(path))
+    os.makedirs(folder, exist_ok=True)
     part = f"{path}.part"
     with open(part, "wb") as f:
-        torch.save({"format": FORMAT, **state}, f)
+        torch.save(state, f)
         f.flush()
         os.fsync(f.fileno())
     os.replace(part, path)
-    folder = os.open(os.path.dirname(path), os.O_RDONLY)
+    folder = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(folder)
     finally:

@@ -1,181 +1,272 @@
-"""Weights of released checkpoints: one name table a format, and the report of what was loaded.
+"""Names of other projects' checkpoints: one table a format, read in both directions.
 
-Formats are found out from the tensor names in the file. Here: this project's own, PySlowFast's `.pyth` and the AVSlowFast authors'.
+A row pairs a name of theirs with one of ours. {P} is the pathway, {K} a residual stage, {L} a stage with a lateral connection; what
+the other fields stand for is in the format's `fields`.
 """
 
-import pickle
+import functools
 import re
 from dataclasses import dataclass, field
 
-import torch
-from iopath.common.file_io import g_pathmgr
+from .files import CheckpointError
 
-from ..utils.errors import UserError
-from ..utils.logging import get_logger
-
-_PATHWAY = {"0": "slow", "1": "fast", "2": "audio"}
-_STAGE = {"1": "pool1", "2": "res2", "3": "res3", "4": "res4", "5": "res5"}
+_SLOWFAST = ("slow", "fast")
+_RES = ("res2", "res3", "res4", "res5")
+_NORM = {"s": "weight", "b": "bias", "rm": "running_mean", "riv": "running_var"}
 
 
-class CheckpointError(UserError, RuntimeError):
-    """A file that cannot be read as weights; the message says why and what to do."""
+@dataclass(frozen=True, eq=False)
+class Format:
+    """A family of checkpoints.
+
+    Attributes:
+        name: what reports call it.
+        marks: expression that a name of such a file matches.
+        rows: pairs (their name, our name) with fields in braces.
+        fields: {field: {theirs: ours}}, or {field: expression} where both write the same.
+        audio_5d: audio weights have axes of video, of length 1.
+    """
+
+    name: str
+    marks: str
+    rows: tuple
+    fields: dict = field(default_factory=dict)
+    audio_5d: bool = False
+
+    def to_own(self, state):
+        """A file's tensors under our names and in our shapes: a `Translation`."""
+        result = Translation(self)
+        for name, tensor in state.items():
+            ours = self._translate(name, 0)
+            if ours is None:
+                result.unknown.append(name)
+            else:
+                result.tensors[ours] = _audio_squeezed(ours, tensor) if self.audio_5d else tensor
+                result.origin[ours] = name
+        return result
+
+    def from_own(self, state):
+        """Their names and shapes of this project's tensors.
+
+        Raises:
+            CheckpointError: the format has no place for some of them.
+        """
+        theirs, without = {}, []
+        for name, tensor in state.items():
+            other = self._translate(name, 1)
+            if other is None:
+                without.append(name)
+            else:
+                theirs[other] = _audio_unsqueezed(name, tensor) if self.audio_5d else tensor
+        if without:
+            raise CheckpointError(
+                f"{self.name} has no place for {len(without)} of the {len(state)} tensors, the first: {without[0]}; convert to another format"
+            )
+        return theirs
+
+    def _translate(self, name, side):
+        for pair in self.rows:
+            match = _expression(self, pair[side], side).fullmatch(name)
+            if match:
+                values = {key: self._value(key, text, side) for key, text in match.groupdict().items()}
+                return pair[1 - side].format(**values)
+        return None
+
+    def _value(self, key, text, side):
+        known = self.fields.get(key)
+        if not isinstance(known, dict):
+            return text
+        return next(theirs for theirs, ours in known.items() if ours == text) if side else known[text]
 
 
 @dataclass
-class LoadReport:
-    """What `load_weights` did; each attribute is a list of tensor names.
+class Translation:
+    """A checkpoint in this project's terms: its format, its tensors by our names, their names by ours, the names without a place here."""
 
-    Attributes:
-        loaded: the model's tensors that came from the file.
-        missing: the model's tensors that the file does not have; they keep their values.
-        unexpected: the file's tensors that the model does not have.
-        mismatched: the model's tensors whose shape differs in the file; they keep their values.
+    format: Format
+    tensors: dict = field(default_factory=dict)
+    origin: dict = field(default_factory=dict)
+    unknown: list = field(default_factory=list)
+
+
+@functools.cache
+def _expression(fmt, template, side):
+    """What names of a row look like, with a group a field."""
+
+    def group(match):
+        key = match[1]
+        known = fmt.fields.get(key, {"i": r"\d+", "rest": ".+"}.get(key))
+        words = known if isinstance(known, str) else "|".join(map(re.escape, known.values() if side else known))
+        return f"(?P<{key}>{words})"
+
+    return re.compile(re.sub(r"\\\{(\w+)\\\}", group, re.escape(template)))
+
+
+def _audio_squeezed(name, tensor):
+    """Audio weights without the axes of video: [O, I, 1, T, F] -> [O, I, T, F]; of a lateral, [O, I, 1, T, 1] -> [O, I, T]."""
+    if tensor.dim() == 5 and name.startswith("pathways.audio."):
+        return tensor.squeeze(2)
+    if tensor.dim() == 5 and _ENCODER.search(name):
+        return tensor.squeeze(4).squeeze(2)
+    return tensor
+
+
+def _audio_unsqueezed(name, tensor):
+    if tensor.dim() == 4 and name.startswith("pathways.audio."):
+        return tensor.unsqueeze(2)
+    if tensor.dim() == 3 and _ENCODER.search(name):
+        return tensor.unsqueeze(2).unsqueeze(4)
+    return tensor
+
+
+_ENCODER = re.compile(r"\.encoder?\.conv\d+\.weight$")
+
+_PYSLOWFAST_FIELDS = {
+    "P": dict(zip("012", ("slow", "fast", "audio"))),
+    "K": dict(zip("2345", _RES)),
+    "L": dict(zip("1234", ("pool1", *_RES[:3]))),
+    "S": dict(zip("12345", ("pool1", *_RES))),
+}
+_PYSLOWFAST_ROWS = (
+    ("s1.pathway{P}_stem.{rest}", "pathways.{P}.pool1.{rest}"),
+    ("s{K}.pathway{P}_res{i}.{rest}", "pathways.{P}.{K}.block{i}.{rest}"),
+    ("s{K}.pathway{P}_nonlocal{i}.{rest}", "pathways.{P}.{K}.nonlocal{i}.{rest}"),
+    ("s{L}_fuse.conv_f2s.{rest}", "fast_to_slow.{L}.conv_f2s.{rest}"),
+    ("head.projection.{rest}", "head.projection.{rest}"),
+)
+PYSLOWFAST = Format(
+    "PySlowFast", r"s[1-5]\.pathway\d_", (*_PYSLOWFAST_ROWS, ("s{L}_fuse.bn.{rest}", "fast_to_slow.{L}.bn.{rest}")), _PYSLOWFAST_FIELDS
+)
+AUTHORS = Format(
+    "AVSlowFast authors",
+    r"s[1-5]\.pathway2_|s[1-5]_fuse\.(bn_f2s|conv_a2fs)",
+    (
+        *_PYSLOWFAST_ROWS,
+        ("s{L}_fuse.bn_f2s.{rest}", "fast_to_slow.{L}.bn.{rest}"),
+        ("s{L}_fuse.conv_a2fs_{i}.{rest}", "audio_laterals.{L}.encode.conv{i}.{rest}"),
+        ("s{L}_fuse.bn_a2fs_{i}.{rest}", "audio_laterals.{L}.encode.bn{i}.{rest}"),
+        # At res5 no lateral exists; what stands there serves the synchronisation loss alone.
+        ("s5_fuse.conv_f2s.{rest}", "sync_heads.res5.join_fast.conv_f2s.{rest}"),
+        ("s5_fuse.bn_f2s.{rest}", "sync_heads.res5.join_fast.bn.{rest}"),
+        ("s5_fuse.conv_a2fs_{i}.{rest}", "sync_heads.res5.encoder.conv{i}.{rest}"),
+        ("s5_fuse.bn_a2fs_{i}.{rest}", "sync_heads.res5.encoder.bn{i}.{rest}"),
+        ("s{S}_fuse.avs.{fc}_fc.{rest}", "sync_heads.{S}.{fc}_fc.{rest}"),
+    ),
+    {**_PYSLOWFAST_FIELDS, "fc": "ref|query"},
+    audio_5d=True,
+)
+
+
+def _pytorchvideo(name, marks, prefix, pathway, of, head):
+    """PyTorchVideo's names: `pathway` stands between a block's number and its layers, `of` is what it means here."""
+    stage, block = f"{prefix}blocks.{{K}}.{pathway}res_blocks.{{i}}.", f"pathways.{of}.{{K}}.block{{i}}."
+    return Format(
+        name,
+        marks,
+        (
+            (f"{prefix}blocks.0.{pathway}conv.{{rest}}", f"pathways.{of}.pool1.conv.{{rest}}"),
+            (f"{prefix}blocks.0.{pathway}norm.{{rest}}", f"pathways.{of}.pool1.bn.{{rest}}"),
+            (stage + "branch1_conv.{rest}", block + "branch1.{rest}"),
+            (stage + "branch1_norm.{rest}", block + "branch1_bn.{rest}"),
+            (stage + "branch2.conv_{c}.{rest}", block + "branch2.{c}.{rest}"),
+            (stage + "branch2.norm_{c}.{rest}", block + "branch2.{c}_bn.{rest}"),
+            (prefix + "blocks.{L}.multipathway_fusion.conv_fast_to_slow.{rest}", "fast_to_slow.{L}.conv_f2s.{rest}"),
+            (prefix + "blocks.{L}.multipathway_fusion.norm.{rest}", "fast_to_slow.{L}.bn.{rest}"),
+            (head + ".{rest}", "head.projection.{rest}"),
+        ),
+        {"P": dict(zip("01", _SLOWFAST)), "K": dict(zip("1234", _RES)), "L": dict(zip("0123", ("pool1", *_RES[:3]))), "c": "[abc]"},
+    )
+
+
+_MULTI = ("multipathway_blocks.{P}.", "{P}")
+_SINGLE = ("", "slow")
+PYTORCHVIDEO = {
+    # {(detects boxes, has Fast): format}
+    (False, False): _pytorchvideo("PyTorchVideo Slow", r"blocks\.\d+\.(res_blocks|conv)\.", "", *_SINGLE, "blocks.5.proj"),
+    (False, True): _pytorchvideo("PyTorchVideo SlowFast", r"blocks\.\d+\.multipathway_", "", *_MULTI, "blocks.6.proj"),
+    (True, False): _pytorchvideo("PyTorchVideo Slow detection", r"model\.blocks\.\d+\.(res_blocks|conv)\.", "model.", *_SINGLE, "detection_head.proj"),
+    (True, True): _pytorchvideo("PyTorchVideo SlowFast detection", r"model\.blocks\.\d+\.multipathway_", "model.", *_MULTI, "detection_head.proj"),
+}
+
+CAFFE2 = Format(
+    "Caffe2",
+    r"conv1_w",
+    (
+        ("{T}conv1_w", "pathways.{T}.pool1.conv.weight"),
+        ("{T}res_conv1_bn_{n}", "pathways.{T}.pool1.bn.{n}"),
+        ("{T}res{K}_{i}_branch1_w", "pathways.{T}.{K}.block{i}.branch1.weight"),
+        ("{T}res{K}_{i}_branch1_bn_{n}", "pathways.{T}.{K}.block{i}.branch1_bn.{n}"),
+        ("{T}res{K}_{i}_branch2{c}_w", "pathways.{T}.{K}.block{i}.branch2.{c}.weight"),
+        ("{T}res{K}_{i}_branch2{c}_bn_{n}", "pathways.{T}.{K}.block{i}.branch2.{c}_bn.{n}"),
+        ("t_pool1_subsample_w", "fast_to_slow.pool1.conv_f2s.weight"),
+        ("t_pool1_subsample_bn_{n}", "fast_to_slow.pool1.bn.{n}"),
+        ("t_res{K}_{i}_branch2c_bn_subsample_w", "fast_to_slow.{K}.conv_f2s.weight"),
+        ("t_res{K}_{i}_branch2c_bn_subsample_bn_{n}", "fast_to_slow.{K}.bn.{n}"),
+        ("nonlocal_conv{K}_{i}_bn_{n}", "pathways.slow.{K}.nonlocal{i}.bn.{n}"),
+        ("nonlocal_conv{K}_{i}_{g}_{w}", "pathways.slow.{K}.nonlocal{i}.conv_{g}.{w}"),
+        ("pred_{w}", "head.projection.{w}"),
+    ),
+    {"T": {"": "slow", "t_": "fast"}, "K": dict(zip("2345", _RES)), "c": "[abc]", "n": _NORM, "g": "theta|phi|g|out", "w": {"w": "weight", "b": "bias"}},
+)
+
+TORCHVISION = Format(
+    "torchvision 2-D ResNet",
+    r"layer1\.0\.conv1\.weight",
+    (
+        ("conv1.weight", "pathways.slow.pool1.conv.weight"),
+        ("bn1.{rest}", "pathways.slow.pool1.bn.{rest}"),
+        ("layer{K}.{i}.conv{c}.weight", "pathways.slow.{K}.block{i}.branch2.{c}.weight"),
+        ("layer{K}.{i}.bn{c}.{rest}", "pathways.slow.{K}.block{i}.branch2.{c}_bn.{rest}"),
+        ("layer{K}.{i}.downsample.0.weight", "pathways.slow.{K}.block{i}.branch1.weight"),
+        ("layer{K}.{i}.downsample.1.{rest}", "pathways.slow.{K}.block{i}.branch1_bn.{rest}"),
+        ("fc.{rest}", "head.projection.{rest}"),
+    ),
+    {"K": dict(zip("1234", _RES)), "c": dict(zip("123", "abc"))},
+)
+
+AVSLOWFAST = Format("avslowfast", r"pathways\.(slow|fast|audio)\.", (("{any}", "{any}"),), {"any": ".+"})
+
+# The first whose mark a file bears: the authors' files bear PySlowFast's as well.
+FORMATS = (AVSLOWFAST, AUTHORS, PYSLOWFAST, *PYTORCHVIDEO.values(), CAFFE2, TORCHVISION)
+WRITABLE = ("avslowfast", "pyslowfast", "pytorchvideo")
+
+
+def find_format(names, source):
+    """The format of a file, found out from its tensors' names.
+
+    Raises:
+        CheckpointError: none is known.
     """
-
-    source: str = ""
-    format: str = ""
-    loaded: list = field(default_factory=list)
-    missing: list = field(default_factory=list)
-    unexpected: list = field(default_factory=list)
-    mismatched: list = field(default_factory=list)
-
-    def __str__(self):
-        lines = [f"{self.source} ({self.format}): {len(self.loaded)} tensors loaded"]
-        for kind in ("missing", "unexpected", "mismatched"):
-            names = getattr(self, kind)
-            if names:
-                lines.append(f"  {kind:<10} {len(names):4d}")
-                lines += [f"    {group:<40} {count:4d}" for group, count in _grouped(names)]
-        return "\n".join(lines)
+    names = list(names)
+    for fmt in FORMATS:
+        mark = re.compile(fmt.marks)
+        if any(mark.match(name) for name in names):
+            return fmt
+    known = "avslowfast, PySlowFast, AVSlowFast authors, PyTorchVideo, Caffe2, torchvision's 2-D ResNets"
+    raise CheckpointError(f"{source}: unknown checkpoint format; its first tensor is '{names[0]}'. Known: {known}")
 
 
-def _grouped(names):
-    groups = {}
-    for name in names:
-        group = ".".join(name.split(".")[:3]) if name.count(".") > 2 else name
-        groups[group] = groups.get(group, 0) + 1
-    return groups.items()
+def to_own(state, source):
+    """A file's weights in this project's terms: a `Translation`. Raises `CheckpointError` where no format is known."""
+    fmt = find_format(state, source)
+    # A sub-BN that was saved as it trained: its running statistics stand in an inner layer, those of the splits do not matter.
+    if fmt in (PYSLOWFAST, AUTHORS):
+        state = {re.sub(r"bn\.bn\.", "bn.", name): tensor for name, tensor in state.items()}
+    return fmt.to_own(state)
 
 
-# (pattern of the other format, template of ours); {p} and {s} stand for the pathway's and the stage's name.
-_PYSLOWFAST = [
-    (r"s1\.pathway(?P<p>\d)_stem\.(?P<rest>(?:conv|conv_t|conv_f|bn)\..+)", "pathways.{p}.pool1.{rest}"),
-    (r"s(?P<s>[2-5])\.pathway(?P<p>\d)_res(?P<i>\d+)\.(?P<rest>branch[12].+)", "pathways.{p}.{s}.block{i}.{rest}"),
-    (r"s(?P<s>[2-5])\.pathway(?P<p>\d)_nonlocal(?P<i>\d+)\.(?P<rest>(?:conv_\w+|bn)\..+)", "pathways.{p}.{s}.nonlocal{i}.{rest}"),
-    (r"s5_fuse\.conv_f2s\.(?P<rest>.+)", "sync_heads.res5.join_fast.conv_f2s.{rest}"),
-    (r"s5_fuse\.bn_f2s\.(?P<rest>.+)", "sync_heads.res5.join_fast.bn.{rest}"),
-    (r"s5_fuse\.(?P<layer>conv|bn)_a2fs_(?P<i>\d)\.(?P<rest>.+)", "sync_heads.res5.encoder.{layer}{i}.{rest}"),
-    (r"s(?P<s>[1-4])_fuse\.conv_f2s\.(?P<rest>.+)", "fast_to_slow.{s}.conv_f2s.{rest}"),
-    (r"s(?P<s>[1-4])_fuse\.bn(?:_f2s)?\.(?P<rest>.+)", "fast_to_slow.{s}.bn.{rest}"),
-    (r"s(?P<s>[1-4])_fuse\.(?P<layer>conv|bn)_a2fs_(?P<i>\d)\.(?P<rest>.+)", "audio_laterals.{s}.encode.{layer}{i}.{rest}"),
-    (r"s(?P<s>[1-5])_fuse\.avs\.(?P<rest>.+)", "sync_heads.{s}.{rest}"),
-    (r"head\.projection\.(?P<rest>.+)", "head.projection.{rest}"),
-]
-
-
-def _pyslowfast_name(name):
-    """Our name of a PySlowFast or authors' AVSlowFast tensor; None for one that has no place here."""
-    for pattern, template in _PYSLOWFAST:
-        match = re.fullmatch(pattern, name)
-        if match:
-            groups = match.groupdict()
-            groups["p"] = _PATHWAY.get(groups.get("p"))
-            groups["s"] = _STAGE.get(groups.get("s"))
-            return template.format(**groups)
-    return None
-
-
-def load_weights(model, path):
-    """Load the weights in a checkpoint file into a model, whatever supported format it has.
+def from_own(state, target, detection=False):
+    """This project's tensors under another project's names.
 
     Args:
-        model: the network (not wrapped for data parallelism).
-        path: local path, or any that iopath opens.
-
-    Returns:
-        A `LoadReport`; print it. Nothing is dropped in silence.
+        target: avslowfast | pyslowfast | pytorchvideo.
+        detection: the network classifies boxes (PyTorchVideo names these differently).
 
     Raises:
-        CheckpointError: no such file, not a checkpoint, a format that is not known, or no tensor that fits.
+        CheckpointError: the format has no place for some of the tensors; names the first.
     """
-    return load_state(model, weights_of(read_checkpoint(path), path), path)
-
-
-def read_checkpoint(path):
-    """The content of a checkpoint file: containers, numbers, strings and tensors alone, nothing is executed."""
-    path = str(path)
-    if not g_pathmgr.isfile(path):
-        raise CheckpointError(f"{path}: no such file; check the path (TRAIN.CHECKPOINT_FILE_PATH or TEST.CHECKPOINT_FILE_PATH)")
-    try:
-        with g_pathmgr.open(path, "rb") as f:
-            return torch.load(f, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        asked = re.search(r"(?:GLOBAL|Unsupported (?:global|class|operand)\S*:?|type)\s+([\w.]+\.\w+)", str(error))
-        what = f" asks for {asked.group(1)}, which" if asked else " needs more than tensors and containers, or is no checkpoint, and"
-        raise CheckpointError(f"{path}:{what} is not loaded from a file; save it as a plain state dict") from None
-    except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise CheckpointError(f"{path}: not a checkpoint, or a torn one ({reason})") from None
-
-
-def weights_of(content, path):
-    """The weights in a checkpoint's content, {name: tensor}, without the prefixes that wrappers put before every name.
-
-    Raises:
-        CheckpointError: there are none.
-    """
-    state = content
-    for key in ("model_state", "state_dict", "model"):
-        if isinstance(content, dict) and isinstance(content.get(key), dict):
-            state = content[key]
-            break
-    if not isinstance(state, dict) or not any(isinstance(v, torch.Tensor) for v in state.values()):
-        raise CheckpointError(f"{path}: no model weights in it (neither `model_state` nor a state dict)")
-    tensors = {name: value for name, value in state.items() if isinstance(value, torch.Tensor)}
-    for prefix in ("module.", "backbone."):
-        if all(name.startswith((prefix, "head.")) for name in tensors) and any(name.startswith(prefix) for name in tensors):
-            tensors = {name.removeprefix(prefix): value for name, value in tensors.items()}
-    return tensors
-
-
-def load_state(model, state, source):
-    """As `load_weights`, from a state dict in memory."""
-    own = model.state_dict()
-    report = LoadReport(source=str(source))
-    if any(name.startswith(("pathways.", "head.projections")) for name in state):
-        report.format, translate = "avslowfast", lambda name: name
-    elif any(re.match(r"s[1-5]\.pathway\d_", name) for name in state):
-        audio = any("pathway2_" in name for name in state)
-        report.format, translate = ("AVSlowFast authors" if audio else "PySlowFast"), _pyslowfast_name
-    else:
-        raise CheckpointError(f"{source}: unknown checkpoint format; its first tensor is '{next(iter(state))}'. Known: avslowfast, PySlowFast, AVSlowFast authors")
-    found = {}
-    for name, tensor in state.items():
-        ours = translate(name)
-        if ours is None or ours not in own:
-            report.unexpected.append(name)
-            continue
-        fitted = _fit(tensor, own[ours].shape)
-        if fitted is None:
-            report.mismatched.append(ours)
-        else:
-            found[ours] = fitted
-            report.loaded.append(ours)
-    seen = set(report.loaded) | set(report.mismatched)
-    report.missing = [name for name in own if name not in seen]
-    if not found:
-        raise CheckpointError(f"{source}: none of its {len(state)} tensors fits the model; is MODEL.ARCH or RESNET.DEPTH another one?")
-    model.load_state_dict(found, strict=False)
-    if report.mismatched or report.missing or report.unexpected:
-        get_logger(__name__).warning("%s", report)
-    else:
-        get_logger(__name__).info("%s", report)
-    return report
-
-
-def _fit(tensor, shape):
-    """The tensor in `shape` if the two differ by axes of length 1 alone (a 1x3x3 kernel for a 3x3 one); else None."""
-    if tensor.shape == shape:
-        return tensor
-    squeezed = [n for n in tensor.shape if n != 1]
-    return tensor.reshape(shape) if squeezed == [n for n in shape if n != 1] else None
+    has = {name: any(key.startswith(f"pathways.{name}.") for key in state) for name in ("slow", "fast", "audio")}
+    if target == "pytorchvideo":
+        return PYTORCHVIDEO[detection, has["fast"]].from_own(state)
+    fmt = {"avslowfast": AVSLOWFAST, "pyslowfast": AUTHORS if has["audio"] else PYSLOWFAST}[target]
+    return fmt.from_own(state)

@@ -8,7 +8,7 @@ from fvcore.common.config import CfgNode
 
 _C = CfgNode()
 
-# What is trained: classification (the other objectives are announced in the roadmap of README.md). (new)
+# What is trained: classification | detection (which DETECTION.ENABLE chooses as well); others are announced in the roadmap of README.md. (new)
 _C.TASK = "classification"
 
 # ---- Batch normalisation --------------------------------------------------------------------------------------------
@@ -50,8 +50,17 @@ _C.TRAIN.CHECKPOINT_KEEP = 3
 _C.TRAIN.AUTO_RESUME = True
 # Weights to start from: any supported format, a local path or one that iopath opens. Starts at epoch 0.
 _C.TRAIN.CHECKPOINT_FILE_PATH = ""
+# What of the network has to come from it, or the run ends at once: shared (every part that both have, the classifier apart) | all | none |
+# prefixes of tensor names joined by commas, e.g. "pathways.slow,pathways.fast". (new)
+_C.TRAIN.CHECKPOINT_REQUIRED = "shared"
 # PySlowFast's key; the format is found out from the file itself, so any value means the same.
 _C.TRAIN.CHECKPOINT_TYPE = "pytorch"
+# PySlowFast's key; weights to start from always start at epoch 0.
+_C.TRAIN.CHECKPOINT_EPOCH_RESET = True
+# PySlowFast's key; a 2-D network is found out and inflated.
+_C.TRAIN.CHECKPOINT_INFLATE = False
+# PySlowFast's key; the prefixes that wrappers put before names are found out.
+_C.TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN = []
 # Clips are accumulated over so many forward passes before a step; BATCH_SIZE is divided by it. (new)
 _C.TRAIN.ACCUMULATION_STEPS = 1
 # Automatic mixed precision (see AMP.DTYPE).
@@ -60,6 +69,18 @@ _C.TRAIN.MIXED_PRECISION = False
 _C.TRAIN.COMPILE = False
 # Channels-last memory format, GPU only. (new)
 _C.TRAIN.CHANNELS_LAST = False
+
+# ---- Fine-tuning (new node) -----------------------------------------------------------------------------------------
+_C.FINETUNE = CfgNode()
+# Parts that stay as they are, weights and batch norm statistics: pathways (slow, fast, audio), stages (pool1, res2 .. res5: of every pathway,
+# with their laterals), both (slow.res2), laterals.
+_C.FINETUNE.FREEZE = []
+# Share of the schedule's learning rate for the classifier.
+_C.FINETUNE.LR_HEAD = 1.0
+# The same for the audio pathway, its laterals and the synchronisation heads.
+_C.FINETUNE.LR_AUDIO = 1.0
+# The same for everything else.
+_C.FINETUNE.LR_REST = 1.0
 
 # ---- Mixed precision (new node) -------------------------------------------------------------------------------------
 _C.AMP = CfgNode()
@@ -177,7 +198,7 @@ _C.MODEL.LOSS_FUNC = "cross_entropy"
 _C.MODEL.DROPOUT_RATE = 0.5
 # Standard deviation of the fully connected layers' first weights.
 _C.MODEL.FC_INIT_STD = 0.01
-# Turns logits into scores: softmax | sigmoid.
+# Turns logits into scores: softmax | sigmoid. Boxes with a bce loss are scored by sigmoid (PySlowFast's AVA files leave the key out).
 _C.MODEL.HEAD_ACT = "softmax"
 # PySlowFast's list of single-pathway architectures; not read here.
 _C.MODEL.SINGLE_PATHWAY_ARCH = ["slow", "audio"]
@@ -201,6 +222,53 @@ _C.DETECTION.ALIGNED = True
 _C.DETECTION.SPATIAL_SCALE_FACTOR = 16
 # Cells of RoIAlign's output, each way.
 _C.DETECTION.ROI_XFORM_RESOLUTION = 7
+
+# ---- AVA ------------------------------------------------------------------------------------------------------------
+_C.AVA = CfgNode()
+# Folder with a folder of frames a video (30 a second, from FIRST_SECOND on); "" reads videos, see DATA.PATH_PREFIX and DATA.VIDEO_FILE.
+_C.AVA.FRAME_DIR = ""
+# PySlowFast's key; the folders of frames are listed, so the lists are not needed.
+_C.AVA.FRAME_LIST_DIR = ""
+# Folder of the label files; "" is DATA.PATH_TO_DATA_DIR.
+_C.AVA.ANNOTATION_DIR = ""
+# PySlowFast's key, see FRAME_LIST_DIR.
+_C.AVA.TRAIN_LISTS = ["train.csv"]
+# PySlowFast's key, see FRAME_LIST_DIR.
+_C.AVA.TEST_LISTS = ["val.csv"]
+# Ground-truth boxes to train on.
+_C.AVA.TRAIN_GT_BOX_LISTS = ["ava_train_v2.2.csv"]
+# Predicted boxes to train on.
+_C.AVA.TRAIN_PREDICT_BOX_LISTS = []
+# Predicted boxes to validate and test on.
+_C.AVA.TEST_PREDICT_BOX_LISTS = ["ava_val_predicted_boxes.csv"]
+# Predicted boxes of a lower score are left out.
+_C.AVA.DETECTION_SCORE_THRESH = 0.9
+# Second of the movie at which the video files and frames begin (0: whole movies). (new)
+_C.AVA.FIRST_SECOND = 900
+# Channels in the order B, G, R.
+_C.AVA.BGR = False
+# Change colours in training.
+_C.AVA.TRAIN_USE_COLOR_AUGMENTATION = False
+# Of these changes only that along the principal components.
+_C.AVA.TRAIN_PCA_JITTER_ONLY = True
+# Eigenvalues of the pixels' covariance, pixels in 0..1.
+_C.AVA.TRAIN_PCA_EIGVAL = [0.225, 0.224, 0.229]
+# Its eigenvectors, a row a channel.
+_C.AVA.TRAIN_PCA_EIGVEC = [[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]]
+# PySlowFast's key; one test view shows the picture as it is here, so True is refused.
+_C.AVA.TEST_FORCE_FLIP = False
+# Validate on every key frame while training, not on each fourth second.
+_C.AVA.FULL_TEST_ON_VAL = False
+# Classes that are evaluated, beside the label files.
+_C.AVA.LABEL_MAP_FILE = "ava_action_list_v2.2_for_activitynet_2019.pbtxt"
+# Key frames that do not count, beside the label files; it need not exist.
+_C.AVA.EXCLUSION_FILE = "ava_val_excluded_timestamps_v2.2.csv"
+# Ground truth of validation and test, beside the label files.
+_C.AVA.GROUNDTRUTH_FILE = "ava_val_v2.2.csv"
+# Rows of a key frame that count in the metric, the best ones; 0 counts all. (new)
+_C.AVA.MAX_BOXES = 50
+# PySlowFast's key; FFmpeg's scaler is used here.
+_C.AVA.IMG_PROC_BACKEND = "cv2"
 
 # ---- SlowFast and audio pathway -------------------------------------------------------------------------------------
 _C.SLOWFAST = CfgNode()
@@ -321,6 +389,20 @@ _C.DATA.LOGMEL_ON_DEVICE = False
 _C.DATA.MAX_FAILED_FRACTION = 0.01
 # File with a class name a line, in order of the labels; "" is classes.txt beside the lists, where it exists. (new)
 _C.DATA.CLASS_NAMES_FILE = ""
+
+# Split of the data sets that have several (UCF101, HMDB51), from 1. (new)
+_C.DATA.FOLD = 1
+# What is trained on where a data set leaves a choice; "" is its usual one: EPIC-Kitchens-55 local (P01-P25) | all. (new)
+_C.DATA.TRAIN_PART = ""
+# What is tested on: EPIC-Kitchens-55 local (P26-P31) | s1 | s2; EPIC-Kitchens-100 validation | test. (new)
+_C.DATA.TEST_PART = ""
+# What a single classifier tells where a segment has several labels: verb | noun. (new)
+_C.DATA.TARGET = "verb"
+# Name of a video's file under PATH_PREFIX, with fields in braces such as {participant}/{video}.MP4; "" is the data set's own way. A folder of
+# frames serves as well. (new)
+_C.DATA.VIDEO_FILE = ""
+# Name of a separate file with the sound, with the same fields, e.g. {video}.wav; "" takes the video's. (new)
+_C.DATA.SOUND_FILE = ""
 
 # ---- Loader ---------------------------------------------------------------------------------------------------------
 _C.DATA_LOADER = CfgNode()

@@ -39,8 +39,17 @@ def load_cfg(path, overrides=()):
     Raises:
         ConfigError: a `ValueError` that names the file, line and key, and the remedy.
     """
+    return _build(_read_chain(path, seen=()), overrides)
+
+
+def parse_cfg(text, source, overrides=()):
+    """As `load_cfg`, from YAML in memory, e.g. the configuration inside a checkpoint; `source` names it in errors."""
+    return _build([(source, _parse_yaml(text, source))], overrides)
+
+
+def _build(chain, overrides):
     cfg = get_cfg()
-    for file, flat in _read_chain(path, seen=()):
+    for file, flat in chain:
         for key, (value, line) in flat.items():
             _assign(cfg, key, value, f"{file}, line {line}")
     overrides = list(overrides)
@@ -62,15 +71,7 @@ def _read_chain(path, seen):
         raise ConfigError(f"{path}: no such configuration file; see the folder configs/ for those that come with the project")
     with g_pathmgr.open(path, "r") as f:
         text = f.read()
-    try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
-    flat = {}
-    if root is not None:
-        if not isinstance(root, yaml.MappingNode):
-            raise ConfigError(f"{path}, line {root.start_mark.line + 1}: a configuration is a mapping of keys to values")
-        _flatten(root, "", flat, path)
+    flat = _parse_yaml(text, path)
     base, _ = flat.pop(_BASE_KEY, (None, 0))
     chain = []
     if base:
@@ -79,6 +80,20 @@ def _read_chain(path, seen):
             base = os.path.join(os.path.dirname(path), base)
         chain = _read_chain(base, (*seen, path))
     return [*chain, (path, flat)]
+
+
+def _parse_yaml(text, source):
+    """{dotted key: (value, line)} of a YAML text."""
+    try:
+        root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{source}: not valid YAML: {' '.join(str(error).split())}") from None
+    flat = {}
+    if root is not None:
+        if not isinstance(root, yaml.MappingNode):
+            raise ConfigError(f"{source}, line {root.start_mark.line + 1}: a configuration is a mapping of keys to values")
+        _flatten(root, "", flat, source)
+    return flat
 
 
 def _flatten(node, prefix, flat, path):

@@ -1,6 +1,7 @@
 """Checks that a configuration makes sense, before anything starts."""
 
 from ..utils.errors import UserError
+from .arch import PATHWAYS_OF
 
 
 class ConfigError(UserError, ValueError):
@@ -19,6 +20,7 @@ def validate_cfg(cfg):
     if cfg.MODEL.ARCH == "avslowfast":
         _check_audio_fusion(cfg)
     _check_heads(cfg)
+    _check_finetuning(cfg)
     _check_training(cfg)
     _check_batches(cfg)
 
@@ -40,7 +42,7 @@ def _check_choices(cfg):
     if cfg.MODEL.ARCH in foreign:
         _fail("MODEL.ARCH", cfg.MODEL.ARCH, f"{foreign[cfg.MODEL.ARCH]} is a model of PySlowFast that this project does not have",
               "use slow, slowfast, avslowfast or audio")  # fmt: skip
-    _choice("TASK", cfg.TASK, ("classification",))
+    _choice("TASK", cfg.TASK, ("classification", "detection"))
     _choice("MODEL.ARCH", cfg.MODEL.ARCH, ("slow", "slowfast", "avslowfast", "audio"))
     _choice("MODEL.LOSS_FUNC", cfg.MODEL.LOSS_FUNC, ("cross_entropy", "soft_cross_entropy", "bce_logit", "bce"))
     _choice("MODEL.HEAD_ACT", cfg.MODEL.HEAD_ACT, ("softmax", "sigmoid"))
@@ -145,6 +147,12 @@ def _check_heads(cfg):
         _fail("MODEL.NUM_CLASSES", cfg.MODEL.NUM_CLASSES, "there is at least one class", "set it to the data set's number of classes")
     if cfg.DETECTION.ENABLE and (m.NAMES or cfg.MODEL.ARCH == "audio"):
         _fail("DETECTION.ENABLE", True, "boxes need a single visual head", "clear MULTI_HEAD.NAMES and use a visual architecture")
+    if cfg.TASK == "detection" and not cfg.DETECTION.ENABLE:
+        _fail("TASK", cfg.TASK, "the network has no head for boxes", "set DETECTION.ENABLE True")
+    if cfg.AVA.TEST_FORCE_FLIP:
+        _fail("AVA.TEST_FORCE_FLIP", True, "testing on flipped pictures is not available", "set it to False")
+    if cfg.DETECTION.ENABLE and cfg.MIXUP.ENABLE:
+        _fail("MIXUP.ENABLE", True, "mixing needs one label a clip, not boxes", "switch it off")
     if not 0 <= cfg.MODEL.DROPOUT_RATE < 1:
         _fail("MODEL.DROPOUT_RATE", cfg.MODEL.DROPOUT_RATE, "a dropout rate lies in 0..1, 1 excluded", "use 0.5 or 0")
     if cfg.MODEL.LOSS_FUNC.startswith("bce") != cfg.DATA.MULTI_LABEL and not cfg.DETECTION.ENABLE:
@@ -152,6 +160,19 @@ def _check_heads(cfg):
               "use bce_logit with several labels a clip, cross_entropy with one")  # fmt: skip
     if cfg.MIXUP.ENABLE and (cfg.DATA.MULTI_LABEL or m.NAMES):
         _fail("MIXUP.ENABLE", True, "mixing needs one label a clip", "switch it off")
+
+
+def _check_finetuning(cfg):
+    f = cfg.FINETUNE
+    pathways, stages = PATHWAYS_OF[cfg.MODEL.ARCH], ("pool1", "res2", "res3", "res4", "res5")
+    allowed = [*pathways, *stages, *([] if len(pathways) == 1 else ["laterals"]), *(f"{p}.{s}" for p in pathways for s in stages)]
+    for part in f.FREEZE:
+        if part not in allowed:
+            _fail("FINETUNE.FREEZE", f.FREEZE, f"the {cfg.MODEL.ARCH} network has no part '{part}'",
+                  f"use pathways ({', '.join(pathways)}), stages ({', '.join(stages)}), one of each as in {pathways[0]}.res2, or laterals")  # fmt: skip
+    for key in ("LR_HEAD", "LR_AUDIO", "LR_REST"):
+        if f[key] <= 0:
+            _fail(f"FINETUNE.{key}", f[key], "a share of the learning rate is positive", "use FINETUNE.FREEZE for what should not learn")
 
 
 def _check_training(cfg):

@@ -13,7 +13,8 @@ def cosine_lr(epoch, *, base_lr, max_epoch, end_lr=0.0, offset=0.0):
 
 def stepped_lr(epoch, *, base_lr, steps, rates):
     """`base_lr` times the rate of the step in which `epoch` lies."""
-    index = sum(epoch >= step for step in steps) - 1
+    # The first step that lies ahead ends the current one, as in PySlowFast, whose published lists need not ascend.
+    index = next((i for i, step in enumerate(steps) if epoch < step), len(steps)) - 1
     return base_lr * rates[index]
 
 
@@ -40,29 +41,41 @@ def lr_at(cfg, epoch):
     return lr * scale
 
 
-def parameter_groups(model, weight_decay, bn_weight_decay, zero_1d=False):
-    """Weights in groups by weight decay: batch norm, one-dimensional ones (with `zero_1d`), the rest. Frozen ones are left out."""
-    norms, flat, rest, seen = [], [], [], set()
-    for module in model.modules():
+def parameter_groups(model, weight_decay, bn_weight_decay, zero_1d=False, lr_scales=None):
+    """Weights in groups by weight decay and learning rate; frozen ones are left out.
+
+    Args:
+        weight_decay, bn_weight_decay: of most weights, and of batch norm's. zero_1d: none for other one-dimensional weights.
+        lr_scales: {"head" | "audio" | "rest": share of the schedule's learning rate}; None is 1 for all.
+
+    Returns:
+        A list of {"params", "weight_decay", "lr_scale"}.
+    """
+    groups, seen = {}, set()
+    for name, module in model.named_modules():
         is_norm = isinstance(module, nn.modules.batchnorm._BatchNorm)
+        scale = (lr_scales or {}).get(_part(name), 1.0)
         for parameter in module.parameters(recurse=False):
             if not parameter.requires_grad or id(parameter) in seen:
                 continue
             seen.add(id(parameter))
-            if is_norm:
-                norms.append(parameter)
-            elif zero_1d and parameter.dim() <= 1:
-                flat.append(parameter)
-            else:
-                rest.append(parameter)
-    groups = [(norms, bn_weight_decay), (rest, weight_decay), (flat, 0.0)]
-    return [{"params": params, "weight_decay": decay} for params, decay in groups if params]
+            decay = bn_weight_decay if is_norm else (0.0 if zero_1d and parameter.dim() <= 1 else weight_decay)
+            groups.setdefault((scale, decay), []).append(parameter)
+    return [{"params": params, "weight_decay": decay, "lr_scale": scale} for (scale, decay), params in groups.items()]
+
+
+def _part(module):
+    if module.split(".")[0] == "head":
+        return "head"
+    return "audio" if module.startswith(("pathways.audio", "audio_laterals", "sync_heads")) else "rest"
 
 
 def build_optimizer(cfg, model):
     """The optimiser of cfg.SOLVER over a model's weights; its learning rate is set before each step."""
     s = cfg.SOLVER
-    groups = parameter_groups(model, s.WEIGHT_DECAY, cfg.BN.WEIGHT_DECAY, s.ZERO_WD_1D_PARAM)
+    f = cfg.FINETUNE
+    scales = {"head": f.LR_HEAD, "audio": f.LR_AUDIO, "rest": f.LR_REST}
+    groups = parameter_groups(model, s.WEIGHT_DECAY, cfg.BN.WEIGHT_DECAY, s.ZERO_WD_1D_PARAM, scales)
     on_gpu = next(model.parameters()).is_cuda
     if s.OPTIMIZING_METHOD == "sgd":
         nesterov = s.NESTEROV and s.MOMENTUM > 0 and s.DAMPENING == 0
@@ -72,6 +85,6 @@ def build_optimizer(cfg, model):
 
 
 def set_lr(optimizer, lr):
-    """Use a learning rate in every group from now on."""
+    """Use the schedule's learning rate from now on, each group its share of it."""
     for group in optimizer.param_groups:
-        group["lr"] = lr
+        group["lr"] = lr * group["lr_scale"]

@@ -28,6 +28,7 @@ def build_model(cfg):
         torch.manual_seed(cfg.RNG_SEED)
         model = _build(cfg)
         init_weights(model, cfg.MODEL.FC_INIT_STD, cfg.RESNET.ZERO_INIT_FINAL_BN)
+    model.freeze(cfg.FINETUNE.FREEZE)
     return model
 
 
@@ -221,6 +222,7 @@ def _head(cfg, pathways):
     common = {"channels": channels, "window": window, "dropout": cfg.MODEL.DROPOUT_RATE, "act": cfg.MODEL.HEAD_ACT}
     if cfg.DETECTION.ENABLE:
         d = cfg.DETECTION
+        common["act"] = "sigmoid" if cfg.MODEL.LOSS_FUNC.startswith("bce") else cfg.MODEL.HEAD_ACT
         return HEADS["roi"](num_classes=cfg.MODEL.NUM_CLASSES, resolution=d.ROI_XFORM_RESOLUTION, scale_factor=d.SPATIAL_SCALE_FACTOR,
                             aligned=d.ALIGNED, **common)  # fmt: skip
     if cfg.MULTI_HEAD.NAMES:

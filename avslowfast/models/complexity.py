@@ -8,15 +8,21 @@ from fvcore.nn import FlopCountAnalysis
 from torch import nn
 
 
-class _Positional(nn.Module):
-    """fvcore traces a module over positional tensors; the network takes a dict."""
+class Positional(nn.Module):
+    """A network over positional tensors, for tools that trace: scores, or a tuple of them for several classifiers.
 
-    def __init__(self, model, names, boxes):
+    Args:
+        model: the network. names: what each tensor is, e.g. ["slow", "fast", "audio", "audio_mask"]; "boxes" may be among them.
+    """
+
+    def __init__(self, model, names):
         super().__init__()
-        self.model, self.names, self.boxes = model, names, boxes
+        self.model, self.names = model, list(names)
 
     def forward(self, *tensors):
-        scores = self.model(dict(zip(self.names, tensors)), boxes=self.boxes)["scores"]
+        inputs = dict(zip(self.names, tensors))
+        boxes = inputs.pop("boxes", None)
+        scores = self.model(inputs, boxes=boxes)["scores"]
         return tuple(scores.values()) if isinstance(scores, dict) else scores
 
 
@@ -40,8 +46,10 @@ def count_gflops(model, shapes, boxes=None):
         with torch.no_grad(), warnings.catch_warnings():
             # fvcore traces with torch.jit, which newer versions of torch announce as deprecated.
             warnings.simplefilter("ignore")
-            tensors = tuple(torch.zeros(shape, device=device) for shape in shapes.values())
-            flops = FlopCountAnalysis(_Positional(model, list(shapes), boxes), tensors)
+            tensors = {name: torch.zeros(shape, device=device) for name, shape in shapes.items()}
+            if boxes is not None:
+                tensors["boxes"] = boxes
+            flops = FlopCountAnalysis(Positional(model, tensors), tuple(tensors.values()))
             flops.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
             return flops.total() / 1e9
     finally:

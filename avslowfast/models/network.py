@@ -59,6 +59,33 @@ class Network(nn.Module):
         self.register_buffer("pixel_mean", torch.tensor(mean).view(-1, 1, 1, 1), persistent=False)
         self.register_buffer("pixel_std", torch.tensor(std).view(-1, 1, 1, 1), persistent=False)
         self._iteration = 0
+        self._frozen = ()
+
+    def freeze(self, parts):
+        """Fix parts of the network: their weights get no gradient, their batch norms stay as in testing, statistics included.
+
+        Args:
+            parts: pathways ("slow"), stages of every pathway with their laterals ("res2"), stages of one ("slow.res2"), or "laterals".
+        """
+        laterals = {"fast_to_slow": self.fast_to_slow, "audio_laterals": self.audio_laterals}
+        frozen = []
+        for part in parts:
+            if part in STAGES:
+                frozen += [f"pathways.{name}.{part}" for name, pathway in self.pathways.items() if hasattr(pathway, part)]
+                frozen += [f"{kind}.{part}" for kind, modules in laterals.items() if part in modules]
+            else:
+                frozen += list(laterals) if part == "laterals" else [f"pathways.{part}"]
+        self._frozen = tuple(frozen)
+        for name in frozen:
+            self.get_submodule(name).requires_grad_(False)
+        self.train(self.training)
+
+    def train(self, mode=True):
+        """Training or testing mode; frozen parts stay in testing mode."""
+        super().train(mode)
+        for name in self._frozen:
+            self.get_submodule(name).eval()
+        return self
 
     def normalize(self, inputs):
         """Raw uint8 clips as normalised floats; floats count as normalised already. A dict comes back, the argument is unchanged."""
@@ -159,17 +186,19 @@ class Network(nn.Module):
         lateral = self.audio_laterals[stage] if stage in self.audio_laterals else None
         fuses, syncs = stage in plan.fuse, stage in plan.sync
         encoded = lateral.encode(features["audio"]) if lateral is not None and (fuses or syncs) else None
+        # Hard negatives, which stand behind the clips, serve synchronisation alone.
+        own = encoded if negatives is None or encoded is None else encoded[: negatives.num_clips]
         early = lateral is not None and lateral.target == "fast"
         if syncs and early:
             losses[f"avs_{stage}"] = self.sync_heads[stage](features["fast"], encoded, negatives)
         if fuses and early:
-            features["fast"] = lateral.fuse(features["fast"], encoded[: len(features["fast"])], mask)
+            features["fast"] = lateral.fuse(features["fast"], own, mask)
         if stage in self.fast_to_slow:
             features["slow"] = self.fast_to_slow[stage](features["slow"], features["fast"])
         if syncs and not early:
             losses[f"avs_{stage}"] = self._sync_slow(stage, features, encoded, negatives)
         if fuses and not early:
-            features["slow"] = lateral.fuse(features["slow"], encoded[: len(features["slow"])], mask)
+            features["slow"] = lateral.fuse(features["slow"], own, mask)
 
     def _sync_slow(self, stage, features, encoded, negatives):
         head = self.sync_heads[stage]

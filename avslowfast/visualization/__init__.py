@@ -1,0 +1,1 @@
+"""What people see: predictions on their own videos."""

@@ -1,0 +1,29 @@
+"""Entry points for torch.hub: every configuration of the model zoo as a function, and `load_model` for files.
+
+    torch.hub.load("path/to/clone", "avslowfast_8x8_r101", source="local", weights="mine.pyth")
+    torch.hub.load("path/to/clone", "load_model", "mine.pyth", source="local")
+
+Networks come in eval mode; `model.meta` has configuration, class names and preprocessing.
+"""
+
+from avslowfast.hub import CONFIGS
+from avslowfast.hub import load_model as _load
+
+dependencies = ["torch", "torchvision", "torchaudio", "fvcore", "iopath", "av", "librosa", "pandas", "yaml", "yacs"]
+
+
+def load_model(name_or_path, weights=None, overrides=()):
+    """See `avslowfast.load_model`; gives the model alone, with its meta as `model.meta`."""
+    return _load(name_or_path, weights, overrides)[0]
+
+
+def _entry(config):
+    def entry(weights=None, overrides=()):
+        return load_model(config, weights, overrides)
+
+    entry.__doc__ = f"The network of configs/{config}.yaml; `weights`: a checkpoint of any supported format, None for fresh ones."
+    return entry
+
+
+for _path in sorted((CONFIGS / "Kinetics").glob("*.yaml")):
+    globals()[_path.stem.lower()] = _entry(f"Kinetics/{_path.stem}")

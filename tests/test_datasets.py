@@ -171,7 +171,7 @@ def test_separators_prefixes_and_several_labels(tmp_path):
     (tmp_path / "train.csv").write_text("a.mp4 3,5\n")
     cfg = tiny_cfg("DATA.PATH_TO_DATA_DIR", str(tmp_path), "DATA.MULTI_LABEL", True, "MODEL.LOSS_FUNC", "bce_logit", "MODEL.HEAD_ACT", "sigmoid")
     dataset = build_dataset(cfg, "train")
-    assert dataset._label(0).nonzero().flatten().tolist() == [3, 5]
+    assert dataset.label(0).nonzero().flatten().tolist() == [3, 5]
 
 
 def test_the_global_batch_is_the_same_for_any_number_of_ranks():

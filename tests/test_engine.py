@@ -6,8 +6,7 @@ import torch
 from conftest import tiny_cfg
 from test_models import make
 
-from avslowfast.checkpoint import io, load_weights
-from avslowfast.checkpoint.released import CheckpointError
+from avslowfast.checkpoint import CheckpointError, io, load_weights
 from avslowfast.config import get_cfg
 from avslowfast.engine.hooks import precise_bn
 from avslowfast.engine.mixing import Mixing, soft_cross_entropy
@@ -129,7 +128,8 @@ def test_load_reports_everything(tmp_path):
     report = load_weights(model, tmp_path / "x.pyth")
     assert report.missing == ["head.projection.bias"] and report.mismatched == ["head.projection.weight"] and report.unexpected == ["pathways.slow.extra"]
     assert len(report.loaded) == len(model.state_dict()) - 2
-    for word in ("missing", "unexpected", "mismatched", "head.projection.bias"):
+    assert not report.complete and set(report.fresh) == {"head.projection.bias", "head.projection.weight"}
+    for word in ("loaded", "fresh", "not in the file", "another shape", "[3, 3] in the file", "unused", "pathways.slow.extra", "head.projection.bias"):
         assert word in str(report)
 
 

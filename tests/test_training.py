@@ -78,7 +78,7 @@ def test_a_checkpoint_that_lacks_weights_is_not_tested(run_args, tmp_path):
     weights = build_model(tiny_cfg(*[a for a in run_args], "MODEL.NUM_CLASSES", 7)).state_dict()
     torch.save({"model_state": weights}, tmp_path / "seven.pyth")
     done = run(run_args, "TRAIN.ENABLE", False, "TEST.CHECKPOINT_FILE_PATH", tmp_path / "seven.pyth", code=2)
-    assert "2 tensors of the network to test" in done.stderr and "head.projection.weight" in done.stderr
+    assert "2 tensors of the network do not come from it" in done.stderr and "head.projection.weight" in done.stderr
 
 
 def kill_when(args, pattern, number, *more):

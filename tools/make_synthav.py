@@ -4,7 +4,9 @@
 Example:
     python tools/make_synthav.py --out data/synthav
 
-Writes mp4 files, train.csv, val.csv, test.csv and classes.txt. Running it again renders only what is missing.
+Variants: pairs (16 classes; sight and sound each tell one half), bounces (impacts with clicks), epic (kitchens with verbs and nouns, in the
+layout of EPIC-Kitchens-55), charades (overlapping events, in the layout of Charades), ava (movies with boxes of
+people, in that of AVA). Writes real video files and the label files of the layout. Running it again renders only what is missing.
 """
 
 import argparse
@@ -15,30 +17,36 @@ import time
 
 from tqdm import tqdm
 
-from avslowfast.datasets import synthetic
+from avslowfast.datasets import synthetic, synthetic_sets
+
+_NUM = {"pairs": (640, 96, 320), "bounces": (640, 96, 320), "epic": (80, 36), "charades": (480, 160), "ava": (40, 16)}
+_PARTS = {"pairs": ("train", "val", "test"), "bounces": ("train", "val", "test"), "epic": ("train", "val"), "charades": ("train", "test"), "ava": ("train", "val")}
 
 
 def main():
     """Parse the command line and render."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", default="data/synthav", help="folder to write (default: %(default)s)")
-    parser.add_argument("--variant", default="pairs", choices=["pairs", "bounces"], help="kind of clips (default: %(default)s)")
-    parser.add_argument("--num-clips", type=int, nargs=3, default=[640, 96, 320], metavar=("TRAIN", "VAL", "TEST"), help="clips (default: 640 96 320)")
+    parser.add_argument("--variant", default="pairs", choices=list(_NUM), help="kind of clips (default: %(default)s)")
+    parser.add_argument("--num-clips", type=int, nargs="+", metavar="N", help="videos: TRAIN VAL TEST (pairs, bounces; default 640 96 320), TRAIN VAL (epic; "
+                        "80 36, of 8 segments each), TRAIN TEST (charades; 480 160), TRAIN VAL (ava; 40 16)")  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, help="seed of every draw (default: %(default)s)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes (default: one a core)")
     args = parser.parse_args()
-    make(args.out, args.variant, dict(zip(("train", "val", "test"), args.num_clips)), args.seed, args.jobs)
+    counts = args.num_clips or _NUM[args.variant]
+    if len(counts) != len(_NUM[args.variant]):
+        parser.error(f"--num-clips takes {len(_NUM[args.variant])} numbers for {args.variant}, not {len(counts)}")
+    make(args.out, args.variant, dict(zip(_PARTS[args.variant], counts)), args.seed, args.jobs)
 
 
 def make(out, variant, num_clips, seed, jobs):
-    """Render what is missing in `out` and write the lists.
+    """Render what is missing in `out` and write the label files.
 
     Raises:
         SystemExit: the folder holds clips of another variant or seed.
     """
     began = time.time()
-    for split in num_clips:
-        os.makedirs(os.path.join(out, split), exist_ok=True)
+    os.makedirs(out, exist_ok=True)
     settings = {"variant": variant, "seed": seed}
     stamp = os.path.join(out, "synthav.json")
     if os.path.exists(stamp):
@@ -48,15 +56,37 @@ def make(out, variant, num_clips, seed, jobs):
             raise SystemExit(f"{out} holds SynthAV {found}, not {settings}; choose another --out, or remove the folder")
     with open(stamp, "w") as f:
         json.dump(settings, f)
+
+    def render(function, work):
+        with multiprocessing.get_context("fork").Pool(jobs) as pool:
+            return list(tqdm(pool.imap(function, work, chunksize=2), total=len(work), desc=f"SynthAV {variant}", disable=None))
+
+    if variant == "epic":
+        rows = render(synthetic_sets.write_epic_video, synthetic_sets.plan_epic(out, seed, num_clips["train"], num_clips["val"]))
+        what = f"{synthetic_sets.write_epic_labels(out, rows)} segments of {len(rows)} videos"
+    elif variant == "ava":
+        rows = render(synthetic_sets.write_ava_movie, synthetic_sets.plan_ava(out, seed, num_clips["train"], num_clips["val"]))
+        what = f"{synthetic_sets.write_ava_labels(out, rows, num_clips['train'], seed)} boxes in {len(rows)} movies"
+    elif variant == "charades":
+        rows = render(synthetic_sets.write_charades_video, synthetic_sets.plan_charades(out, seed, num_clips["train"], num_clips["test"]))
+        what = f"{synthetic_sets.write_charades_labels(out, rows, num_clips['train'])} videos"
+    else:
+        what = _make_clips(out, variant, num_clips, seed, render)
+    print(f"{out}: {what}, {time.time() - began:.0f} s")
+
+
+def _make_clips(out, variant, num_clips, seed, render):
+    """Clips with lists in Kinetics' format."""
+    for split in num_clips:
+        os.makedirs(os.path.join(out, split), exist_ok=True)
     work, lists = synthetic.plan_dataset(out, variant, num_clips, seed)
-    with multiprocessing.get_context("fork").Pool(jobs) as pool:
-        rendered = sum(tqdm(pool.imap_unordered(synthetic.write_clip, work, chunksize=8), total=len(work), desc=f"SynthAV {variant}", disable=None))
+    rendered = sum(render(synthetic.write_clip, work))
     for split, lines in lists.items():
         with open(os.path.join(out, f"{split}.csv"), "w") as f:
             f.write("\n".join(lines) + "\n")
     with open(os.path.join(out, "classes.txt"), "w") as f:
         f.write("\n".join(synthetic.class_names(variant)) + "\n")
-    print(f"{out}: {len(work)} clips ({rendered} rendered in {time.time() - began:.0f} s), {len(synthetic.class_names(variant))} classes")
+    return f"{len(work)} clips ({rendered} rendered), {len(synthetic.class_names(variant))} classes"
 
 
 if __name__ == "__main__":

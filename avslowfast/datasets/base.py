@@ -1,27 +1,93 @@
 """Record -> sample. What every data set of videos shares: where clips lie, what fails, what is counted."""
 
+import os
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from ..config import ConfigError
 from ..utils.registry import Registry
 from ..utils.seeding import generator
 from . import clips, transforms
 from .audio import apply_spec_masks, draw_spec_masks
 from .decode import DecodeError, VideoReader
+from .frames import FrameReader
 from .samplers import epoch_order, SampleKey
 
 DATASETS = Registry("DATASETS")
 
 
 class Record(NamedTuple):
-    """A video of a data set: its file, its label (a class id, or a tuple of ids) and where that is written."""
+    """A video of a data set, or a segment of one.
+
+    Attributes:
+        path: the file. label: a class id, or a tuple of ids (several labels, or one a classifier). where: file and line that say so.
+        span: (start, stop) of the segment in seconds from the beginning of the video; None is all of it.
+        sound: another file that holds the sound, on the same clock; "" is the video itself.
+        name: the data set's own id of the segment.
+        frame_rate: frames a second, where `path` is a folder of frames.
+    """
 
     path: str
     label: object
     where: str = ""
+    span: tuple | None = None
+    sound: str = ""
+    name: str = ""
+    frame_rate: float = 0.0
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a data set lies and how it is cut; each data set takes what concerns it.
+
+    Attributes:
+        folder: of the label files. prefix: of the videos; "" is `folder`. separator: between path and label in list files.
+        names_file: a class name a line. heads: {classifier: classes} of a multi-head model.
+        fold: number of the split, from 1, of data sets that have several.
+        train_part, test_part: which part is trained and tested on, of data sets that leave a choice.
+        target: what a single classifier tells, of data sets with several labels a segment.
+        video_file, sound_file: names of the files, with fields in braces; "" is the data set's own way.
+        options: the data set's own node of the configuration, as a dict.
+    """
+
+    folder: str
+    prefix: str = ""
+    separator: str = " "
+    names_file: str = ""
+    num_classes: int = 0
+    heads: dict | None = None
+    fold: int = 1
+    train_part: str = ""
+    test_part: str = ""
+    target: str = ""
+    video_file: str = ""
+    sound_file: str = ""
+    options: dict | None = None
+
+    def file(self, *names, what="label file"):
+        """Path of the first of some files in the folder that exists.
+
+        Raises:
+            ConfigError: none does; names the first.
+        """
+        for name in names:
+            path = os.path.join(self.folder, name)
+            if os.path.isfile(path):
+                return path
+        raise ConfigError(f"DATA.PATH_TO_DATA_DIR is {self.folder!r}: the {what} {os.path.join(self.folder, names[0])!r} does not exist; "
+                          "set it to the folder that holds the data set's label files (DATASETS.md)")  # fmt: skip
+
+    def video(self, template, **fields):
+        """Path of a video by `video_file`, or by the data set's own `template`."""
+        return os.path.join(self.prefix or self.folder, (self.video_file or template).format(**fields))
+
+    def sound(self, **fields):
+        """Path of a separate sound file; "" without `sound_file`."""
+        return os.path.join(self.prefix or self.folder, self.sound_file.format(**fields)) if self.sound_file else ""
 
 
 @dataclass(frozen=True)
@@ -61,7 +127,7 @@ class ClipSettings:
         alpha: Fast's frames per Slow frame; 1 where Slow is alone.
         scales, crop: short side and crop in training; the smallest scale serves validation.
         test_crop: short side and crop in testing. num_views, num_crops: clips per video and crops per clip there.
-        num_classes: labels are checked against it; with `multi_label` they become a vector of 0 and 1.
+        num_classes: with `multi_label`, labels become a vector of 0 and 1 of this length.
     """
 
     pathways: tuple
@@ -80,6 +146,7 @@ class ClipSettings:
     inverse_scale: bool = False
     bgr: bool = False
     rand_augment: object = None
+    colour: object = None
     audio: AudioSettings | None = None
     seed: int = 0
     max_replacements: int = 1000
@@ -88,6 +155,28 @@ class ClipSettings:
     def duration(self):
         """Seconds a clip covers."""
         return clips.clip_duration(self.num_frames, self.sampling_rate, self.target_fps)
+
+
+def open_record(record):
+    """A reader of a record's pictures and sound; the pictures may be a folder of frames."""
+    if record.frame_rate:
+        return FrameReader(record.path, record.frame_rate, record.sound)
+    return VideoReader(record.path, sound=record.sound)
+
+
+def bounds(record, reader):
+    """Where a record begins and ends on the presentation clock, seconds.
+
+    Raises:
+        DecodeError: a segment that begins after the end of its video.
+    """
+    begin, end = reader.video.start, reader.video.end
+    if record.span is None:
+        return begin, end
+    first, last = begin + record.span[0], min(begin + record.span[1], end)
+    if first >= end:
+        raise DecodeError(f"{record.path}: the segment {record.span[0]:.2f}-{record.span[1]:.2f} s lies after its end at {end - begin:.2f} s")
+    return first, max(last, first)
 
 
 class VideoDataset(Dataset):
@@ -104,8 +193,15 @@ class VideoDataset(Dataset):
         records: list of `Record`.
         settings: `ClipSettings`.
         split: train | val | test.
-        class_names: names in order of the class ids, or None.
+        class_names: names in order of the class ids, or None; {classifier: names} for several classifiers.
+
+    A subclass reads a data set's label files in `from_source(source, split, settings)`. Its `heads` are the classifiers that its labels
+    can feed, its `multi_label` is what DATA.MULTI_LABEL has to be (None: either), `boxes` says that its labels belong to boxes.
     """
+
+    heads = ()
+    multi_label = None
+    boxes = False
 
     def __init__(self, records, settings, split, class_names=None):
         self.records = records
@@ -123,7 +219,12 @@ class VideoDataset(Dataset):
             return self._train_sample(key)
         return self._eval_sample(key.index)
 
-    def _label(self, index):
+    def label(self, index, span=None):
+        """The label of a record as a tensor: an id [], one a classifier [H], or a vector of 0 and 1 [K].
+
+        Args:
+            span: (start, stop) of a training clip, seconds from the beginning of its video; None for the whole record.
+        """
         label = self.records[index].label
         if not self.settings.multi_label:
             return torch.tensor(label)
@@ -131,8 +232,8 @@ class VideoDataset(Dataset):
         vector[list(label)] = 1.0
         return vector
 
-    def _about(self, index):
-        return {"label": self._label(index), "index": torch.tensor(index), "path": self.records[index].path}
+    def _about(self, index, span=None):
+        return {"label": self.label(index, span), "index": torch.tensor(index), "path": self.records[index].path}
 
     def _train_sample(self, key):
         order, failures = None, []
@@ -142,8 +243,8 @@ class VideoDataset(Dataset):
                 order = epoch_order(self.settings.seed, key.epoch, len(self)) if order is None else order
                 index = int(order[(key.position + attempt) % len(self)])
             try:
-                sample = self._read_train(index, key.epoch)
-                return {**sample, **self._about(index), "failures": failures}
+                sample, span = self._read_train(index, key.epoch)
+                return {**sample, **self._about(index, span), "failures": failures}
             except DecodeError as error:
                 failures.append((self.records[index].path, str(error)))
         raise DecodeError(f"no readable file among {len(failures)} tried; the first: {failures[0][1]}; the last: {failures[-1][1]}")
@@ -151,13 +252,15 @@ class VideoDataset(Dataset):
     def _read_train(self, index, epoch):
         s = self.settings
         rng = generator(s.seed, epoch, index, "clip")
-        with VideoReader(self.records[index].path) as reader:
-            start = clips.random_start(reader.video.start, reader.video.end, s.duration, rng)
+        record = self.records[index]
+        with open_record(record) as reader:
+            begin, end = bounds(record, reader)
+            start = clips.random_start(begin, end, s.duration, rng)
             sample = {"start": torch.tensor(start, dtype=torch.float64)}
             if self._has_pictures:
                 geometry = transforms.random_crop(rng, s.scales, s.crop, s.inverse_scale)
                 flip = s.flip and rng.random() < 0.5
-                frames = reader.read_frames(self._times(start), geometry)
+                frames = reader.read_frames(self._times(start, record, end), geometry)
                 if s.rand_augment:
                     frames = s.rand_augment(frames, rng)
                 sample.update(self._pictures(transforms.to_tensor(frames, flip, s.bgr)))
@@ -165,23 +268,31 @@ class VideoDataset(Dataset):
                 sample.update(self._sound(reader, start))
                 sample.update(self._hard_negative(reader, start, epoch, rng))
                 self._mask_spectrogram(sample, rng)
-        return sample
+        offset = start - reader.video.start
+        return sample, (offset, offset + s.duration)
 
     def _eval_sample(self, index):
         try:
-            sample = self._read_eval(index)
+            sample = self.read_views(index)
         except DecodeError as error:
             sample = {"failure": str(error)}
         return {**sample, **self._about(index)}
 
-    def _read_eval(self, index):
+    def read_views(self, index):
+        """The clips of a video as in validation or testing, without its label.
+
+        Raises:
+            DecodeError: the file cannot be read.
+        """
         s = self.settings
         views, crops = (s.num_views, s.num_crops) if self.split == "test" else (1, 1)
-        with VideoReader(self.records[index].path) as reader:
-            starts = clips.view_starts(reader.video.start, reader.video.end, s.duration, views)
+        record = self.records[index]
+        with open_record(record) as reader:
+            begin, end = bounds(record, reader)
+            starts = clips.view_starts(begin, end, s.duration, views)
             parts = []
             if self._has_pictures:
-                parts = self._eval_pictures(reader, starts, crops)
+                parts = self._eval_pictures(reader, [self._times(start, record, end) for start in starts], crops)
             if s.audio:
                 crops = crops if parts else 1
                 sounds = [sound for start in starts for sound in [self._sound(reader, start)] * crops]
@@ -193,12 +304,11 @@ class VideoDataset(Dataset):
             return parts[0]
         return {name: torch.stack([part[name] for part in parts]) for name in parts[0]}
 
-    def _eval_pictures(self, reader, starts, crops):
+    def _eval_pictures(self, reader, times, crops):
         """Clips in order of view, then crop. The video is decoded once for all of them."""
         s = self.settings
         test = self.split == "test"
         geometry = transforms.only_scale(s.test_crop) if test else transforms.centre_crop(s.scales[0], s.crop)
-        times = [self._times(start) for start in starts]
         flat = sorted({t for clip in times for t in clip})
         frames = reader.read_frames(flat, geometry)
         place = {t: i for i, t in enumerate(flat)}
@@ -213,9 +323,11 @@ class VideoDataset(Dataset):
     def _has_pictures(self):
         return "slow" in self.settings.pathways
 
-    def _times(self, start):
+    def _times(self, start, record, end):
         s = self.settings
-        return clips.frame_times(start, s.num_frames, s.sampling_rate, s.target_fps)
+        times = clips.frame_times(start, s.num_frames, s.sampling_rate, s.target_fps)
+        # A segment shorter than a clip shows its last picture on, as the literature does; what follows it may be another action.
+        return times if record.span is None else np.minimum(times, end)
 
     def _pictures(self, clip):
         s = self.settings

@@ -47,22 +47,26 @@ class Geometry:
     crop: tuple | None = None
 
 
-class VideoReader:
-    """An open video file; use as a context manager.
+class SoundReader:
+    """An open file with sound; use as a context manager.
 
     Args:
         path: the file.
-        threads: decoding threads; 1 gives the most clips per core when several workers decode.
 
     Attributes:
-        video: StreamInfo of the pictures. audio: StreamInfo of the sound, None for a file without.
-        decoded_frames: pictures decoded so far (a count for tests and benchmarks).
+        audio: StreamInfo of the sound, None for a file without.
 
     Raises:
-        DecodeError: no such file, no video in it, or not a media file.
+        DecodeError: no such file, no sound in it, or not a media file.
     """
 
-    def __init__(self, path, threads=1):
+    def __init__(self, path):
+        self._open(path)
+        if self._audio is None:
+            self._container.close()
+            raise DecodeError(f"{self.path}: no sound in it")
+
+    def _open(self, path, pictures=False):
         self.path = str(path)
         self.decoded_frames = 0
         try:
@@ -70,13 +74,12 @@ class VideoReader:
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise DecodeError(f"{self.path}: cannot be opened ({_reason(error)})") from None
         try:
-            self._video = self._container.streams.best("video")
+            self._video = self._container.streams.best("video") if pictures else None
             self._audio = self._container.streams.best("audio", related=self._video)
-            if self._video is None:
+            if pictures and self._video is None:
                 raise DecodeError(f"{self.path}: no video stream in it")
-            self._video.codec_context.thread_count = threads
-            self._video.codec_context.thread_type = "NONE" if threads == 1 else "AUTO"
-            self.video, self.audio = _stream_infos(self.path, self._container, self._video.index, self._audio and self._audio.index)
+            indices = [stream and stream.index for stream in (self._video, self._audio)]
+            self.video, self.audio = _stream_infos(self.path, *indices)
         except (DecodeError, av.error.FFmpegError) as error:
             self._container.close()
             raise error if isinstance(error, DecodeError) else DecodeError(f"{self.path}: {_reason(error)}") from None
@@ -90,110 +93,6 @@ class VideoReader:
     def close(self):
         """Close the file."""
         self._container.close()
-
-    def read_frames(self, times, geometry=None):
-        """The frames nearest to the given instants, decoding no more than needed and converting only what is returned.
-
-        Args:
-            times: ascending instants, seconds on the presentation clock.
-            geometry: called once with the (height, width) of the pictures as shown; gives a `Geometry`. None keeps the file's size.
-
-        Returns:
-            RGB pixels, uint8 [len(times), H, W, 3], rotation applied.
-
-        Raises:
-            DecodeError: nothing could be decoded, or pictures are missing around an instant.
-        """
-        times = np.asarray(times, dtype=np.float64)
-        if np.any(np.diff(times) < 0):
-            raise ValueError("times must ascend")
-        plan, last, out = None, None, None
-        # One for all frames: making a scaler costs more than a frame's scaling.
-        scaler = VideoReformatter()
-        for i, (_, frame) in enumerate(self._nearest(times)):
-            if plan is None:
-                shown = (frame.width, frame.height) if frame.rotation % 180 else (frame.height, frame.width)
-                plan = geometry(*shown) if geometry else Geometry(shown)
-                top, left, height, width = plan.crop or (0, 0, *plan.size)
-                out = np.empty((len(times), height, width, 3), np.uint8)
-            if i and frame.pts == last:
-                out[i] = out[i - 1]
-            else:
-                out[i] = _to_rgb(scaler, frame, plan.size)[top : top + height, left : left + width]
-            last = frame.pts
-        return out
-
-    def _nearest(self, times):
-        """(instant, nearest frame) for each instant. Seeks at the start and over long gaps."""
-        frames, before, after = None, None, None
-        for time in times:
-            if frames is None or (time - self._time(after or before) > _SEEK_GAP and after is not None):
-                frames = self._frames_from(time)
-                before, after = None, next(frames, None)
-            while after is not None and self._time(after) < time:
-                before, after = after, next(frames, None)
-            candidates = [f for f in (before, after) if f is not None]
-            if not candidates:
-                raise DecodeError(f"{self.path}: no picture could be decoded around {time:.3f} s")
-            best = min(candidates, key=lambda f: abs(self._time(f) - time))
-            distance = abs(self._time(best) - time)
-            inside = self.video.start <= time <= self.video.end
-            if inside and distance > max(_MAX_FRAME_DISTANCE, 2.0 / self.video.rate):
-                raise DecodeError(f"{self.path}: pictures are missing around {time:.3f} s (the nearest one is {distance:.2f} s away)")
-            yield time, best
-
-    def _time(self, frame):
-        base = frame.time_base
-        return frame.pts * base.numerator / base.denominator
-
-    def _frames_from(self, time):
-        """Decoded frames in order of presentation, from the last one at or before `time` on (or a little earlier)."""
-        stream = self._video
-        # A frame's worth earlier, since the nearest frame may be the one before; again earlier where an index sends us too far.
-        for back in (1.5 / self.video.rate, 2.0, 10.0, None):
-            target = self.video.start if back is None else max(time - back, self.video.start)
-            self._seek(stream, target)
-            frames = self._decode(stream)
-            first = next(frames, None)
-            at_start = target <= self.video.start
-            if first is not None and (at_start or self._time(first) <= time):
-                return _chain(first, frames)
-            if at_start:
-                break
-        # Damaged beginning, or a stream that cannot seek: whatever comes from the top of the file.
-        self._seek(stream, self.video.start, whole_file=True)
-        return self._decode(stream)
-
-    def _seek(self, stream, time, whole_file=False):
-        # Without an index the demuxer may refuse; decoding then goes on from where it is, which the caller checks.
-        with contextlib.suppress(av.error.FFmpegError):
-            if whole_file:
-                self._container.seek(0, backward=True, any_frame=False)
-            else:
-                self._container.seek(int(np.floor(time / stream.time_base)), stream=stream, backward=True, any_frame=False)
-
-    def _decode(self, stream):
-        """Frames of a stream from the current position; damaged packets are passed over, up to a limit."""
-        bad = 0
-        packets = self._container.demux(stream)
-        while True:
-            try:
-                packet = next(packets, None)
-                if packet is None:
-                    return
-                decoded = packet.decode()
-                bad = 0
-            except av.error.FFmpegError as error:
-                bad += 1
-                if bad > _MAX_BAD_PACKETS:
-                    raise DecodeError(f"{self.path}: {bad} damaged packets in a row ({_reason(error)})") from None
-                if isinstance(error, av.error.EOFError):
-                    return
-                continue
-            for frame in decoded:
-                if frame.pts is not None:
-                    self.decoded_frames += stream is self._video
-                    yield frame
 
     def read_audio(self, start, duration, sample_rate=16000):
         """The sound of a span, mono, at `sample_rate`; silence where the stream has none.
@@ -262,6 +161,150 @@ class VideoReader:
             cursor = used = at + part.shape[1]
         return out[:, :used], first, rate
 
+    def _time(self, frame):
+        base = frame.time_base
+        return frame.pts * base.numerator / base.denominator
+
+    def _seek(self, stream, time, whole_file=False):
+        # Without an index the demuxer may refuse; decoding then goes on from where it is, which the caller checks.
+        with contextlib.suppress(av.error.FFmpegError):
+            if whole_file:
+                self._container.seek(0, backward=True, any_frame=False)
+            else:
+                self._container.seek(int(np.floor(time / stream.time_base)), stream=stream, backward=True, any_frame=False)
+
+    def _decode(self, stream):
+        """Frames of a stream from the current position; damaged packets are passed over, up to a limit."""
+        bad = 0
+        packets = self._container.demux(stream)
+        while True:
+            try:
+                packet = next(packets, None)
+                if packet is None:
+                    return
+                decoded = packet.decode()
+                bad = 0
+            except av.error.FFmpegError as error:
+                bad += 1
+                if bad > _MAX_BAD_PACKETS:
+                    raise DecodeError(f"{self.path}: {bad} damaged packets in a row ({_reason(error)})") from None
+                if isinstance(error, av.error.EOFError):
+                    return
+                continue
+            for frame in decoded:
+                if frame.pts is not None:
+                    self.decoded_frames += stream.type == "video"
+                    yield frame
+
+
+class VideoReader(SoundReader):
+    """An open video file; use as a context manager.
+
+    Args:
+        path: the file.
+        threads: decoding threads; 1 gives the most clips per core when several workers decode.
+        sound: another file that holds the sound, on the same clock; "" is the video file itself.
+
+    Attributes:
+        video: StreamInfo of the pictures. audio: StreamInfo of the sound, None for a file without.
+        decoded_frames: pictures decoded so far (a count for tests and benchmarks).
+
+    Raises:
+        DecodeError: no such file, no video in it, or not a media file.
+    """
+
+    def __init__(self, path, threads=1, sound=""):
+        self._open(path, pictures=True)
+        self._video.codec_context.thread_count = threads
+        self._video.codec_context.thread_type = "NONE" if threads == 1 else "AUTO"
+        self._other = None
+        if sound:
+            try:
+                self._other = SoundReader(sound)
+            except DecodeError:
+                self.close()
+                raise
+            self.audio = self._other.audio
+
+    def close(self):
+        """Close the file, and that of the sound."""
+        super().close()
+        if self._other:
+            self._other.close()
+
+    def read_audio(self, start, duration, sample_rate=16000):
+        """See `SoundReader.read_audio`."""
+        return self._other.read_audio(start, duration, sample_rate) if self._other else super().read_audio(start, duration, sample_rate)
+
+    def read_frames(self, times, geometry=None):
+        """The frames nearest to the given instants, decoding no more than needed and converting only what is returned.
+
+        Args:
+            times: ascending instants, seconds on the presentation clock.
+            geometry: called once with the (height, width) of the pictures as shown; gives a `Geometry`. None keeps the file's size.
+
+        Returns:
+            RGB pixels, uint8 [len(times), H, W, 3], rotation applied.
+
+        Raises:
+            DecodeError: nothing could be decoded, or pictures are missing around an instant.
+        """
+        times = np.asarray(times, dtype=np.float64)
+        if np.any(np.diff(times) < 0):
+            raise ValueError("times must ascend")
+        plan, last, out = None, None, None
+        # One for all frames: making a scaler costs more than a frame's scaling.
+        scaler = VideoReformatter()
+        for i, (_, frame) in enumerate(self._nearest(times)):
+            if plan is None:
+                shown = (frame.width, frame.height) if frame.rotation % 180 else (frame.height, frame.width)
+                plan = geometry(*shown) if geometry else Geometry(shown)
+                top, left, height, width = plan.crop or (0, 0, *plan.size)
+                out = np.empty((len(times), height, width, 3), np.uint8)
+            if i and frame.pts == last:
+                out[i] = out[i - 1]
+            else:
+                out[i] = to_rgb(scaler, frame, plan.size)[top : top + height, left : left + width]
+            last = frame.pts
+        return out
+
+    def _nearest(self, times):
+        """(instant, nearest frame) for each instant. Seeks at the start and over long gaps."""
+        frames, before, after = None, None, None
+        for time in times:
+            if frames is None or (time - self._time(after or before) > _SEEK_GAP and after is not None):
+                frames = self._frames_from(time)
+                before, after = None, next(frames, None)
+            while after is not None and self._time(after) < time:
+                before, after = after, next(frames, None)
+            candidates = [f for f in (before, after) if f is not None]
+            if not candidates:
+                raise DecodeError(f"{self.path}: no picture could be decoded around {time:.3f} s")
+            best = min(candidates, key=lambda f: abs(self._time(f) - time))
+            distance = abs(self._time(best) - time)
+            inside = self.video.start <= time <= self.video.end
+            if inside and distance > max(_MAX_FRAME_DISTANCE, 2.0 / self.video.rate):
+                raise DecodeError(f"{self.path}: pictures are missing around {time:.3f} s (the nearest one is {distance:.2f} s away)")
+            yield time, best
+
+    def _frames_from(self, time):
+        """Decoded frames in order of presentation, from the last one at or before `time` on (or a little earlier)."""
+        stream = self._video
+        # A frame's worth earlier, since the nearest frame may be the one before; again earlier where an index sends us too far.
+        for back in (1.5 / self.video.rate, 2.0, 10.0, None):
+            target = self.video.start if back is None else max(time - back, self.video.start)
+            self._seek(stream, target)
+            frames = self._decode(stream)
+            first = next(frames, None)
+            at_start = target <= self.video.start
+            if first is not None and (at_start or self._time(first) <= time):
+                return _chain(first, frames)
+            if at_start:
+                break
+        # Damaged beginning, or a stream that cannot seek: whatever comes from the top of the file.
+        self._seek(stream, self.video.start, whole_file=True)
+        return self._decode(stream)
+
 
 def _reason(error):
     return getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
@@ -272,7 +315,7 @@ def _chain(first, rest):
     yield from rest
 
 
-def _to_rgb(scaler, frame, size):
+def to_rgb(scaler, frame, size):
     """Pixels [H, W, 3] of a frame as shown, scaled to `size` by swscale while it converts."""
     turns = round(frame.rotation / 90) % 4
     height, width = size[::-1] if turns % 2 else size
@@ -296,12 +339,12 @@ def _resample(mono, rate, wanted):
 def _cached_infos(path, mtime_size, video_index, audio_index):
     """Found out once per file and process: a file that stores no lengths has to be read through for them."""
     with av.open(path) as container:
-        video = _stream_info(container, container.streams[video_index])
+        video = None if video_index is None else _stream_info(container, container.streams[video_index])
         audio = None if audio_index is None else _stream_info(container, container.streams[audio_index])
     return video, audio
 
 
-def _stream_infos(path, container, video_index, audio_index):
+def _stream_infos(path, video_index, audio_index):
     stat = os.stat(path)
     return _cached_infos(path, (stat.st_mtime_ns, stat.st_size), video_index, audio_index)
 

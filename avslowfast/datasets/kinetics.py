@@ -1,5 +1,6 @@
 """List files as PySlowFast reads them: one video a line, `path<separator>label`."""
 
+import csv
 import os
 
 from ..config import ConfigError
@@ -11,17 +12,36 @@ class Kinetics(VideoDataset):
     """Kinetics-400/600 and every data set written in its list format: `{train,val,test}.csv`."""
 
     @classmethod
-    def from_lists(cls, folder, split, settings, separator=" ", prefix="", names_file=""):
-        """Read `folder/{split}.csv`; paths in it start at `prefix`, or at the folder itself without one. Class names come from
-        `names_file`, or from `folder/classes.txt` where that exists.
+    def from_source(cls, source, split, settings):
+        """Read `{split}.csv`; paths in it start at the prefix, or at the folder itself without one. Class names come from the names
+        file, or from `classes.txt` in the folder where that exists.
         """
-        path = os.path.join(folder, f"{split}.csv")
-        if not folder or not os.path.isfile(path):
+        path = os.path.join(source.folder, f"{split}.csv")
+        if not source.folder or not os.path.isfile(path):
             raise ConfigError(
-                f"DATA.PATH_TO_DATA_DIR is {folder!r}: {path!r} does not exist; set it to the folder that holds train.csv, val.csv and test.csv"
+                f"DATA.PATH_TO_DATA_DIR is {source.folder!r}: {path!r} does not exist; set it to the folder that holds train.csv, val.csv and test.csv"
             )
-        records = read_list(path, settings.num_classes, separator, prefix or folder, settings.multi_label)
-        return cls(records, settings, split, read_class_names(folder, names_file, settings.num_classes))
+        records = read_list(path, source.num_classes, source.separator, source.prefix or source.folder, settings.multi_label)
+        return cls(records, settings, split, read_class_names(source.folder, source.names_file, source.num_classes))
+
+
+def read_crawled(path):
+    """Rows of the crawler's CSV (`label,youtube_id,time_start,time_end,split[,is_cc]`): [(dict, file and line)].
+
+    Raises:
+        ConfigError: a column is missing.
+    """
+    with open(path, newline="", encoding="utf-8") as f:
+        reader = csv.DictReader(f)
+        lacking = [c for c in ("label", "youtube_id", "time_start", "time_end") if c not in (reader.fieldnames or ())]
+        if lacking:
+            raise ConfigError(f"{path}, line 1: no column '{lacking[0]}'; it should be the crawler's file, unchanged")
+        return [(row, f"{path}, line {number}") for number, row in enumerate(reader, 2)]
+
+
+def crawled_file(row):
+    """Name that the crawler gives the file of a row."""
+    return f"{row['label']}/{row['youtube_id']}_{int(row['time_start']):06d}_{int(row['time_end']):06d}.mp4"
 
 
 def read_list(path, num_classes, separator=" ", prefix="", multi_label=False):

@@ -6,11 +6,11 @@ from torch.utils.data import DataLoader, default_collate
 from ..config import ConfigError
 from ..config.arch import PATHWAYS_OF
 from ..utils import distributed
-from . import kinetics  # noqa: F401  (fills DATASETS)
+from . import ava, ave, charades, epic, hmdb51, kinetics, kinetics_sounds, ucf101, vggsound  # noqa: F401  (fill DATASETS)
 from .audio import AudioFrontEnd
-from .base import AudioSettings, ClipSettings, DATASETS
+from .base import AudioSettings, ClipSettings, DATASETS, Source
 from .samplers import EvalSampler, TrainBatchSampler
-from .transforms import RandAugment
+from .transforms import ColourJitter, RandAugment
 
 _RAGGED = ("audio_hard_negative", "waveform_hard_negative")
 
@@ -19,14 +19,38 @@ def build_dataset(cfg, split):
     """The data set of a split ("train", "val" or "test"); samples as in `base.VideoDataset`."""
     if split not in ("train", "val", "test"):
         raise ValueError(f"a split is train, val or test, not {split!r}")
+    name = (cfg.TEST.DATASET if split == "test" else cfg.TRAIN.DATASET).lower()
+    kind = DATASETS[name]
+    heads = cfg.MULTI_HEAD.NAMES
+    unknown = [head for head in heads if head not in kind.heads]
+    if unknown:
+        can = f"it can feed {', '.join(kind.heads)}" if kind.heads else "it has one label a video"
+        raise ConfigError(f"MULTI_HEAD.NAMES is {heads}: the data set '{name}' has no labels for '{unknown[0]}' ({can}); change the key")
+    if kind.boxes != cfg.DETECTION.ENABLE:
+        has = "classifies boxes" if kind.boxes else "has no boxes"
+        raise ConfigError(f"DETECTION.ENABLE is {cfg.DETECTION.ENABLE}: the data set '{name}' {has}; set it to {kind.boxes}")
+    if kind.multi_label is not None and kind.multi_label != cfg.DATA.MULTI_LABEL:
+        raise ConfigError(f"DATA.MULTI_LABEL is {cfg.DATA.MULTI_LABEL}: the data set '{name}' needs {kind.multi_label}; set it so")
+    return kind.from_source(_source(cfg), split, clip_settings(cfg))
+
+
+def _source(cfg):
     d = cfg.DATA
-    name = cfg.TEST.DATASET if split == "test" else cfg.TRAIN.DATASET
-    kind = DATASETS[name.lower()]
-    # A model for boxes or for several labels of different kinds can be built and tested on tensors; lists for them come with their data sets.
-    for key, used in (("MULTI_HEAD.NAMES", cfg.MULTI_HEAD.NAMES), ("DETECTION.ENABLE", cfg.DETECTION.ENABLE)):
-        if used:
-            raise ConfigError(f"{key} is {used}: the data set '{name}' has one label a video, which does not go with it; clear the key")
-    return kind.from_lists(d.PATH_TO_DATA_DIR, split, _clip_settings(cfg), d.PATH_LABEL_SEPARATOR, d.PATH_PREFIX, d.CLASS_NAMES_FILE)
+    return Source(
+        folder=d.PATH_TO_DATA_DIR,
+        prefix=d.PATH_PREFIX,
+        separator=d.PATH_LABEL_SEPARATOR,
+        names_file=d.CLASS_NAMES_FILE,
+        num_classes=cfg.MODEL.NUM_CLASSES,
+        heads=dict(zip(cfg.MULTI_HEAD.NAMES, cfg.MULTI_HEAD.NUM_CLASSES)) or None,
+        fold=d.FOLD,
+        train_part=d.TRAIN_PART,
+        test_part=d.TEST_PART,
+        target=d.TARGET,
+        video_file=d.VIDEO_FILE,
+        sound_file=d.SOUND_FILE,
+        options=dict(cfg.AVA),
+    )
 
 
 def audio_front_end(cfg):
@@ -58,10 +82,10 @@ def build_loader(cfg, split):
         if not len(sampler):
             raise ConfigError(f"TRAIN.BATCH_SIZE is {cfg.TRAIN.BATCH_SIZE}: the training list has {len(dataset)} videos, not one batch; use a smaller batch")
         return DataLoader(dataset, batch_sampler=sampler, collate_fn=collate_train, **common)
-    views = cfg.TEST.NUM_ENSEMBLE_VIEWS * cfg.TEST.NUM_SPATIAL_CROPS if split == "test" else 1
+    views = cfg.TEST.NUM_ENSEMBLE_VIEWS * cfg.TEST.NUM_SPATIAL_CROPS if split == "test" and not dataset.boxes else 1
     videos = max(cfg.TEST.BATCH_SIZE // local_ranks // views, 1)
     sampler = EvalSampler(len(dataset), rank, world)
-    return DataLoader(dataset, batch_size=videos, sampler=sampler, collate_fn=collate_eval, **common)
+    return DataLoader(dataset, batch_size=videos, sampler=sampler, collate_fn=collate_boxes if dataset.boxes else collate_eval, **common)
 
 
 def collate_train(samples):
@@ -72,7 +96,29 @@ def collate_train(samples):
         if having:
             batch[name] = torch.stack([samples[i].pop(name) for i in having])
             batch["audio_hard_negative_index"] = torch.tensor(having)
+    if "boxes" in samples[0]:
+        batch.update(_join_boxes([sample.pop("boxes") for sample in samples], [sample.pop("targets") for sample in samples]))
+        batch["dropped_boxes"] = sum(int(sample.pop("dropped_boxes")) for sample in samples)
     return {**default_collate(samples), **batch}
+
+
+def _join_boxes(boxes, targets):
+    """Boxes of several clips in a row, each with the number of its clip in front: "boxes" [K, 5], "targets" [K, classes]."""
+    numbered = [torch.cat([torch.full((len(b), 1), float(i)), b], dim=1) for i, b in enumerate(boxes)]
+    return {"boxes": torch.cat(numbered), "targets": torch.cat(targets)}
+
+
+def collate_boxes(samples):
+    """Key frames for evaluation, as a list: in testing their pictures differ in size. "failed" as in `collate_eval`."""
+    batch = {"failed": [], "index": torch.stack([s["index"] for s in samples]), "path": [s["path"] for s in samples], "clips": []}
+    batch["label"] = torch.stack([s["label"] for s in samples])
+    for sample in samples:
+        if "failure" in sample:
+            batch["failed"].append((int(sample["index"]), sample["path"], sample["failure"]))
+        else:
+            batch["clips"].append({k: v for k, v in sample.items() if isinstance(v, torch.Tensor) and k not in ("label", "start", "dropped_boxes")})
+    batch["clip_index"] = torch.tensor([int(clip["index"]) for clip in batch["clips"]], dtype=torch.int64)
+    return batch
 
 
 def collate_eval(samples):
@@ -98,7 +144,8 @@ def collate_eval(samples):
     return batch
 
 
-def _clip_settings(cfg):
+def clip_settings(cfg):
+    """How cfg turns a video into clips: a `base.ClipSettings`."""
     d = cfg.DATA
     pathways = PATHWAYS_OF[cfg.MODEL.ARCH]
     return ClipSettings(
@@ -116,11 +163,16 @@ def _clip_settings(cfg):
         multi_label=d.MULTI_LABEL,
         flip=d.RANDOM_FLIP,
         inverse_scale=d.INV_UNIFORM_SAMPLE,
-        bgr=d.REVERSE_INPUT_CHANNEL or d.USE_BGR_ORDER,
+        bgr=d.REVERSE_INPUT_CHANNEL or d.USE_BGR_ORDER or (cfg.DETECTION.ENABLE and cfg.AVA.BGR),
         rand_augment=RandAugment(cfg.AUG.AA_TYPE) if cfg.AUG.ENABLE else None,
+        colour=_colour(cfg.AVA) if cfg.DETECTION.ENABLE and cfg.AVA.TRAIN_USE_COLOR_AUGMENTATION else None,
         audio=_audio_settings(cfg) if "audio" in pathways else None,
         seed=cfg.RNG_SEED,
     )
+
+
+def _colour(node):
+    return ColourJitter(node.TRAIN_PCA_EIGVAL, node.TRAIN_PCA_EIGVEC, node.TRAIN_PCA_JITTER_ONLY)
 
 
 def _audio_settings(cfg):

@@ -55,15 +55,15 @@ def render_clip(variant, seed, split, number):
     if variant == "bounces":
         return _render_bounces(rng, label)
     motion, sound = MOTIONS[label // len(SOUNDS)], SOUNDS[label % len(SOUNDS)]
-    frames, centres = _draw_frames(rng, *_motion(rng, motion, _frame_times()))
-    return Clip(frames, _mix(rng, _sound(rng, sound)), label, centres)
+    frames, centres = _draw_frames(rng, *draw_motion(rng, motion, _frame_times()))
+    return Clip(frames, _mix(rng, draw_sound(rng, sound)), label, centres)
 
 
 def _frame_times():
     return np.arange(int(FPS * SECONDS)) / FPS
 
 
-def _motion(rng, kind, t):
+def draw_motion(rng, kind, t):
     """Centre (x, y) and radius over time, as shares of the picture's height."""
     speed = rng.uniform(0.7, 1.2)
     phase = 2 * np.pi * (speed * t + rng.random())
@@ -108,7 +108,7 @@ def _draw_frames(rng, x, y, radius):
     return frames, np.stack([x, y], axis=1) * h
 
 
-def _sound(rng, kind):
+def draw_sound(rng, kind):
     """A waveform [N] of about unit size."""
     n = int(SAMPLE_RATE * SECONDS)
     t = np.arange(n) / SAMPLE_RATE

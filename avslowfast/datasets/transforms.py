@@ -56,6 +56,60 @@ def spatial_crops(frames_THWC, crop, num_crops):
     return [frames_THWC[:, y : y + crop, x : x + crop] for y, x in corners]
 
 
+class Recorded:
+    """A geometry that remembers what it said of the pictures of a video, in `geometry`."""
+
+    def __init__(self, kind):
+        self.kind = kind
+        self.geometry = None
+
+    def __call__(self, height, width):
+        self.geometry = self.kind(height, width)
+        return self.geometry
+
+
+def move_boxes(boxes, geometry, flip=False):
+    """Boxes where their pixels are after scale, crop and flip.
+
+    Args:
+        boxes: float [K, 4] (x1, y1, x2, y2), shares of the picture.
+
+    Returns:
+        (boxes in pixels of the result, clipped to it, float32 [K, 4]; whether anything of each is left, bool [K]).
+    """
+    height, width = geometry.size
+    top, left, rows, columns = geometry.crop or (0, 0, height, width)
+    moved = np.asarray(boxes, np.float32).reshape(-1, 4) * np.float32([width, height, width, height]) - np.float32([left, top, left, top])
+    if flip:
+        moved = np.stack([columns - moved[:, 2], moved[:, 1], columns - moved[:, 0], moved[:, 3]], axis=1)
+    moved = np.clip(moved, 0, np.float32([columns, rows, columns, rows]))
+    return moved, (moved[:, 2] > moved[:, 0]) & (moved[:, 3] > moved[:, 1])
+
+
+class ColourJitter:
+    """The same change of colour for all frames of a clip: brightness, contrast and saturation (unless `pca_only`), then along the
+    principal components of the pixels (AlexNet, section 4.1).
+
+    Args:
+        eigenvalues: [3]; eigenvectors: [3][3], a row a channel. strength: spread of the shift along each.
+    """
+
+    def __init__(self, eigenvalues, eigenvectors, pca_only=True, strength=0.1):
+        self.values, self.vectors = np.float32(eigenvalues), np.float32(eigenvectors)
+        self.pca_only, self.strength = pca_only, strength
+        self.jitter = v2.ColorJitter(0.4, 0.4, 0.4)
+
+    def __call__(self, frames_THWC, rng):
+        """[T, H, W, 3] uint8 -> the same shape."""
+        frames = frames_THWC
+        if not self.pca_only:
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(int(rng.integers(2**31)))
+                frames = self.jitter(torch.from_numpy(np.ascontiguousarray(frames.transpose(0, 3, 1, 2)))).numpy().transpose(0, 2, 3, 1)
+        shift = self.vectors @ (self.values * rng.normal(0, self.strength, 3).astype(np.float32))
+        return np.clip(frames + 255 * shift, 0, 255).astype(np.uint8)
+
+
 def to_tensor(frames_THWC, flip=False, bgr=False):
     """Frames as the network takes them: uint8 [3, T, H, W], optionally flipped left to right or with channels B, G, R."""
     frames = frames_THWC[:, :, ::-1] if flip else frames_THWC

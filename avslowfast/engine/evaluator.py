@@ -9,7 +9,6 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from ..metrics import classification
 from ..utils import distributed
 from ..utils.errors import UserError
 from ..utils.logging import get_logger
@@ -26,10 +25,11 @@ class Evaluation:
     """What an evaluation found.
 
     Attributes:
-        scores: float32 [N, K] per video in the data set's order (NaN for a failed one); a dict of such for a multi-head model.
-        labels: [N] or [N, K]. paths: N files.
+        scores: float32 [N, K] per video in the data set's order (NaN for a failed one); a dict of such for a multi-head model; for boxes
+            a list of [boxes, K] (None for a failed key frame).
+        labels: [N] or [N, K]; for boxes [N, 0]. paths: N files.
         failed: [{"path", "reason"}].
-        metrics: {"top1": ..., ...}; for a multi-head model with "verb_" and so on in front.
+        metrics: {"top1": ..., ...}, as the data set's protocol gives them.
         views: clips per video. seconds: duration of the loop.
     """
 
@@ -43,11 +43,11 @@ class Evaluation:
 
 
 @torch.no_grad()
-def evaluate(model, loader, task, *, max_clips, ensemble="sum", multi_label=False, max_failed=1.0, autocast=None, desc="test"):
+def evaluate(model, loader, task, protocol, *, max_clips, ensemble="sum", max_failed=1.0, autocast=None, desc="test"):
     """Run a model over a data set, each video once over all ranks, and join the scores of a video's views.
 
     Args:
-        model: the network; it is left in the mode it came in.
+        model: the network; it is left in the mode it came in. protocol: how the data set is scored (`protocols.Protocol`).
         max_clips: clips per forward pass of this rank.
         ensemble: sum (the mean of the views' scores) | max.
         max_failed: share of unreadable videos above which the run stops.
@@ -80,20 +80,24 @@ def evaluate(model, loader, task, *, max_clips, ensemble="sum", multi_label=Fals
     gathered = distributed.gather_objects((rows, failed, views))
     rows = {index: row for part, _, _ in gathered for index, row in part.items()}
     failed = sorted(item for _, part, _ in gathered for item in part)
-    result = _collect(rows, failed, max(v for _, _, v in gathered), multi_label)
+    result = _collect(rows, failed, max(v for _, _, v in gathered))
+    result.metrics = protocol.measure(result.scores, result.labels)
     result.seconds = time.time() - began
     _report_failures(result, max_failed)
     return result
 
 
 def _join(scores, mine, ensemble):
+    if isinstance(scores, list):
+        # Boxes: one view a key frame.
+        return scores[int(mine.nonzero()[0])].numpy()
     if isinstance(scores, dict):
         return {name: _join(values, mine, ensemble) for name, values in scores.items()}
     values = scores[mine]
     return (values.amax(dim=0) if ensemble == "max" else values.mean(dim=0)).numpy()
 
 
-def _collect(rows, failed, views, multi_label):
+def _collect(rows, failed, views):
     order = sorted(rows)
     labels = np.stack([rows[i][1] for i in order])
     known = next((rows[i][2] for i in order if rows[i][2] is not None), None)
@@ -104,16 +108,14 @@ def _collect(rows, failed, views, multi_label):
         blank = np.full_like(like, np.nan)
         return np.stack([blank if rows[i][2] is None else pick(rows[i][2]) for i in order])
 
-    result = Evaluation(None, labels, [rows[i][0] for i in order], [{"path": p, "reason": r} for _, p, r in failed], views=views)
+    paths, failed = [rows[i][0] for i in order], [{"path": p, "reason": r} for _, p, r in failed]
+    if not labels.size:
+        return Evaluation([rows[i][2] for i in order], labels, paths, failed, views=views)
     if isinstance(known, dict):
-        result.scores = {name: stack(lambda s, name=name: s[name], value) for name, value in known.items()}
-        for column, (name, values) in enumerate(result.scores.items()):
-            metrics = classification.summarize(values, labels[:, column], multi_label)
-            result.metrics.update({f"{name}_{key}": value for key, value in metrics.items()})
+        scores = {name: stack(lambda s, name=name: s[name], value) for name, value in known.items()}
     else:
-        result.scores = stack(lambda s: s, known)
-        result.metrics = classification.summarize(result.scores, labels, multi_label)
-    return result
+        scores = stack(lambda s: s, known)
+    return Evaluation(scores, labels, paths, failed, views=views)
 
 
 def _report_failures(result, max_failed):
@@ -145,7 +147,8 @@ def save_scores(result, path, class_names=None):
         f"{path}.pt",
     )
     for name, scores in heads.items():
-        columns = class_names if class_names and not name else [str(k) for k in range(scores.shape[1])]
+        own = class_names.get(name) if isinstance(class_names, dict) else class_names
+        columns = own or [str(k) for k in range(scores.shape[1])]
         frame = pd.DataFrame(scores, columns=columns)
         best = [columns[int(np.argmax(row))] if not np.isnan(row).any() else "" for row in scores]
         label = result.labels if result.labels.ndim == 1 else [" ".join(map(str, row)) for row in result.labels]

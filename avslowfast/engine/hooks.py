@@ -19,6 +19,7 @@ from ..datasets import build_loader
 from ..utils import distributed
 from ..utils.logging import get_logger, log_json_stats
 from .evaluator import evaluate, TooManyFailures
+from .protocols import build_protocol
 from .trainer import NonFiniteLoss
 
 logger = get_logger(__name__)
@@ -119,7 +120,7 @@ class LogHook(Hook):
             "epoch": f"{trainer.epoch + 1}/{cfg.SOLVER.MAX_EPOCH}",
             "iter": f"{trainer.iteration}/{trainer.iters_per_epoch}",
             **{name: float(v) for name, v in zip(names, means.tolist())},
-            "lr": trainer.optimizer.param_groups[0]["lr"],
+            "lr": trainer.lr,
             "dt": seconds,
             "dt_data": data,
             "dt_net": seconds - data,
@@ -150,6 +151,9 @@ class LogHook(Hook):
                     f"{len(dict(everyone))} of {total} training files could not be read, more than DATA.MAX_FAILED_FRACTION {limit:g} allows; "
                     f"the first: {everyone[0][1]}. Repair or remove them, or raise the key"
                 )
+        dropped = sum(distributed.gather_objects(trainer.dropped_boxes))
+        if dropped:
+            logger.info("epoch %d: %d boxes lay outside their crops", trainer.epoch, dropped)
         # What follows (evaluation, checkpoints) does not count as time of a step.
         self.mark = time.perf_counter()
 
@@ -181,7 +185,7 @@ class _WithAudio(nn.Module):
         self.model = model
 
     def forward(self, inputs):
-        return self.model(inputs, drop_audio=False)
+        return self.model(inputs, boxes=inputs.get("boxes"), drop_audio=False)
 
 
 def precise_bn(model, batches, num_batches):
@@ -232,7 +236,7 @@ class EvalHook(Hook):
         self.loader = self.loader or build_loader(cfg, "val")
         max_clips = max(cfg.TEST.BATCH_SIZE // distributed.world_size(), 1)
         result = evaluate(
-            trainer.eval_model, self.loader, trainer.task, max_clips=max_clips, multi_label=cfg.DATA.MULTI_LABEL,
+            trainer.eval_model, self.loader, trainer.task, build_protocol(cfg, self.loader.dataset, cfg.TRAIN.DATASET), max_clips=max_clips,
             max_failed=cfg.DATA.MAX_FAILED_FRACTION, autocast=trainer.autocast, desc="val",
         )  # fmt: skip
         trainer.model.train()

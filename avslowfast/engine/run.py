@@ -5,8 +5,7 @@ import os
 import numpy as np
 import simplejson
 
-from ..checkpoint import io
-from ..checkpoint.released import CheckpointError, load_state, read_checkpoint, weights_of
+from ..checkpoint import io, load_content, read_checkpoint, require
 from ..config import ConfigError
 from ..datasets import build_loader
 from ..metrics.classification import per_class_accuracy
@@ -17,6 +16,7 @@ from ..utils import distributed
 from ..utils.logging import get_logger, log_json_stats, setup_logging
 from .evaluator import evaluate, save_scores
 from .hooks import build_hooks
+from .protocols import build_protocol
 from .task import build_task
 from .trainer import autocast_context, place_model, Trainer
 
@@ -74,20 +74,8 @@ def load_for_test(cfg, model):
     if not path:
         raise ConfigError(f"OUTPUT_DIR is {cfg.OUTPUT_DIR!r}: no checkpoint in it to test; train first, or set TEST.CHECKPOINT_FILE_PATH")
     content = content or read_checkpoint(path)
-    own = isinstance(content, dict) and content.get("format") == io.FORMAT
-    average = content.get("ema_state") if own else None
-    _require_whole(load_state(model, average or weights_of(content, path), path))
-    return path, content.get("class_names") if own else None
-
-
-def _require_whole(report):
-    """Refuse to test a network part of whose weights are those it was born with; synchronisation heads serve training alone."""
-    lacking = [name for name in report.missing + report.mismatched if not name.startswith("sync_heads.")]
-    if lacking:
-        raise CheckpointError(
-            f"{report.source}: {len(lacking)} tensors of the network to test are not in it or have another shape, the first {lacking[0]}; "
-            "test with the configuration that it was trained with (MODEL.NUM_CLASSES, MODEL.ARCH, RESNET.DEPTH), or train it further first"
-        )
+    require(load_content(model, content, path), "all")
+    return path, content.get("class_names") if isinstance(content, dict) else None
 
 
 def test(cfg, device):
@@ -99,9 +87,10 @@ def test(cfg, device):
     loader = build_loader(cfg, "test")
     names = loader.dataset.class_names or names
     local = max(distributed.world_size() // cfg.NUM_SHARDS, 1)
+    protocol = build_protocol(cfg, loader.dataset, cfg.TEST.DATASET)
     result = evaluate(
-        model, loader, build_task(cfg, device), max_clips=max(cfg.TEST.BATCH_SIZE // local, 1), ensemble=cfg.DATA.ENSEMBLE_METHOD,
-        multi_label=cfg.DATA.MULTI_LABEL, max_failed=cfg.DATA.MAX_FAILED_FRACTION, autocast=autocast_context(cfg, device)[0],
+        model, loader, build_task(cfg, device), protocol, max_clips=max(cfg.TEST.BATCH_SIZE // local, 1), ensemble=cfg.DATA.ENSEMBLE_METHOD,
+        max_failed=cfg.DATA.MAX_FAILED_FRACTION, autocast=autocast_context(cfg, device)[0],
     )  # fmt: skip
     results = {
         "arch": cfg.MODEL.ARCH,
@@ -116,19 +105,22 @@ def test(cfg, device):
         "seconds": result.seconds,
         "failed": result.failed,
     }
-    if result.labels.ndim == 1:
+    results.update(protocol.results(result))
+    if result.labels.ndim == 1 and (result.labels >= 0).all():
         values = per_class_accuracy(result.scores, result.labels)
         keys = names or [str(k) for k in range(len(values))]
         results["per_class_accuracy"] = {key: None if np.isnan(v) else float(v) for key, v in zip(keys, values)}
     if distributed.is_main():
         _write(cfg, result, results, names)
+        protocol.write(result, cfg.OUTPUT_DIR)
     distributed.barrier()
     return results
 
 
 def _write(cfg, result, results, names):
     os.makedirs(cfg.OUTPUT_DIR, exist_ok=True)
-    save_scores(result, cfg.TEST.SAVE_RESULTS_PATH or os.path.join(cfg.OUTPUT_DIR, "scores"), names)
+    if result.labels.size:
+        save_scores(result, cfg.TEST.SAVE_RESULTS_PATH or os.path.join(cfg.OUTPUT_DIR, "scores"), names)
     with open(os.path.join(cfg.OUTPUT_DIR, "results.json"), "w") as f:
         simplejson.dump(results, f, indent=1, ignore_nan=True)
     logger.info("results\n%s", results_table(results))

@@ -88,6 +88,48 @@ class ClassificationTask:
         return torch.cat(parts).float().cpu()
 
 
+@TASKS.register("detection")
+class DetectionTask(ClassificationTask):
+    """Several labels a box, with the model's synchronisation losses added; clips may have any number of boxes, none included."""
+
+    def inputs(self, batch):
+        """See `ClassificationTask.inputs`; with "boxes" [K, 5]."""
+        inputs = super().inputs(batch)
+        if "boxes" in batch:
+            inputs["boxes"] = batch["boxes"].to(self.device, non_blocking=True)
+        return inputs
+
+    def losses(self, model, batch, drop_audio, iteration):
+        """See `ClassificationTask.losses`."""
+        inputs, targets = self.inputs(batch), batch["targets"].to(self.device, non_blocking=True)
+        out = model(inputs, boxes=inputs["boxes"], drop_audio=drop_audio)
+        # Without a box in the batch there is nothing to learn from; a mean over nothing would be NaN.
+        loss = self._loss(out["logits"], targets) if len(targets) else out["logits"].sum() * 0.0
+        parts, total = {"loss_cls": loss}, loss
+        for name, value in out["losses"].items():
+            parts[name] = value
+            total = total + self.avs_weight * value
+        return {"loss": total, **parts}
+
+    def scores(self, model, batch, max_clips):
+        """Scores of the boxes of each clip: a list of [K, classes], on the CPU. Clips of one size go through the network together."""
+        clips, found = batch["clips"], []
+        first = 0
+        while first < len(clips):
+            last = first + 1
+            while last < len(clips) and last - first < max_clips and clips[last]["slow"].shape == clips[first]["slow"].shape:
+                last += 1
+            group = clips[first:last]
+            inputs = {name: torch.stack([clip[name] for clip in group]) for name in group[0] if name not in ("boxes", "targets", "index")}
+            counts = [len(clip["boxes"]) for clip in group]
+            numbers = torch.arange(len(group)).repeat_interleave(torch.tensor(counts)).float()
+            boxes = torch.cat([numbers[:, None], torch.cat([clip["boxes"] for clip in group])], dim=1)
+            scores = model(self.inputs(inputs), boxes=boxes.to(self.device))["scores"].float().cpu()
+            found += list(scores.split(counts))
+            first = last
+        return found
+
+
 def build_task(cfg, device):
-    """The task that cfg.TASK names."""
-    return TASKS[cfg.TASK](cfg, device)
+    """The task that cfg.TASK names; DETECTION.ENABLE alone chooses detection."""
+    return TASKS["detection" if cfg.DETECTION.ENABLE else cfg.TASK](cfg, device)

@@ -7,7 +7,7 @@ import torch
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from ..checkpoint import io, load_weights
+from ..checkpoint import io, load_weights, require
 from ..config import ConfigError
 from ..datasets import build_loader
 from ..models import build_model
@@ -54,8 +54,9 @@ class Trainer:
     Attributes:
         model: the network. wrapped: what the step calls (data-parallel, compiled).
         epoch, iteration: the next iteration to run, within its epoch. iters_per_epoch: iterations an epoch.
+        lr: the schedule's learning rate in the last step.
         best: best validation metric so far. improved: the epoch that has just ended set it.
-        failures: (path, reason) of training files that could not be read in this epoch.
+        failures: (path, reason) of training files that could not be read in this epoch. dropped_boxes: those outside their crops in it.
         stop: set by a hook to end after the current iteration.
     """
 
@@ -75,7 +76,7 @@ class Trainer:
         if not self.iters_per_epoch:
             raise ConfigError(f"TRAIN.ACCUMULATION_STEPS is {self.accumulate}: an epoch has {len(self.loader)} batches, not one step; lower it")
         self.epoch, self.iteration, self.best, self.improved = 0, 0, None, False
-        self.failures, self.stop, self.data_seconds = [], False, 0.0
+        self.failures, self.dropped_boxes, self.stop, self.data_seconds, self.lr = [], 0, False, 0.0, 0.0
         self._start_weights()
         self.wrapped = self._wrap()
 
@@ -88,7 +89,8 @@ class Trainer:
             self.load_state(state)
             logger.info("resumed from %s: epoch %d, iteration %d", path, self.epoch + 1, self.iteration)
         elif self.cfg.TRAIN.CHECKPOINT_FILE_PATH:
-            load_weights(self.model, self.cfg.TRAIN.CHECKPOINT_FILE_PATH)
+            require(load_weights(self.model, self.cfg.TRAIN.CHECKPOINT_FILE_PATH), self.cfg.TRAIN.CHECKPOINT_REQUIRED)
+            logger.info("training starts at epoch 1 of %d from these weights, with a fresh optimizer", self.cfg.SOLVER.MAX_EPOCH)
             if self.ema is not None:
                 self.ema.module.load_state_dict(self.model.state_dict())
 
@@ -173,6 +175,7 @@ class Trainer:
             self.iteration += 1
             for batch in micro:
                 self.failures += batch["failures"]
+                self.dropped_boxes += batch.get("dropped_boxes", 0)
             for hook in self.hooks:
                 hook.after_step(self, losses, [path for batch in micro for path in batch["path"]])
         del batches
@@ -180,11 +183,12 @@ class Trainer:
             self.epoch, self.iteration = self.epoch + 1, 0
             for hook in self.hooks:
                 hook.after_epoch(self)
-            self.failures = []
+            self.failures, self.dropped_boxes = [], 0
 
     def run_step(self, micro):
         """One optimiser step over `micro` batches; returns the mean losses by part, on the device."""
-        set_lr(self.optimizer, lr_at(self.cfg, self.epoch + self.iteration / self.iters_per_epoch))
+        self.lr = lr_at(self.cfg, self.epoch + self.iteration / self.iters_per_epoch)
+        set_lr(self.optimizer, self.lr)
         drop = self.model.drop_pathway.draw(self.global_iteration) if self.model.drop_pathway is not None else None
         self.optimizer.zero_grad(set_to_none=True)
         sums = {}

@@ -26,13 +26,15 @@ def per_class_accuracy(scores, labels):
         return 100.0 * hits / totals
 
 
-def mean_average_precision(scores, labels):
+def mean_average_precision(scores, labels, unlabelled_last=False):
     """Unweighted mean of the classes' average precision, over classes that have a positive, in percent.
 
     Args:
         scores: [N, K]; a row of NaN counts as the lowest score. labels: [N, K] of 0 and 1.
+        unlabelled_last: videos without any label count as the lowest score too, as in the official scorer of Charades.
     """
-    scores = np.nan_to_num(scores, nan=-1.0)
+    lowest = np.isnan(scores) | (unlabelled_last & ~labels.any(axis=1, keepdims=True))
+    scores = np.where(lowest, np.nanmin(scores, initial=0.0) - 1.0, scores)
     present = labels.any(axis=0)
     return 100.0 * float(np.mean([average_precision_score(labels[:, k], scores[:, k]) for k in np.flatnonzero(present)]))
 

@@ -1,0 +1,76 @@
+"""Frame mean average precision of AVA: PASCAL VOC at IoU 0.5 (arXiv 1705.08421, section 5)."""
+
+import numpy as np
+import pandas as pd
+
+_BOX = ["x1", "y1", "x2", "y2"]
+
+
+def frame_ap(groundtruth, detections, classes, iou_threshold=0.5, max_boxes=50):
+    """Average precision of each class over key frames.
+
+    A detection is right if, of the true boxes of its frame and class, the one that it overlaps most overlaps by at least
+    `iou_threshold` and no detection before it has taken it. The area is that under the precision envelope at every recall.
+    The official scorer keeps the best 50 rows of a frame and goes through them by falling score; PySlowFast's keeps all and goes
+    through them in the order in which they come, which `max_boxes` 0 reproduces.
+
+    Args:
+        groundtruth: table with a row a (box, class): frame (any key), class_id, x1, y1, x2, y2 (shares of the picture).
+        detections: the same with score. Those on frames without ground truth do not count.
+        classes: ids that are evaluated; other rows are left out first.
+        max_boxes: rows of a frame that count, the best ones; 0 counts all.
+
+    Returns:
+        {class id: average precision in 0..1, or None for a class without ground truth}.
+    """
+    groundtruth = groundtruth[groundtruth.class_id.isin(classes)]
+    detections = detections[detections.class_id.isin(classes)]
+    if max_boxes:
+        order = detections.sort_values(["score", "class_id", "y1", "x1", "y2", "x2"], ascending=False, kind="stable")
+        detections = order.groupby("frame", sort=False).head(max_boxes)
+    known = detections.frame.isin(groundtruth.frame.unique())
+    solid = (detections.x1 < detections.x2) & (detections.y1 < detections.y2)
+    detections = detections[known & solid].reset_index(drop=True)
+    right = _matches(groundtruth.reset_index(drop=True), detections, iou_threshold)
+    totals = groundtruth.class_id.value_counts()
+    result = {}
+    for class_id in classes:
+        mine = (detections.class_id == class_id).to_numpy()
+        total = int(totals.get(class_id, 0))
+        result[class_id] = _average_precision(detections.score.to_numpy()[mine], right[mine], total) if total else None
+    return result
+
+
+def mean_ap(per_class):
+    """Unweighted mean over the classes that have ground truth; NaN without any."""
+    values = [value for value in per_class.values() if value is not None]
+    return float(np.mean(values)) if values else float("nan")
+
+
+def _matches(groundtruth, detections, threshold):
+    """Which detections are right: bool [number of detections]."""
+    right = np.zeros(len(detections), bool)
+    left = detections.assign(det=np.arange(len(detections)))
+    pairs = left.merge(groundtruth.assign(truth=np.arange(len(groundtruth))), on=["frame", "class_id"], suffixes=("", "_gt"))
+    if not len(pairs):
+        return right
+    a, b = pairs[_BOX].to_numpy(float), pairs[[f"{name}_gt" for name in _BOX]].to_numpy(float)
+    width = np.clip(np.minimum(a[:, 2], b[:, 2]) - np.maximum(a[:, 0], b[:, 0]), 0, None)
+    height = np.clip(np.minimum(a[:, 3], b[:, 3]) - np.maximum(a[:, 1], b[:, 1]), 0, None)
+    both = width * height
+    area_a, area_b = ((box[:, 2] - box[:, 0]) * (box[:, 3] - box[:, 1]) for box in (a, b))
+    pairs = pd.DataFrame({"det": pairs["det"], "truth": pairs["truth"], "iou": both / (area_a + area_b - both)})
+    # The true box that each detection overlaps most; of equal ones the first.
+    best = pairs.loc[pairs.groupby("det").iou.idxmax()]
+    right[best[best.iou >= threshold].sort_values("det").drop_duplicates("truth").det.to_numpy()] = True
+    return right
+
+
+def _average_precision(scores, right, total):
+    order = np.argsort(-scores, kind="stable")
+    hits = np.cumsum(right[order])
+    recall = np.concatenate([[0.0], hits / total, [1.0]])
+    precision = np.concatenate([[0.0], hits / np.arange(1, len(hits) + 1), [0.0]])
+    envelope = np.maximum.accumulate(precision[::-1])[::-1]
+    steps = np.flatnonzero(recall[1:] != recall[:-1]) + 1
+    return float(np.sum((recall[steps] - recall[steps - 1]) * envelope[steps]))

@@ -27,6 +27,7 @@ setup(
         "simplejson",
         "av>=14",
         "librosa",
+        "matplotlib",
         "tensorboard",
         "yacs",
         "numpy",

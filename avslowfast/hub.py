@@ -2,7 +2,6 @@
 
 import dataclasses
 import difflib
-import os
 from pathlib import Path
 
 import torch
@@ -83,9 +82,7 @@ def load_model(name_or_path, weights=None, overrides=()):
     Raises:
         UserError: no such name or file, no configuration for a checkpoint, or weights that are not the network's.
     """
-    content, name = None, str(name_or_path)
-    if os.path.isdir(name):
-        name = newest_checkpoint(name)
+    content, name = None, io.resolve(str(name_or_path))
     if not name.lower().endswith((".yaml", ".yml")) and g_pathmgr.isfile(name):
         if weights is not None:
             raise UnknownModel(f"{name} is a checkpoint, and weights {weights} are given as well; give a configuration's name with `weights`")
@@ -93,8 +90,7 @@ def load_model(name_or_path, weights=None, overrides=()):
         cfg = _cfg_of_checkpoint(content, name, overrides)
     else:
         cfg = load_cfg(find_config(name), [*overrides, *_OVERRIDES])
-    if weights is not None and os.path.isdir(weights):
-        weights = newest_checkpoint(weights)
+    weights = None if weights is None else io.resolve(weights)
     model, report, names = build_model(cfg), None, None
     if weights is None:
         logger.warning("%s: no weights are given; the network has fresh ones", name)
@@ -131,17 +127,6 @@ def find_config(name):
         raise UnknownModel(f"{name}: in several folders of configurations; say which: {', '.join(same)}")
     near = difflib.get_close_matches(wanted.upper(), [path.stem for path in known.values()], n=3, cutoff=0.3)
     raise UnknownModel(f"{name}: neither a file nor a configuration of this project; near ones: {', '.join(dict.fromkeys(near)) or ', '.join(list(known)[:3])}")
-
-
-def newest_checkpoint(folder):
-    """A run's best state, else its newest; `folder` is its OUTPUT_DIR. Raises `UnknownModel` where there is none."""
-    path = io.best_path(folder)
-    if os.path.isfile(path):
-        return path
-    states = io.list_checkpoints(folder)
-    if not states:
-        raise UnknownModel(f"{folder}: no checkpoints in it; give the OUTPUT_DIR of a run, or a file")
-    return states[-1]
 
 
 def _cfg_of_checkpoint(content, path, overrides):

@@ -22,6 +22,11 @@ def test_loss_equals_the_formula():
     r, p, n = (0.5 * torch.nn.functional.normalize(torch.randn(9, 64, dtype=torch.float64), dim=1) for _ in range(3))
     for valid in (torch.ones(9, dtype=torch.bool), torch.arange(9) % 3 > 0, torch.zeros(9, dtype=torch.bool)):
         assert abs(contrastive_loss(r, p, n, valid).item() - formula(r, p, n, valid)) < 1e-12
+    # Instant by instant it is the mean of the formula over the instants.
+    r, p, n = (0.5 * torch.nn.functional.normalize(torch.randn(9, 3, 8, dtype=torch.float64), dim=2) for _ in range(3))
+    valid = torch.arange(9) % 3 > 0
+    expected = sum(formula(r[:, t], p[:, t], n[:, t], valid) for t in range(3)) / 3
+    assert abs(contrastive_loss(r, p, n, valid).item() - expected) < 1e-12
 
 
 def test_gradient_is_finite_where_negative_and_reference_coincide():
@@ -32,8 +37,10 @@ def test_gradient_is_finite_where_negative_and_reference_coincide():
 
 def test_embeddings_have_length_one_half():
     head = SyncHead(6, 5, 8)
-    assert torch.allclose(head.embed_visual(torch.randn(3, 6, 2, 4, 4)).norm(dim=1), torch.full((3,), 0.5))
-    assert torch.allclose(head.embed_audio(torch.randn(3, 5, 7)).norm(dim=1), torch.full((3,), 0.5))
+    assert torch.allclose(head.embed_visual(torch.randn(3, 6, 2, 4, 4)).norm(dim=2), torch.full((3, 1), 0.5))
+    assert torch.allclose(head.embed_audio(torch.randn(3, 5, 7)).norm(dim=2), torch.full((3, 1), 0.5))
+    head = SyncHead(6, 5, 8, pool="time")
+    assert head.embed_visual(torch.randn(3, 6, 2, 4, 4)).shape == head.embed_audio(torch.randn(3, 5, 2)).shape == (3, 2, 8)
 
 
 def test_silent_missing_and_equal_pairs_do_not_count():

@@ -35,7 +35,7 @@ def test_the_span_of_sound_has_the_clips_middle_and_enough_frames(start, duratio
 @given(start=st.floats(0, 10), duration=st.floats(0.3, 3), begin=st.floats(0, 2), length=st.floats(1, 20), gap=st.floats(0, 4), seed=st.integers(0, 2**31))
 def test_hard_negatives_share_nothing_with_the_clip_and_stay_inside(start, duration, begin, length, gap, seed):
     end = begin + length
-    at = clips.hard_negative_start(start, duration, begin, end, gap, np.random.default_rng(seed))
+    at = clips.shifted_start(start, duration, begin, end, max(duration, gap), float("inf"), np.random.default_rng(seed))
     candidates = np.linspace(begin, end - duration, 200) if length > duration + 1e-6 else np.array([])
     if at is None:
         assert not (np.abs(candidates - start) > max(duration, gap) + 1e-6).any()

@@ -1,14 +1,14 @@
 """Configuration: published YAML loads, mistakes are named, every key is explained."""
 
 import re
-from pathlib import Path
 
 import pytest
 from conftest import ROOT, TINY, tiny_cfg
 
-from avslowfast.config import ConfigError, defaults, get_cfg, load_cfg
+from avslowfast.config import ConfigError, get_cfg, load_cfg
 from avslowfast.models import build_model
 
+DEFAULTS = [ROOT / "avslowfast/config" / name for name in ("defaults_model.py", "defaults.py")]
 CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
 
 
@@ -22,7 +22,7 @@ def test_every_config_loads_is_frozen_and_tells_its_command(path):
 
 
 def test_every_key_has_a_comment():
-    lines = Path(defaults.__file__).read_text().split("\n")
+    lines = [line for path in DEFAULTS for line in path.read_text().split("\n")]
     keys = [i for i, line in enumerate(lines) if re.match(r"_C\.[A-Z_0-9.]+ = (?!CfgNode)", line)]
     assert len(keys) > 100
     bare = [lines[i] for i in keys if not lines[i - 1].startswith("# ") or lines[i - 1].startswith("# ----")]
@@ -30,11 +30,11 @@ def test_every_key_has_a_comment():
 
 
 def test_every_key_is_read_or_said_to_be_inert():
-    source = "".join(p.read_text() for p in (ROOT / "avslowfast").rglob("*.py") if p.name not in ("defaults.py",))
+    source = "".join(p.read_text() for p in (ROOT / "avslowfast").rglob("*.py") if p not in DEFAULTS)
     inert = {"MODEL_NAME", "SINGLE_PATHWAY_ARCH", "MULTI_PATHWAY_ARCH", "CHECKPOINT_TYPE", "DECODING_BACKEND", "USE_AUDIO", "ENABLE_MULTI_THREAD_DECODE",
              "CHECKPOINT_EPOCH_RESET", "CHECKPOINT_INFLATE", "CHECKPOINT_CLEAR_NAME_PATTERN", "FRAME_LIST_DIR",
              "TRAIN_LISTS", "TEST_LISTS", "IMG_PROC_BACKEND"}  # fmt: skip
-    keys = re.findall(r"^_C\.([A-Z_0-9.]+) = (?!CfgNode)", Path(defaults.__file__).read_text(), re.M)
+    keys = re.findall(r"^_C\.([A-Z_0-9.]+) = (?!CfgNode)", "".join(p.read_text() for p in DEFAULTS), re.M)
     unread = [key for key in keys if not re.search(rf"\b{key.split('.')[-1]}\b", source) and key.split(".")[-1] not in inert]
     assert not unread
 

@@ -53,7 +53,7 @@ def test_only_what_the_architecture_takes_is_made(synthav, arch, names):
 
 
 def test_log_mel_on_the_device_gives_the_same_numbers(synthav):
-    from avslowfast.engine.task import build_task
+    from avslowfast.engine.build import build_task
 
     here, there = (cfg_for(synthav, "DATA.LOGMEL_ON_DEVICE", on, "SPECAUG.ENABLE", True, "DATA.GET_MISALIGNED_AUDIO", False) for on in (False, True))
     batches = [next(iter(build_loader(cfg, "train"))) for cfg in (here, there)]

@@ -11,6 +11,7 @@ from avslowfast.config import get_cfg
 from avslowfast.engine.hooks import precise_bn
 from avslowfast.engine.mixing import Mixing, soft_cross_entropy
 from avslowfast.engine.optim import lr_at, parameter_groups
+from avslowfast.engine.task import ClassificationTask
 from avslowfast.metrics import classification
 from avslowfast.utils import seeding
 from avslowfast.utils.registry import Registry
@@ -90,7 +91,7 @@ def test_precise_statistics_are_those_of_the_batches_with_audio():
     before = [p.clone() for p in model.parameters()]
     pointer = model.pathways["audio"].pool1.bn.running_mean.data_ptr()
     state = torch.get_rng_state()
-    precise_bn(model, iter([inputs]), 1)
+    precise_bn(model, ClassificationTask(tiny_cfg(), torch.device("cpu")), iter([inputs]), 1)
     bn = model.pathways["audio"].pool1.bn
     stem = model.pathways["audio"].pool1
     x = stem.conv_t(inputs["audio"]) + stem.conv_f(inputs["audio"])

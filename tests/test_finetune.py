@@ -15,6 +15,7 @@ from test_training import output_of, run, stats, weights, with_output
 from avslowfast.checkpoint import io
 from avslowfast.engine.hooks import precise_bn
 from avslowfast.engine.optim import build_optimizer, parameter_groups, set_lr
+from avslowfast.engine.task import ClassificationTask
 from avslowfast.models import build_model
 
 sys.path.insert(0, str(ROOT / "tools"))
@@ -41,7 +42,7 @@ def test_frozen_parts_keep_weights_and_statistics_and_the_rest_learns(parts, fro
     before = {n: t.clone() for n, t in model.state_dict().items()}
     model.train()
     step(model, inputs)
-    precise_bn(model, iter([inputs, inputs]), 2)
+    precise_bn(model, ClassificationTask(tiny_cfg(), torch.device("cpu")), iter([inputs, inputs]), 2)
     model.train()
     after = model.state_dict()
     fixed = {n for n in before if n.startswith(tuple(frozen))}

@@ -59,6 +59,20 @@ def list_checkpoints(output_dir):
     return [path for _, path in sorted(found)]
 
 
+def resolve(path):
+    """The file that a path stands for: of a run's OUTPUT_DIR its best state, else its newest; any other path is itself.
+
+    Raises:
+        CheckpointError: a folder without checkpoints.
+    """
+    if not os.path.isdir(path):
+        return path
+    states = [best_path(path)] if os.path.isfile(best_path(path)) else list_checkpoints(path)
+    if not states:
+        raise CheckpointError(f"{path}: no checkpoints in it; give the OUTPUT_DIR of a run, or a file")
+    return states[-1]
+
+
 def prune(output_dir, keep):
     """Remove all but the newest `keep` states (0 keeps all)."""
     for path in list_checkpoints(output_dir)[:-keep] if keep else ():

@@ -1,4 +1,4 @@
-"""Every configuration key: its default, unit and meaning.
+"""Every configuration key: its default, unit and meaning. Those of the networks are in `defaults_model.py`.
 
 Names are PySlowFast's and, for audio, those of the AVSlowFast authors, so that a YAML of either project loads unchanged.
 A key that this project adds stands in a node of its own or says "(new)". `tests/test_config.py` checks that each key has a comment.
@@ -6,9 +6,10 @@ A key that this project adds stands in a node of its own or says "(new)". `tests
 
 from fvcore.common.config import CfgNode
 
-_C = CfgNode()
+from .defaults_model import _C
 
-# What is trained: classification | detection (which DETECTION.ENABLE chooses as well); others are announced in the roadmap of README.md. (new)
+# What is done: classification | detection (which DETECTION.ENABLE chooses as well) | sync (train synchronisation alone, measure it) | pretrain
+# (learn without labels, see PRETRAIN) | probe (a linear classifier on fixed features, see PROBE). (new)
 _C.TASK = "classification"
 
 # ---- Batch normalisation --------------------------------------------------------------------------------------------
@@ -146,83 +147,6 @@ _C.TEST.SAVE_RESULTS_PATH = ""
 # Test the checkpoint that was best in validation, not the newest one. (new)
 _C.TEST.USE_BEST = False
 
-# ---- ResNet ---------------------------------------------------------------------------------------------------------
-_C.RESNET = CfgNode()
-# Residual block: bottleneck_transform (depth 50, 101, 152) | basic_transform (depth 18, 34).
-_C.RESNET.TRANS_FUNC = "bottleneck_transform"
-# Audio block of the first AUDIO_TRANS_NUM stages: tf_bottleneck_transform_v1 (the paper's) | tf_bottleneck_transform_v2.
-_C.RESNET.AUDIO_TRANS_FUNC = "tf_bottleneck_transform_v1"
-# Audio stages (from res2 on) that treat time and frequency apart.
-_C.RESNET.AUDIO_TRANS_NUM = 2
-# Groups of the 3x3 convolutions (1: ResNet; more: ResNeXt).
-_C.RESNET.NUM_GROUPS = 1
-# Channels of Slow's stem and of one group in res2.
-_C.RESNET.WIDTH_PER_GROUP = 64
-# Apply ReLU in place.
-_C.RESNET.INPLACE_RELU = True
-# Put a stage's stride on its first 1x1 convolution, not on the 3x3 one.
-_C.RESNET.STRIDE_1X1 = False
-# Start the last batch norm of each block at zero.
-_C.RESNET.ZERO_INIT_FINAL_BN = False
-# Layers: 18 | 34 | 50 | 101 | 152.
-_C.RESNET.DEPTH = 50
-# Per stage and pathway: blocks that have the stage's temporal kernel; the rest have 1.
-_C.RESNET.NUM_BLOCK_TEMP_KERNEL = [[3], [4], [6], [3]]
-# Per stage and pathway: spatial stride. One number counts for every visual pathway.
-_C.RESNET.SPATIAL_STRIDES = [[1], [2], [2], [2]]
-# Per stage and pathway: spatial dilation.
-_C.RESNET.SPATIAL_DILATIONS = [[1], [1], [1], [1]]
-
-# ---- Visual non-local blocks ----------------------------------------------------------------------------------------
-_C.NONLOCAL = CfgNode()
-# Per stage and pathway: blocks that are followed by a non-local block.
-_C.NONLOCAL.LOCATION = [[[]], [[]], [[]], [[]]]
-# Per stage and pathway: groups of frames that attend among themselves only.
-_C.NONLOCAL.GROUP = [[1], [1], [1], [1]]
-# How affinities are normalised: dot_product | softmax.
-_C.NONLOCAL.INSTANTIATION = "dot_product"
-# Per stage and pathway: max pooling (time, height, width) of keys and values.
-_C.NONLOCAL.POOL = [[[1, 2, 2], [1, 2, 2]], [[1, 2, 2], [1, 2, 2]], [[1, 2, 2], [1, 2, 2]], [[1, 2, 2], [1, 2, 2]]]
-
-# ---- Model ----------------------------------------------------------------------------------------------------------
-_C.MODEL = CfgNode()
-# slow | slowfast | avslowfast | audio.
-_C.MODEL.ARCH = "slowfast"
-# PySlowFast's class name; MODEL.ARCH alone decides here.
-_C.MODEL.MODEL_NAME = ""
-# Number of classes.
-_C.MODEL.NUM_CLASSES = 400
-# cross_entropy | soft_cross_entropy | bce_logit (several labels a clip).
-_C.MODEL.LOSS_FUNC = "cross_entropy"
-# Dropout before the classifier.
-_C.MODEL.DROPOUT_RATE = 0.5
-# Standard deviation of the fully connected layers' first weights.
-_C.MODEL.FC_INIT_STD = 0.01
-# Turns logits into scores: softmax | sigmoid. Boxes with a bce loss are scored by sigmoid (PySlowFast's AVA files leave the key out).
-_C.MODEL.HEAD_ACT = "softmax"
-# PySlowFast's list of single-pathway architectures; not read here.
-_C.MODEL.SINGLE_PATHWAY_ARCH = ["slow", "audio"]
-# PySlowFast's list of multi-pathway architectures; not read here.
-_C.MODEL.MULTI_PATHWAY_ARCH = ["slowfast", "avslowfast"]
-
-_C.MULTI_HEAD = CfgNode()
-# Names of the classifiers of a multi-head model, e.g. ["verb", "noun"]; empty is a single head. (new node)
-_C.MULTI_HEAD.NAMES = []
-# Classes of each.
-_C.MULTI_HEAD.NUM_CLASSES = []
-# Weight of each one's loss.
-_C.MULTI_HEAD.LOSS_WEIGHTS = []
-
-_C.DETECTION = CfgNode()
-# Classify boxes (RoI head) instead of whole clips.
-_C.DETECTION.ENABLE = False
-# RoIAlign shifted by half a pixel (the exact version).
-_C.DETECTION.ALIGNED = True
-# Input pixels per feature cell of res5.
-_C.DETECTION.SPATIAL_SCALE_FACTOR = 16
-# Cells of RoIAlign's output, each way.
-_C.DETECTION.ROI_XFORM_RESOLUTION = 7
-
 # ---- AVA ------------------------------------------------------------------------------------------------------------
 _C.AVA = CfgNode()
 # Folder with a folder of frames a video (30 a second, from FIRST_SECOND on); "" reads videos, see DATA.PATH_PREFIX and DATA.VIDEO_FILE.
@@ -270,54 +194,23 @@ _C.AVA.MAX_BOXES = 50
 # PySlowFast's key; FFmpeg's scaler is used here.
 _C.AVA.IMG_PROC_BACKEND = "cv2"
 
-# ---- SlowFast and audio pathway -------------------------------------------------------------------------------------
-_C.SLOWFAST = CfgNode()
-# Slow's channels over Fast's.
-_C.SLOWFAST.BETA_INV = 8
-# Fast's frames over Slow's.
-_C.SLOWFAST.ALPHA = 8
-# Channels of the F->S lateral over Fast's channels.
-_C.SLOWFAST.FUSION_CONV_CHANNEL_RATIO = 2
-# Temporal kernel of the F->S lateral, frames.
-_C.SLOWFAST.FUSION_KERNEL_SZ = 5
-# Slow's channels over Audio's.
-_C.SLOWFAST.AU_BETA_INV = 2
-# Spectrogram frames over Slow's frames (DATA.AUDIO_FRAME_NUM / Slow's frames).
-_C.SLOWFAST.AU_ALPHA = 32
-# ByDim (AU_FUSION_CONV_CHANNEL_DIM) | ByRatio (AU_FUSION_CONV_CHANNEL_RATIO of Audio's channels).
-_C.SLOWFAST.AU_FUSION_CONV_CHANNEL_MODE = "ByDim"
-# Channels between the convolutions of the audio lateral.
-_C.SLOWFAST.AU_FUSION_CONV_CHANNEL_DIM = 64
-# The same, as a share of Audio's channels.
-_C.SLOWFAST.AU_FUSION_CONV_CHANNEL_RATIO = 0.25
-# Temporal kernel of the audio lateral's convolutions, spectrogram frames.
-_C.SLOWFAST.AU_FUSION_KERNEL_SZ = 5
-# Convolutions in the audio lateral.
-_C.SLOWFAST.AU_FUSION_CONV_NUM = 2
-# Halve audio time and frequency at res3, res4 and res5.
-_C.SLOWFAST.AU_REDUCE_TF_DIM = True
-# F->S lateral after pool1, res2, res3, res4.
-_C.SLOWFAST.FS_FUSION = [True, True, True, True]
-# Audio lateral after pool1, res2, res3, res4 (its kind: LATERAL.AUDIO).
-_C.SLOWFAST.AFS_FUSION = [False, False, True, True]
-# Audiovisual synchronisation loss at pool1, res2, res3, res4, res5.
-_C.SLOWFAST.AVS_FLAG = [False, False, False, False, False]
-# Dimension in which the loss compares sight and sound.
-_C.SLOWFAST.AVS_PROJ_DIM = 64
-# A spectrogram of less variance does not count for the loss.
-_C.SLOWFAST.AVS_VAR_THRESH = 0.01
-# A pair of spectrograms of higher cosine similarity does not count.
-_C.SLOWFAST.AVS_DUPLICATE_THRESH = 0.99999
-# Probability of dropping the audio pathway in a training iteration.
-_C.SLOWFAST.DROPPATHWAY_RATE = 0.8
+# ---- Pre-training without labels (new node) -------------------------------------------------------------------------
+_C.PRETRAIN = CfgNode()
+# What TASK pretrain learns from: avs (synchronisation at the stages of SLOWFAST.AVS_FLAG) | rotation (of the pictures), or both.
+_C.PRETRAIN.TASKS = ["avs"]
+# Weight of the rotation loss beside the synchronisation losses.
+_C.PRETRAIN.ROTATION_WEIGHT = 1.0
 
-_C.LATERAL = CfgNode()
-# Kind of the audio laterals: a2fs | a2f2s | av_nonlocal. (new node)
-_C.LATERAL.AUDIO = "a2fs"
-# The head sees pooled audio features (fusion at pool5).
-_C.LATERAL.AUDIO_POOL5 = True
-# Weight of each synchronisation loss in the training loss.
-_C.LATERAL.AVS_WEIGHT = 1.0
+# ---- Linear probe and retrieval (new node) --------------------------------------------------------------------------
+_C.PROBE = CfgNode()
+# Probe the network with its first weights, as a baseline; else TEST.CHECKPOINT_FILE_PATH, or OUTPUT_DIR's newest checkpoint, is loaded.
+_C.PROBE.RANDOM_WEIGHTS = False
+# Stage whose features are pooled.
+_C.PROBE.STAGE = "res5"
+# Inverse strengths of the classifier's L2 penalty; cross-validation on the training features chooses.
+_C.PROBE.C = [0.01, 0.1, 1.0, 10.0]
+# A retrieval counts as right if one of so many nearest training videos has the class.
+_C.PROBE.RETRIEVAL_K = [1, 5, 10]
 
 # ---- Data -----------------------------------------------------------------------------------------------------------
 _C.DATA = CfgNode()
@@ -390,6 +283,8 @@ _C.DATA.MAX_FAILED_FRACTION = 0.01
 # File with a class name a line, in order of the labels; "" is classes.txt beside the lists, where it exists. (new)
 _C.DATA.CLASS_NAMES_FILE = ""
 
+# Share of the training videos that is used, of every class alike, chosen by RNG_SEED. (new)
+_C.DATA.TRAIN_FRACTION = 1.0
 # Split of the data sets that have several (UCF101, HMDB51), from 1. (new)
 _C.DATA.FOLD = 1
 # What is trained on where a data set leaves a choice; "" is its usual one: EPIC-Kitchens-55 local (P01-P25) | all. (new)

@@ -20,6 +20,7 @@ def validate_cfg(cfg):
     if cfg.MODEL.ARCH == "avslowfast":
         _check_audio_fusion(cfg)
     _check_heads(cfg)
+    _check_tasks(cfg)
     _check_finetuning(cfg)
     _check_training(cfg)
     _check_batches(cfg)
@@ -42,7 +43,7 @@ def _check_choices(cfg):
     if cfg.MODEL.ARCH in foreign:
         _fail("MODEL.ARCH", cfg.MODEL.ARCH, f"{foreign[cfg.MODEL.ARCH]} is a model of PySlowFast that this project does not have",
               "use slow, slowfast, avslowfast or audio")  # fmt: skip
-    _choice("TASK", cfg.TASK, ("classification", "detection"))
+    _choice("TASK", cfg.TASK, ("classification", "detection", "sync", "pretrain", "probe"))
     _choice("MODEL.ARCH", cfg.MODEL.ARCH, ("slow", "slowfast", "avslowfast", "audio"))
     _choice("MODEL.LOSS_FUNC", cfg.MODEL.LOSS_FUNC, ("cross_entropy", "soft_cross_entropy", "bce_logit", "bce"))
     _choice("MODEL.HEAD_ACT", cfg.MODEL.HEAD_ACT, ("softmax", "sigmoid"))
@@ -160,6 +161,41 @@ def _check_heads(cfg):
               "use bce_logit with several labels a clip, cross_entropy with one")  # fmt: skip
     if cfg.MIXUP.ENABLE and (cfg.DATA.MULTI_LABEL or m.NAMES):
         _fail("MIXUP.ENABLE", True, "mixing needs one label a clip", "switch it off")
+
+
+def _check_tasks(cfg):
+    synchronises = cfg.MODEL.ARCH == "avslowfast" and any(cfg.SLOWFAST.AVS_FLAG)
+    if cfg.TASK in ("sync", "pretrain", "probe"):
+        for key, on in (("DETECTION.ENABLE", cfg.DETECTION.ENABLE), ("MIXUP.ENABLE", cfg.MIXUP.ENABLE)):
+            if on:
+                _fail(key, True, f"TASK {cfg.TASK} has no use for it", "set it to False")
+    learns = cfg.PRETRAIN.TASKS if cfg.TASK == "pretrain" else ["avs"]
+    for name in learns:
+        _choice("PRETRAIN.TASKS", name, ("avs", "rotation"))
+    if cfg.TASK == "pretrain" and not learns:
+        _fail("PRETRAIN.TASKS", learns, "there is nothing to learn", "use [avs], [rotation] or both")
+    if cfg.TASK in ("sync", "pretrain") and "avs" in learns and not synchronises:
+        _fail("TASK", cfg.TASK, "no stage compares sight and sound", "use MODEL.ARCH avslowfast and switch stages on in SLOWFAST.AVS_FLAG")
+    if cfg.TASK == "pretrain" and "rotation" in learns and cfg.MODEL.ARCH == "audio":
+        _fail("PRETRAIN.TASKS", learns, "an audio network sees no pictures", "use another MODEL.ARCH")
+    s = cfg.SYNC
+    _choice("SYNC.POOL", s.POOL, ("mean", "time"))
+    if s.POOL == "time" and synchronises and cfg.LATERAL.AUDIO == "av_nonlocal":
+        _fail("SYNC.POOL", "time", "the audiovisual non-local lateral keeps audio's own time", "use mean, or another LATERAL.AUDIO")
+    if s.HARD_FROM > 1:
+        _fail("SYNC.HARD_FROM", s.HARD_FROM, "it is a share of SOLVER.MAX_EPOCH", "use 0..1, or -1 for DATA.MIX_NEG_EPOCH")
+    if not 0 <= s.SUPER_HARD_RATIO <= 1:
+        _fail("SYNC.SUPER_HARD_RATIO", s.SUPER_HARD_RATIO, "a share lies in 0..1", "use 0 for none")
+    for key in ("SUPER_HARD_GAP", "MAX_SHIFT", "SHIFT_STEP"):
+        if s[key] <= 0:
+            _fail(f"SYNC.{key}", s[key], "seconds are positive here", "use for example 1.0 as the largest shift, 0.05 as the step")
+    if s.SHIFT_STEP > s.MAX_SHIFT:
+        _fail("SYNC.SHIFT_STEP", s.SHIFT_STEP, f"it is larger than SYNC.MAX_SHIFT {s.MAX_SHIFT}", "lower it")
+    _choice("PROBE.STAGE", cfg.PROBE.STAGE, ("pool1", "res2", "res3", "res4", "res5"))
+    if not cfg.PROBE.C or any(c <= 0 for c in cfg.PROBE.C):
+        _fail("PROBE.C", cfg.PROBE.C, "strengths are positive", "give for example [0.01, 0.1, 1.0, 10.0]")
+    if not 0 < cfg.DATA.TRAIN_FRACTION <= 1:
+        _fail("DATA.TRAIN_FRACTION", cfg.DATA.TRAIN_FRACTION, "a share lies in 0..1, 0 excluded", "use 0.1 for a tenth of the training videos")
 
 
 def _check_finetuning(cfg):

@@ -15,6 +15,7 @@ from . import clips, transforms
 from .audio import apply_spec_masks, draw_spec_masks
 from .decode import DecodeError, VideoReader
 from .frames import FrameReader
+from .negatives import measured_sounds, training_negative
 from .samplers import epoch_order, SampleKey
 
 DATASETS = Registry("DATASETS")
@@ -52,6 +53,7 @@ class Source:
         target: what a single classifier tells, of data sets with several labels a segment.
         video_file, sound_file: names of the files, with fields in braces; "" is the data set's own way.
         options: the data set's own node of the configuration, as a dict.
+        labelled: labels are of interest; without, list files need none.
     """
 
     folder: str
@@ -67,6 +69,7 @@ class Source:
     video_file: str = ""
     sound_file: str = ""
     options: dict | None = None
+    labelled: bool = True
 
     def file(self, *names, what="label file"):
         """Path of the first of some files in the folder that exists.
@@ -98,8 +101,10 @@ class AudioSettings:
         front_end: waveform [..., N] -> [..., 1, T, F] (`audio.AudioFrontEnd`).
         sample_rate: Hz. window, step: seconds. num_frames: T.
         on_device: leave the waveform as it is; the training device applies the front end.
-        hard_negatives: the loader may read the same video's sound from elsewhere, from `hard_from_epoch` on, for a share
-            1 - `easy_ratio` of the clips, starting at least `min_gap` seconds away.
+        hard_negatives: the loader may read the same video's sound from elsewhere, from `hard_from_epoch` on (a fraction serves as well), for
+            a share 1 - `easy_ratio` of the clips, starting at least `min_gap` seconds away; of these the share `super_hard_ratio` overlaps
+            the clip's own sound, starting at least `super_hard_gap` seconds away.
+        shifts: seconds, ascending; evaluation samples hold the sound at these shifts and a hard negative, for synchronisation metrics.
         spec_masks: (masks, frames, bands) of SpecAugment, or None.
     """
 
@@ -111,9 +116,12 @@ class AudioSettings:
     num_mels: int
     on_device: bool = False
     hard_negatives: bool = False
-    hard_from_epoch: int = 0
+    hard_from_epoch: float = 0
     easy_ratio: float = 0.75
     min_gap: float = 0.5
+    super_hard_ratio: float = 0.0
+    super_hard_gap: float = 0.2
+    shifts: tuple = ()
     spec_masks: tuple | None = None
 
 
@@ -212,6 +220,17 @@ class VideoDataset(Dataset):
     def __len__(self):
         return len(self.records)
 
+    def keep_fraction(self, share, seed):
+        """Keep a share of the records, chosen by `seed`; their order stays. Where each has one label, the share is that of every label."""
+        groups = {}
+        for i, record in enumerate(self.records):
+            groups.setdefault(record.label if isinstance(record.label, int) else -1, []).append(i)
+        kept = set()
+        for label, members in sorted(groups.items()):
+            order = generator(seed, label, "fraction").permutation(len(members))
+            kept.update(members[i] for i in order[: max(round(share * len(members)), 1)])
+        self.records = [record for i, record in enumerate(self.records) if i in kept]
+
     def __getitem__(self, key):
         if not isinstance(key, SampleKey):
             key = SampleKey(int(key), 0, int(key))
@@ -295,7 +314,8 @@ class VideoDataset(Dataset):
                 parts = self._eval_pictures(reader, [self._times(start, record, end) for start in starts], crops)
             if s.audio:
                 crops = crops if parts else 1
-                sounds = [sound for start in starts for sound in [self._sound(reader, start)] * crops]
+                sounds = [{**self._sound(reader, start), **self._measured_sounds(reader, start, index, view)} for view, start in enumerate(starts)]
+                sounds = [sound for sound in sounds for _ in range(crops)]
                 parts = [{**p, **a} for p, a in zip(parts or [{}] * len(sounds), sounds)]
         per_start = len(parts) // len(starts)
         for i, part in enumerate(parts):
@@ -352,18 +372,17 @@ class VideoDataset(Dataset):
         return {**self._spectrogram(samples, "audio"), "audio_mask": torch.tensor(heard)}
 
     def _hard_negative(self, reader, start, epoch, rng):
+        samples = training_negative(reader, *self._span(start), self.settings.audio, epoch, rng)
+        return {} if samples is None else self._spectrogram(samples, "audio_hard_negative")
+
+    def _measured_sounds(self, reader, start, index, view):
+        """Shifted and unrelated sound of an evaluation clip, where synchronisation is measured."""
         a = self.settings.audio
-        # Drawn whether used or not, so that a clip's other draws do not depend on the epoch at which hard negatives begin.
-        wants, pick = rng.random() >= a.easy_ratio, rng.spawn(1)[0]
-        if not (a.hard_negatives and wants and epoch >= a.hard_from_epoch and reader.audio):
+        if not a.shifts:
             return {}
-        span_start, span = self._span(start)
-        begin, end = max(reader.audio.start, reader.video.start), reader.audio.end
-        at = clips.hard_negative_start(span_start, span, begin, end, a.min_gap, pick)
-        if at is None:
-            return {}
-        samples, heard = reader.read_audio(at, span, a.sample_rate)
-        return self._spectrogram(samples, "audio_hard_negative") if heard else {}
+        found = measured_sounds(reader, *self._span(start), a, generator(self.settings.seed, index, view, "sync"))
+        masks = {f"audio_{name}": torch.from_numpy(found[name]) for name in ("shifts_mask", "hard_mask")}
+        return {**self._spectrogram(found["shifts"], "audio_shifts"), **self._spectrogram(found["hard"], "audio_hard"), **masks}
 
     def _mask_spectrogram(self, sample, rng):
         a = self.settings.audio

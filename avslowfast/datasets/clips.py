@@ -54,19 +54,24 @@ def spectrogram_indices(num_available, num_frames):
     return np.linspace(0, num_available - 1, num_frames).astype(np.int64)
 
 
-def hard_negative_start(start, duration, begin, end, min_gap, rng):
-    """Start of a span of the same video's sound that shares nothing with the clip's; None where the video is too short for one.
+def shifted_start(start, duration, begin, end, nearest, farthest, rng):
+    """Start of a span of the same video's sound, at a distance from the clip's own; None where the video has no room for one.
 
     Args:
-        start, duration: the positive's span of sound.
-        begin, end: where the video has sound. The negative lies inside, so it never runs past the end.
-        min_gap: smallest distance between the two starts, seconds.
+        start, duration: the clip's span of sound.
+        begin, end: where the video has sound. The span lies inside, so it never runs past the end.
+        nearest, farthest: distance between the two starts, seconds, in either direction.
     """
-    distance = max(duration, min_gap)
-    # Starts from `begin` to `before_end`, and from `after_begin` to the last one that the sound's end allows.
-    before_end, after_begin = min(start - distance, end - duration), max(start + distance, begin)
-    before, after = max(before_end - begin, 0.0), max(end - duration - after_begin, 0.0)
-    if before + after <= 0:
+    # Starts before the clip's, and after it, as ranges.
+    ranges = [(max(begin, start - farthest), min(start - nearest, end - duration)), (max(start + nearest, begin), min(start + farthest, end - duration))]
+    rooms = [max(high - low, 0.0) for low, high in ranges]
+    if sum(rooms) <= 0:
         return None
-    draw = rng.random() * (before + after)
-    return begin + draw if draw < before else after_begin + (draw - before)
+    draw = rng.random() * sum(rooms)
+    return ranges[0][0] + draw if draw < rooms[0] else ranges[1][0] + (draw - rooms[0])
+
+
+def shift_grid(largest, step):
+    """Shifts from -`largest` to `largest` seconds with 0 among them, as a tuple."""
+    count = int(round(largest / step))
+    return tuple(i * step for i in range(-count, count + 1))

@@ -72,7 +72,7 @@ class SoundReader:
         try:
             self._container = av.open(self.path)
         except (av.error.FFmpegError, OSError, ValueError) as error:
-            raise DecodeError(f"{self.path}: cannot be opened ({_reason(error)})") from None
+            raise DecodeError(f"{self.path}: cannot be opened ({reason_of(error)})") from None
         try:
             self._video = self._container.streams.best("video") if pictures else None
             self._audio = self._container.streams.best("audio", related=self._video)
@@ -82,7 +82,7 @@ class SoundReader:
             self.video, self.audio = _stream_infos(self.path, *indices)
         except (DecodeError, av.error.FFmpegError) as error:
             self._container.close()
-            raise error if isinstance(error, DecodeError) else DecodeError(f"{self.path}: {_reason(error)}") from None
+            raise error if isinstance(error, DecodeError) else DecodeError(f"{self.path}: {reason_of(error)}") from None
 
     def __enter__(self):
         return self
@@ -187,7 +187,7 @@ class SoundReader:
             except av.error.FFmpegError as error:
                 bad += 1
                 if bad > _MAX_BAD_PACKETS:
-                    raise DecodeError(f"{self.path}: {bad} damaged packets in a row ({_reason(error)})") from None
+                    raise DecodeError(f"{self.path}: {bad} damaged packets in a row ({reason_of(error)})") from None
                 if isinstance(error, av.error.EOFError):
                     return
                 continue
@@ -306,7 +306,8 @@ class VideoReader(SoundReader):
         return self._decode(stream)
 
 
-def _reason(error):
+def reason_of(error):
+    """What an error of FFmpeg or of the system says, as a phrase."""
     return getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
 
 

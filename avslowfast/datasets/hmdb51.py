@@ -38,6 +38,6 @@ class HMDB51(VideoDataset):
                     if part not in _PARTS or not file:
                         raise ConfigError(f"{where}: not 'file 0|1|2' but {line.strip()!r}")
                     if _PARTS[part] == wanted:
-                        fields = {"name": name, "file": file.strip()}
+                        fields = {"name": name, "file": file.strip(), "stem": os.path.splitext(file.strip())[0]}
                         records.append(Record(source.video("{name}/{file}", **fields), label, where, None, source.sound(**fields), fields["file"]))
         return cls(records, settings, split, names)

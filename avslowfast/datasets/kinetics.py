@@ -21,6 +21,8 @@ class Kinetics(VideoDataset):
             raise ConfigError(
                 f"DATA.PATH_TO_DATA_DIR is {source.folder!r}: {path!r} does not exist; set it to the folder that holds train.csv, val.csv and test.csv"
             )
+        if not source.labelled:
+            return cls(read_unlabelled(path, source.separator, source.prefix or source.folder), settings, split)
         records = read_list(path, source.num_classes, source.separator, source.prefix or source.folder, settings.multi_label)
         return cls(records, settings, split, read_class_names(source.folder, source.names_file, source.num_classes))
 
@@ -72,6 +74,26 @@ def read_list(path, num_classes, separator=" ", prefix="", multi_label=False):
             if any(not 0 <= label < num_classes for label in labels):
                 raise ConfigError(f"{where}: the label {text} is outside 0..{num_classes - 1}; correct it or set MODEL.NUM_CLASSES")
             records.append(Record(os.path.join(prefix, file.strip()), labels if multi_label else labels[0], where))
+    if not records:
+        raise ConfigError(f"{path}: the list is empty")
+    return records
+
+
+def read_unlabelled(path, separator=" ", prefix=""):
+    """The records of a list file whose labels, if it has any, are of no interest: all are 0. Arguments as for `read_list`.
+
+    Raises:
+        ConfigError: an empty list.
+    """
+    records = []
+    with open(path, encoding="utf-8") as f:
+        for number, line in enumerate(f, 1):
+            line = line.strip()
+            file, found, text = line.rpartition(separator)
+            # What follows the last separator is a label if it looks like one; paths may contain separators.
+            file = file.strip() if found and text.replace(",", "").isdigit() else line
+            if file:
+                records.append(Record(os.path.join(prefix, file), 0, f"{path}, line {number}"))
     if not records:
         raise ConfigError(f"{path}: the list is empty")
     return records

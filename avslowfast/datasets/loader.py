@@ -6,7 +6,7 @@ from torch.utils.data import DataLoader, default_collate
 from ..config import ConfigError
 from ..config.arch import PATHWAYS_OF
 from ..utils import distributed
-from . import ava, ave, charades, epic, hmdb51, kinetics, kinetics_sounds, ucf101, vggsound  # noqa: F401  (fill DATASETS)
+from . import ava, ave, charades, clips, epic, hmdb51, kinetics, kinetics_sounds, ucf101, vggsound  # noqa: F401  (fill DATASETS)
 from .audio import AudioFrontEnd
 from .base import AudioSettings, ClipSettings, DATASETS, Source
 from .samplers import EvalSampler, TrainBatchSampler
@@ -31,7 +31,10 @@ def build_dataset(cfg, split):
         raise ConfigError(f"DETECTION.ENABLE is {cfg.DETECTION.ENABLE}: the data set '{name}' {has}; set it to {kind.boxes}")
     if kind.multi_label is not None and kind.multi_label != cfg.DATA.MULTI_LABEL:
         raise ConfigError(f"DATA.MULTI_LABEL is {cfg.DATA.MULTI_LABEL}: the data set '{name}' needs {kind.multi_label}; set it so")
-    return kind.from_source(_source(cfg), split, clip_settings(cfg))
+    dataset = kind.from_source(_source(cfg), split, clip_settings(cfg))
+    if split == "train" and cfg.DATA.TRAIN_FRACTION < 1:
+        dataset.keep_fraction(cfg.DATA.TRAIN_FRACTION, cfg.RNG_SEED)
+    return dataset
 
 
 def _source(cfg):
@@ -50,6 +53,7 @@ def _source(cfg):
         video_file=d.VIDEO_FILE,
         sound_file=d.SOUND_FILE,
         options=dict(cfg.AVA),
+        labelled=cfg.TASK not in ("sync", "pretrain"),
     )
 
 
@@ -59,13 +63,17 @@ def audio_front_end(cfg):
     return AudioFrontEnd(d.AUDIO_SAMPLE_RATE, d.AUDIO_WIN_SZ, d.AUDIO_STEP_SZ, d.AUDIO_MEL_NUM, d.AUDIO_FRAME_NUM, d.LOGMEL_MEAN, d.LOGMEL_STD)
 
 
-def build_loader(cfg, split):
+def build_loader(cfg, split, videos_of=None):
     """A loader of collated batches for this rank. A training loader's `batch_sampler.set_epoch` chooses epoch and place.
+
+    Args:
+        split: how clips are cut. videos_of: the split whose videos are cut so; None is the same.
 
     Training batches hold TRAIN.BATCH_SIZE / (ranks of a machine x ACCUMULATION_STEPS) clips. Evaluation batches hold whole videos, as
     many as go into TEST.BATCH_SIZE / ranks clips.
     """
-    dataset = build_dataset(cfg, split)
+    dataset = build_dataset(cfg, videos_of or split)
+    dataset.split = split
     rank, world = distributed.rank(), distributed.world_size()
     local_ranks = max(world // cfg.NUM_SHARDS, 1)
     workers = cfg.DATA_LOADER.NUM_WORKERS
@@ -177,7 +185,9 @@ def _colour(node):
 
 def _audio_settings(cfg):
     d, s = cfg.DATA, cfg.SPECAUG
+    y = cfg.SYNC
     synchronises = cfg.MODEL.ARCH == "avslowfast" and any(cfg.SLOWFAST.AVS_FLAG)
+    measured = synchronises and cfg.TASK in ("sync", "pretrain")
     return AudioSettings(
         front_end=audio_front_end(cfg),
         sample_rate=d.AUDIO_SAMPLE_RATE,
@@ -187,8 +197,11 @@ def _audio_settings(cfg):
         num_mels=d.AUDIO_MEL_NUM,
         on_device=d.LOGMEL_ON_DEVICE,
         hard_negatives=synchronises and d.GET_MISALIGNED_AUDIO,
-        hard_from_epoch=d.MIX_NEG_EPOCH,
+        hard_from_epoch=d.MIX_NEG_EPOCH if y.HARD_FROM < 0 else y.HARD_FROM * cfg.SOLVER.MAX_EPOCH,
         easy_ratio=d.EASY_NEG_RATIO,
         min_gap=d.AUDIO_MISALIGNED_GAP * d.AUDIO_STEP_SZ / 1000,
+        super_hard_ratio=y.SUPER_HARD_RATIO,
+        super_hard_gap=y.SUPER_HARD_GAP,
+        shifts=clips.shift_grid(y.MAX_SHIFT, y.SHIFT_STEP) if measured else (),
         spec_masks=(s.NUM_MASKS, s.MAX_TIME, s.MAX_FREQ) if s.ENABLE else None,
     )

@@ -81,7 +81,7 @@ def epic_video(seed, participant, number, segments=SEGMENTS):
     objects, pieces, labels = [], [], []
     for start, stop in spans:
         verb, noun = int(rng.integers(len(VERBS))), int(rng.integers(len(NOUNS)))
-        x, y, radius = base.draw_motion(rng, VERBS[verb][1], t)
+        x, y, radius, _ = base.draw_motion(rng, VERBS[verb][1], t)
         colour = np.clip(np.array(NOUNS[noun][1]) + rng.uniform(-0.1, 0.1, 3), 0, 1)
         objects.append((start, stop, x, y, radius, colour))
         pieces.append((start, stop, base.draw_sound(rng, VERBS[verb][2])))
@@ -96,7 +96,7 @@ def charades_video(seed, split, number):
     objects, pieces, labels = [], [], []
     for i, kind in enumerate(rng.choice(len(SEEN), 2, replace=False)):
         start, stop = _span(rng)
-        x, y, radius = base.draw_motion(rng, SEEN[kind][1], t)
+        x, y, radius, _ = base.draw_motion(rng, SEEN[kind][1], t)
         # One object to the left, one to the right, so that neither hides the other.
         objects.append((start, stop, x * 0.5 + (0.02, 0.66)[i], y, radius * 0.7, rng.uniform(0.55, 1.0, 3)))
         labels.append((int(kind), start, stop))
@@ -123,7 +123,7 @@ def ava_movie(seed, split, number):
         pieces.append((start, stop, np.tile(base.draw_sound(rng, VOICES[voice][1]), 2)))
         for side in (0.02, 0.66):
             move = int(rng.integers(len(MOVES)))
-            x, y, radius = base.draw_motion(rng, MOVES[move][1], t)
+            x, y, radius, _ = base.draw_motion(rng, MOVES[move][1], t)
             x, radius = x * 0.5 + side, radius * 0.7
             objects.append((start, stop, x, y, radius, rng.uniform(0.55, 1.0, 3)))
             for second in range(start + 1, stop):

@@ -1,5 +1,7 @@
 """UCF101: 101 actions, three splits; about half of the videos have sound (arXiv 1212.0402)."""
 
+import os
+
 from ..config import ConfigError
 from .base import DATASETS, Record, VideoDataset
 
@@ -32,5 +34,6 @@ class UCF101(VideoDataset):
                 name = file.split("/")[0]
                 if name not in ids:
                     raise ConfigError(f"{path}, line {number}: the class {name!r} is not in classInd.txt")
-                records.append(Record(source.video("{file}", file=file), ids[name], f"{path}, line {number}", None, source.sound(file=file), file))
+                fields = {"file": file, "stem": os.path.splitext(file)[0]}
+                records.append(Record(source.video("{file}", **fields), ids[name], f"{path}, line {number}", None, source.sound(**fields), file))
         return cls(records, settings, split, sorted(ids, key=ids.get))

@@ -9,6 +9,8 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
+from ..checkpoint import io, load_content, read_checkpoint, require
+from ..config import ConfigError
 from ..utils import distributed
 from ..utils.errors import UserError
 from ..utils.logging import get_logger
@@ -26,7 +28,7 @@ class Evaluation:
 
     Attributes:
         scores: float32 [N, K] per video in the data set's order (NaN for a failed one); a dict of such for a multi-head model; for boxes
-            a list of [boxes, K] (None for a failed key frame).
+            a list of [boxes, K] (None for a failed key frame); [N, views, ...] for a task that does not join views.
         labels: [N] or [N, K]; for boxes [N, 0]. paths: N files.
         failed: [{"path", "reason"}].
         metrics: {"top1": ..., ...}, as the data set's protocol gives them.
@@ -40,6 +42,35 @@ class Evaluation:
     metrics: dict = field(default_factory=dict)
     views: int = 1
     seconds: float = 0.0
+
+
+def load_for_test(cfg, model):
+    """Load the weights to test into a model: TEST.CHECKPOINT_FILE_PATH, else this run's newest (or best) state, else the start weights.
+
+    Returns:
+        (path, class names or None).
+    """
+    path, content = cfg.TEST.CHECKPOINT_FILE_PATH, None
+    if not path and cfg.TEST.USE_BEST and os.path.isfile(io.best_path(cfg.OUTPUT_DIR)):
+        path = io.best_path(cfg.OUTPUT_DIR)
+    if not path:
+        path, content = io.load_newest(cfg.OUTPUT_DIR, lambda s: io.mismatch(model, s))
+    path = path or cfg.TRAIN.CHECKPOINT_FILE_PATH
+    if not path:
+        raise ConfigError(f"OUTPUT_DIR is {cfg.OUTPUT_DIR!r}: no checkpoint in it to test; train first, or set TEST.CHECKPOINT_FILE_PATH")
+    path = io.resolve(path)
+    content = content or read_checkpoint(path)
+    require(load_content(model, content, path), _required(cfg, model))
+    return path, content.get("class_names") if isinstance(content, dict) else None
+
+
+def _required(cfg, model):
+    """What of a checkpoint a task depends on; see `checkpoint.require`."""
+    if cfg.TASK in ("classification", "detection"):
+        return "all"
+    # Without labels no classifier is needed, but for synchronisation what is compared.
+    parts = ("pathways", "fast_to_slow") if cfg.TASK == "probe" else ("pathways", "fast_to_slow", "audio_laterals", "sync_heads")
+    return ",".join(f"{part}." for part in parts if len(getattr(model, part)))
 
 
 @torch.no_grad()
@@ -74,7 +105,7 @@ def evaluate(model, loader, task, protocol, *, max_clips, ensemble="sum", max_fa
             for index, path in zip(batch["index"].tolist(), batch["path"]):
                 mine = batch["clip_index"] == index
                 views = max(views, int(mine.sum()))
-                rows[index] = (path, labels[index], _join(scores, mine, ensemble) if mine.any() else None)
+                rows[index] = (path, labels[index], _join(scores, mine, ensemble if task.joins_views else "none") if mine.any() else None)
     finally:
         model.train(was_training)
     gathered = distributed.gather_objects((rows, failed, views))
@@ -94,6 +125,8 @@ def _join(scores, mine, ensemble):
     if isinstance(scores, dict):
         return {name: _join(values, mine, ensemble) for name, values in scores.items()}
     values = scores[mine]
+    if ensemble == "none":
+        return values.numpy()
     return (values.amax(dim=0) if ensemble == "max" else values.mean(dim=0)).numpy()
 
 

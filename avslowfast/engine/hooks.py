@@ -18,8 +18,8 @@ from ..checkpoint import io
 from ..datasets import build_loader
 from ..utils import distributed
 from ..utils.logging import get_logger, log_json_stats
+from .build import build_protocol
 from .evaluator import evaluate, TooManyFailures
-from .protocols import build_protocol
 from .trainer import NonFiniteLoss
 
 logger = get_logger(__name__)
@@ -30,6 +30,9 @@ class Hook:
 
     def before_train(self, trainer):
         """Once, before the first step."""
+
+    def before_epoch(self, trainer):
+        """Before the first step of each epoch, or of the rest of one."""
 
     def after_step(self, trainer, losses, paths):
         """After each step; `losses` are device tensors by part, `paths` the clips' files."""
@@ -88,13 +91,15 @@ class LogHook(Hook):
         self.bar = None
 
     def before_train(self, trainer):
-        """Starts the clocks."""
-        self.mark = time.perf_counter()
-        self.steps = 0
+        """Starts the bar."""
         self.bar = tqdm(
             total=trainer.iters_per_epoch * trainer.cfg.SOLVER.MAX_EPOCH, initial=trainer.global_iteration, desc="train", unit="it",
             disable=None if distributed.is_main() else True,
         )  # fmt: skip
+
+    def before_epoch(self, trainer):
+        """Starts the clock: what lies between epochs (evaluation, checkpoints) does not count as time of a step."""
+        self.mark, self.steps = time.perf_counter(), 0
 
     def after_step(self, trainer, losses, paths):
         """Collects; every LOG_PERIOD iterations reads the losses back and logs their means."""
@@ -154,8 +159,6 @@ class LogHook(Hook):
         dropped = sum(distributed.gather_objects(trainer.dropped_boxes))
         if dropped:
             logger.info("epoch %d: %d boxes lay outside their crops", trainer.epoch, dropped)
-        # What follows (evaluation, checkpoints) does not count as time of a step.
-        self.mark = time.perf_counter()
 
     def scalars(self, name, values, step):
         """Write metrics to TensorBoard."""
@@ -177,33 +180,35 @@ def memory(device):
     return stats
 
 
-class _WithAudio(nn.Module):
-    """A network that never drops its audio pathway, for precise batch norm: testing always has audio."""
+class _AsEvaluated(nn.Module):
+    """A network that runs as evaluation runs it, for precise batch norm."""
 
-    def __init__(self, model):
+    def __init__(self, model, task):
         super().__init__()
-        self.model = model
+        self.model, self.task = model, task
 
     def forward(self, inputs):
-        return self.model(inputs, boxes=inputs.get("boxes"), drop_audio=False)
+        return self.task.forward_as_evaluated(self.model, inputs)
 
 
-def precise_bn(model, batches, num_batches):
+def precise_bn(model, task, batches, num_batches):
     """Replace running statistics by averages over `num_batches` batches, averaged over ranks; weights and random state stay.
 
     Args:
-        model: the network, in training mode. batches: iterator of model inputs.
+        model: the network, in training mode. task: runs it as evaluation does. batches: iterator of model inputs.
     """
-    layers = [layer for layer in get_bn_modules(model.pathways)]
-    layers += [layer for part in (model.fast_to_slow, model.audio_laterals) for layer in get_bn_modules(part)]
+    # What evaluation does not run keeps its statistics.
+    idle = [getattr(model, name) for name in task.idle_in_evaluation]
+    for part in idle:
+        part.eval()
+    layers = get_bn_modules(model)
     if not layers:
         return
-    # What only the synchronisation losses use keeps its statistics.
-    model.sync_heads.eval()
     own = [(layer.running_mean, layer.running_var) for layer in layers]
     with torch.random.fork_rng(devices=[layers[0].weight.device] if layers[0].weight.is_cuda else []):
-        update_bn_stats(_WithAudio(model), batches, num_batches)
-    model.sync_heads.train()
+        update_bn_stats(_AsEvaluated(model, task), batches, num_batches)
+    for part in idle:
+        part.train()
     for layer, buffers in zip(layers, own):
         # Into the old tensors, which data-parallel wrappers hold on to.
         for old, name in zip(buffers, ("running_mean", "running_var")):
@@ -232,7 +237,7 @@ class EvalHook(Hook):
             sampler = trainer.loader.batch_sampler
             sampler.set_epoch(trainer.epoch - 1)
             batches = (trainer.task.inputs(batch) for batch in trainer.loader)
-            precise_bn(trainer.eval_model.train(), batches, min(cfg.BN.NUM_BATCHES_PRECISE, len(trainer.loader)))
+            precise_bn(trainer.eval_model.train(), trainer.task, batches, min(cfg.BN.NUM_BATCHES_PRECISE, len(trainer.loader)))
         self.loader = self.loader or build_loader(cfg, "val")
         max_clips = max(cfg.TEST.BATCH_SIZE // distributed.world_size(), 1)
         result = evaluate(

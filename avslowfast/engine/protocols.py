@@ -7,11 +7,12 @@ import numpy as np
 import pandas as pd
 import simplejson
 
-from ..datasets import ava, epic
+from ..datasets import ava, clips, epic
 from ..metrics import ava as ava_metrics
-from ..metrics import classification
+from ..metrics import classification, sync
 from ..metrics import epic as epic_metrics
 from ..utils.logging import get_logger
+from .evaluator import save_scores
 
 logger = get_logger(__name__)
 
@@ -43,12 +44,17 @@ class Protocol:
             return {}
         return classification.summarize(scores, labels, self.multi_label)
 
-    def results(self, result):
-        """More entries for results.json; `result` is an `Evaluation`."""
-        return {}
+    def results(self, result, names):
+        """More entries for results.json. result: an `Evaluation`; names: of the classes, or None."""
+        if result.labels.ndim != 1 or (result.labels < 0).any():
+            return {}
+        values = classification.per_class_accuracy(result.scores, result.labels)
+        keys = names or [str(k) for k in range(len(values))]
+        return {"per_class_accuracy": {key: None if np.isnan(v) else float(v) for key, v in zip(keys, values)}}
 
-    def write(self, result, folder):
-        """Write what the data set's evaluation asks for into a folder; `result` is an `Evaluation`."""
+    def write(self, result, folder, names):
+        """Write scores and what the data set's evaluation asks for into a folder; arguments as for `results`."""
+        save_scores(result, self.cfg.TEST.SAVE_RESULTS_PATH or os.path.join(folder, "scores"), names)
 
 
 class CharadesProtocol(Protocol):
@@ -80,12 +86,13 @@ class EpicProtocol(Protocol):
         found = epic_metrics.many_shot(*args, *epic.read_many_shot(folder))
         return {f"many_shot_{name}": value for name, value in found.items()}
 
-    def write(self, result, folder):
-        """submission.json (55) or submission.zip with test.json (100), where verb and noun are both there."""
+    def write(self, result, folder, names):
+        """Scores, and submission.json (55) or submission.zip with test.json (100), where verb and noun are both there."""
+        super().write(result, folder, names)
         if not isinstance(result.scores, dict) or set(result.scores) != {"verb", "noun"}:
             return
-        names = [record.name for record in self.dataset.records]
-        content = epic_metrics.submission(names, result.scores["verb"], result.scores["noun"], self.version)
+        segments = [record.name for record in self.dataset.records]
+        content = epic_metrics.submission(segments, result.scores["verb"], result.scores["noun"], self.version)
         text = simplejson.dumps(content)
         if self.version == "0.1":
             path = os.path.join(folder, "submission.json")
@@ -145,12 +152,12 @@ class AvaProtocol(Protocol):
             parts.append(table)
         return pd.concat(parts, ignore_index=True)
 
-    def results(self, result):
+    def results(self, result, names):
         """Average precision of each class, by name."""
         names = ava.read_label_map(next(iter(self._files())))
         return {"per_class_ap": {names[i]: None if v is None else 100.0 * v for i, v in self._per_class(result.scores).items()}}
 
-    def write(self, result, folder):
+    def write(self, result, folder, names):
         """detections.csv, which tools/evaluate.py ava reads."""
         table = self._detections(result.scores)
         table[["video", "second"]] = table.frame.str.rsplit(",", n=1, expand=True)
@@ -159,9 +166,51 @@ class AvaProtocol(Protocol):
         logger.info("wrote %s", path)
 
 
-_PROTOCOLS = {"ava": AvaProtocol, "charades": CharadesProtocol, "epic55": EpicProtocol, "epic100": Epic100Protocol}
+class SyncProtocol(Protocol):
+    """How well sound in sync is told from sound out of sync, at every stage; and rotations, where these are learnt.
 
+    For each stage STAGE: STAGE_hard and STAGE_easy, the share of clips whose own sound is nearer than the same video's from elsewhere, or
+    another video's (chance 50); STAGE_hard_told, STAGE_easy_told, the same by the fixed distance 0.5; STAGE_offset_ms, the shift of the sound
+    at which the mean distance is lowest. "sync" is the mean of hard and easy at the deepest stage.
+    """
 
-def build_protocol(cfg, dataset, name):
-    """The protocol of the data set that is registered as `name`."""
-    return _PROTOCOLS.get(name.lower(), Protocol)(cfg, dataset)
+    def measure(self, scores, labels):
+        """See `Protocol.measure`; `scores` as in `PretrainTask.scores`, a row a video, then a row a clip. Labels are not looked at."""
+        metrics = {}
+        for stage, (own, hard, easy, curve) in self._parts(scores).items():
+            for name, other in (("hard", hard), ("easy", easy)):
+                metrics[f"{stage}_{name}"] = sync.pair_accuracy(own, other)
+                metrics[f"{stage}_{name}_told"] = sync.threshold_accuracy(own, other)
+            metrics[f"{stage}_offset_ms"] = 1000.0 * sync.offset_estimate(self._shifts(), curve)
+        if metrics:
+            stage = next(iter(self._parts(scores)))
+            known = [v for v in (metrics[f"{stage}_hard"], metrics[f"{stage}_easy"]) if not np.isnan(v)]
+            metrics = {"sync": float(np.mean(known)) if known else float("nan"), **metrics}
+        if "rotation" in scores:
+            metrics["rotation_top1"] = 100.0 * float(np.nanmean(scores["rotation"]))
+        return metrics
+
+    def _shifts(self):
+        return np.array(clips.shift_grid(self.cfg.SYNC.MAX_SHIFT, self.cfg.SYNC.SHIFT_STEP))
+
+    def _parts(self, scores):
+        """{stage: (distances from own, hard and easy sound [clips], mean distance at each shift)}, the deepest stage first."""
+        parts = {}
+        for stage in reversed([name for name in scores if f"{name}_visual" in scores]):
+            videos, views = scores[stage].shape[:2]
+            distances, visual, audio = (scores[stage + part].reshape(videos * views, *scores[stage + part].shape[2:]) for part in ("", "_visual", "_audio"))
+            easy = sync.easy_distances(visual, audio, np.repeat(np.arange(videos), views))
+            parts[stage] = distances[:, 0], distances[:, 1], easy, sync.offset_curve(distances[:, 2:])
+        return parts
+
+    def results(self, result, names):
+        """Histograms of the distances and the curve over shifts, by stage."""
+        found = {}
+        for stage, (own, hard, easy, curve) in self._parts(result.scores).items():
+            counts = {name: sync.histogram(values) for name, values in (("in_sync", own), ("hard", hard), ("easy", easy))}
+            known = [None if np.isnan(value) else float(value) for value in curve]
+            found[stage] = {"histogram": counts, "shifts": [round(s, 6) for s in self._shifts().tolist()], "distance": known}
+        return {"synchronisation": found} if found else {}
+
+    def write(self, result, folder, names):
+        """Nothing: distances are not scores of classes."""

@@ -5,22 +5,23 @@ from torch.nn import functional as F
 
 from ..datasets.audio import apply_spec_masks
 from ..datasets.loader import audio_front_end
-from ..utils.registry import Registry
 from ..utils.seeding import generator
 from .mixing import Mixing, soft_cross_entropy
 
-TASKS = Registry("TASKS")
 
-_INPUTS = ("slow", "fast", "audio", "audio_mask", "audio_hard_negative", "audio_hard_negative_index")
-
-
-@TASKS.register("classification")
 class ClassificationTask:
     """One or several labels a clip, with the model's synchronisation losses added.
 
     Args:
         cfg: the configuration. device: where batches go.
+
+    Attributes:
+        joins_views: the scores of a video's views are joined; else they stay side by side.
+        idle_in_evaluation: parts of the network that evaluation does not run.
     """
+
+    joins_views = True
+    idle_in_evaluation = ("sync_heads",)
 
     def __init__(self, cfg, device):
         self.device = device
@@ -37,12 +38,11 @@ class ClassificationTask:
     def inputs(self, batch):
         """The model's inputs out of a collated batch, on the device; log-mel spectrograms are computed there if they are not yet."""
         x = {k: v.to(self.device, non_blocking=True) for k, v in batch.items() if isinstance(v, torch.Tensor)}
-        for name in ("", "_hard_negative"):
-            if f"waveform{name}" in x:
-                x[f"audio{name}"] = self.front_end(x.pop(f"waveform{name}"))
+        for name in [name for name in x if name.startswith("waveform")]:
+            x[name.replace("waveform", "audio")] = self.front_end(x.pop(name))
         if "spec_masks" in x:
             x["audio"] = apply_spec_masks(x["audio"], x["spec_masks"])
-        return {name: x[name] for name in _INPUTS if name in x}
+        return {name: value for name, value in x.items() if name in ("slow", "fast") or name.startswith("audio")}
 
     def losses(self, model, batch, drop_audio, iteration):
         """Named scalar losses of a training batch; "loss" is what is minimised.
@@ -76,19 +76,25 @@ class ClassificationTask:
             return soft_cross_entropy(logits, labels)
         return F.cross_entropy(logits.float(), labels)
 
+    def forward_as_evaluated(self, model, inputs):
+        """Run the network as evaluation does, whatever its mode: precise batch norm takes its statistics from this. Testing always has audio."""
+        return model(inputs, boxes=inputs.get("boxes"), drop_audio=False)
+
     def scores(self, model, batch, max_clips):
         """Scores [clips, K] (or a dict of them) of an evaluation batch, at most `max_clips` clips in a forward pass; on the CPU."""
-        parts = []
-        count = len(batch["clip_index"])
-        for first in range(0, count, max_clips):
-            piece = {k: v[first : first + max_clips] for k, v in batch.items() if isinstance(v, torch.Tensor) and len(v) == count}
-            parts.append(model(self.inputs(piece))["scores"])
+        parts = [model(self.inputs(piece))["scores"] for piece in self._pieces(batch, max_clips)]
         if isinstance(parts[0], dict):
             return {name: torch.cat([part[name] for part in parts]).float().cpu() for name in parts[0]}
         return torch.cat(parts).float().cpu()
 
+    @staticmethod
+    def _pieces(batch, max_clips):
+        """An evaluation batch in pieces of at most `max_clips` clips."""
+        count = len(batch["clip_index"])
+        for first in range(0, count, max_clips):
+            yield {k: v[first : first + max_clips] for k, v in batch.items() if isinstance(v, torch.Tensor) and len(v) == count}
 
-@TASKS.register("detection")
+
 class DetectionTask(ClassificationTask):
     """Several labels a box, with the model's synchronisation losses added; clips may have any number of boxes, none included."""
 
@@ -128,8 +134,3 @@ class DetectionTask(ClassificationTask):
             found += list(scores.split(counts))
             first = last
         return found
-
-
-def build_task(cfg, device):
-    """The task that cfg.TASK names; DETECTION.ENABLE alone chooses detection."""
-    return TASKS["detection" if cfg.DETECTION.ENABLE else cfg.TASK](cfg, device)

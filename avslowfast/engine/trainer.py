@@ -14,8 +14,8 @@ from ..models import build_model
 from ..utils import distributed, seeding
 from ..utils.errors import UserError
 from ..utils.logging import get_logger
+from .build import build_task
 from .optim import build_optimizer, lr_at, set_lr
-from .task import build_task
 
 logger = get_logger(__name__)
 
@@ -89,7 +89,7 @@ class Trainer:
             self.load_state(state)
             logger.info("resumed from %s: epoch %d, iteration %d", path, self.epoch + 1, self.iteration)
         elif self.cfg.TRAIN.CHECKPOINT_FILE_PATH:
-            require(load_weights(self.model, self.cfg.TRAIN.CHECKPOINT_FILE_PATH), self.cfg.TRAIN.CHECKPOINT_REQUIRED)
+            require(load_weights(self.model, io.resolve(self.cfg.TRAIN.CHECKPOINT_FILE_PATH)), self.cfg.TRAIN.CHECKPOINT_REQUIRED)
             logger.info("training starts at epoch 1 of %d from these weights, with a fresh optimizer", self.cfg.SOLVER.MAX_EPOCH)
             if self.ema is not None:
                 self.ema.module.load_state_dict(self.model.state_dict())
@@ -167,6 +167,8 @@ class Trainer:
     def _run_epoch(self):
         self.loader.batch_sampler.set_epoch(self.epoch, self.iteration * self.accumulate)
         batches = iter(self.loader)
+        for hook in self.hooks:
+            hook.before_epoch(self)
         while self.iteration < self.iters_per_epoch and not self.stop:
             began = time.perf_counter()
             micro = [next(batches) for _ in range(self.accumulate)]

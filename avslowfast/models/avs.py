@@ -23,16 +23,17 @@ def contrastive_loss(reference, positive, negative, valid):
     """L = [sum |r - p|^2 + sum max(margin - |r - n|, 0)^2] / (2 N + 1e-8) over the N valid clips of all ranks.
 
     Args:
-        reference, positive, negative: [B, D].
+        reference, positive, negative: [B, D], or [B, T, D] for a comparison instant by instant, whose terms are averaged over T.
         valid: [B] bool.
 
     Returns:
         A scalar. Its mean over ranks is the loss of the global batch, so the gradient that data-parallel training averages does not
         depend on how many ranks share the batch.
     """
-    pull = (reference - positive).square().sum(dim=1)
+    pull = (reference - positive).square().sum(dim=-1)
     push = (MARGIN - _distance(reference, negative)).clamp_min(0).square()
-    total = torch.where(valid, pull + push, torch.zeros_like(pull)).sum()
+    both = (pull + push).flatten(1).mean(dim=1) if pull.dim() > 1 else pull + push
+    total = torch.where(valid, both, torch.zeros_like(both)).sum()
     count = valid.sum().to(total.dtype)
     if distributed.is_distributed():
         count = distributed.all_reduce_sum(count)
@@ -101,32 +102,41 @@ def pair_up(audio, audio_mask=None, hard=None, hard_index=None, var_thresh=0.01,
 
 
 class SyncHead(nn.Module):
-    """Brings visual and audio features of one stage into a common space and contrasts them.
+    """Brings visual and audio features of one stage into a common space, where they are contrasted.
 
     Args:
         dim_visual, dim_audio: channels of the two.
         dim_proj: D.
         join_fast: an F->S lateral for the visual features, where the stage has none of its own.
         encoder: an audio encoder, where the stage has no audio lateral whose encoding could be used.
+        pool: "mean" compares averages over the whole clip (the paper's authors); "time" compares instant by instant.
     """
 
-    def __init__(self, dim_visual, dim_audio, dim_proj, join_fast=None, encoder=None):
+    def __init__(self, dim_visual, dim_audio, dim_proj, join_fast=None, encoder=None, pool="mean"):
         super().__init__()
         self.join_fast = join_fast
         self.encoder = encoder
+        self.pool = pool
         self.ref_fc = nn.Linear(dim_visual, dim_proj)
         self.query_fc = nn.Linear(dim_audio, dim_proj)
 
     def embed_visual(self, x_BCTHW):
-        """Visual features -> [B, D] of length 0.5, so that distances lie in 0..1."""
-        return 0.5 * F.normalize(self.ref_fc(x_BCTHW.mean(dim=(2, 3, 4))).float(), dim=1)
+        """Visual features -> [B, 1, D], or [B, T, D] instant by instant; of length 0.5, so that distances lie in 0..1."""
+        return self._embed(self.ref_fc, x_BCTHW.mean(dim=(3, 4)))
 
     def embed_audio(self, x_BCT):
-        """Encoded audio -> [B, D] of length 0.5."""
-        return 0.5 * F.normalize(self.query_fc(x_BCT.mean(dim=2)).float(), dim=1)
+        """Encoded audio -> the same."""
+        return self._embed(self.query_fc, x_BCT)
 
-    def forward(self, x_visual, x_audio, negatives):
-        """Loss of the stage; x_visual [B, C, T, H, W], x_audio [B + H, C', T'], see `Negatives`."""
-        reference, embedded = self.embed_visual(x_visual), self.embed_audio(x_audio)
-        positive = embedded[: negatives.num_clips]
-        return contrastive_loss(reference, positive, negatives.select(embedded), negatives.valid)
+    def _embed(self, layer, x_BCT):
+        x_BTC = x_BCT.mean(dim=2, keepdim=True).transpose(1, 2) if self.pool == "mean" else x_BCT.transpose(1, 2)
+        return 0.5 * F.normalize(layer(x_BTC).float(), dim=-1)
+
+    def forward(self, x_visual, x_audio):
+        """(visual, audio) embeddings [B, T, D], [N, T, D]; x_visual [B, C, T, H, W], x_audio [N, C', T'], as the stage has encoded it."""
+        return self.embed_visual(x_visual), self.embed_audio(x_audio)
+
+
+def sync_loss(visual, audio, negatives):
+    """Loss of one stage. visual: [B, T, D]; audio: [B + H, T, D], hard negatives behind the clips (see `Negatives`)."""
+    return contrastive_loss(visual, audio[: negatives.num_clips], negatives.select(audio), negatives.valid)

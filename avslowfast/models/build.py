@@ -155,7 +155,9 @@ def _sync_stages(cfg):
     """
     s = cfg.SLOWFAST
     flagged = [stage for stage, on in zip(STAGES, s.AVS_FLAG) if on]
-    if s.DROPPATHWAY_RATE > 0:
+    if cfg.TASK == "pretrain" and "avs" not in cfg.PRETRAIN.TASKS:
+        return []
+    if s.DROPPATHWAY_RATE > 0 or cfg.TASK in ("sync", "pretrain"):
         return flagged
     first = min((i for i, on in enumerate(s.AFS_FUSION) if on), default=len(STAGES))
     kept = [stage for stage in flagged if STAGES.index(stage) <= first]
@@ -192,19 +194,19 @@ def _audio_lateral(cfg, pathways, stage, fused, norm):
 
 def _sync_head(cfg, pathways, stage, fused, audio_laterals, norm):
     """With an audio lateral at the stage, its encoding is compared; elsewhere (res5) the head has laterals of its own."""
-    dim = cfg.SLOWFAST.AVS_PROJ_DIM
+    dim, pool = cfg.SLOWFAST.AVS_PROJ_DIM, cfg.SYNC.POOL
     lateral = audio_laterals.get(stage)
     if lateral is not None and lateral.target == "fast":
-        return SyncHead(lateral.dim_visual, lateral.dim_encoded, dim)
+        return SyncHead(lateral.dim_visual, lateral.dim_encoded, dim, pool=pool)
     join = None if stage in fused else _fast_to_slow(cfg, pathways, stage, norm)
     visual = pathways["slow"].channels[stage] + (fused[stage] if join is None else join.dim_out)
     if lateral is not None:
         # A->FS without F->S at this stage has encoded audio for Slow alone; the picture is compared as Slow and Fast together.
-        return SyncHead(visual, lateral.dim_encoded, dim, join)
+        return SyncHead(visual, lateral.dim_encoded, dim, join, pool=pool)
     geometry = _audio_geometry(cfg, pathways, stage, "slow")
     encoder = AudioEncoder(geometry["dim_audio"], geometry["dim_inner"], visual, geometry["kernel"], geometry["stride"],
                            geometry["num_convs"], norm, cfg.RESNET.INPLACE_RELU)  # fmt: skip
-    return SyncHead(visual, visual, dim, join, encoder)
+    return SyncHead(visual, visual, dim, join, encoder, pool)
 
 
 def _head(cfg, pathways):
@@ -220,6 +222,10 @@ def _head(cfg, pathways):
         alpha = cfg.SLOWFAST.ALPHA if name == "slow" and "fast" in pathways else 1
         window[name] = (cfg.DATA.NUM_FRAMES // alpha, cells, cells)
     common = {"channels": channels, "window": window, "dropout": cfg.MODEL.DROPOUT_RATE, "act": cfg.MODEL.HEAD_ACT}
+    if cfg.TASK in ("sync", "pretrain"):
+        # What is learnt without labels says nothing of classes, and rotations are seen, not heard.
+        visual = {name: n for name, n in channels.items() if name != "audio"}
+        return HEADS["pretext"](channels=visual, window=window, rotation=cfg.TASK == "pretrain" and "rotation" in cfg.PRETRAIN.TASKS)
     if cfg.DETECTION.ENABLE:
         d = cfg.DETECTION
         common["act"] = "sigmoid" if cfg.MODEL.LOSS_FUNC.startswith("bce") else cfg.MODEL.HEAD_ACT

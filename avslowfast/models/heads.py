@@ -127,3 +127,27 @@ class RoIHead(_Pooling):
             parts.append(audio[boxes[:, 0].long()])
         logits = self.projection(self.dropout(torch.cat(parts, dim=1)))
         return {"logits": logits} if self.training else {"scores": _activate(logits, self.act)}
+
+
+@HEADS.register("pretext")
+class PretextHead(_Pooling):
+    """For training without labels: tells by how many quarter turns a clip's pictures are turned (arXiv 1811.11387), or nothing at all.
+
+    Its weights have names of their own, so that a classifier never takes them for its.
+
+    Args:
+        rotation: tell rotations; False has no weights and gives no logits.
+    """
+
+    TURNS = 4
+
+    def __init__(self, channels, window, rotation):
+        super().__init__(channels, window)
+        self.rotation = nn.Linear(self.dim, self.TURNS) if rotation else None
+
+    def forward(self, features, audio_mask=None, boxes=None):
+        """{"logits": [B, 4]} in training, {"scores": [B, 4]} in testing; {} without rotations."""
+        if self.rotation is None:
+            return {}
+        logits = self.rotation(self.pool(features, audio_mask)).mean(dim=(1, 2, 3))
+        return {"logits": logits} if self.training else {"scores": logits.softmax(dim=-1)}

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from .avs import pair_up
+from .avs import pair_up, sync_loss
 from .lateral import keep_clips_with_sound
 from .pathways import STAGES
+
+_LAST = len(STAGES) - 1
 
 
 @dataclass(frozen=True)
@@ -119,21 +121,73 @@ class Network(nn.Module):
         features = {name: inputs[name] for name in self.pathways}
         mask, negatives = self._prepare_audio(inputs, features, plan)
         losses = {}
-        for index, stage in enumerate(STAGES):
-            for name, pathway in self.pathways.items():
-                if name != "audio":
-                    features[name] = pathway(features[name], stage)
-            if index <= plan.last:
-                features["audio"] = self.pathways["audio"](features["audio"], stage)
-            self._join(stage, features, mask, plan, negatives, losses)
-            if stage == plan.last_sync:
-                features["audio"] = features["audio"][: negatives.num_clips]
+
+        def compare(stage, visual, audio):
+            losses[f"avs_{stage}"] = sync_loss(visual, audio, negatives)
+
+        self._run_stages(features, mask, plan, compare, negatives.num_clips if negatives else None)
         if not plan.head:
             features.pop("audio", None)
         out = self.head(features, mask, boxes)
         if self.training:
             out["losses"] = losses
         return out
+
+    def sync_embeddings(self, inputs):
+        """What the synchronisation heads compare, from pictures that have met no sound.
+
+        Args:
+            inputs: "slow", "fast" of B clips; "audio" [N, 1, T_A, F], any number of spectrograms.
+
+        Returns:
+            {stage: (visual [B, T, D], audio [N, T, D])}, at every stage with a head; T is 1 where the heads average over time.
+        """
+        inputs = self.normalize(inputs)
+        features = {name: inputs[name] for name in self.pathways}
+        plan = AudioPlan(frozenset(), frozenset(self.sync_heads), max(STAGES.index(s) for s in self.sync_heads), False)
+        found = {}
+        self._run_stages(features, None, plan, lambda stage, visual, audio: found.update({stage: (visual, audio)}), last=plan.last)
+        return found
+
+    def pooled_features(self, inputs, stage="res5", fuse=True):
+        """Features of a stage, averaged over all positions: {pathway: [B, C]}.
+
+        Args:
+            inputs: as for `forward`; without "audio" an audiovisual network gives its visual features alone.
+            fuse: let audio join the visual pathways (`audio_mask` counts); False keeps sight and sound apart.
+        """
+        inputs = self.normalize(inputs)
+        features = {name: inputs[name] for name in self.pathways if name in inputs}
+        heard = "audio" in features
+        mask = inputs.get("audio_mask")
+        if heard:
+            features["audio"] = keep_clips_with_sound(features["audio"], mask)
+        last = STAGES.index(stage)
+        alone = "slow" not in self.pathways
+        joined = frozenset(self.audio_laterals) if fuse and heard and not alone else frozenset()
+        # Where nothing uses them, the audio pathway's last stages are not built.
+        built = [i for i in range(last + 1) if heard and hasattr(self.pathways["audio"], STAGES[i])]
+        plan = AudioPlan(joined, frozenset(), max(built, default=-1), heard)
+        self._run_stages(features, mask, plan, last=last)
+        return {name: x.mean(dim=tuple(range(2, x.dim()))) for name, x in features.items()}
+
+    def _run_stages(self, features, mask, plan, compare=None, num_clips=None, last=_LAST):
+        """The stage loop; `features` changes in place.
+
+        Args:
+            compare: called with (stage, visual, audio embeddings) at the stages of plan.sync.
+            num_clips: clips in `features["audio"]`, which hard negatives follow; they go no further than the last comparison.
+            last: index of the last stage to run.
+        """
+        for index, stage in enumerate(STAGES[: last + 1]):
+            for name in features:
+                if name != "audio":
+                    features[name] = self.pathways[name](features[name], stage)
+            if index <= plan.last:
+                features["audio"] = self.pathways["audio"](features["audio"], stage)
+            self._join(stage, features, mask, plan, compare, num_clips)
+            if num_clips is not None and stage == plan.last_sync:
+                features["audio"] = features["audio"][:num_clips]
 
     def _check(self, inputs):
         for name in self.pathways:
@@ -181,27 +235,26 @@ class Network(nn.Module):
         features["audio"] = audio if hard is None else torch.cat([audio, hard])
         return mask, negatives
 
-    def _join(self, stage, features, mask, plan, negatives, losses):
-        """The laterals of one stage, in the order of the information flow: A->F, F->S, A->FS; and its synchronisation loss."""
+    def _join(self, stage, features, mask, plan, compare, num_clips):
+        """The laterals of one stage, in the order of the information flow: A->F, F->S, A->FS; and its comparison of sight and sound."""
         lateral = self.audio_laterals[stage] if stage in self.audio_laterals else None
         fuses, syncs = stage in plan.fuse, stage in plan.sync
         encoded = lateral.encode(features["audio"]) if lateral is not None and (fuses or syncs) else None
         # Hard negatives, which stand behind the clips, serve synchronisation alone.
-        own = encoded if negatives is None or encoded is None else encoded[: negatives.num_clips]
+        own = encoded if encoded is None or num_clips is None else encoded[:num_clips]
         early = lateral is not None and lateral.target == "fast"
         if syncs and early:
-            losses[f"avs_{stage}"] = self.sync_heads[stage](features["fast"], encoded, negatives)
+            compare(stage, *self.sync_heads[stage](features["fast"], encoded))
         if fuses and early:
             features["fast"] = lateral.fuse(features["fast"], own, mask)
         if stage in self.fast_to_slow:
             features["slow"] = self.fast_to_slow[stage](features["slow"], features["fast"])
         if syncs and not early:
-            losses[f"avs_{stage}"] = self._sync_slow(stage, features, encoded, negatives)
+            compare(stage, *self._embed_slow(stage, features, encoded))
         if fuses and not early:
             features["slow"] = lateral.fuse(features["slow"], own, mask)
 
-    def _sync_slow(self, stage, features, encoded, negatives):
+    def _embed_slow(self, stage, features, encoded):
         head = self.sync_heads[stage]
         visual = features["slow"] if head.join_fast is None else head.join_fast(features["slow"], features["fast"])
-        audio = encoded if head.encoder is None else head.encoder(features["audio"])
-        return head(visual, audio, negatives)
+        return head(visual, encoded if head.encoder is None else head.encoder(features["audio"]))

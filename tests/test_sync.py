@@ -16,14 +16,16 @@ from test_training import output_of, run, stats, weights, with_output
 
 import avslowfast
 from avslowfast.checkpoint import io, load_weights
-from avslowfast.config import ConfigError
+from avslowfast.config import ConfigError, load_cfg
 from avslowfast.datasets import build_dataset, build_loader, clips, synthetic
 from avslowfast.datasets.decode import VideoReader
+from avslowfast.datasets.loader import clip_settings
 from avslowfast.engine.build import build_task
 from avslowfast.engine.pretrain import stage_distances, turned
 from avslowfast.metrics import retrieval, sync
 from avslowfast.models import build_model
 from avslowfast.models.avs import pair_up, sync_loss
+from avslowfast.models.build import input_shapes
 from avslowfast.visualization.offset import estimate_offset, NoSync
 
 CPU = torch.device("cpu")
@@ -69,20 +71,12 @@ def test_super_hard_negatives_come_from_the_loader(bounces):
 
 def test_the_curriculum_goes_by_epochs_or_by_progress():
     def begins(*args):
-        audio = build_dataset_settings(*args)
-        return audio.hard_from_epoch
-
-    def build_dataset_settings(*args):
-        from avslowfast.datasets.loader import clip_settings
-
-        return clip_settings(tiny_cfg("DATA.GET_MISALIGNED_AUDIO", True, "SOLVER.MAX_EPOCH", 40, *args)).audio
+        return clip_settings(tiny_cfg("DATA.GET_MISALIGNED_AUDIO", True, "SOLVER.MAX_EPOCH", 40, *args)).audio.hard_from_epoch
 
     assert begins("DATA.MIX_NEG_EPOCH", 7) == 7 and begins("DATA.MIX_NEG_EPOCH", 7, "SYNC.HARD_FROM", 0.25) == 10
 
 
 def test_measured_sound_is_the_files_own_at_each_shift(bounces):
-    from avslowfast.config import load_cfg
-
     cfg = load_cfg(SYNC, ["DATA.PATH_TO_DATA_DIR", str(bounces), *SMALL])
     dataset = build_dataset(cfg, "test")
     sample = dataset[0]
@@ -174,8 +168,6 @@ def test_turned_clips():
 def test_each_pretext_task_trains_what_it_needs(tasks):
     cfg = tiny_cfg("TASK", "pretrain", "PRETRAIN.TASKS", tasks, "RESNET.WIDTH_PER_GROUP", 8)
     model, task = build_model(cfg).train(), build_task(cfg, CPU)
-    from avslowfast.models.build import input_shapes
-
     batch = {name: torch.randn(shape) for name, shape in input_shapes(cfg, 48, 4).items()}
     losses = task.losses(model, batch, False, 0)
     assert ("loss_rotation" in losses) == ("rotation" in tasks) and any(n.startswith("avs") for n in losses) == ("avs" in tasks)
@@ -256,8 +248,6 @@ def test_a_fraction_of_the_training_videos_keeps_the_share_of_every_class(bounce
 
 
 def test_distances_are_nan_where_no_sound_exists(bounces):
-    from avslowfast.config import load_cfg
-
     cfg = load_cfg(SYNC, ["DATA.PATH_TO_DATA_DIR", str(bounces), *SMALL])
     model, task = build_model(cfg).eval(), build_task(cfg, CPU)
     batch = next(iter(build_loader(cfg, "test")))
@@ -270,8 +260,6 @@ def test_distances_are_nan_where_no_sound_exists(bounces):
 
 
 def test_checking_the_offset_of_files(bounces, tmp_path):
-    from avslowfast.config import load_cfg
-
     cfg = load_cfg(SYNC, [*SMALL])
     torch.save({"model_state": build_model(cfg).state_dict(), "cfg": cfg.dump()}, tmp_path / "w.pyth")
     model, _ = avslowfast.load_model(tmp_path / "w.pyth")

@@ -46,6 +46,28 @@ def crawled_file(row):
     return f"{row['label']}/{row['youtube_id']}_{int(row['time_start']):06d}_{int(row['time_end']):06d}.mp4"
 
 
+def read_crawled_splits(folder, release):
+    """The crawler's rows of each split that is there: ({split: [(path below the folder of videos, class id)]}, class names in order of their ids).
+
+    Args:
+        release: 400 | 600 | 700; files are called `kinetics-400_train.csv`, `kinetics_400_train.csv` or `train.csv`.
+
+    Raises:
+        ConfigError: no such file at all.
+    """
+    tables = {}
+    for split in ("train", "val", "test"):
+        for name in (f"kinetics-{release}_{split}.csv", f"kinetics_{release}_{split}.csv", f"{split}.csv"):
+            if os.path.isfile(os.path.join(folder, name)):
+                tables[split] = [row for row, _ in read_crawled(os.path.join(folder, name)) if row["label"]]
+                break
+    if not tables:
+        raise ConfigError(f"{folder}: no kinetics-{release}_train.csv, _val.csv or _test.csv in it; give the folder with the crawler's CSV files")
+    names = sorted({row["label"] for rows in tables.values() for row in rows})
+    ids = {name: i for i, name in enumerate(names)}
+    return {split: [(crawled_file(row), ids[row["label"]]) for row in rows] for split, rows in tables.items()}, names
+
+
 def read_list(path, num_classes, separator=" ", prefix="", multi_label=False):
     """The records of a list file.
 

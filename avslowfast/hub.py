@@ -12,6 +12,7 @@ from .config import ConfigError, load_cfg, parse_cfg
 from .datasets.base import Record, VideoDataset
 from .datasets.loader import clip_settings
 from .models import build_model
+from .utils.batches import pieces
 from .utils.errors import UserError
 from .utils.logging import get_logger
 
@@ -55,8 +56,8 @@ class ModelMeta:
             video: the file. views, crops: clips over its length and crops of each; None takes TEST.NUM_ENSEMBLE_VIEWS, NUM_SPATIAL_CROPS.
 
         Returns:
-            {"slow", "fast": uint8 [views x crops, 3, T, H, W], "audio": [views x crops, 1, T, F], "audio_mask": [views x crops]}, those that the
-            network takes, and "start": seconds at which each clip begins.
+            {"slow", "fast": uint8 [views x crops, 3, T, H, W], "audio": [views, 1, T, F], "audio_mask": [views]}, those that the network takes,
+            "audio_index" [views x crops] (which sound each clip hears) with several crops, and "start": seconds at which each clip begins.
 
         Raises:
             DecodeError: the file cannot be read.
@@ -152,8 +153,7 @@ def scores_of(model, inputs, max_clips=8):
     """
     device = next(model.parameters()).device
     tensors = {name: value.to(device) for name, value in inputs.items() if name != "start"}
-    count = len(next(iter(tensors.values())))
-    parts = [model({n: v[i : i + max_clips] for n, v in tensors.items()})["scores"] for i in range(0, count, max_clips)]
+    parts = [model(piece)["scores"] for piece in pieces(tensors, len(inputs["start"]), max_clips)]
     if isinstance(parts[0], dict):
         return {name: torch.cat([part[name] for part in parts]).cpu() for name in parts[0]}
     return torch.cat(parts).cpu()

@@ -50,7 +50,7 @@ def test_inputs_of_a_video_have_views_and_crops_first(trained, synthav):
     model, meta = avslowfast.load_model(trained)
     video = synthav / "test" / sorted(os.listdir(synthav / "test"))[0]
     inputs = meta.preprocess(video, views=3, crops=3)
-    assert inputs["fast"].shape == (9, 3, 8, 48, 48) and inputs["audio"].shape == (9, 1, 64, 40) and inputs["audio_mask"].all()
+    assert inputs["fast"].shape == (9, 3, 8, 48, 48) and inputs["audio"].shape == (3, 1, 64, 40) and inputs["audio_mask"].all()
     assert len(avslowfast.predict(model, video, topk=2, views=1)) == 2
     with pytest.raises(DecodeError, match="none.mp4"):
         avslowfast.predict(model, "none.mp4")

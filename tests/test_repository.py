@@ -17,6 +17,7 @@ ALLOWED = {
     "metrics": {"metrics"},
     "checkpoint": {"utils", "config", "models", "datasets", "metrics", "checkpoint"},
     "engine": {"utils", "config", "models", "datasets", "metrics", "checkpoint", "engine"},
+    "benchmark": {"utils", "config", "models", "datasets", "checkpoint", "engine", "benchmark"},
     "visualization": {"utils", "config", "models", "datasets", "metrics", "checkpoint", "engine", "hub", "visualization"},
 }
 

@@ -169,6 +169,8 @@ def _check_tasks(cfg):
         for key, on in (("DETECTION.ENABLE", cfg.DETECTION.ENABLE), ("MIXUP.ENABLE", cfg.MIXUP.ENABLE)):
             if on:
                 _fail(key, True, f"TASK {cfg.TASK} has no use for it", "set it to False")
+    if cfg.TASK in ("sync", "pretrain") and cfg.TEST.NUM_SPATIAL_CROPS != 1:
+        _fail("TEST.NUM_SPATIAL_CROPS", cfg.TEST.NUM_SPATIAL_CROPS, "synchronisation is measured on centre crops", "set it to 1")
     learns = cfg.PRETRAIN.TASKS if cfg.TASK == "pretrain" else ["avs"]
     for name in learns:
         _choice("PRETRAIN.TASKS", name, ("avs", "rotation"))

@@ -192,7 +192,8 @@ class VideoDataset(Dataset):
 
     A training sample is one clip: "slow", "fast" [3, T, H, W] uint8; "audio" [1, T, F] (or "waveform" [N]), "audio_mask" (False: the file
     has no sound there); "label", "index" (of the video that was read), "path", "start" (seconds). It may have "audio_hard_negative".
-    A validation sample is the centred clip. A test sample has all views of a video: a first axis of views x crops everywhere.
+    A validation sample is the centred clip. A test sample has all views of a video: a first axis of views x crops, or of views for the sound
+    where "audio_index" says which of them each clip hears.
 
     A file that cannot be decoded: in training the next readable one of the epoch's order takes its place, and "failures" names it
     [(path, reason)]; in validation and test the sample holds "failure" (the reason) in place of clips.
@@ -313,16 +314,22 @@ class VideoDataset(Dataset):
             if self._has_pictures:
                 parts = self._eval_pictures(reader, [self._times(start, record, end) for start in starts], crops)
             if s.audio:
-                crops = crops if parts else 1
                 sounds = [{**self._sound(reader, start), **self._measured_sounds(reader, start, index, view)} for view, start in enumerate(starts)]
-                sounds = [sound for sound in sounds for _ in range(crops)]
-                parts = [{**p, **a} for p, a in zip(parts or [{}] * len(sounds), sounds)]
+                if not parts or crops == 1:
+                    parts, sounds = [{**p, **a} for p, a in zip(parts or [{}] * len(sounds), sounds)], []
+            else:
+                sounds = []
         per_start = len(parts) // len(starts)
         for i, part in enumerate(parts):
             part["start"] = torch.tensor(starts[i // per_start], dtype=torch.float64)
         if self.split == "val":
             return parts[0]
-        return {name: torch.stack([part[name] for part in parts]) for name in parts[0]}
+        sample = {name: torch.stack([part[name] for part in parts]) for name in parts[0]}
+        if sounds:
+            # The crops of a clip hear the same: it is read, and goes through the network, once.
+            sample.update({name: torch.stack([sound[name] for sound in sounds]) for name in sounds[0]})
+            sample["audio_index"] = torch.arange(len(starts)).repeat_interleave(per_start)
+        return sample
 
     def _eval_pictures(self, reader, times, crops):
         """Clips in order of view, then crop. The video is decoded once for all of them."""

@@ -78,8 +78,7 @@ class SoundReader:
             self._audio = self._container.streams.best("audio", related=self._video)
             if pictures and self._video is None:
                 raise DecodeError(f"{self.path}: no video stream in it")
-            indices = [stream and stream.index for stream in (self._video, self._audio)]
-            self.video, self.audio = _stream_infos(self.path, *indices)
+            self.video, self.audio = (stream and _stream_info(self.path, stream) for stream in (self._video, self._audio))
         except (DecodeError, av.error.FFmpegError) as error:
             self._container.close()
             raise error if isinstance(error, DecodeError) else DecodeError(f"{self.path}: {reason_of(error)}") from None
@@ -255,7 +254,7 @@ class VideoReader(SoundReader):
         plan, last, out = None, None, None
         # One for all frames: making a scaler costs more than a frame's scaling.
         scaler = VideoReformatter()
-        for i, (_, frame) in enumerate(self._nearest(times)):
+        for i, frame in enumerate(self._wanted(times)):
             if plan is None:
                 shown = (frame.width, frame.height) if frame.rotation % 180 else (frame.height, frame.width)
                 plan = geometry(*shown) if geometry else Geometry(shown)
@@ -267,6 +266,107 @@ class VideoReader(SoundReader):
                 out[i] = to_rgb(scaler, frame, plan.size)[top : top + height, left : left + width]
             last = frame.pts
         return out
+
+    def _wanted(self, times):
+        """The frame nearest to each instant, in order: by plan where the packets tell which are needed, else by decoding all on the way."""
+        first = 0
+        while first < len(times):
+            # Instants with a long gap between them are separate journeys, each with its own seek.
+            gaps = np.flatnonzero(np.diff(times[first:]) > _SEEK_GAP)
+            last = first + (int(gaps[0]) + 1 if len(gaps) else len(times) - first)
+            for frame in self._planned(times[first:last]):
+                yield frame
+                first += 1
+            if first < last:
+                yield from (frame for _, frame in self._nearest(times[first:]))
+                return
+
+    def _planned(self, times):
+        """The frames nearest to instants that lie close together, decoding as little as the codec allows; ends early where the plan fails.
+
+        The packets' time stamps tell which frames are wanted. Groups of pictures without one are not decoded, nor are frames that no other
+        frame refers to, unless they are wanted themselves.
+        """
+        stream = self._video
+        packets = self._packets(times)
+        if packets is None:
+            return
+        stamps = np.unique([packet.pts for packet in packets])
+        shown = stamps * stream.time_base.numerator / stream.time_base.denominator
+        # Of two frames at the same distance the earlier one, as in decoding all on the way.
+        right = np.clip(np.searchsorted(shown, times), 1, len(stamps) - 1) if len(stamps) > 1 else np.zeros(len(times), int)
+        left = np.maximum(right - 1, 0)
+        chosen = np.where(np.abs(shown[left] - times) <= np.abs(shown[right] - times), left, right)
+        inside = (times >= self.video.start) & (times <= self.video.end)
+        if np.any(inside & (np.abs(shown[chosen] - times) > max(_MAX_FRAME_DISTANCE, 2.0 / self.video.rate))):
+            return
+        wanted = stamps[chosen]
+        yield from self._decode_wanted(packets, wanted.tolist())
+
+    def _packets(self, times):
+        """Packets of the pictures from a key frame before the first instant to the last instant, in decoding order; None if they tell no times."""
+        stream = self._video
+        base = stream.time_base.numerator / stream.time_base.denominator
+        for back in (1.5 / self.video.rate, 2.0, 10.0):
+            target = max(times[0] - back, self.video.start)
+            self._seek(stream, target)
+            found = []
+            try:
+                for packet in self._container.demux(stream):
+                    if packet.size == 0:
+                        continue
+                    if packet.pts is None or packet.dts is None or packet.is_corrupt:
+                        return None
+                    found.append(packet)
+                    # No packet after this one can be shown earlier; one frame more, since the nearest one may be the next.
+                    if packet.dts * base > times[-1] + 1.5 / self.video.rate:
+                        break
+            except av.error.FFmpegError:
+                return None
+            # The first key frame has to come before what is wanted, as far as the stream reaches back.
+            if found and found[0].is_keyframe and (found[0].pts * base <= max(times[0], self.video.start) + 0.5 / self.video.rate):
+                return found
+            if target <= self.video.start:
+                return None
+        return None
+
+    def _decode_wanted(self, packets, wanted):
+        """The frames with these ascending time stamps, one after the other; ends at the first that does not come out."""
+        context, known, place = self._video.codec_context, set(wanted), 0
+        try:
+            for packet in self._needed_packets(packets, known):
+                # Decided packet by packet: a frame that nothing refers to is skipped, if it is one, unless it is wanted.
+                context.skip_frame = "DEFAULT" if packet is None or packet.pts in known else "NONREF"
+                for frame in context.decode(packet):
+                    self.decoded_frames += 1
+                    if frame.pts not in known:
+                        continue
+                    while place < len(wanted) and wanted[place] == frame.pts:
+                        yield frame
+                        place += 1
+                    if place == len(wanted) or wanted[place] < frame.pts:
+                        return
+        except av.error.FFmpegError:
+            return
+        finally:
+            context.skip_frame = "DEFAULT"
+
+    @staticmethod
+    def _needed_packets(packets, wanted):
+        """Packets of the groups of pictures that hold something wanted, then None, which makes the decoder give what it keeps."""
+        groups = []
+        for packet in packets:
+            if packet.is_keyframe or not groups:
+                groups.append([])
+            groups[-1].append(packet)
+        # Of a group what lies behind the last wanted picture is not needed, in the order of decoding.
+        last = [max((i + 1 for i, packet in enumerate(group) if packet.pts in wanted), default=0) for group in groups]
+        for i, group in enumerate(groups[1:], 1):
+            # Pictures that are shown before their group's key frame may refer to the group before.
+            if any(packet.pts in wanted and packet.pts < group[0].pts for packet in group):
+                last[i - 1] = len(groups[i - 1])
+        yield from (packet for group, count in zip(groups, last) for packet in group[:count])
+        yield None
 
     def _nearest(self, times):
         """(instant, nearest frame) for each instant. Seeks at the start and over long gaps."""
@@ -336,21 +436,7 @@ def _resample(mono, rate, wanted):
     return np.concatenate(parts) if parts else np.zeros(0, np.float32)
 
 
-@functools.lru_cache(maxsize=4096)
-def _cached_infos(path, mtime_size, video_index, audio_index):
-    """Found out once per file and process: a file that stores no lengths has to be read through for them."""
-    with av.open(path) as container:
-        video = None if video_index is None else _stream_info(container, container.streams[video_index])
-        audio = None if audio_index is None else _stream_info(container, container.streams[audio_index])
-    return video, audio
-
-
-def _stream_infos(path, video_index, audio_index):
-    stat = os.stat(path)
-    return _cached_infos(path, (stat.st_mtime_ns, stat.st_size), video_index, audio_index)
-
-
-def _stream_info(container, stream):
+def _stream_info(path, stream):
     base = stream.time_base
     start = float(stream.start_time * base) if stream.start_time is not None else 0.0
     if stream.duration:
@@ -360,7 +446,8 @@ def _stream_info(container, stream):
         # Matroska's tag counts from zero, not from the stream's first packet.
         length = tagged - start if tagged is not None else None
     if length is None or length <= 0:
-        start, length = _scan(container, stream)
+        stat = os.stat(path)
+        start, length = _scan(path, (stat.st_mtime_ns, stat.st_size), stream.index)
     if stream.type == "video":
         rate = float(stream.average_rate or stream.guessed_rate or 0)
     else:
@@ -379,19 +466,21 @@ def _tagged_duration(stream):
         return None
 
 
-def _scan(container, stream):
-    """Start and length from the packets' time stamps."""
+@functools.lru_cache(maxsize=4096)
+def _scan(path, stamp, index):
+    """Start and length of a stream from its packets' time stamps. Once per file and process: the file is read through for them."""
     first, last = None, None
-    # A damaged tail ends the reading: what was read until there is what there is.
-    with contextlib.suppress(av.error.FFmpegError):
-        container.seek(0)
-        for packet in container.demux(stream):
-            if packet.pts is None:
-                continue
-            begin = float(packet.pts * stream.time_base)
-            end = begin + float((packet.duration or 0) * stream.time_base)
-            first = begin if first is None else min(first, begin)
-            last = end if last is None else max(last, end)
-    if first is None:
-        raise DecodeError(f"{container.name}: its {stream.type} stream is empty")
+    with av.open(path) as container:
+        stream = container.streams[index]
+        # A damaged tail ends the reading: what was read until there is what there is.
+        with contextlib.suppress(av.error.FFmpegError):
+            for packet in container.demux(stream):
+                if packet.pts is None:
+                    continue
+                begin = float(packet.pts * stream.time_base)
+                end = begin + float((packet.duration or 0) * stream.time_base)
+                first = begin if first is None else min(first, begin)
+                last = end if last is None else max(last, end)
+        if first is None:
+            raise DecodeError(f"{path}: its {stream.type} stream is empty")
     return first, max(last - first, 0.0)

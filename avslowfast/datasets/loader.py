@@ -132,7 +132,7 @@ def collate_boxes(samples):
 def collate_eval(samples):
     """Clips of several videos in a row; "clip_index" [clips] is the data set index of each. Failed videos stand in "failed"."""
     batch = {"failed": [], "clip_index": [], "index": [], "label": [], "path": []}
-    clips = []
+    clips, sounds = [], 0
     for sample in samples:
         index = int(sample["index"])
         for name in ("index", "label", "path"):
@@ -143,6 +143,9 @@ def collate_eval(samples):
         views = {k: v for k, v in sample.items() if k not in ("index", "label", "path")}
         if views["start"].dim() == 0:
             views = {k: v.unsqueeze(0) for k, v in views.items()}
+        if "audio_index" in views:
+            views["audio_index"] = views["audio_index"] + sounds
+            sounds += len(views["audio_mask"])
         clips.append(views)
         batch["clip_index"] += [index] * len(views["start"])
     batch["clip_index"] = torch.tensor(batch["clip_index"], dtype=torch.int64)

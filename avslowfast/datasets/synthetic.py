@@ -207,7 +207,7 @@ def _render_bounces(rng, label):
 
 
 def write_video(path, frames, fps, sound=None, sample_rate=SAMPLE_RATE, *, video_start=0.0, audio_start=0.0, video_codec="libx264",
-                audio_codec="aac", gop=None, layout="mono"):  # fmt: skip
+                audio_codec="aac", gop=None, layout="mono", preset="ultrafast"):  # fmt: skip
     """Encode frames and sound into a file whose format its ending says.
 
     Args:
@@ -216,6 +216,7 @@ def write_video(path, frames, fps, sound=None, sample_rate=SAMPLE_RATE, *, video
         video_start, audio_start: instant of each stream's first frame or sample, seconds.
         gop: frames from one key frame to the next.
         layout: channel layout of the sound, e.g. "stereo", "5.1", "7.1".
+        preset: of x264; "medium" makes files like those of video sites, with frames that no other frame refers to.
     """
     fps = Fraction(fps).limit_denominator(100000)
     with av.open(str(path), "w") as out:
@@ -225,7 +226,7 @@ def write_video(path, frames, fps, sound=None, sample_rate=SAMPLE_RATE, *, video
         audio = out.add_stream(audio_codec, rate=sample_rate, layout=layout, options=fast) if sound is not None else None
         for i, frame in enumerate(frames):
             if video is None:
-                video = out.add_stream(video_codec, rate=fps, options={"preset": "ultrafast", "crf": "20"} if video_codec == "libx264" else {})
+                video = out.add_stream(video_codec, rate=fps, options={"preset": preset, "crf": "20"} if video_codec == "libx264" else {})
                 video.height, video.width = frame.shape[:2]
                 video.codec_context.thread_count = 1
                 video.pix_fmt = "yuv420p"

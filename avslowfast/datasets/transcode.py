@@ -56,6 +56,8 @@ def transcode(source, out, short_side=256, span=None, crf=23):
 
 
 class _Transcoder:
+    """One file on its way into another."""
+
     def __init__(self, source, target, path, short_side, span, crf):
         self.source, self.target, self.path = source, target, path
         self.span = span or (-float("inf"), float("inf"))
@@ -94,6 +96,7 @@ class _Transcoder:
         self.resampler = av.AudioResampler(format="fltp", layout=layout, rate=rate, frame_size=1024)
 
     def run(self):
+        """See `transcode`."""
         if self.span[0] > 0:
             self.source.seek(int(self.span[0] / self.video.time_base), stream=self.video, backward=True)
         for stream, frame in self._frames(*[stream for stream in (self.video, self.audio) if stream is not None]):

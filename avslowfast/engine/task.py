@@ -5,6 +5,7 @@ from torch.nn import functional as F
 
 from ..datasets.audio import apply_spec_masks
 from ..datasets.loader import audio_front_end
+from ..utils.batches import pieces
 from ..utils.seeding import generator
 from .mixing import Mixing, soft_cross_entropy
 
@@ -90,9 +91,7 @@ class ClassificationTask:
     @staticmethod
     def _pieces(batch, max_clips):
         """An evaluation batch in pieces of at most `max_clips` clips."""
-        count = len(batch["clip_index"])
-        for first in range(0, count, max_clips):
-            yield {k: v[first : first + max_clips] for k, v in batch.items() if isinstance(v, torch.Tensor) and len(v) == count}
+        return pieces(batch, len(batch["clip_index"]), max_clips)
 
 
 class DetectionTask(ClassificationTask):

@@ -102,7 +102,8 @@ class Network(nn.Module):
 
         Args:
             inputs: "slow" [B, 3, T/alpha, H, W], "fast" [B, 3, T, H, W] (uint8 pixels, or floats normalised already),
-                "audio" [B, 1, T_A, F] (normalised log-mel); optional "audio_mask" [B] bool (False: no sound); in training also
+                "audio" [B, 1, T_A, F] (normalised log-mel); optional "audio_mask" [B] bool (False: no sound); in testing optional "audio_index"
+                [B], the row of "audio" and "audio_mask" that each clip hears, where several share one; in training also
                 "audio_hard_negative" [N, 1, T_A, F] with "audio_hard_negative_index" [N], their clips (absent: N = B, in order).
             boxes: [K, 5] for detection.
             drop_audio: go without audio; None draws (in training) or keeps it (in testing).
@@ -125,9 +126,12 @@ class Network(nn.Module):
         def compare(stage, visual, audio):
             losses[f"avs_{stage}"] = sync_loss(visual, audio, negatives)
 
-        self._run_stages(features, mask, plan, compare, negatives.num_clips if negatives else None)
+        index = inputs.get("audio_index")
+        self._run_stages(features, mask, plan, compare, negatives.num_clips if negatives else None, index=index)
         if not plan.head:
             features.pop("audio", None)
+        elif index is not None:
+            features["audio"] = features["audio"].index_select(0, index)
         out = self.head(features, mask, boxes)
         if self.training:
             out["losses"] = losses
@@ -168,24 +172,28 @@ class Network(nn.Module):
         # Where nothing uses them, the audio pathway's last stages are not built.
         built = [i for i in range(last + 1) if heard and hasattr(self.pathways["audio"], STAGES[i])]
         plan = AudioPlan(joined, frozenset(), max(built, default=-1), heard)
-        self._run_stages(features, mask, plan, last=last)
+        index = inputs.get("audio_index") if heard else None
+        self._run_stages(features, mask if index is None or mask is None else mask[index], plan, last=last, index=index)
+        if index is not None:
+            features["audio"] = features["audio"].index_select(0, index)
         return {name: x.mean(dim=tuple(range(2, x.dim()))) for name, x in features.items()}
 
-    def _run_stages(self, features, mask, plan, compare=None, num_clips=None, last=_LAST):
+    def _run_stages(self, features, mask, plan, compare=None, num_clips=None, last=_LAST, index=None):
         """The stage loop; `features` changes in place.
 
         Args:
             compare: called with (stage, visual, audio embeddings) at the stages of plan.sync.
             num_clips: clips in `features["audio"]`, which hard negatives follow; they go no further than the last comparison.
             last: index of the last stage to run.
+            index: [B] row of the audio features that each clip hears; None: its own.
         """
-        for index, stage in enumerate(STAGES[: last + 1]):
+        for number, stage in enumerate(STAGES[: last + 1]):
             for name in features:
                 if name != "audio":
                     features[name] = self.pathways[name](features[name], stage)
-            if index <= plan.last:
+            if number <= plan.last:
                 features["audio"] = self.pathways["audio"](features["audio"], stage)
-            self._join(stage, features, mask, plan, compare, num_clips)
+            self._join(stage, features, mask, plan, compare, num_clips, index)
             if num_clips is not None and stage == plan.last_sync:
                 features["audio"] = features["audio"][:num_clips]
 
@@ -233,15 +241,18 @@ class Network(nn.Module):
                 raise ValueError(f"{len(hard)} hard negatives for {len(audio)} clips: add \"audio_hard_negative_index\", the clip of each")
             negatives = pair_up(audio, mask, hard, index, *self.sync_thresholds)
         features["audio"] = audio if hard is None else torch.cat([audio, hard])
+        if mask is not None and "audio_index" in inputs:
+            mask = mask[inputs["audio_index"]]
         return mask, negatives
 
-    def _join(self, stage, features, mask, plan, compare, num_clips):
+    def _join(self, stage, features, mask, plan, compare, num_clips, index):
         """The laterals of one stage, in the order of the information flow: A->F, F->S, A->FS; and its comparison of sight and sound."""
         lateral = self.audio_laterals[stage] if stage in self.audio_laterals else None
         fuses, syncs = stage in plan.fuse, stage in plan.sync
         encoded = lateral.encode(features["audio"]) if lateral is not None and (fuses or syncs) else None
         # Hard negatives, which stand behind the clips, serve synchronisation alone.
         own = encoded if encoded is None or num_clips is None else encoded[:num_clips]
+        own = own if own is None or index is None else own.index_select(0, index)
         early = lateral is not None and lateral.target == "fast"
         if syncs and early:
             compare(stage, *self.sync_heads[stage](features["fast"], encoded))

@@ -32,3 +32,23 @@ def draw_offset(shifts, curves, offset, title, path):
     axes.set(xlabel="shift of the sound, ms (positive: the sound comes late)", ylabel="mean distance", title=title)
     axes.legend(frameon=False)
     save(figure, path)
+
+
+def draw_growth(rows, path):
+    """Seconds of a step and forward GFLOPs over each axis of `benchmark.step.growth`, a panel an axis."""
+    axes_names = list(dict.fromkeys(row["axis"] for row in rows))
+    figure, panels = plt.subplots(1, len(axes_names), figsize=(3.2 * len(axes_names), 3), squeeze=False)
+    for axes, name in zip(panels[0], axes_names):
+        mine = [row for row in rows if row["axis"] == name]
+        values = [row["value"] for row in mine]
+        axes.plot(values, [row["seconds"] for row in mine], "o-", color=COLOURS[0], label="seconds")
+        axes.set(xlabel=name, xticks=values, ylim=(0, None))
+        other = axes.twinx()
+        other.plot(values, [row["gflops_forward"] for row in mine], "s--", color=COLOURS[1], label="GFLOPs forward")
+        other.set(ylim=(0, None))
+        if axes is panels[0][0]:
+            axes.set_ylabel("seconds a step", color=COLOURS[0])
+        if axes is panels[0][-1]:
+            other.set_ylabel("GFLOPs forward", color=COLOURS[1])
+    figure.tight_layout()
+    save(figure, path)

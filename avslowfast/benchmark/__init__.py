@@ -1,0 +1,1 @@
+"""How fast things are, measured; and straightforward implementations of the usual way, to measure against."""

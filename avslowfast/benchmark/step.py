@@ -1,0 +1,183 @@
+"""Training steps: how long they take, what they compute, how the cost grows."""
+
+import os
+import subprocess
+import sys
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from ..config import load_cfg
+from ..engine.build import build_task
+from ..engine.optim import build_optimizer
+from ..engine.trainer import autocast_context, place_model
+from ..models import build_model
+from ..models.build import input_shapes
+from ..models.complexity import count_gflops
+from . import baselines
+from .measure import alternately, collect, seconds_of, spread
+
+# Dense bf16 matrix operations a second of cards, from their makers' data sheets.
+BF16_PEAK = {"H100": 989e12, "H200": 989e12, "A100": 312e12}
+# What leaves the device for the host, and so waits for it.
+_SYNCHRONISES = ("_local_scalar_dense", "nonzero", "is_nonzero", "item")
+
+
+class CountSynchronisations(TorchDispatchMode):
+    """Counts operators that make the host wait for the device."""
+
+    def __init__(self):
+        super().__init__()
+        self.names = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func.overloadpacket.__name__
+        if name in _SYNCHRONISES:
+            self.names.append(name)
+        return func(*args, **(kwargs or {}))
+
+
+class Stepper:
+    """A network with its optimiser and a random batch, ready to take training steps as the trainer does.
+
+    Args:
+        cfg: the configuration. device: where to. batch: clips. compiled: torch.compile the network.
+    """
+
+    def __init__(self, cfg, device, batch, compiled=False):
+        self.cfg, self.device, self.batch = cfg, device, batch
+        self.model = place_model(cfg, build_model(cfg), device).train()
+        self.run = torch.compile(self.model) if compiled else self.model
+        self.task, self.optimizer = build_task(cfg, device), build_optimizer(cfg, self.model)
+        self.autocast, _ = autocast_context(cfg, device)
+        torch.manual_seed(0)
+        self.inputs = {name: torch.randn(shape, device=device) for name, shape in input_shapes(cfg, cfg.DATA.TRAIN_CROP_SIZE, batch).items()}
+        self.data = {**self.inputs, "label": torch.randint(0, cfg.MODEL.NUM_CLASSES, (batch,), device=device)}
+
+    def step(self, drop):
+        """One step; `drop` leaves the audio pathway out."""
+        self.optimizer.zero_grad(set_to_none=True)
+        with self.autocast():
+            loss = self.task.losses(self.run, self.data, drop if "audio" in self.model.pathways else None, 0)["loss"]
+        loss.backward()
+        self.optimizer.step()
+
+    def usual(self):
+        """A step of `baselines.usual_step`."""
+        negatives = self.inputs["audio"].roll(1, 0)
+        return baselines.usual_step(self.model, self.inputs, self.data["label"], self.optimizer, negatives)
+
+
+def on_cpu(cfg, batch=2, repeats=5):
+    """Seconds of a step with audio, of a dropped one, of the mixture that DropPathway makes, and of the usual implementation, taking turns.
+
+    Returns:
+        Rows {"way", "seconds", "min", "max", "of_the_usual"}.
+    """
+    stepper = Stepper(cfg, torch.device("cpu"), batch)
+    ways = {"with audio": lambda: stepper.step(False), "dropped": lambda: stepper.step(True), "the usual way": stepper.usual}
+    rows = [{"way": way, "seconds": s["median"], "min": s["min"], "max": s["max"]} for way, s in ((w, spread(t)) for w, t in alternately(ways, repeats).items())]
+    rate = cfg.SLOWFAST.DROPPATHWAY_RATE
+    mixed = {key: (1 - rate) * rows[0][key] + rate * rows[1][key] for key in ("seconds", "min", "max")}
+    rows.insert(2, {"way": f"mean at DropPathway {rate:g}", **mixed})
+    for row in rows:
+        row["of_the_usual"] = row["seconds"] / rows[-1]["seconds"]
+    return rows
+
+
+def on_gpu(path, overrides, batch, repeats=20):
+    """Clips a second, memory and share of the card's bf16 peak for fp32, TF32, bf16, with channels-last, compiled.
+
+    Returns:
+        Rows {"way", "clips_per_s", "seconds", "memory_gb", "share_of_bf16_peak", "times_fp32"}.
+    """
+    device, rows = torch.device("cuda"), []
+    peak = next((value for name, value in BF16_PEAK.items() if name in torch.cuda.get_device_name()), None)
+    for way, tf32, keys, compiled in (("fp32", False, [], False), ("TF32", True, [], False), ("bf16", True, ["TRAIN.MIXED_PRECISION", True], False),
+                                      ("bf16 channels-last", True, ["TRAIN.MIXED_PRECISION", True, "TRAIN.CHANNELS_LAST", True], False),
+                                      ("bf16 channels-last compiled", True, ["TRAIN.MIXED_PRECISION", True, "TRAIN.CHANNELS_LAST", True], True)):  # fmt: skip
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
+        torch.backends.cudnn.benchmark = True
+        cfg = load_cfg(path, [*overrides, "NUM_GPUS", 1, "AMP.DTYPE", "bfloat16", *keys])
+        collect()
+        stepper = Stepper(cfg, device, batch, compiled)
+        rate = cfg.SLOWFAST.DROPPATHWAY_RATE
+        parts = [spread(seconds_of(lambda drop=drop, stepper=stepper: stepper.step(drop), repeats, 5, torch.cuda.synchronize))["median"] for drop in (False, True)]
+        seconds = (1 - rate) * parts[0] + rate * parts[1]
+        flops = 3 * 2e9 * count_gflops(stepper.model, input_shapes(cfg, cfg.DATA.TRAIN_CROP_SIZE)) * batch
+        rows.append({"way": way, "clips_per_s": batch / seconds, "seconds": seconds, "memory_gb": torch.cuda.max_memory_allocated() / 2**30,
+                     "share_of_bf16_peak": flops / parts[0] / peak if peak else ""})  # fmt: skip
+        del stepper
+    for row in rows:
+        row["times_fp32"] = row["clips_per_s"] / rows[0]["clips_per_s"]
+    return rows
+
+
+def growth(path, overrides, batch=2, repeats=3):
+    """Seconds and GFLOPs of a step over frames, crop, batch and depth, one at a time: rows {"axis", "value", "seconds", "gflops"}."""
+    axes = {
+        "frames": [(n, ["DATA.NUM_FRAMES", n, "DATA.AUDIO_FRAME_NUM", 4 * n], batch) for n in (16, 32, 64)],
+        "crop": [(n, ["DATA.TRAIN_CROP_SIZE", n, "DATA.TRAIN_JITTER_SCALES", [n, n], "DATA.TEST_CROP_SIZE", n], batch) for n in (112, 160, 224)],
+        "batch": [(n, [], n) for n in (1, 2, 4)],
+        "depth": [(n, ["RESNET.DEPTH", n], batch) for n in (50, 101)],
+    }
+    rows = []
+    for axis, points in axes.items():
+        for value, keys, clips in points:
+            cfg = load_cfg(path, [*overrides, "NUM_GPUS", 0, *keys])
+            stepper = Stepper(cfg, torch.device("cpu"), clips)
+            found = spread(seconds_of(lambda stepper=stepper: stepper.step(False), repeats))
+            gflops = clips * count_gflops(stepper.model, input_shapes(cfg, cfg.DATA.TRAIN_CROP_SIZE))
+            rows.append({"axis": axis, "value": value, "seconds": found["median"], "min": found["min"], "max": found["max"], "gflops_forward": gflops})
+    return rows
+
+
+_WORKER = """
+import sys, time, torch, torch.distributed as dist
+from avslowfast.benchmark.step import Stepper
+from avslowfast.config import load_cfg
+torch.set_num_threads(1)
+world = int(sys.argv[1])
+if world > 1:
+    dist.init_process_group("gloo")
+stepper = Stepper(load_cfg(sys.argv[2], ["NUM_GPUS", 0, *sys.argv[5:]]), torch.device("cpu"), int(sys.argv[3]))
+if world > 1:
+    stepper.run = torch.nn.parallel.DistributedDataParallel(stepper.model, find_unused_parameters=True, gradient_as_bucket_view=True)
+for _ in range(2):
+    stepper.step(False)
+if world > 1:
+    dist.barrier()
+began = time.perf_counter()
+for _ in range(int(sys.argv[4])):
+    stepper.step(False)
+if world > 1:
+    dist.barrier()
+if world == 1 or dist.get_rank() == 0:
+    print("SECONDS", (time.perf_counter() - began) / int(sys.argv[4]))
+"""
+
+
+def scaling(path, overrides, batch=4, steps=8, repeats=3):
+    """Clips a second of one process with one thread, and of two with one each, the batch of a process the same; data are random.
+
+    Returns:
+        Rows {"processes", "clips_per_s", "min", "max", "times_one"}.
+    """
+    rates = {1: [], 2: []}
+    for _ in range(repeats):
+        for world in rates:
+            launcher = ["-m", "torch.distributed.run", f"--nproc_per_node={world}", "--standalone"] if world > 1 else []
+            script = os.path.join(os.environ.get("TMPDIR", "/tmp"), f"avslowfast_scaling_{os.getpid()}.py")
+            with open(script, "w") as f:
+                f.write(_WORKER)
+            command = [sys.executable, *launcher, script, str(world), path, str(batch), str(steps), *map(str, overrides)]
+            done = subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}, capture_output=True, text=True)
+            os.remove(script)
+            seconds = [line.split()[1] for line in done.stdout.split("\n") if line.startswith("SECONDS")]
+            if not seconds:
+                raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip()[-500:]}")
+            rates[world].append(world * batch / float(seconds[0]))
+    rows = [{"processes": world, "clips_per_s": s["median"], "min": s["min"], "max": s["max"]} for world, s in ((w, spread(r)) for w, r in rates.items())]
+    for row in rows:
+        row["times_one"] = row["clips_per_s"] / rows[0]["clips_per_s"]
+    return rows

@@ -31,6 +31,7 @@ setup(
         "tensorboard",
         "yacs",
         "numpy",
+        "pillow",
         "pandas",
         "pyyaml",
         "scikit-learn",
@@ -38,6 +39,7 @@ setup(
     ],
     extras_require={
         "export": ["onnx", "onnxscript", "onnxruntime"],
-        "dev": ["pytest", "pytest-xdist", "hypothesis", "ruff", "scipy", "onnx", "onnxscript", "onnxruntime"],
+        "features": ["h5py"],
+        "dev": ["pytest", "pytest-xdist", "hypothesis", "ruff", "scipy", "h5py", "onnx", "onnxscript", "onnxruntime"],
     },
 )

@@ -2,6 +2,7 @@
 
     model, meta = avslowfast.load_model("output/run")       # or a checkpoint, or the name of a configuration
     avslowfast.predict(model, "video.mp4")                  # [(class name, id, score), ...]
+    avslowfast.extract_features(model, "folder", stage="res5", out="features.pt")
 """
 
 import importlib
@@ -9,8 +10,8 @@ import importlib
 __version__ = "0.1.0"
 
 # Loaded when first used, so that importing the package costs nothing.
-_LAZY = {"load_model": "hub", "predict": "visualization.predictor"}
-__all__ = ["__version__", "load_model", "predict"]
+_LAZY = {"load_model": "hub", "predict": "visualization.predictor", "extract_features": "visualization.features"}
+__all__ = ["__version__", "load_model", "predict", "extract_features"]
 
 
 def __getattr__(name):

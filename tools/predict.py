@@ -10,12 +10,11 @@ classes come from the checkpoint. Exit codes: 0 done; 2 a mistake, or a file tha
 
 import argparse
 import csv
-import os
 import sys
 
 import avslowfast
 from avslowfast.datasets.decode import DecodeError
-from avslowfast.datasets.folders import VIDEO_ENDINGS
+from avslowfast.datasets.folders import list_videos
 from avslowfast.utils.errors import UserError
 
 
@@ -31,7 +30,7 @@ def main(argv=None):
     args = parser.parse_args(argv)
     try:
         model, _ = avslowfast.load_model(args.model, args.weights) if args.model else avslowfast.load_model(args.weights)
-        rows, failed = run(model, list(find(args.videos)), args.topk, args.views)
+        rows, failed = run(model, list_videos(args.videos), args.topk, args.views)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -41,22 +40,9 @@ def main(argv=None):
     return 2 if failed else 0
 
 
-def find(paths):
-    """The videos among files and folders, in order."""
-    for path in paths:
-        if not os.path.isdir(path):
-            yield path
-            continue
-        for base, folders, files in os.walk(path):
-            folders.sort()
-            yield from (os.path.join(base, name) for name in sorted(files) if name.lower().endswith(VIDEO_ENDINGS))
-
-
 def run(model, paths, topk, views):
     """Predict and print: (rows of the table, number of files that could not be read)."""
     rows, failed = [], 0
-    if not paths:
-        raise DecodeError("no videos in what was given")
     for path in paths:
         try:
             result = avslowfast.predict(model, path, topk, views)

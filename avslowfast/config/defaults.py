@@ -374,6 +374,12 @@ _C.TENSORBOARD = CfgNode()
 _C.TENSORBOARD.ENABLE = False
 # Folder for them; "" is OUTPUT_DIR/tensorboard.
 _C.TENSORBOARD.LOG_DIR = ""
+# Show the confusion matrix of each validation.
+_C.TENSORBOARD.CONFUSION_MATRIX = True
+# Clips of the last batch of an epoch to show, with their sound. (new)
+_C.TENSORBOARD.CLIPS = 4
+# Show a histogram of each weight after every epoch. (new)
+_C.TENSORBOARD.HISTOGRAMS = False
 
 _C.MULTIGRID = CfgNode()
 # Multigrid's short cycle; not available yet, so True is refused.

@@ -309,21 +309,26 @@ class VideoDataset(Dataset):
         record = self.records[index]
         with open_record(record) as reader:
             begin, end = bounds(record, reader)
-            starts = clips.view_starts(begin, end, s.duration, views)
-            parts = []
-            if self._has_pictures:
-                parts = self._eval_pictures(reader, [self._times(start, record, end) for start in starts], crops)
-            if s.audio:
-                sounds = [{**self._sound(reader, start), **self._measured_sounds(reader, start, index, view)} for view, start in enumerate(starts)]
-                if not parts or crops == 1:
-                    parts, sounds = [{**p, **a} for p, a in zip(parts or [{}] * len(sounds), sounds)], []
-            else:
-                sounds = []
+            sample = self.clips_at(reader, index, clips.view_starts(begin, end, s.duration, views), end, crops)
+        return {name: value[0] for name, value in sample.items()} if self.split == "val" else sample
+
+    def clips_at(self, reader, index, starts, end, crops=1):
+        """Clips of an open video as in testing, in order of start, then crop: a first axis of starts x crops (see the class for the sound).
+
+        Args:
+            reader: of record `index`. starts: seconds on its clock, ascending. end: of the record.
+        """
+        s, record = self.settings, self.records[index]
+        parts, sounds = [], []
+        if self._has_pictures:
+            parts = self._eval_pictures(reader, [self._times(start, record, end) for start in starts], crops)
+        if s.audio:
+            sounds = [{**self._sound(reader, start), **self._measured_sounds(reader, start, index, view)} for view, start in enumerate(starts)]
+            if not parts or crops == 1:
+                parts, sounds = [{**p, **a} for p, a in zip(parts or [{}] * len(sounds), sounds)], []
         per_start = len(parts) // len(starts)
         for i, part in enumerate(parts):
             part["start"] = torch.tensor(starts[i // per_start], dtype=torch.float64)
-        if self.split == "val":
-            return parts[0]
         sample = {name: torch.stack([part[name] for part in parts]) for name in parts[0]}
         if sounds:
             # The crops of a clip hear the same: it is read, and goes through the network, once.

@@ -60,6 +60,20 @@ def find_videos(folder):
     return names, videos, others
 
 
+def list_videos(paths):
+    """The video files among files and folders, folders gone through in order; a file is taken whatever its name.
+
+    Raises:
+        FolderError: none at all.
+    """
+    found = []
+    for path in paths:
+        found += [file for file in _files(path) if file.lower().endswith(VIDEO_ENDINGS)] if os.path.isdir(path) else [path]
+    if not found:
+        raise FolderError(f"no videos in {', '.join(map(str, paths))}")
+    return found
+
+
 def _subfolders(folder):
     return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith("."))
 

@@ -26,7 +26,7 @@ def target_size(height, width, short_side):
     return tuple(max(2 * round(side * scale / 2), 2) for side in (height, width))
 
 
-def transcode(source, out, short_side=256, span=None, crf=23):
+def transcode(source, out, short_side=256, span=None, crf=23, painter=None):
     """Write a video anew as H.264 and AAC in mp4, whole or not at all.
 
     Args:
@@ -34,6 +34,8 @@ def transcode(source, out, short_side=256, span=None, crf=23):
         short_side: pixels; pictures are never enlarged. Display rotation is applied.
         span: (start, stop) in seconds on the file's clock; the new file begins at second 0 of it. None keeps all, and its times.
         crf: quality of x264, lower is better.
+        painter: changes the pictures: `size(height, width)` gives those of the new ones, both even, and `paint(pixels, seconds)` makes one from the
+            scaled RGB pixels [H, W, 3].
 
     Returns:
         {"seconds": length, "sound": bool, "damaged": packets that could not be decoded}.
@@ -45,7 +47,7 @@ def transcode(source, out, short_side=256, span=None, crf=23):
     part = f"{out}.{os.getpid()}.part"
     try:
         with av.open(str(source)) as container, av.open(part, "w", format="mp4") as target:
-            found = _Transcoder(container, target, str(source), short_side, span, crf).run()
+            found = _Transcoder(container, target, str(source), short_side, span, crf, painter).run()
         os.replace(part, out)
         return found
     except (av.error.FFmpegError, OSError, ValueError) as error:
@@ -58,8 +60,8 @@ def transcode(source, out, short_side=256, span=None, crf=23):
 class _Transcoder:
     """One file on its way into another."""
 
-    def __init__(self, source, target, path, short_side, span, crf):
-        self.source, self.target, self.path = source, target, path
+    def __init__(self, source, target, path, short_side, span, crf, painter):
+        self.source, self.target, self.path, self.painter = source, target, path, painter
         self.span = span or (-float("inf"), float("inf"))
         # Seconds that are taken off every time stamp.
         self.origin = span[0] if span else 0.0
@@ -85,7 +87,8 @@ class _Transcoder:
         # Key frames are asked for by time; the encoder adds none of its own.
         options = {"preset": "veryfast", "crf": str(crf), "forced-idr": "1", "sc_threshold": "0", "threads": "1"}
         self.out_video = self.target.add_stream("libx264", rate=self.video.average_rate or 25, options=options)
-        self.out_video.height, self.out_video.width, self.out_video.pix_fmt = *self.size, "yuv420p"
+        shape = self.painter.size(*self.size) if self.painter else self.size
+        self.out_video.height, self.out_video.width, self.out_video.pix_fmt = *shape, "yuv420p"
         self.out_video.codec_context.time_base, self.out_video.codec_context.gop_size = _CLOCK, 1000
         self.source.seek(0, backward=True)
 
@@ -141,7 +144,10 @@ class _Transcoder:
         if self.last_pts is not None and pts <= self.last_pts:
             # Two pictures for one instant; the first has been written.
             return
-        if frame.rotation:
+        if self.painter:
+            picture = av.VideoFrame.from_ndarray(self.painter.paint(np.ascontiguousarray(to_rgb(self.scaler, frame, self.size)), time), format="rgb24")
+            picture = self.scaler.reformat(picture, format="yuv420p")
+        elif frame.rotation:
             picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(to_rgb(self.scaler, frame, self.size)), format="rgb24")
             picture = self.scaler.reformat(picture, format="yuv420p")
         else:

@@ -18,6 +18,7 @@ from ..checkpoint import io
 from ..datasets import build_loader
 from ..utils import distributed
 from ..utils.logging import get_logger, log_json_stats
+from . import board
 from .build import build_protocol
 from .evaluator import evaluate, TooManyFailures
 from .trainer import NonFiniteLoss
@@ -84,10 +85,10 @@ class FiniteLossHook(Hook):
 class LogHook(Hook):
     """Progress bar, log lines, JSON lines and TensorBoard."""
 
-    def __init__(self, tensorboard_dir=None):
-        self.window = collections.defaultdict(list)
-        main = distributed.is_main()
-        self.writer = SummaryWriter(tensorboard_dir) if tensorboard_dir and main else None
+    def __init__(self, cfg):
+        self.board, self.window, self.paths = cfg.TENSORBOARD, collections.defaultdict(list), []
+        folder = self.board.LOG_DIR or os.path.join(cfg.OUTPUT_DIR, "tensorboard")
+        self.writer = SummaryWriter(folder) if self.board.ENABLE and distributed.is_main() else None
         self.bar = None
 
     def before_train(self, trainer):
@@ -106,6 +107,7 @@ class LogHook(Hook):
         for name, value in losses.items():
             self.window[name].append(value)
         self.window["dt_data"].append(trainer.data_seconds)
+        self.paths = paths
         self.steps += 1
         self.bar.update(1)
         if trainer.iteration % trainer.cfg.LOG_PERIOD == 0 or trainer.iteration == trainer.iters_per_epoch:
@@ -160,10 +162,19 @@ class LogHook(Hook):
         if dropped:
             logger.info("epoch %d: %d boxes lay outside their crops", trainer.epoch, dropped)
 
-    def scalars(self, name, values, step):
-        """Write metrics to TensorBoard."""
-        for key, value in values.items() if self.writer else ():
-            self.writer.add_scalar(f"{name}/{key}", value, step)
+        if self.writer:
+            board.write_clips(self.writer, self.paths[: self.board.CLIPS], trainer.global_iteration)
+            if self.board.HISTOGRAMS:
+                board.write_histograms(self.writer, trainer.model, trainer.global_iteration)
+
+    def evaluation(self, result, step):
+        """Write an evaluation to TensorBoard."""
+        if not self.writer:
+            return
+        for key, value in result.metrics.items():
+            self.writer.add_scalar(f"val/{key}", value, step)
+        if self.board.CONFUSION_MATRIX:
+            board.write_confusion(self.writer, result.scores, result.labels, step)
 
     def after_train(self, trainer):
         """Closes what is open."""
@@ -254,7 +265,7 @@ class EvalHook(Hook):
         words = ", ".join(f"{name} {number:.2f}" for name, number in result.metrics.items())
         logger.info("epoch %d/%d: validation %s (best %.2f)", trainer.epoch, cfg.SOLVER.MAX_EPOCH, words, trainer.best)
         log_json_stats(stats, logger)
-        self.log.scalars("val", result.metrics, trainer.global_iteration)
+        self.log.evaluation(result, trainer.global_iteration)
 
 
 class CheckpointHook(Hook):
@@ -321,8 +332,7 @@ class CheckpointHook(Hook):
 
 def build_hooks(cfg):
     """The hooks of a training run, in the order in which they act."""
-    folder = (cfg.TENSORBOARD.LOG_DIR or os.path.join(cfg.OUTPUT_DIR, "tensorboard")) if cfg.TENSORBOARD.ENABLE else None
-    finite, log = FiniteLossHook(), LogHook(folder)
+    finite, log = FiniteLossHook(), LogHook(cfg)
     return [finite, log, EvalHook(cfg, log), CheckpointHook(cfg, finite)]
 
 

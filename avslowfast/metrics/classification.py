@@ -26,6 +26,14 @@ def per_class_accuracy(scores, labels):
         return 100.0 * hits / totals
 
 
+def confusion_matrix(scores, labels):
+    """How often each class was taken for each: int [K, K], a row a true class; videos that failed are left out."""
+    good = ~np.isnan(scores).any(axis=1)
+    counts = np.zeros((scores.shape[1], scores.shape[1]), int)
+    np.add.at(counts, (labels[good], scores[good].argmax(axis=1)), 1)
+    return counts
+
+
 def mean_average_precision(scores, labels, unlabelled_last=False):
     """Unweighted mean of the classes' average precision, over classes that have a positive, in percent.
 

@@ -1,0 +1,15 @@
+"""What each sense contributes to a prediction, and where the evidence lies.
+
+    python examples/explain.py output/synthav_avslowfast data/synthav/test/000000.mp4 explanation.png
+"""
+
+import sys
+
+import avslowfast
+from avslowfast.visualization.explain import draw_explanation, explain, read_clip
+
+model, meta = avslowfast.load_model(sys.argv[1])
+found = explain(model, read_clip(model, sys.argv[2]))
+for case, score in found.contributions.items():
+    print(f"{case:<18}{100 * score:5.1f} % {meta.class_name(found.index)}")
+draw_explanation(found, meta, sys.argv[3])

@@ -1,0 +1,12 @@
+"""What happens in a video.
+
+    python examples/predict.py output/synthav_avslowfast data/synthav/test/000000.mp4
+"""
+
+import sys
+
+import avslowfast
+
+model, meta = avslowfast.load_model(sys.argv[1])
+for name, index, score in avslowfast.predict(model, sys.argv[2], topk=3):
+    print(f"{100 * score:5.1f} %  {name} (class {index})")

@@ -197,7 +197,8 @@ def test_features_go_on_where_they_were_interrupted(network, synthav, tmp_path, 
 
 def test_examples_run(trained, synthav, tmp_path):  # noqa: F811
     video = synthav / "test/000000.mp4"
-    args = {"predict": [video], "timeline": [video], "explain": [video, tmp_path / "x.png"], "features": [synthav / "test", tmp_path / "f.pt"]}
+    args = {"predict": [video], "timeline": [video], "explain": [video, tmp_path / "x.png"], "features": [synthav / "test", tmp_path / "f.pt"],
+            "senses": [synthav, 2, 7]}  # fmt: skip
     names = {path.stem for path in (ROOT / "examples").glob("*.py")}
     assert names == set(args)
     for name in names:

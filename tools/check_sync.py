@@ -9,6 +9,7 @@ checkpoint. A positive offset means that the sound comes late. Exit codes: 0 don
 """
 
 import argparse
+import os
 import sys
 
 import avslowfast
@@ -37,7 +38,7 @@ def main(argv=None):
             print(f"{video}: the sound is {1000 * abs(found.seconds):.0f} ms {direction} (confidence {found.confidence:.3f}, {found.clips} clips)")
             if args.plot:
                 path = args.plot if len(args.videos) == 1 else f"_{number}.".join(args.plot.rsplit(".", 1))
-                draw_offset(found.shifts, found.curves, found.seconds, video, path)
+                draw_offset(found.shifts, found.curves, found.seconds, os.path.basename(video), path)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

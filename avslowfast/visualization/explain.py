@@ -13,8 +13,8 @@ from ..models.pathways import STAGES
 from ..utils.errors import UserError
 from .draw import plt, save
 
-# Fewer cells than this along a side say little about where.
-_CELLS = 6
+# Fewer cells than this along a side say little about where; res5 has as many at 224 pixels, for which Grad-CAM's maps are known.
+_CELLS = 7
 
 
 class CannotExplain(UserError, ValueError):
@@ -54,7 +54,7 @@ def explain(model, inputs, index=None, stage=None):
     Args:
         model: from `avslowfast.load_model`; one classifier.
         inputs: of `read_clip`. index: class; None is the best one.
-        stage: whose features are looked at; None is the deepest with six cells or more along the picture's side.
+        stage: whose features are looked at; None is the deepest with seven cells or more along the picture's side.
 
     Returns:
         An `Explanation`.

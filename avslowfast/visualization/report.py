@@ -24,15 +24,16 @@ _STYLE = """
 :root { color-scheme: light dark; --line: #8885; --soft: #8882; }
 body { font: 15px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 1100px; padding: 1rem; }
 h1 { font-size: 1.5rem; margin: 0 0 .2rem; } h2 { font-size: 1.15rem; margin: 2rem 0 .6rem; border-bottom: 1px solid var(--line); }
-.wide { overflow-x: auto; } .figure { background: #fff; border-radius: 6px; padding: .3rem; } .figure svg { max-width: 100%; height: auto; display: block; }
+.wide { overflow-x: auto; } .figure { background: #fff; border-radius: 6px; padding: .3rem; width: fit-content; }
+.figure svg { max-width: min(100%, 1080px); min-width: 340px; height: auto; display: block; } .figure.row svg { min-width: 700px; }
 table { border-collapse: collapse; } td, th { padding: .2rem .7rem; border-bottom: 1px solid var(--soft); text-align: left; }
-td.n { text-align: right; font-variant-numeric: tabular-nums; }
+td.n { text-align: right; font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
 .cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(230px, 1fr)); gap: .8rem; }
 .card { border: 1px solid var(--line); border-radius: 6px; padding: .5rem; overflow-wrap: anywhere; font-size: .85rem; }
 .card img, .card audio { width: 100%; }
 .big { display: flex; flex-wrap: wrap; gap: 1.2rem; } .big div { border-left: 3px solid #0072B2; padding-left: .6rem; } .big b { display: block; font-size: 1.4rem; }
 details pre { overflow-x: auto; background: var(--soft); padding: .6rem; border-radius: 6px; }
-.bar { background: #0072B2; height: .6rem; border-radius: 3px; display: inline-block; }
+.bar { --w: min(160px, 28vw); background: #0072B2; height: .6rem; border-radius: 3px; display: inline-block; }
 """
 
 
@@ -90,13 +91,14 @@ def _section(title, body):
     return f"<h2>{title}</h2>{body}" if body else ""
 
 
-def _svg(figure):
+def _svg(figure, row=False):
+    """A figure as inline SVG; a row of panels is not squeezed below what can be read, but scrolls."""
     buffer = io.StringIO()
     with plt.rc_context({"svg.fonttype": "none", "svg.hashsalt": "avslowfast"}):
         figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None})
     plt.close(figure)
     text = buffer.getvalue()
-    return f"<div class='wide'><div class='figure'>{text[text.index('<svg') :]}</div></div>"
+    return f"<div class='wide'><div class='figure{' row' if row else ''}'>{text[text.index('<svg') :]}</div></div>"
 
 
 def _headline(results):
@@ -136,7 +138,7 @@ def _curves(stats):
         panels[2].plot([int(s["epoch"].split("/")[0]) for s in val], [s[metric] for s in val], "o-", color=COLOURS[2])
         panels[2].set(xlabel="epoch", ylabel=f"validation {metric}, %")
     figure.tight_layout()
-    return _svg(figure)
+    return _svg(figure, row=True)
 
 
 def _results(results):
@@ -161,7 +163,7 @@ def _sync(results):
     panels[1].set(xlabel=f"distance at {stage}", ylabel="clips")
     panels[1].legend(frameon=False)
     figure.tight_layout()
-    return _svg(figure)
+    return _svg(figure, row=True)
 
 
 def _classes(results):
@@ -169,7 +171,7 @@ def _classes(results):
     rows = sorted(((name, value) for name, value in values.items() if value is not None), key=lambda row: row[1])
     if not rows:
         return ""
-    bars = [(html.escape(name), value, f"<span class='bar' style='width:{1.6 * value:.0f}px'></span>") for name, value in rows]
+    bars = [(html.escape(name), value, f"<span class='bar' style='width:calc(var(--w) * {value / 100:.3f})'></span>") for name, value in rows]
     lines = "".join(f"<tr><td>{name}</td><td class='n'>{value:.1f}</td><td>{bar}</td></tr>" for name, value, bar in bars)
     return f"<div class='wide'><table><tr><th>class</th><th>%</th><th></th></tr>{lines}</table></div>"
 

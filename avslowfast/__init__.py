@@ -6,6 +6,10 @@
 """
 
 import importlib
+import warnings
+
+# torch announces this on import of libraries that we use; it tells a user of this package nothing that they could do.
+warnings.filterwarnings("ignore", message=r"`torch\.jit\.script` is deprecated", category=FutureWarning)
 
 __version__ = "0.1.0"
 

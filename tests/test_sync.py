@@ -286,3 +286,45 @@ def test_one_clip_a_rank_finds_its_easy_negatives_on_the_others(bounce_args, tmp
     run(two, *args, "NUM_CPU_PROCESSES", 2)
     a, b = stats(output_of(one), "train_iter"), stats(output_of(two), "train_iter")
     assert len(a) == len(b) == 8 and all(abs(x["loss"] - y["loss"]) < 1e-4 and x["loss"] > 0 for x, y in zip(a, b))
+
+
+def config(name, *args):
+    """A run of a SynthAV configuration; its results."""
+    words = [str(word) for word in args]
+    command = [sys.executable, str(ROOT / "tools/run_net.py"), "--cfg", str(ROOT / f"configs/SynthAV/{name}.yaml"), *words]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return json.load(open(os.path.join(words[words.index("OUTPUT_DIR") + 1], "results.json")))
+
+
+@pytest.fixture(scope="module")
+def all_bounces(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("all")
+    subprocess.run([sys.executable, str(ROOT / "tools/make_synthav.py"), "--variant", "bounces", "--out", str(folder)], check=True)
+    return folder
+
+
+@pytest.mark.slow
+def test_the_small_network_learns_synchronisation_and_recovers_offsets(all_bounces, tmp_path):
+    found = config("SYNC_AVSLOWFAST_TINY", "DATA.PATH_TO_DATA_DIR", all_bounces, "OUTPUT_DIR", tmp_path / "out")
+    assert max(found["res4_hard"], found["res5_hard"]) >= 85 and max(found["res4_easy"], found["res5_easy"]) >= 95
+    model, _ = avslowfast.load_model(tmp_path / "out")
+    errors = []
+    for number, offset in enumerate([-1.0, -0.5, -0.2, 0.2, 0.5, 1.0] * 2):
+        # Of a split and a seed that nothing was trained or chosen on.
+        clip = synthetic.render_clip("bounces", 99, "test", number)
+        synthetic.write_video(tmp_path / "x.mp4", clip.frames, synthetic.FPS, clip.sound, audio_start=max(offset, 0), video_start=max(-offset, 0))
+        errors.append(abs(estimate_offset(model, tmp_path / "x.mp4").seconds - offset))
+    assert np.median(errors) < 0.060
+
+
+@pytest.mark.slow
+def test_pre_training_helps_a_probe_and_a_classifier_with_few_labels(all_bounces, tmp_path):
+    data = ("DATA.PATH_TO_DATA_DIR", all_bounces, "OUTPUT_DIR")
+    config("PRETRAIN_AVSLOWFAST_TINY", *data, tmp_path / "pre")
+    fresh = config("PROBE_AVSLOWFAST_TINY", *data, tmp_path / "fresh", "PROBE.RANDOM_WEIGHTS", True)
+    learnt = config("PROBE_AVSLOWFAST_TINY", *data, tmp_path / "learnt", "TEST.CHECKPOINT_FILE_PATH", tmp_path / "pre")
+    assert learnt["visual_top1"] > fresh["visual_top1"] + 10 and learnt["visual_r1"] > fresh["visual_r1"] + 10
+    nothing = config("BOUNCES_AVSLOWFAST_TINY", *data, tmp_path / "nothing")
+    tuned = config("BOUNCES_AVSLOWFAST_TINY", *data, tmp_path / "tuned", "TRAIN.CHECKPOINT_FILE_PATH", tmp_path / "pre")
+    assert tuned["top1"] > nothing["top1"] + 5

@@ -42,18 +42,22 @@ class RunFailed(UserError, RuntimeError):
 
 def main(argv=None):
     """Train what is missing, then write CSV, pictures and the page."""
-    with open(os.path.join(ROOT, "tools/ablations.yaml"), encoding="utf-8") as f:
-        spec = yaml.safe_load(f)
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("suites", nargs="+", choices=[*spec["suites"], "all"], metavar="SUITE", help="names, or all")
+    parser.add_argument("suites", nargs="+", metavar="SUITE", help="names, or all")
+    parser.add_argument("--spec", default=os.path.join(ROOT, "tools/ablations.yaml"), metavar="FILE", help="suites of your own (default: tools/ablations.yaml)")
     parser.add_argument("--seeds", type=int, default=3, help="seeds of each network, 1 to N (default: %(default)s)")
-    parser.add_argument("--scale", choices=list(spec["scales"]), default="small", help="size of networks and data (default: %(default)s)")
+    parser.add_argument("--scale", default="small", help="size of networks and data (default: %(default)s)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="networks trained at a time (default: one a core)")
     parser.add_argument("--output", default="output/ablations", help="folder for the runs (default: %(default)s)")
     parser.add_argument("--data", default="data", help="folder for the videos (default: %(default)s)")
     parser.add_argument("--docs", default=os.path.join(ROOT, "docs"), help="folder for the page (default: docs)")
     args = parser.parse_args(argv)
+    with open(args.spec, encoding="utf-8") as f:
+        spec = yaml.safe_load(f)
     names = list(spec["suites"]) if "all" in args.suites else args.suites
+    for kind, name in [("suites", name) for name in names] + [("scales", args.scale)]:
+        if name not in spec[kind]:
+            parser.error(f"{args.spec} has no {kind[:-1]} {name!r}; use one of {', '.join(spec[kind])}")
     scale = spec["scales"][args.scale]
     try:
         runs = {name: plan(name, spec["suites"][name], scale, args) for name in names}

@@ -174,26 +174,9 @@ class SoundReader:
 
     def _decode(self, stream):
         """Frames of a stream from the current position; damaged packets are passed over, up to a limit."""
-        bad = 0
-        packets = self._container.demux(stream)
-        while True:
-            try:
-                packet = next(packets, None)
-                if packet is None:
-                    return
-                decoded = packet.decode()
-                bad = 0
-            except av.error.FFmpegError as error:
-                bad += 1
-                if bad > _MAX_BAD_PACKETS:
-                    raise DecodeError(f"{self.path}: {bad} damaged packets in a row ({reason_of(error)})") from None
-                if isinstance(error, av.error.EOFError):
-                    return
-                continue
-            for frame in decoded:
-                if frame.pts is not None:
-                    self.decoded_frames += stream.type == "video"
-                    yield frame
+        for _, frame in decoded_frames(self._container, (stream,), self.path):
+            self.decoded_frames += stream.type == "video"
+            yield frame
 
 
 class VideoReader(SoundReader):
@@ -404,6 +387,35 @@ class VideoReader(SoundReader):
         # Damaged beginning, or a stream that cannot seek: whatever comes from the top of the file.
         self._seek(stream, self.video.start, whole_file=True)
         return self._decode(stream)
+
+
+def decoded_frames(container, streams, path, on_damage=None):
+    """(stream, frame) of streams of an open file, in the file's order; damaged packets are passed over.
+
+    Args:
+        on_damage: called without arguments for each damaged packet.
+
+    Raises:
+        DecodeError: too many damaged packets in a row.
+    """
+    in_a_row, packets = 0, container.demux(streams)
+    while True:
+        try:
+            packet = next(packets, None)
+            if packet is None:
+                return
+            frames = packet.decode()
+            in_a_row = 0
+        except av.error.EOFError:
+            return
+        except av.error.FFmpegError as error:
+            in_a_row += 1
+            if on_damage:
+                on_damage()
+            if in_a_row > _MAX_BAD_PACKETS:
+                raise DecodeError(f"{path}: {in_a_row} damaged packets in a row ({reason_of(error)})") from None
+            continue
+        yield from ((packet.stream, frame) for frame in frames if frame.pts is not None)
 
 
 def reason_of(error):

@@ -11,11 +11,10 @@ import numpy as np
 from av.video.frame import PictureType
 from av.video.reformatter import VideoReformatter
 
-from .decode import DecodeError, reason_of, to_rgb
+from .decode import decoded_frames, DecodeError, reason_of, to_rgb
 
 # Finer than any frame rate, and what mp4 files usually count in.
 _CLOCK = Fraction(1, 90000)
-_MAX_BAD_PACKETS = 50
 # Seconds without sound that count as a gap.
 _GAP = 0.02
 
@@ -117,23 +116,10 @@ class _Transcoder:
         return {"seconds": self.end, "sound": self.next_sample is not None, "damaged": self.damaged}
 
     def _frames(self, *streams):
-        """(stream, decoded frame) in the file's order; damaged packets are passed over, up to a limit."""
-        in_a_row, packets = 0, self.source.demux(streams)
-        while True:
-            try:
-                packet = next(packets, None)
-                if packet is None:
-                    return
-                frames = packet.decode()
-                in_a_row = 0
-            except av.error.EOFError:
-                return
-            except av.error.FFmpegError as error:
-                self.damaged, in_a_row = self.damaged + 1, in_a_row + 1
-                if in_a_row > _MAX_BAD_PACKETS:
-                    raise DecodeError(f"{self.path}: {in_a_row} damaged packets in a row ({reason_of(error)})") from None
-                continue
-            yield from ((packet.stream, frame) for frame in frames if frame.pts is not None)
+        return decoded_frames(self.source, streams, self.path, self._count_damage)
+
+    def _count_damage(self):
+        self.damaged += 1
 
     def _mux(self, packets):
         for packet in packets:

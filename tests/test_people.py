@@ -2,6 +2,8 @@
 
 import contextlib
 import csv
+import functools
+import http.server
 import importlib
 import io
 import json
@@ -9,6 +11,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -114,6 +117,18 @@ def test_a_folder_gives_a_folder_a_video_and_goes_on_after_a_bad_one(trained, sy
     (tmp_path / "in/bad.mp4").write_text("text")
     text = tool("demo_net", "--weights", trained, "--input", tmp_path / "in", "--output", tmp_path / "out", code=2)
     assert "bad.mp4: cannot be opened" in text and (tmp_path / "out/good/annotated.mp4").exists()
+
+
+def test_a_url_is_fetched_and_read_like_a_file(trained, synthav, tmp_path):  # noqa: F811
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=synthav / "test")
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/000004.mp4"
+        far = tool("demo_net", "--weights", trained, "--input", url, "--output", tmp_path / "out.mp4").split("\n")
+        assert "cannot be fetched" in tool("demo_net", "--weights", trained, "--input", url.replace("000004", "none"), code=2)
+        server.shutdown()
+    near = tool("demo_net", "--weights", trained, "--input", synthav / "test/000004.mp4").split("\n")
+    assert [line for line in far if "%" in line] == [line for line in near if "%" in line] and (tmp_path / "out.mp4").stat().st_size > 1000
 
 
 def test_boxes_of_a_detection_network_are_painted(tmp_path):

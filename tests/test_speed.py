@@ -16,8 +16,9 @@ from test_models import make
 from avslowfast.benchmark import baselines, data
 from avslowfast.benchmark.step import CountSynchronisations, Stepper
 from avslowfast.datasets import build_dataset, decode
+from avslowfast.datasets.base import Record, VideoDataset
 from avslowfast.datasets.decode import VideoReader
-from avslowfast.datasets.loader import collate_eval
+from avslowfast.datasets.loader import clip_settings, collate_eval
 from avslowfast.datasets.synthetic import write_video
 from avslowfast.engine.build import build_task
 from avslowfast.models import build_model
@@ -72,6 +73,15 @@ def test_the_plan_gives_the_frames_of_real_files_too(shared, name):
             times = reader.video.start + begin * length * 0.9 + step * np.arange(count)
             times = times[times < reader.video.end + 0.2]
             np.testing.assert_array_equal(reader.read_frames(times), plain(reader, times))
+
+
+def test_leaving_out_the_loop_filter_is_for_training_alone_and_changes_little(site_video):
+    def pictures(split, skip):
+        settings = clip_settings(tiny_cfg("DATA.SKIP_LOOP_FILTER", skip))
+        return VideoDataset([Record(str(site_video), 0)], settings, split)[0]["fast"].float()
+
+    assert 0 < (pictures("train", False) - pictures("train", True)).abs().mean() < 6
+    assert torch.equal(pictures("test", False), pictures("test", True))
 
 
 def test_only_what_is_shown_is_converted(site_video, monkeypatch):
@@ -148,6 +158,13 @@ def test_a_step_never_waits_for_the_device(drop):
     with CountSynchronisations() as count:
         stepper.step(drop)
     assert count.names == []
+
+
+def test_the_network_that_steps_are_measured_against_computes_the_same():
+    model, inputs = make()
+    model.eval()
+    with torch.no_grad():
+        torch.testing.assert_close(baselines.usual_network(model)(inputs)["scores"], model(inputs)["scores"])
 
 
 def test_the_count_of_waits_counts():

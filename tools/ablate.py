@@ -184,7 +184,7 @@ def write_page(spec, docs):
              "What the paper (arXiv 2001.08740) claims, tried on small networks and SynthAV, and what came out, whether it agrees or not. Made by",
              "`python tools/ablate.py all`. The data were fixed before the suites were run; nothing was tuned to them. \"Holds\" means a difference of more",
              "than two standard errors in the claimed direction, \"is contradicted\" one in the other. With three seeds much remains undecided, and networks",
-             "this small on rendered videos say little about Kinetics.", ""]  # fmt: skip
+             "this small on rendered videos say little about Kinetics. Times are those of a machine that had other work to do as well.", ""]  # fmt: skip
     for name, suite in spec["suites"].items():
         base = os.path.join(docs, "ablations", name)
         if os.path.exists(f"{base}.json"):

@@ -6,7 +6,7 @@ Examples:
     python tools/demo_net.py --weights output/own_videos --input my_videos --output demo --topk 3
     python tools/demo_net.py --weights output/synthav_ava --input movie.mp4 --boxes boxes.csv --output demo/movie.mp4
 
-INPUT is a file, a URL that FFmpeg opens, a folder of videos, or "webcam" (the first camera, for --seconds seconds). Without --output nothing is
+INPUT is a file, an http(s) URL of one, a folder of videos, or "webcam" (the first camera, for --seconds seconds). Without --output nothing is
 drawn. With a file as output predictions.json and predictions.csv lie beside it; with a folder every video gets a folder of its own. A
 detection model takes the boxes of a CSV: seconds,x1,y1,x2,y2, shares of the picture. Exit codes: 0 done; 2 a mistake, or a file that cannot
 be read (the others are done all the same).
@@ -15,8 +15,11 @@ be read (the others are done all the same).
 import argparse
 import csv
 import os
+import shutil
 import sys
 import tempfile
+import urllib.parse
+import urllib.request
 
 import av
 
@@ -65,6 +68,9 @@ def inputs(args, scratch):
         source = os.path.join(scratch, "webcam.mkv")
         record_camera(source, args.seconds)
         yield source, output_of(args.output, source, False)
+    elif args.input.startswith(("http://", "https://")):
+        source = download(args.input, scratch)
+        yield source, output_of(args.output, source, False)
     elif os.path.isdir(args.input):
         names = sorted(name for name in os.listdir(args.input) if name.lower().endswith(VIDEO_ENDINGS))
         if not names:
@@ -84,6 +90,17 @@ def output_of(output, source, many):
     if output.endswith(".mp4") and not many:
         return output
     return os.path.join(output, os.path.splitext(os.path.basename(source))[0], "annotated.mp4") if many else os.path.join(output, "annotated.mp4")
+
+
+def download(url, folder):
+    """Fetch a file, since windows are read here and there and not every server can be read so."""
+    path = os.path.join(folder, os.path.basename(urllib.parse.urlparse(url).path) or "video")
+    try:
+        with urllib.request.urlopen(url, timeout=60) as answer, open(path, "wb") as f:
+            shutil.copyfileobj(answer, f)
+    except (OSError, ValueError) as error:
+        raise DecodeError(f"{url}: cannot be fetched ({reason_of(error)})") from None
+    return path
 
 
 def record_camera(path, seconds):

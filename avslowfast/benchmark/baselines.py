@@ -5,11 +5,14 @@ decoded, librosa makes the spectrogram; each test view opens and decodes the vid
 through the whole audio pathway, whether the pathway is dropped or not.
 """
 
+import copy
+
 import av
 import librosa
 import numpy as np
 import torch
 from av.video.reformatter import VideoReformatter
+from torch import nn
 from torch.nn import functional as F
 
 from ..datasets import clips, transforms
@@ -77,8 +80,38 @@ def naive_log_mel(path, start, settings):
     return torch.from_numpy((spec - a.front_end.mean) / a.front_end.std)[None].float()
 
 
+class AudioAsVideo(nn.Module):
+    """An audio pathway whose 2-D convolutions are 3-D ones of depth 1, as in the usual implementation; the same weights, the same result."""
+
+    def __init__(self, pathway):
+        super().__init__()
+        self.pathway = copy.deepcopy(pathway)
+        for module in list(self.pathway.modules()):
+            for name, child in list(module.named_children()):
+                if isinstance(child, nn.Conv2d):
+                    deep = nn.Conv3d(child.in_channels, child.out_channels, (1, *child.kernel_size), (1, *child.stride), (0, *child.padding),
+                                     groups=child.groups, bias=child.bias is not None)  # fmt: skip
+                    deep.weight.data = child.weight.data.unsqueeze(2).clone()
+                    setattr(module, name, deep)
+                elif isinstance(child, nn.BatchNorm2d):
+                    deep = nn.BatchNorm3d(child.num_features, child.eps, child.momentum)
+                    deep.load_state_dict(child.state_dict())
+                    setattr(module, name, deep.train(child.training))
+
+    def forward(self, x, stage):
+        """As `Pathway.forward`: [B, C, T, F]."""
+        return self.pathway(x.unsqueeze(2), stage).squeeze(2)
+
+
+def usual_network(model):
+    """A copy of a network whose audio pathway is an `AudioAsVideo`."""
+    other = copy.deepcopy(model)
+    other.pathways["audio"] = AudioAsVideo(model.pathways["audio"])
+    return other
+
+
 def usual_step(model, inputs, labels, optimizer, negatives):
-    """A training step that computes the whole audio pathway for the clips and, again, for their negatives. `negatives`: [B, 1, T, F]."""
+    """A training step of a `usual_network` that computes the whole audio pathway for the clips and, again, for their negatives [B, 1, T, F]."""
     optimizer.zero_grad(set_to_none=True)
     out = model(inputs, drop_audio=False)
     # What the fused batch of the usual implementation does besides: every negative through every audio stage.

@@ -2,7 +2,6 @@
 
 import gc
 import os
-import resource
 import statistics
 import time
 
@@ -48,10 +47,10 @@ def spread(times):
     return {"median": statistics.median(times), "min": min(times), "max": max(times)}
 
 
-def memory_mb():
-    """Resident memory of this process now, MB."""
-    with open("/proc/self/statm") as f:
-        return int(f.read().split()[1]) * resource.getpagesize() / 2**20
+def private_mb():
+    """Memory that is this process's own, MB: what a worker costs beside the libraries that it shares with its parent."""
+    with open("/proc/self/smaps_rollup") as f:
+        return sum(int(line.split()[1]) for line in f if line.startswith("Private_")) / 1024
 
 
 def make_videos(folder, count=8, seed=0):

@@ -1,6 +1,8 @@
 """Training steps: how long they take, what they compute, how the cost grows."""
 
+import multiprocessing
 import os
+import resource
 import subprocess
 import sys
 
@@ -63,9 +65,11 @@ class Stepper:
         self.optimizer.step()
 
     def usual(self):
-        """A step of `baselines.usual_step`."""
+        """A function that takes a step as `baselines.usual_step` does, with a network of its own."""
+        network = baselines.usual_network(self.model)
+        optimizer = build_optimizer(self.cfg, network)
         negatives = self.inputs["audio"].roll(1, 0)
-        return baselines.usual_step(self.model, self.inputs, self.data["label"], self.optimizer, negatives)
+        return lambda: baselines.usual_step(network, self.inputs, self.data["label"], optimizer, negatives)
 
 
 def on_cpu(cfg, batch=2, repeats=5):
@@ -75,7 +79,7 @@ def on_cpu(cfg, batch=2, repeats=5):
         Rows {"way", "seconds", "min", "max", "of_the_usual"}.
     """
     stepper = Stepper(cfg, torch.device("cpu"), batch)
-    ways = {"with audio": lambda: stepper.step(False), "dropped": lambda: stepper.step(True), "the usual way": stepper.usual}
+    ways = {"with audio": lambda: stepper.step(False), "dropped": lambda: stepper.step(True), "the usual way": stepper.usual()}
     rows = [{"way": way, "seconds": s["median"], "min": s["min"], "max": s["max"]} for way, s in ((w, spread(t)) for w, t in alternately(ways, repeats).items())]
     rate = cfg.SLOWFAST.DROPPATHWAY_RATE
     mixed = {key: (1 - rate) * rows[0][key] + rate * rows[1][key] for key in ("seconds", "min", "max")}
@@ -114,22 +118,36 @@ def on_gpu(path, overrides, batch, repeats=20):
 
 
 def growth(path, overrides, batch=2, repeats=3):
-    """Seconds and GFLOPs of a step over frames, crop, batch and depth, one at a time: rows {"axis", "value", "seconds", "gflops"}."""
+    """Seconds, memory and GFLOPs of a step over frames, crop, batch and depth, one at a time, each point in a process of its own.
+
+    Returns:
+        Rows {"axis", "value", "seconds", "min", "max", "memory_gb" that the steps took at their peak, "gflops_forward"}.
+    """
     axes = {
         "frames": [(n, ["DATA.NUM_FRAMES", n, "DATA.AUDIO_FRAME_NUM", 4 * n], batch) for n in (16, 32, 64)],
         "crop": [(n, ["DATA.TRAIN_CROP_SIZE", n, "DATA.TRAIN_JITTER_SCALES", [n, n], "DATA.TEST_CROP_SIZE", n], batch) for n in (112, 160, 224)],
         "batch": [(n, [], n) for n in (1, 2, 4)],
         "depth": [(n, ["RESNET.DEPTH", n], batch) for n in (50, 101)],
     }
-    rows = []
+    context, rows = multiprocessing.get_context("spawn"), []
     for axis, points in axes.items():
         for value, keys, clips in points:
-            cfg = load_cfg(path, [*overrides, "NUM_GPUS", 0, *keys])
-            stepper = Stepper(cfg, torch.device("cpu"), clips)
-            found = spread(seconds_of(lambda stepper=stepper: stepper.step(False), repeats))
-            gflops = clips * count_gflops(stepper.model, input_shapes(cfg, cfg.DATA.TRAIN_CROP_SIZE))
-            rows.append({"axis": axis, "value": value, "seconds": found["median"], "min": found["min"], "max": found["max"], "gflops_forward": gflops})
+            queue = context.Queue()
+            worker = context.Process(target=_point, args=(path, [*overrides, "NUM_GPUS", 0, *keys], clips, repeats, queue))
+            worker.start()
+            rows.append({"axis": axis, "value": value, **queue.get()})
+            worker.join()
     return rows
+
+
+def _point(path, overrides, clips, repeats, queue):
+    cfg = load_cfg(path, overrides)
+    stepper = Stepper(cfg, torch.device("cpu"), clips)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    found = spread(seconds_of(lambda: stepper.step(False), repeats))
+    memory = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2**20
+    gflops = clips * count_gflops(stepper.model, input_shapes(cfg, cfg.DATA.TRAIN_CROP_SIZE))
+    queue.put({"seconds": found["median"], "min": found["min"], "max": found["max"], "memory_gb": memory, "gflops_forward": gflops})
 
 
 _WORKER = """

@@ -139,7 +139,7 @@ class AVA(VideoDataset):
     def _read_train(self, index, epoch):
         s, record = self.settings, self.records[index]
         rng = generator(s.seed, epoch, index, "clip")
-        with open_record(record) as reader:
+        with open_record(record, s.loop_filter) as reader:
             start = self._start(record, reader)
             plan = transforms.Recorded(transforms.random_crop(rng, s.scales, s.crop, s.inverse_scale))
             flip = s.flip and rng.random() < 0.5

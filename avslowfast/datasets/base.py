@@ -136,6 +136,7 @@ class ClipSettings:
         scales, crop: short side and crop in training; the smallest scale serves validation.
         test_crop: short side and crop in testing. num_views, num_crops: clips per video and crops per clip there.
         num_classes: with `multi_label`, labels become a vector of 0 and 1 of this length.
+        loop_filter: training videos are decoded with the deblocking filter, see `decode.VideoReader`.
     """
 
     pathways: tuple
@@ -158,6 +159,7 @@ class ClipSettings:
     audio: AudioSettings | None = None
     seed: int = 0
     max_replacements: int = 1000
+    loop_filter: bool = True
 
     @property
     def duration(self):
@@ -165,11 +167,11 @@ class ClipSettings:
         return clips.clip_duration(self.num_frames, self.sampling_rate, self.target_fps)
 
 
-def open_record(record):
-    """A reader of a record's pictures and sound; the pictures may be a folder of frames."""
+def open_record(record, loop_filter=True):
+    """A reader of a record's pictures and sound; the pictures may be a folder of frames. loop_filter: see `decode.VideoReader`."""
     if record.frame_rate:
         return FrameReader(record.path, record.frame_rate, record.sound)
-    return VideoReader(record.path, sound=record.sound)
+    return VideoReader(record.path, sound=record.sound, loop_filter=loop_filter)
 
 
 def bounds(record, reader):
@@ -273,7 +275,7 @@ class VideoDataset(Dataset):
         s = self.settings
         rng = generator(s.seed, epoch, index, "clip")
         record = self.records[index]
-        with open_record(record) as reader:
+        with open_record(record, s.loop_filter) as reader:
             begin, end = bounds(record, reader)
             start = clips.random_start(begin, end, s.duration, rng)
             sample = {"start": torch.tensor(start, dtype=torch.float64)}

@@ -179,6 +179,7 @@ def clip_settings(cfg):
         colour=_colour(cfg.AVA) if cfg.DETECTION.ENABLE and cfg.AVA.TRAIN_USE_COLOR_AUGMENTATION else None,
         audio=_audio_settings(cfg) if "audio" in pathways else None,
         seed=cfg.RNG_SEED,
+        loop_filter=not d.SKIP_LOOP_FILTER,
     )
 
 

@@ -35,20 +35,20 @@ def draw_offset(shifts, curves, offset, title, path):
 
 
 def draw_growth(rows, path):
-    """Seconds of a step and forward GFLOPs over each axis of `benchmark.step.growth`, a panel an axis."""
-    axes_names = list(dict.fromkeys(row["axis"] for row in rows))
-    figure, panels = plt.subplots(1, len(axes_names), figsize=(3.2 * len(axes_names), 3), squeeze=False)
-    for axes, name in zip(panels[0], axes_names):
+    """Seconds and memory of a step over each axis of `benchmark.step.growth`, a panel an axis."""
+    names = list(dict.fromkeys(row["axis"] for row in rows))
+    figure, panels = plt.subplots(1, len(names), figsize=(3.2 * len(names), 3), squeeze=False)
+    for axes, name in zip(panels[0], names):
         mine = [row for row in rows if row["axis"] == name]
         values = [row["value"] for row in mine]
-        axes.plot(values, [row["seconds"] for row in mine], "o-", color=COLOURS[0], label="seconds")
+        axes.plot(values, [row["seconds"] for row in mine], "o-", color=COLOURS[0])
         axes.set(xlabel=name, xticks=values, ylim=(0, None))
         other = axes.twinx()
-        other.plot(values, [row["gflops_forward"] for row in mine], "s--", color=COLOURS[1], label="GFLOPs forward")
+        other.plot(values, [row["memory_gb"] for row in mine], "s--", color=COLOURS[1])
         other.set(ylim=(0, None))
         if axes is panels[0][0]:
             axes.set_ylabel("seconds a step", color=COLOURS[0])
         if axes is panels[0][-1]:
-            other.set_ylabel("GFLOPs forward", color=COLOURS[1])
+            other.set_ylabel("memory, GB", color=COLOURS[1])
     figure.tight_layout()
     save(figure, path)

@@ -17,8 +17,10 @@ import numpy as np
 import pytest
 import torch
 from conftest import ROOT, tiny_cfg
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from test_decode import click_times, flash_and_click
 from test_hub import trained  # noqa: F401  (a fixture)
+from test_training import run
 
 import avslowfast
 from avslowfast.datasets import synthetic
@@ -233,6 +235,17 @@ def test_examples_run(trained, synthav, tmp_path):  # noqa: F811
     assert names == set(args)
     for name in sorted(names):
         assert script(f"examples/{name}.py", trained, *args[name]).strip()
+
+
+def test_tensorboard_shows_confusion_clips_with_sound_and_weights(run_args, tmp_path):
+    run(run_args, "SOLVER.MAX_EPOCH", 1, "SOLVER.WARMUP_EPOCHS", 0, "TENSORBOARD.ENABLE", True, "TENSORBOARD.HISTOGRAMS", True, "TENSORBOARD.CLIPS", 2,
+        "TENSORBOARD.LOG_DIR", tmp_path / "board", "TEST.ENABLE", False)  # fmt: skip
+    events = EventAccumulator(str(tmp_path / "board"), size_guidance={"images": 0, "audio": 0})
+    events.Reload()
+    tags = events.Tags()
+    assert set(tags["images"]) == {"val/confusion", "clips/0", "clips/1"} and set(tags["audio"]) == {"clips/0", "clips/1"}
+    assert {"train/loss", "train/lr", "val/top1"} <= set(tags["scalars"]) and "head.projection.weight" in tags["histograms"]
+    assert events.Images("val/confusion")[0].width == 16 * 12 and events.Audio("clips/0")[0].sample_rate == 16000
 
 
 def test_mistakes_get_one_line(trained, synthav, tmp_path):  # noqa: F811

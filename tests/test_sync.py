@@ -12,7 +12,7 @@ from conftest import ROOT, tiny_cfg
 from hypothesis import given
 from hypothesis import strategies as st
 from test_models import make
-from test_training import output_of, run, stats, weights, with_output
+from test_training import ENV, output_of, run, stats, weights, with_output
 
 import avslowfast
 from avslowfast.checkpoint import io, load_weights
@@ -292,7 +292,7 @@ def config(name, *args):
     """A run of a SynthAV configuration; its results."""
     words = [str(word) for word in args]
     command = [sys.executable, str(ROOT / "tools/run_net.py"), "--cfg", str(ROOT / f"configs/SynthAV/{name}.yaml"), *words]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    done = subprocess.run(command, env=ENV, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr[-2000:]
     return json.load(open(os.path.join(words[words.index("OUTPUT_DIR") + 1], "results.json")))
 

@@ -6,10 +6,10 @@
 import sys
 
 import avslowfast
-from avslowfast.visualization.explain import draw_explanation, explain, read_clip
+from avslowfast.visualization.explain import draw_explanation, explain
 
 model, meta = avslowfast.load_model(sys.argv[1])
-found = explain(model, read_clip(model, sys.argv[2]))
+found = explain(model, model.meta.preprocess(sys.argv[2], views=1, crops=1))
 for case, score in found.contributions.items():
     print(f"{case:<18}{100 * score:5.1f} % {meta.class_name(found.index)}")
 draw_explanation(found, meta, sys.argv[3])

@@ -13,14 +13,14 @@ import torch
 
 import avslowfast
 from avslowfast.datasets import synthetic
-from avslowfast.visualization.explain import blanked, explain, read_clip
+from avslowfast.visualization.explain import blanked, explain
 
 model, meta = avslowfast.load_model(sys.argv[1])
 count = int(sys.argv[3])
 sounds = len(synthetic.SOUNDS)
 right, on_object = {case: np.zeros(2) for case in ("both", "without sound", "without pictures")}, []
 for number in range(count):
-    inputs = read_clip(model, f"{sys.argv[2]}/test/{number:06d}.mp4")
+    inputs = model.meta.preprocess(f"{sys.argv[2]}/test/{number:06d}.mp4", views=1, crops=1)
     clip = synthetic.render_clip("pairs", int(sys.argv[4]) if len(sys.argv) > 4 else 0, "test", number)
     tensors = {name: value for name, value in inputs.items() if name != "start"}
     silent = {**tensors, "audio_mask": torch.zeros(1, dtype=torch.bool)}

@@ -30,7 +30,7 @@ from avslowfast.models import build_model
 from avslowfast.utils.errors import UserError
 from avslowfast.visualization.boxes import BoxesError, BoxPainter, classify_boxes, read_boxes
 from avslowfast.visualization.demo import DemoPainter
-from avslowfast.visualization.explain import CannotExplain, explain, read_clip
+from avslowfast.visualization.explain import CannotExplain, explain
 from avslowfast.visualization.report import make_report
 from avslowfast.visualization.slide import class_index, segments, slide, spectrogram_of
 
@@ -153,7 +153,7 @@ def test_boxes_of_a_detection_network_are_painted(tmp_path):
 
 
 def test_explanations_have_the_inputs_shapes_and_masking_is_what_it_says(network, synthav, tmp_path):
-    inputs = read_clip(network, synthav / "test/000003.mp4")
+    inputs = network.meta.preprocess(synthav / "test/000003.mp4", views=1, crops=1)
     found = explain(network, inputs)
     assert found.visual.shape == found.frames.shape[:3] and found.audio.shape == found.spectrogram.shape == (64, 40)
     assert found.visual.min() >= 0 and abs(found.visual.max() - 1) < 1e-5 and set(found.contributions) == {"both", "without sound", "without pictures"}

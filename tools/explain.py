@@ -18,7 +18,7 @@ import avslowfast
 from avslowfast.datasets.decode import DecodeError
 from avslowfast.datasets.folders import list_videos
 from avslowfast.utils.errors import UserError
-from avslowfast.visualization.explain import draw_explanation, explain, read_clip
+from avslowfast.visualization.explain import draw_explanation, explain
 from avslowfast.visualization.slide import class_index
 
 
@@ -38,7 +38,7 @@ def main(argv=None):
         index = None if args.name is None else class_index(meta, args.name)
         for video in list_videos(args.videos):
             try:
-                found = explain(model, read_clip(model, video), index, args.stage)
+                found = explain(model, model.meta.preprocess(video, views=1, crops=1), index, args.stage)
             except DecodeError as error:
                 print(f"error: {error}", file=sys.stderr)
                 failed += 1

@@ -20,18 +20,24 @@ def write_confusion(writer, scores, labels, step):
     writer.add_image("val/confusion", np.kron(1.0 - shares, np.ones((cell, cell)))[None], step)
 
 
+def picture_strip(reader, count, height):
+    """`count` pictures spread over an open video, side by side: uint8 [height, W, 3]."""
+    begin, end = reader.video.start, reader.video.end
+    times = begin + (end - begin) * (np.arange(count) + 0.5) / count
+    pictures = reader.read_frames(times, lambda h, w: Geometry((height, max(round(w * height / h), 1))))
+    return np.concatenate(list(pictures), axis=1)
+
+
 def write_clips(writer, paths, step):
     """Pictures in a strip and sound of some training files; a file that cannot be read is passed over, since training counts it already."""
     for number, path in enumerate(paths):
         try:
             with VideoReader(path) as reader:
-                begin, end = reader.video.start, reader.video.end
-                times = begin + (end - begin) * (np.arange(_PICTURES) + 0.5) / _PICTURES
-                pictures = reader.read_frames(times, lambda h, w: Geometry((_HEIGHT, max(round(w * _HEIGHT / h), 1))))
-                samples, heard = reader.read_audio(begin, min(_SECONDS, end - begin), _RATE)
+                strip = picture_strip(reader, _PICTURES, _HEIGHT)
+                samples, heard = reader.read_audio(reader.video.start, min(_SECONDS, reader.video.end - reader.video.start), _RATE)
         except DecodeError:
             continue
-        writer.add_image(f"clips/{number}", np.concatenate(list(pictures), axis=1), step, dataformats="HWC")
+        writer.add_image(f"clips/{number}", strip, step, dataformats="HWC")
         if heard:
             writer.add_audio(f"clips/{number}", samples[None], step, sample_rate=_RATE)
 

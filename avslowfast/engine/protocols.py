@@ -176,14 +176,14 @@ class SyncProtocol(Protocol):
 
     def measure(self, scores, labels):
         """See `Protocol.measure`; `scores` as in `PretrainTask.scores`, a row a video, then a row a clip. Labels are not looked at."""
-        metrics = {}
-        for stage, (own, hard, easy, curve) in self._parts(scores).items():
+        metrics, parts = {}, self._parts(scores)
+        for stage, (own, hard, easy, curve) in parts.items():
             for name, other in (("hard", hard), ("easy", easy)):
                 metrics[f"{stage}_{name}"] = sync.pair_accuracy(own, other)
                 metrics[f"{stage}_{name}_told"] = sync.threshold_accuracy(own, other)
             metrics[f"{stage}_offset_ms"] = 1000.0 * sync.offset_estimate(self._shifts(), curve)
-        if metrics:
-            stage = next(iter(self._parts(scores)))
+        if parts:
+            stage = next(iter(parts))
             known = [v for v in (metrics[f"{stage}_hard"], metrics[f"{stage}_easy"]) if not np.isnan(v)]
             metrics = {"sync": float(np.mean(known)) if known else float("nan"), **metrics}
         if "rotation" in scores:

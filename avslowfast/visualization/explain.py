@@ -1,14 +1,11 @@
 """What a network looks at and listens to (Grad-CAM, arXiv 1610.02391; its element-wise form, arXiv 2011.08891), and what each sense contributes."""
 
-import dataclasses
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch.nn import functional as F
 
-from ..datasets.base import Record, VideoDataset
-from ..datasets.loader import clip_settings
 from ..models.pathways import STAGES
 from ..utils.errors import UserError
 from .draw import plt, save
@@ -42,18 +39,12 @@ class Explanation(NamedTuple):
     start: float
 
 
-def read_clip(model, video):
-    """The middle clip of a file, as in testing with one view and one crop: inputs with a first axis of 1, and "start"."""
-    settings = dataclasses.replace(clip_settings(model.meta.cfg), num_views=1, num_crops=1)
-    return VideoDataset([Record(str(video), 0)], settings, "test").read_views(0)
-
-
 def explain(model, inputs, index=None, stage=None):
     """Where the evidence for a class lies in a clip, and what each sense contributes.
 
     Args:
         model: from `avslowfast.load_model`; one classifier.
-        inputs: of `read_clip`. index: class; None is the best one.
+        inputs: of one clip, e.g. model.meta.preprocess(video, views=1, crops=1). index: class; None is the best one.
         stage: whose features are looked at; None is the deepest with seven cells or more along the picture's side.
 
     Returns:

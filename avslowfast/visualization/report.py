@@ -14,7 +14,8 @@ import yaml
 from PIL import Image
 
 from ..checkpoint import read_checkpoint
-from ..datasets.decode import DecodeError, Geometry, VideoReader
+from ..datasets.decode import DecodeError, VideoReader
+from ..engine.board import picture_strip
 from ..metrics.classification import confusion_matrix, topk_correct
 from ..utils.errors import UserError
 from .draw import COLOURS, plt
@@ -237,10 +238,9 @@ def _card(path, label, best, score):
 def thumbnail(path, frames=3, height=90):
     """A strip of a video's pictures as base64 JPEG."""
     with VideoReader(path) as reader:
-        times = reader.video.start + (reader.video.end - reader.video.start) * (np.arange(frames) + 0.5) / frames
-        pictures = reader.read_frames(times, lambda h, w: Geometry((height, max(round(w * height / h), 1))))
+        strip = picture_strip(reader, frames, height)
     buffer = io.BytesIO()
-    Image.fromarray(np.concatenate(list(pictures), axis=1)).save(buffer, "JPEG", quality=80)
+    Image.fromarray(strip).save(buffer, "JPEG", quality=80)
     return base64.b64encode(buffer.getvalue()).decode()
 
 

@@ -13,7 +13,7 @@ from test_training import output_of, run
 
 from avslowfast.config import ConfigError, load_cfg
 from avslowfast.datasets import build_dataset, build_loader, synthetic_sets, transforms
-from avslowfast.datasets.decode import Geometry
+from avslowfast.datasets.pixels import Geometry
 from avslowfast.engine.build import build_task
 from avslowfast.engine.optim import stepped_lr
 from avslowfast.models import build_model

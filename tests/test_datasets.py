@@ -44,6 +44,29 @@ def test_samples_depend_on_seed_epoch_and_index_alone(synthav):
     assert not torch.equal(a[key]["fast"], b[SampleKey(5, 4, 17)]["fast"])
 
 
+def test_repeated_augmentation_gives_several_clips_of_each_video(synthav):
+    one, three = (build_dataset(cfg_for(synthav, "AUG.NUM_SAMPLE", n), "train") for n in (1, 3))
+    key = SampleKey(5, 3, 17)
+    clips = three[key]
+    assert all(torch.equal(clips[0][name], one[key][name]) for name in ("slow", "fast", "audio", "label"))
+    assert len({float(clip["start"]) for clip in clips}) == 3 and len({clip["fast"].float().mean().item() for clip in clips}) == 3
+    # Each is what its start and its draws say, whatever else was read from the open file.
+    with VideoReader(one.records[5].path) as reader:
+        assert torch.equal(clips[2]["audio"], one._sound(reader, float(clips[2]["start"]))["audio"])
+
+
+def test_the_clip_that_follows_is_another_video_s(synthav):
+    cfg = cfg_for(synthav, "AUG.NUM_SAMPLE", 2, "TRAIN.BATCH_SIZE", 4, "DATA.GET_MISALIGNED_AUDIO", True, "DATA.MIX_NEG_EPOCH", 0, "DATA.EASY_NEG_RATIO", 0.5)
+    loader = build_loader(cfg, "train")
+    batch = next(iter(loader))
+    index = batch["index"]
+    assert len(batch["fast"]) == len(batch["path"]) == 8 and torch.equal(index[:4], index[4:]) and len(index.unique()) == 4
+    assert bool((index != index.roll(-1)).all())
+    assert len(batch["audio_hard_negative"]) == len(batch["audio_hard_negative_index"])
+    with pytest.raises(ConfigError, match="AUG.NUM_SAMPLE"):
+        cfg_for(synthav, "AUG.NUM_SAMPLE", 2, "TRAIN.BATCH_SIZE", 1)
+
+
 @pytest.mark.parametrize("arch, names", [("slow", {"slow"}), ("slowfast", {"slow", "fast"}), ("audio", {"audio", "audio_mask"})])
 def test_only_what_the_architecture_takes_is_made(synthav, arch, names):
     cfg = cfg_for(synthav, "MODEL.ARCH", arch)

@@ -6,7 +6,8 @@ import av
 import numpy as np
 import pytest
 
-from avslowfast.datasets.decode import DecodeError, Geometry, VideoReader
+from avslowfast.datasets.decode import DecodeError, VideoReader
+from avslowfast.datasets.pixels import Geometry
 from avslowfast.datasets.synthetic import write_video
 
 FLASHES = (0.5, 1.4, 2.6)

@@ -13,7 +13,8 @@ from test_decode import click_times, flash_and_click, flash_times
 
 from avslowfast.config import load_cfg
 from avslowfast.datasets import build_dataset, synthetic, synthetic_sets
-from avslowfast.datasets.decode import DecodeError, Geometry, VideoReader
+from avslowfast.datasets.decode import DecodeError, VideoReader
+from avslowfast.datasets.pixels import Geometry
 from avslowfast.datasets.transcode import target_size, transcode
 
 

@@ -19,6 +19,7 @@ from avslowfast.datasets import build_dataset, decode
 from avslowfast.datasets.base import Record, VideoDataset
 from avslowfast.datasets.decode import VideoReader
 from avslowfast.datasets.loader import clip_settings, collate_eval
+from avslowfast.datasets.pixels import Geometry, Scaler
 from avslowfast.datasets.synthetic import write_video
 from avslowfast.engine.build import build_task
 from avslowfast.models import build_model
@@ -85,8 +86,8 @@ def test_leaving_out_the_loop_filter_is_for_training_alone_and_changes_little(si
 
 
 def test_only_what_is_shown_is_converted(site_video, monkeypatch):
-    converted, original = [], decode.to_rgb
-    monkeypatch.setattr(decode, "to_rgb", lambda *args: converted.append(1) or original(*args))
+    converted, original = [], Scaler.write
+    monkeypatch.setattr(Scaler, "write", lambda *args: converted.append(1) or original(*args))
     with VideoReader(site_video) as reader:
         reader.read_frames(2.0 + np.arange(16) / 15)
         assert len(converted) == 16
@@ -109,6 +110,28 @@ def test_a_training_clip_opens_its_file_once(synthav, monkeypatch):
     opened, original = [], av.open
     monkeypatch.setattr(decode.av, "open", lambda *args, **kwargs: opened.append(args) or original(*args, **kwargs))
     build_dataset(cfg_for(synthav, "DATA.GET_MISALIGNED_AUDIO", True, "DATA.MIX_NEG_EPOCH", 0, "DATA.EASY_NEG_RATIO", 0.0), "train")[0]
+    assert len(opened) == 1
+
+
+def test_several_clips_of_a_file_share_what_is_decoded(site_video):
+    def geometry(height, width):
+        return Geometry((48, 64), (5, 7, 32, 40))
+
+    requests = [(2.0 + np.arange(16) / 15, None), (1.5 + np.arange(16) / 15, geometry), (3.1 + np.arange(4) / 5, geometry)]
+    with VideoReader(site_video) as reader:
+        apart = []
+        for times, choose in requests:
+            apart.append(reader.read_frames(times, choose))
+        alone, reader.decoded_frames = reader.decoded_frames, 0
+        together = reader.read_clips(requests)
+        assert all(np.array_equal(a, b) for a, b in zip(apart, together))
+        assert reader.decoded_frames < 0.6 * alone
+
+
+def test_repeated_augmentation_opens_a_file_once(synthav, monkeypatch):
+    opened, original = [], av.open
+    monkeypatch.setattr(decode.av, "open", lambda *args, **kwargs: opened.append(args) or original(*args, **kwargs))
+    build_dataset(cfg_for(synthav, "AUG.NUM_SAMPLE", 4), "train")[0]
     assert len(opened) == 1
 
 

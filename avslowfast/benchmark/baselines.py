@@ -11,12 +11,12 @@ import av
 import librosa
 import numpy as np
 import torch
-from av.video.reformatter import VideoReformatter
 from torch import nn
 from torch.nn import functional as F
 
 from ..datasets import clips, transforms
-from ..datasets.decode import to_rgb, VideoReader
+from ..datasets.decode import VideoReader
+from ..datasets.pixels import Scaler
 
 
 def naive_clip(path, start, settings, rng=None, crop=0):
@@ -139,7 +139,7 @@ def usual_views(path, settings):
                 for frame in reader._frames_from(start):
                     geometry = transforms.only_scale(settings.test_crop)(frame.height, frame.width)
                     instants.append(reader._time(frame))
-                    frames.append(to_rgb(VideoReformatter(), frame, geometry.size))
+                    frames.append(Scaler().picture(frame, geometry.size))
                     if instants[-1] > times[-1] + 1 / settings.target_fps:
                         break
                 clip = np.stack([frames[int(np.argmin(np.abs(np.array(instants) - t)))] for t in times])

@@ -101,6 +101,9 @@ _C.AUG = CfgNode()
 _C.AUG.ENABLE = False
 # RandAugment's strength: rand-m{magnitude 0..10}-n{operations}-mstd{spread}.
 _C.AUG.AA_TYPE = "rand-m7-n2-mstd0.5"
+# Clips out of each video of a batch, read from one open file, each cut and changed in its own way (repeated augmentation, arXiv 1901.09335);
+# a batch then has BATCH_SIZE x NUM_SAMPLE clips.
+_C.AUG.NUM_SAMPLE = 1
 
 _C.SPECAUG = CfgNode()
 # SpecAugment on the log-mel spectrogram in training (Park et al. 2019): masked cells get the normalised mean, 0. (new node)

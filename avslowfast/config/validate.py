@@ -227,7 +227,7 @@ def _check_training(cfg):
             _fail("AUG.AA_TYPE", cfg.AUG.AA_TYPE, "not a RandAugment setting", "write for example rand-m7-n2-mstd0.5")
     for key, value in (("LOG_PERIOD", cfg.LOG_PERIOD), ("TRAIN.EVAL_PERIOD", cfg.TRAIN.EVAL_PERIOD), ("SOLVER.MAX_EPOCH", s.MAX_EPOCH),
                        ("TRAIN.CHECKPOINT_PERIOD", cfg.TRAIN.CHECKPOINT_PERIOD), ("TEST.NUM_ENSEMBLE_VIEWS", cfg.TEST.NUM_ENSEMBLE_VIEWS),
-                       ("TRAIN.ACCUMULATION_STEPS", cfg.TRAIN.ACCUMULATION_STEPS)):  # fmt: skip
+                       ("TRAIN.ACCUMULATION_STEPS", cfg.TRAIN.ACCUMULATION_STEPS), ("AUG.NUM_SAMPLE", cfg.AUG.NUM_SAMPLE)):  # fmt: skip
         if value < 1:
             _fail(key, value, "it counts something that happens at least once", "use 1 or more")
 
@@ -244,7 +244,11 @@ def _check_batches(cfg):
         _fail("TRAIN.BATCH_SIZE", cfg.TRAIN.BATCH_SIZE, f"it does not divide over {ranks} rank(s) x {cfg.TRAIN.ACCUMULATION_STEPS} accumulation step(s)",
               f"use a multiple of {parts}, or change {key}")  # fmt: skip
     local = cfg.TRAIN.BATCH_SIZE // parts
-    if cfg.BN.NORM_TYPE == "sub_batchnorm" and local % cfg.BN.NUM_SPLITS:
-        _fail("BN.NUM_SPLITS", cfg.BN.NUM_SPLITS, f"a rank's batch of {local} clips cannot be split that way", "use a divisor of it")
+    clips = local * cfg.AUG.NUM_SAMPLE
+    if cfg.AUG.NUM_SAMPLE > 1 and local == 1 and cfg.MODEL.ARCH == "avslowfast" and any(cfg.SLOWFAST.AVS_FLAG):
+        _fail("AUG.NUM_SAMPLE", cfg.AUG.NUM_SAMPLE, "with one video a rank and forward pass, a clip's neighbour, its easy negative, is of the same video",
+              "raise TRAIN.BATCH_SIZE, or set it to 1")  # fmt: skip
+    if cfg.BN.NORM_TYPE == "sub_batchnorm" and clips % cfg.BN.NUM_SPLITS:
+        _fail("BN.NUM_SPLITS", cfg.BN.NUM_SPLITS, f"a rank's batch of {clips} clips cannot be split that way", "use a divisor of it")
     if cfg.BN.NORM_TYPE == "sync_batchnorm" and cfg.BN.NUM_SYNC_DEVICES and (ranks * cfg.NUM_SHARDS) % cfg.BN.NUM_SYNC_DEVICES:
         _fail("BN.NUM_SYNC_DEVICES", cfg.BN.NUM_SYNC_DEVICES, f"{ranks * cfg.NUM_SHARDS} ranks do not divide into such groups", "use a divisor, or 0 for all")

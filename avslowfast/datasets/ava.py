@@ -8,8 +8,7 @@ import pandas as pd
 import torch
 
 from ..config import ConfigError
-from ..utils.seeding import generator
-from . import clips, transforms
+from . import transforms
 from .base import DATASETS, open_record, Record, VideoDataset
 from .decode import DecodeError
 
@@ -126,41 +125,28 @@ class AVA(VideoDataset):
             targets[row, [i - 1 for i in ids]] = 1.0
         return targets
 
-    def _start(self, record, reader):
+    def _bounds(self, record, reader):
+        """A clip's length around the key frame, which alone the record spans."""
         centre = reader.video.start + record.span[0]
         if not reader.video.start <= centre <= reader.video.end:
             raise DecodeError(f"{record.path}: the key frame at {record.span[0]:.0f} s lies outside its {reader.video.end - reader.video.start:.1f} s")
-        return centre - self.settings.duration / 2
+        half = self.settings.duration / 2
+        return centre - half, centre + half
 
-    def _clip_times(self, start):
-        s = self.settings
-        return clips.frame_times(start, s.num_frames, s.sampling_rate, s.target_fps)
+    def _augment(self, frames, rng):
+        return self.settings.colour(frames, rng) if self.settings.colour else frames
 
-    def _read_train(self, index, epoch):
-        s, record = self.settings, self.records[index]
-        rng = generator(s.seed, epoch, index, "clip")
-        with open_record(record, s.loop_filter) as reader:
-            start = self._start(record, reader)
-            plan = transforms.Recorded(transforms.random_crop(rng, s.scales, s.crop, s.inverse_scale))
-            flip = s.flip and rng.random() < 0.5
-            frames = reader.read_frames(self._clip_times(start), plan)
-            frames = s.colour(frames, rng) if s.colour else frames
-            sample = self._pictures(transforms.to_tensor(frames, flip, s.bgr))
-            sample.update(self._boxes(index, plan.geometry, flip))
-            if s.audio:
-                sample.update(self._sound(reader, start))
-                sample.update(self._hard_negative(reader, start, epoch, rng))
-                self._mask_spectrogram(sample, rng)
-        return {**sample, "start": torch.tensor(start, dtype=torch.float64)}, None
+    def _beside_pictures(self, index, geometry, flip):
+        return self._boxes(index, geometry, flip)
 
     def read_views(self, index):
         """The clip around a key frame: in validation its centre crop, in testing the whole picture."""
         s, record = self.settings, self.records[index]
         with open_record(record) as reader:
-            start = self._start(record, reader)
+            start, end = self._bounds(record, reader)
             kind = transforms.only_scale(s.test_crop) if self.split == "test" else transforms.centre_crop(s.crop, s.crop)
             plan = transforms.Recorded(kind)
-            sample = self._pictures(transforms.to_tensor(reader.read_frames(self._clip_times(start), plan), bgr=s.bgr))
+            sample = self._pictures(transforms.to_tensor(reader.read_frames(self._times(start, record, end), plan), bgr=s.bgr))
             sample.update(self._boxes(index, plan.geometry, keep_all=True))
             if s.audio:
                 sample.update(self._sound(reader, start))

@@ -136,6 +136,7 @@ class ClipSettings:
         scales, crop: short side and crop in training; the smallest scale serves validation.
         test_crop: short side and crop in testing. num_views, num_crops: clips per video and crops per clip there.
         num_classes: with `multi_label`, labels become a vector of 0 and 1 of this length.
+        num_samples: training clips out of each video that an epoch visits, from one open file.
         loop_filter: training videos are decoded with the deblocking filter, see `decode.VideoReader`.
     """
 
@@ -158,6 +159,7 @@ class ClipSettings:
     colour: object = None
     audio: AudioSettings | None = None
     seed: int = 0
+    num_samples: int = 1
     max_replacements: int = 1000
     loop_filter: bool = True
 
@@ -165,6 +167,15 @@ class ClipSettings:
     def duration(self):
         """Seconds a clip covers."""
         return clips.clip_duration(self.num_frames, self.sampling_rate, self.target_fps)
+
+
+class _Drawn(NamedTuple):
+    """What was drawn for a training clip: the generator for what is drawn later, its start in seconds, how its pictures are changed."""
+
+    rng: np.random.Generator
+    start: float
+    geometry: transforms.Recorded | None
+    flip: bool
 
 
 def open_record(record, loop_filter=True):
@@ -194,6 +205,7 @@ class VideoDataset(Dataset):
 
     A training sample is one clip: "slow", "fast" [3, T, H, W] uint8; "audio" [1, T, F] (or "waveform" [N]), "audio_mask" (False: the file
     has no sound there); "label", "index" (of the video that was read), "path", "start" (seconds). It may have "audio_hard_negative".
+    With several clips a video (`num_samples`) it is a list of these.
     A validation sample is the centred clip. A test sample has all views of a video: a first axis of views x crops, or of views for the sound
     where "audio_index" says which of them each clip hears.
 
@@ -265,33 +277,56 @@ class VideoDataset(Dataset):
                 order = epoch_order(self.settings.seed, key.epoch, len(self)) if order is None else order
                 index = int(order[(key.position + attempt) % len(self)])
             try:
-                sample, span = self._read_train(index, key.epoch)
-                return {**sample, **self._about(index, span), "failures": failures}
+                clips_of_one = self._read_train(index, key.epoch)
             except DecodeError as error:
                 failures.append((self.records[index].path, str(error)))
+                continue
+            samples = [{**clip, **self._about(index, span), "failures": []} for clip, span in clips_of_one]
+            samples[0]["failures"] = failures
+            return samples[0] if self.settings.num_samples == 1 else samples
         raise DecodeError(f"no readable file among {len(failures)} tried; the first: {failures[0][1]}; the last: {failures[-1][1]}")
 
     def _read_train(self, index, epoch):
-        s = self.settings
-        rng = generator(s.seed, epoch, index, "clip")
-        record = self.records[index]
+        """The training clips of a record, `num_samples` of them: [(clip, its span in seconds from the beginning of the video)]."""
+        s, record = self.settings, self.records[index]
         with open_record(record, s.loop_filter) as reader:
-            begin, end = bounds(record, reader)
-            start = clips.random_start(begin, end, s.duration, rng)
-            sample = {"start": torch.tensor(start, dtype=torch.float64)}
-            if self._has_pictures:
-                geometry = transforms.random_crop(rng, s.scales, s.crop, s.inverse_scale)
-                flip = s.flip and rng.random() < 0.5
-                frames = reader.read_frames(self._times(start, record, end), geometry)
-                if s.rand_augment:
-                    frames = s.rand_augment(frames, rng)
-                sample.update(self._pictures(transforms.to_tensor(frames, flip, s.bgr)))
-            if s.audio:
-                sample.update(self._sound(reader, start))
-                sample.update(self._hard_negative(reader, start, epoch, rng))
-                self._mask_spectrogram(sample, rng)
-        offset = start - reader.video.start
-        return sample, (offset, offset + s.duration)
+            begin, end = self._bounds(record, reader)
+            drawn = [self._draw(begin, end, generator(s.seed, epoch, index, *([n] if n else []), "clip")) for n in range(s.num_samples)]
+            # What the clips of a file share is decoded once.
+            frames = reader.read_clips([(self._times(d.start, record, end), d.geometry) for d in drawn]) if self._has_pictures else [None] * len(drawn)
+            made = [self._make(reader, index, epoch, d, pixels) for d, pixels in zip(drawn, frames)]
+            return [(clip, (d.start - reader.video.start, d.start - reader.video.start + s.duration)) for clip, d in zip(made, drawn)]
+
+    def _bounds(self, record, reader):
+        """Between which instants clips of a record lie, seconds on the reader's clock."""
+        return bounds(record, reader)
+
+    def _draw(self, begin, end, rng):
+        s = self.settings
+        start = clips.random_start(begin, end, s.duration, rng)
+        if not self._has_pictures:
+            return _Drawn(rng, start, None, False)
+        geometry = transforms.Recorded(transforms.random_crop(rng, s.scales, s.crop, s.inverse_scale))
+        return _Drawn(rng, start, geometry, s.flip and rng.random() < 0.5)
+
+    def _make(self, reader, index, epoch, drawn, frames):
+        """A training clip as tensors, out of its frames [T, H, W, 3] and the open file."""
+        s, clip = self.settings, {"start": torch.tensor(drawn.start, dtype=torch.float64)}
+        if frames is not None:
+            clip.update(self._pictures(transforms.to_tensor(self._augment(frames, drawn.rng), drawn.flip, s.bgr)))
+            clip.update(self._beside_pictures(index, drawn.geometry.geometry, drawn.flip))
+        if s.audio:
+            clip.update(self._sound(reader, drawn.start))
+            clip.update(self._hard_negative(reader, drawn.start, epoch, drawn.rng))
+            self._mask_spectrogram(clip, drawn.rng)
+        return clip
+
+    def _augment(self, frames, rng):
+        return self.settings.rand_augment(frames, rng) if self.settings.rand_augment else frames
+
+    def _beside_pictures(self, index, geometry, flip):
+        """What a training clip has beside pictures and sound, once it is known how the pictures were changed."""
+        return {}
 
     def _eval_sample(self, index):
         try:

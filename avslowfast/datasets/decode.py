@@ -13,9 +13,9 @@ from fractions import Fraction
 
 import av
 import numpy as np
-from av.video.reformatter import VideoReformatter
 
 from ..utils.errors import UserError
+from .pixels import ClipMaker
 
 # Decoding on past this many seconds costs more than a seek.
 _SEEK_GAP = 4.0
@@ -38,14 +38,6 @@ class StreamInfo:
     start: float
     end: float
     rate: float
-
-
-@dataclass(frozen=True)
-class Geometry:
-    """What to do with each picture: scale to `size` (height, width), then keep `crop` (top, left, height, width; None: all)."""
-
-    size: tuple
-    crop: tuple | None = None
 
 
 class SoundReader:
@@ -230,29 +222,32 @@ class VideoReader(SoundReader):
             geometry: called once with the (height, width) of the pictures as shown; gives a `Geometry`. None keeps the file's size.
 
         Returns:
-            RGB pixels, uint8 [len(times), H, W, 3], rotation applied.
+            RGB pixels, uint8 [len(times), H, W, 3], rotation applied; in memory channels come first, as networks take them.
 
         Raises:
             DecodeError: nothing could be decoded, or pictures are missing around an instant.
         """
-        times = np.asarray(times, dtype=np.float64)
-        if np.any(np.diff(times) < 0):
-            raise ValueError("times must ascend")
-        plan, last, out = None, None, None
-        # One for all frames: making a scaler costs more than a frame's scaling.
-        scaler = VideoReformatter()
-        for i, frame in enumerate(self._wanted(times)):
-            if plan is None:
-                shown = (frame.width, frame.height) if frame.rotation % 180 else (frame.height, frame.width)
-                plan = geometry(*shown) if geometry else Geometry(shown)
-                top, left, height, width = plan.crop or (0, 0, *plan.size)
-                out = np.empty((len(times), height, width, 3), np.uint8)
-            if i and frame.pts == last:
-                out[i] = out[i - 1]
-            else:
-                out[i] = to_rgb(scaler, frame, plan.size)[top : top + height, left : left + width]
-            last = frame.pts
-        return out
+        return self.read_clips([(times, geometry)])[0]
+
+    def read_clips(self, requests):
+        """Several clips at once, each of which may be scaled and cropped in its own way; what they share is decoded once.
+
+        Args:
+            requests: (times, geometry) of each, as for `read_frames`.
+
+        Returns:
+            A list of what `read_frames` gives.
+        """
+        for times, _ in requests:
+            if np.any(np.diff(times) < 0):
+                raise ValueError("times must ascend")
+        makers = [ClipMaker(len(times), geometry) for times, geometry in requests]
+        whose = np.repeat(np.arange(len(requests)), [len(times) for times, _ in requests])
+        together = np.concatenate([np.asarray(times, dtype=np.float64) for times, _ in requests])
+        order = np.argsort(together, kind="stable")
+        for number, frame in zip(whose[order], self._wanted(together[order])):
+            makers[number].add(frame, frame.pts)
+        return [maker.frames for maker in makers]
 
     def _wanted(self, times):
         """The frame nearest to each instant, in order: by plan where the packets tell which are needed, else by decoding all on the way."""
@@ -425,14 +420,6 @@ def decoded_frames(container, streams, path, on_damage=None):
 def reason_of(error):
     """What an error of FFmpeg or of the system says, as a phrase."""
     return getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
-
-
-def to_rgb(scaler, frame, size):
-    """Pixels [H, W, 3] of a frame as shown, scaled to `size` by swscale while it converts."""
-    turns = round(frame.rotation / 90) % 4
-    height, width = size[::-1] if turns % 2 else size
-    pixels = scaler.reformat(frame, width, height, "rgb24", interpolation="BILINEAR").to_ndarray()
-    return np.rot90(pixels, turns)
 
 
 def _resample(mono, rate, wanted):

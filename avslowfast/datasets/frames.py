@@ -5,9 +5,9 @@ import os
 
 import av
 import numpy as np
-from av.video.reformatter import VideoReformatter
 
-from .decode import DecodeError, Geometry, SoundReader, StreamInfo, to_rgb
+from .decode import DecodeError, SoundReader, StreamInfo
+from .pixels import ClipMaker
 
 _ENDINGS = (".jpg", ".jpeg", ".png")
 
@@ -55,20 +55,16 @@ class FrameReader:
         """See `decode.VideoReader.read_frames`."""
         # A frame is shown from its own instant to the next one's; the nearest instant counts, as with videos.
         numbers = np.clip(np.round(np.asarray(times) * self.video.rate), 0, len(self._names) - 1).astype(int)
-        plan, out, last = None, None, None
-        scaler = VideoReformatter()
+        maker, frame = ClipMaker(len(numbers), geometry), None
         for i, number in enumerate(numbers):
-            if number == last:
-                out[i] = out[i - 1]
-                continue
-            frame = self._read(self._names[number])
-            if plan is None:
-                plan = geometry(frame.height, frame.width) if geometry else Geometry((frame.height, frame.width))
-                top, left, height, width = plan.crop or (0, 0, *plan.size)
-                out = np.empty((len(numbers), height, width, 3), np.uint8)
-            out[i] = to_rgb(scaler, frame, plan.size)[top : top + height, left : left + width]
-            last = number
-        return out
+            if not i or number != numbers[i - 1]:
+                frame = self._read(self._names[number])
+            maker.add(frame, number)
+        return maker.frames
+
+    def read_clips(self, requests):
+        """See `decode.VideoReader.read_clips`."""
+        return [self.read_frames(times, geometry) for times, geometry in requests]
 
     def _read(self, name):
         path = os.path.join(self.path, name)

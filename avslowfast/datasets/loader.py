@@ -69,8 +69,8 @@ def build_loader(cfg, split, videos_of=None):
     Args:
         split: how clips are cut. videos_of: the split whose videos are cut so; None is the same.
 
-    Training batches hold TRAIN.BATCH_SIZE / (ranks of a machine x ACCUMULATION_STEPS) clips. Evaluation batches hold whole videos, as
-    many as go into TEST.BATCH_SIZE / ranks clips.
+    Training batches hold TRAIN.BATCH_SIZE / (ranks of a machine x ACCUMULATION_STEPS) videos, AUG.NUM_SAMPLE clips
+    of each. Evaluation batches hold whole videos, as many as go into TEST.BATCH_SIZE / ranks clips.
     """
     dataset = build_dataset(cfg, videos_of or split)
     dataset.split = split
@@ -97,7 +97,13 @@ def build_loader(cfg, split, videos_of=None):
 
 
 def collate_train(samples):
-    """Stacks clips. Hard negatives, which some clips have, come as [N, ...] with their clips in "..._index" [N]."""
+    """Stacks clips. Hard negatives, which some clips have, come as [N, ...] with their clips in "..._index" [N].
+
+    Where each video gives several clips, the first ones of all videos come first, then the second ones: the clip that follows, whose sound
+    is the easy negative, is another video's.
+    """
+    if isinstance(samples[0], list):
+        samples = [clip for place in zip(*samples) for clip in place]
     batch = {"failures": [f for sample in samples for f in sample.pop("failures")], "path": [sample.pop("path") for sample in samples]}
     for name in _RAGGED:
         having = [i for i, sample in enumerate(samples) if name in sample]
@@ -179,6 +185,7 @@ def clip_settings(cfg):
         colour=_colour(cfg.AVA) if cfg.DETECTION.ENABLE and cfg.AVA.TRAIN_USE_COLOR_AUGMENTATION else None,
         audio=_audio_settings(cfg) if "audio" in pathways else None,
         seed=cfg.RNG_SEED,
+        num_samples=cfg.AUG.NUM_SAMPLE,
         loop_filter=not d.SKIP_LOOP_FILTER,
     )
 

@@ -11,7 +11,8 @@ import numpy as np
 from av.video.frame import PictureType
 from av.video.reformatter import VideoReformatter
 
-from .decode import decoded_frames, DecodeError, reason_of, to_rgb
+from .decode import decoded_frames, DecodeError, reason_of
+from .pixels import Scaler
 
 # Finer than any frame rate, and what mp4 files usually count in.
 _CLOCK = Fraction(1, 90000)
@@ -69,7 +70,7 @@ class _Transcoder:
             raise DecodeError(f"{path}: no video stream in it")
         self.audio = source.streams.best("audio", related=self.video)
         self.video.thread_type = "AUTO"
-        self.scaler, self.last_key, self.last_pts = VideoReformatter(), None, None
+        self.scaler, self.rgb, self.last_key, self.last_pts = VideoReformatter(), Scaler(), None, None
         self.damaged, self.pictures, self.end = 0, 0, 0.0
         # Both streams have to exist before the first packet is written.
         self._add_video(short_side, crf)
@@ -130,11 +131,9 @@ class _Transcoder:
         if self.last_pts is not None and pts <= self.last_pts:
             # Two pictures for one instant; the first has been written.
             return
-        if self.painter:
-            picture = av.VideoFrame.from_ndarray(self.painter.paint(np.ascontiguousarray(to_rgb(self.scaler, frame, self.size)), time), format="rgb24")
-            picture = self.scaler.reformat(picture, format="yuv420p")
-        elif frame.rotation:
-            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(to_rgb(self.scaler, frame, self.size)), format="rgb24")
+        if self.painter or frame.rotation:
+            pixels = self.rgb.picture(frame, self.size)
+            picture = av.VideoFrame.from_ndarray(self.painter.paint(pixels, time) if self.painter else pixels, format="rgb24")
             picture = self.scaler.reformat(picture, format="yuv420p")
         else:
             picture = self.scaler.reformat(frame, self.size[1], self.size[0], "yuv420p", interpolation="BILINEAR")

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torchvision.transforms import v2
 
-from .decode import Geometry
+from .pixels import Geometry
 
 
 def scaled_size(height, width, short_side):

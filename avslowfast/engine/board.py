@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from ..datasets.decode import DecodeError, Geometry, VideoReader
+from ..datasets.decode import DecodeError, VideoReader
+from ..datasets.pixels import Geometry
 from ..metrics.classification import confusion_matrix
 
 _RATE, _SECONDS, _HEIGHT, _PICTURES = 16000, 4.0, 96, 6

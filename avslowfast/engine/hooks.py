@@ -131,7 +131,7 @@ class LogHook(Hook):
             "dt": seconds,
             "dt_data": data,
             "dt_net": seconds - data,
-            "clips_per_s": cfg.TRAIN.BATCH_SIZE * cfg.NUM_SHARDS / seconds,
+            "clips_per_s": cfg.TRAIN.BATCH_SIZE * cfg.AUG.NUM_SAMPLE * cfg.NUM_SHARDS / seconds,
             "eta": time.strftime("%H:%M:%S", time.gmtime(left)) if left < 86400 else f"{left / 86400:.1f} days",
             **memory(trainer.device),
         }

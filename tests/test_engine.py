@@ -10,7 +10,7 @@ from avslowfast.checkpoint import CheckpointError, io, load_weights
 from avslowfast.config import get_cfg
 from avslowfast.engine.hooks import precise_bn
 from avslowfast.engine.mixing import Mixing, soft_cross_entropy
-from avslowfast.engine.optim import lr_at, parameter_groups
+from avslowfast.engine.optim import build_optimizer, lr_at, parameter_groups, set_lr
 from avslowfast.engine.task import ClassificationTask
 from avslowfast.metrics import classification
 from avslowfast.utils import seeding
@@ -26,6 +26,30 @@ def test_weight_decay_groups_cover_each_weight_once():
         decayed = {id(p) for g in groups if g["weight_decay"] for p in g["params"]}
         assert id(model.pathways["slow"].pool1.bn.weight) not in decayed and id(model.head.projection.weight) in decayed
         assert (id(model.head.projection.bias) in decayed) != zero_1d
+
+
+@pytest.mark.parametrize("keys", [(), ("SOLVER.DAMPENING", 0.1), ("SOLVER.MOMENTUM", 0.0), ("SOLVER.OPTIMIZING_METHOD", "adamw")])
+def test_weights_whose_first_gradient_comes_later_learn_as_in_torch(keys):
+    """With DropPathway the audio pathway may go without a gradient for many steps."""
+    cfg = tiny_cfg(*keys)
+    ours, plain = ({"video": torch.nn.Linear(3, 2), "audio": torch.nn.Linear(3, 2)} for _ in range(2))
+    ours, plain = torch.nn.ModuleDict(ours), torch.nn.ModuleDict(plain)
+    plain.load_state_dict(ours.state_dict())
+    s, parameters = cfg.SOLVER, list(plain.parameters())
+    if s.OPTIMIZING_METHOD == "adamw":
+        other = torch.optim.AdamW(parameters, s.BASE_LR, tuple(s.BETAS), weight_decay=s.WEIGHT_DECAY)
+    else:
+        other = torch.optim.SGD(parameters, s.BASE_LR, s.MOMENTUM, s.DAMPENING, s.WEIGHT_DECAY, s.NESTEROV and s.MOMENTUM > 0 and s.DAMPENING == 0)
+    optimizer = build_optimizer(cfg, ours)
+    set_lr(optimizer, s.BASE_LR)
+    for step in range(5):
+        x = torch.randn(4, 3)
+        for model, optim in ((ours, optimizer), (plain, other)):
+            optim.zero_grad(set_to_none=True)
+            sum(model[name](x).square().sum() for name in (("video",) if step < 2 else ("video", "audio"))).backward()
+            optim.step()
+    for a, b in zip(ours.parameters(), plain.parameters()):
+        torch.testing.assert_close(a, b)
 
 
 def test_schedules_warm_up_scale_and_end():

@@ -211,6 +211,45 @@ def test_a_dropped_and_a_kept_step_are_two_graphs_and_no_more():
     torch._dynamo.reset()
 
 
+def test_hard_negatives_that_come_and_go_add_graphs_for_none_one_and_several():
+    from torch._dynamo.testing import CompileCounter
+
+    torch._dynamo.reset()
+    stepper = Stepper(tiny_cfg("RESNET.WIDTH_PER_GROUP", 8, "TRAIN.COMPILE", True), CPU, 4)
+    counter, counts = CompileCounter(), []
+    compiled = torch.compile(stepper.model, backend=counter, fullgraph=True)
+    for hard in (2, 3, 0, 1, 4, 2, 1, 0, 3):
+        for drop in (False, True):
+            extra = {"audio_hard_negative": torch.randn_like(stepper.inputs["audio"][:hard]), "audio_hard_negative_index": torch.arange(hard)} if hard else {}
+            stepper.task.losses(compiled, {**stepper.data, **extra}, drop, 0)
+        counts.append(counter.frame_count)
+    assert counts[-1] == counts[4] == 6
+    torch._dynamo.reset()
+
+
+def test_freed_memory_is_kept_for_the_next_step():
+    script = """
+import resource, sys, torch
+from avslowfast.utils.memory import keep_freed_memory
+kept = sys.argv[1] == "kept" and keep_freed_memory()
+def step():
+    return [torch.ones(10_000_000) for _ in range(5)]
+for _ in range(3):
+    step()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(5):
+    step()
+print(kept, resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+    outcome = {}
+    for way in ("kept", "given back"):
+        outcome[way] = subprocess.run([sys.executable, "-c", script, way], capture_output=True, text=True, check=True, cwd=ROOT).stdout.split()
+    if outcome["kept"][0] == "False":
+        pytest.skip("the C library is not glibc")
+    # 40 MB are 9,766 pages.
+    assert int(outcome["kept"][1]) < 500 and int(outcome["given back"][1]) > 5 * 5 * 9000
+
+
 def test_without_avs_a_dropped_step_runs_no_audio(synthav):
     model, inputs = make("SLOWFAST.AVS_FLAG", [False] * 5)
     assert not [name for name, _ in count_convolutions(model, lambda: model(inputs, drop_audio=True)) if is_audio(name)]

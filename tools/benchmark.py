@@ -86,7 +86,7 @@ def measure(args):
         if args.plot:
             draw_growth(rows, args.plot)
         return rows
-    return step.on_gpu(args.cfg, args.overrides, args.batch) if gpu else step.on_cpu(cfg, args.batch, repeats)
+    return step.on_gpu(args.cfg, args.overrides, args.batch) if gpu else step.on_cpu(args.cfg, args.overrides, args.batch, repeats)
 
 
 def machine():

@@ -17,6 +17,8 @@ from torch.nn import functional as F
 from ..datasets import clips, transforms
 from ..datasets.decode import VideoReader
 from ..datasets.pixels import Scaler
+from ..models.blocks import Shortcut
+from ..models.pathways import STAGES
 
 
 def naive_clip(path, start, settings, rng=None, crop=0):
@@ -104,21 +106,29 @@ class AudioAsVideo(nn.Module):
 
 
 def usual_network(model):
-    """A copy of a network whose audio pathway is an `AudioAsVideo`."""
+    """A copy of a network whose audio pathway is an `AudioAsVideo` and whose shortcuts are plain strided convolutions."""
     other = copy.deepcopy(model)
     other.pathways["audio"] = AudioAsVideo(model.pathways["audio"])
+    for module in other.modules():
+        if isinstance(module, Shortcut):
+            # The same weights without what `Shortcut.forward` adds.
+            module.__class__ = nn.Conv3d
     return other
 
 
 def usual_step(model, inputs, labels, optimizer, negatives):
-    """A training step of a `usual_network` that computes the whole audio pathway for the clips and, again, for their negatives [B, 1, T, F]."""
+    """A training step of a `usual_network` that computes the whole audio pathway, and what its laterals make of it, for the clips and, again, for
+    their negatives [B, 1, T, F].
+    """
     optimizer.zero_grad(set_to_none=True)
     out = model(inputs, drop_audio=False)
-    # What the fused batch of the usual implementation does besides: every negative through every audio stage.
-    x = negatives
-    for stage in ("pool1", "res2", "res3", "res4", "res5"):
+    # What the fused batch of the usual implementation does besides: every negative through every audio stage and lateral.
+    x, unused = negatives, 0.0
+    for stage in STAGES:
         x = model.pathways["audio"](x, stage)
-    loss = F.cross_entropy(out["logits"], labels) + sum(out["losses"].values()) + 0.0 * x.mean()
+        if stage in model.audio_laterals:
+            unused = unused + model.audio_laterals[stage].encode(x).mean()
+    loss = F.cross_entropy(out["logits"], labels) + sum(out["losses"].values()) + 0.0 * (x.mean() + unused)
     loss.backward()
     optimizer.step()
     return loss.detach()

@@ -12,15 +12,18 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from ..config import load_cfg
 from ..engine.build import build_task
 from ..engine.optim import build_optimizer
-from ..engine.trainer import autocast_context, place_model
+from ..engine.trainer import autocast_context, compiled, place_model
 from ..models import build_model
 from ..models.build import input_shapes
 from ..models.complexity import count_gflops
+from ..utils.memory import keep_freed_memory
 from . import baselines
-from .measure import alternately, collect, seconds_of, spread
+from .measure import collect, seconds_of, spread
 
 # Dense bf16 matrix operations a second of cards, from their makers' data sheets.
 BF16_PEAK = {"H100": 989e12, "H200": 989e12, "A100": 312e12}
+# Steps of a process that do not count: allocator and optimiser settle.
+_WARM_UP = 3
 # What leaves the device for the host, and so waits for it.
 _SYNCHRONISES = ("_local_scalar_dense", "nonzero", "is_nonzero", "item")
 
@@ -43,13 +46,13 @@ class Stepper:
     """A network with its optimiser and a random batch, ready to take training steps as the trainer does.
 
     Args:
-        cfg: the configuration. device: where to. batch: clips. compiled: torch.compile the network.
+        cfg: the configuration. device: where to. batch: clips. compile_it: torch.compile the network.
     """
 
-    def __init__(self, cfg, device, batch, compiled=False):
+    def __init__(self, cfg, device, batch, compile_it=False):
         self.cfg, self.device, self.batch = cfg, device, batch
         self.model = place_model(cfg, build_model(cfg), device).train()
-        self.run = torch.compile(self.model) if compiled else self.model
+        self.run = compiled(self.model, device) if compile_it else self.model
         self.task, self.optimizer = build_task(cfg, device), build_optimizer(cfg, self.model)
         self.autocast, _ = autocast_context(cfg, device)
         torch.manual_seed(0)
@@ -67,26 +70,62 @@ class Stepper:
     def usual(self):
         """A function that takes a step as `baselines.usual_step` does, with a network of its own."""
         network = baselines.usual_network(self.model)
-        optimizer = build_optimizer(self.cfg, network)
+        solver = self.cfg.SOLVER
+        optimizer = torch.optim.SGD(network.parameters(), solver.BASE_LR, solver.MOMENTUM, weight_decay=solver.WEIGHT_DECAY, nesterov=solver.NESTEROV)
         negatives = self.inputs["audio"].roll(1, 0)
         return lambda: baselines.usual_step(network, self.inputs, self.data["label"], optimizer, negatives)
 
 
-def on_cpu(cfg, batch=2, repeats=5):
-    """Seconds of a step with audio, of a dropped one, of the mixture that DropPathway makes, and of the usual implementation, taking turns.
+# Ways of taking a step on the CPU: (which step, whether freed memory is kept, as in training).
+_ON_CPU = {
+    "with audio": ("kept", True),
+    "dropped": ("dropped", True),
+    "the usual way": ("usual", False),
+    "the usual way, memory kept": ("usual", True),
+}
+
+
+def on_cpu(path, overrides, batch=2, repeats=5):
+    """Seconds of a step with audio, of a dropped one, of the mixture that DropPathway makes, and of the usual implementation.
+
+    Each has a process of its own, since they keep memory differently; they take turns.
 
     Returns:
         Rows {"way", "seconds", "min", "max", "of_the_usual"}.
     """
-    stepper = Stepper(cfg, torch.device("cpu"), batch)
-    ways = {"with audio": lambda: stepper.step(False), "dropped": lambda: stepper.step(True), "the usual way": stepper.usual()}
-    rows = [{"way": way, "seconds": s["median"], "min": s["min"], "max": s["max"]} for way, s in ((w, spread(t)) for w, t in alternately(ways, repeats).items())]
-    rate = cfg.SLOWFAST.DROPPATHWAY_RATE
+    cfg, context = load_cfg(path, [*overrides, "NUM_GPUS", 0]), multiprocessing.get_context("spawn")
+    workers, pipes = [], {}
+    for way, (kind, keep) in _ON_CPU.items():
+        pipes[way], theirs = context.Pipe()
+        workers.append(context.Process(target=_take_turns, args=(theirs, path, overrides, batch, kind, keep, torch.get_num_threads()), daemon=True))
+        workers[-1].start()
+    times = {way: [] for way in pipes}
+    for turn in range(_WARM_UP + repeats):
+        for way, pipe in pipes.items():
+            pipe.send("step")
+            seconds = pipe.recv()
+            if turn >= _WARM_UP:
+                times[way].append(seconds)
+    for worker, pipe in zip(workers, pipes.values()):
+        pipe.send("stop")
+        worker.join()
+    rows = [{"way": way, "seconds": s["median"], "min": s["min"], "max": s["max"]} for way, s in ((w, spread(t)) for w, t in times.items())]
+    rate, usual = cfg.SLOWFAST.DROPPATHWAY_RATE, rows[2]["seconds"]
     mixed = {key: (1 - rate) * rows[0][key] + rate * rows[1][key] for key in ("seconds", "min", "max")}
     rows.insert(2, {"way": f"mean at DropPathway {rate:g}", **mixed})
     for row in rows:
-        row["of_the_usual"] = row["seconds"] / rows[-1]["seconds"]
+        row["of_the_usual"] = row["seconds"] / usual
     return rows
+
+
+def _take_turns(pipe, path, overrides, batch, kind, keep, threads):
+    torch.set_num_threads(threads)
+    if keep:
+        keep_freed_memory()
+    stepper = Stepper(load_cfg(path, [*overrides, "NUM_GPUS", 0]), torch.device("cpu"), batch)
+    step = stepper.usual() if kind == "usual" else lambda: stepper.step(kind == "dropped")
+    while pipe.recv() == "step":
+        pipe.send(seconds_of(step, 1, 0)[0])
 
 
 def on_gpu(path, overrides, batch, repeats=20):
@@ -97,14 +136,14 @@ def on_gpu(path, overrides, batch, repeats=20):
     """
     device, rows = torch.device("cuda"), []
     peak = next((value for name, value in BF16_PEAK.items() if name in torch.cuda.get_device_name()), None)
-    for way, tf32, keys, compiled in (("fp32", False, [], False), ("TF32", True, [], False), ("bf16", True, ["TRAIN.MIXED_PRECISION", True], False),
+    for way, tf32, keys, compile_it in (("fp32", False, [], False), ("TF32", True, [], False), ("bf16", True, ["TRAIN.MIXED_PRECISION", True], False),
                                       ("bf16 channels-last", True, ["TRAIN.MIXED_PRECISION", True, "TRAIN.CHANNELS_LAST", True], False),
                                       ("bf16 channels-last compiled", True, ["TRAIN.MIXED_PRECISION", True, "TRAIN.CHANNELS_LAST", True], True)):  # fmt: skip
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
         torch.backends.cudnn.benchmark = True
         cfg = load_cfg(path, [*overrides, "NUM_GPUS", 1, "AMP.DTYPE", "bfloat16", *keys])
         collect()
-        stepper = Stepper(cfg, device, batch, compiled)
+        stepper = Stepper(cfg, device, batch, compile_it)
         rate = cfg.SLOWFAST.DROPPATHWAY_RATE
         parts = [spread(seconds_of(lambda drop=drop, stepper=stepper: stepper.step(drop), repeats, 5, torch.cuda.synchronize))["median"] for drop in (False, True)]
         seconds = (1 - rate) * parts[0] + rate * parts[1]

@@ -66,7 +66,7 @@ _C.TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN = []
 _C.TRAIN.ACCUMULATION_STEPS = 1
 # Automatic mixed precision (see AMP.DTYPE).
 _C.TRAIN.MIXED_PRECISION = False
-# torch.compile the network, GPU only. (new)
+# torch.compile the network, GPU only: a graph for each of DropPathway's two cases (three each where hard negatives come and go). (new)
 _C.TRAIN.COMPILE = False
 # Channels-last memory format, GPU only. (new)
 _C.TRAIN.CHANNELS_LAST = False

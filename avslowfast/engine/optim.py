@@ -76,12 +76,16 @@ def build_optimizer(cfg, model):
     f = cfg.FINETUNE
     scales = {"head": f.LR_HEAD, "audio": f.LR_AUDIO, "rest": f.LR_REST}
     groups = parameter_groups(model, s.WEIGHT_DECAY, cfg.BN.WEIGHT_DECAY, s.ZERO_WD_1D_PARAM, scales)
-    on_gpu = next(model.parameters()).is_cuda
     if s.OPTIMIZING_METHOD == "sgd":
         nesterov = s.NESTEROV and s.MOMENTUM > 0 and s.DAMPENING == 0
-        return torch.optim.SGD(groups, lr=s.BASE_LR, momentum=s.MOMENTUM, dampening=s.DAMPENING, nesterov=nesterov, fused=on_gpu or None)
+        optimizer = torch.optim.SGD(groups, lr=s.BASE_LR, momentum=s.MOMENTUM, dampening=s.DAMPENING, nesterov=nesterov, fused=s.DAMPENING == 0 or None)
+        if s.MOMENTUM and s.DAMPENING == 0:
+            # The same as starting with the first gradient. The fused kernel needs it: with DropPathway some weights get theirs later.
+            for group in groups:
+                optimizer.state.update({p: {"momentum_buffer": torch.zeros_like(p)} for p in group["params"]})
+        return optimizer
     kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[s.OPTIMIZING_METHOD]
-    return kind(groups, lr=s.BASE_LR, betas=tuple(s.BETAS), fused=on_gpu or None)
+    return kind(groups, lr=s.BASE_LR, betas=tuple(s.BETAS), fused=True)
 
 
 def set_lr(optimizer, lr):

@@ -68,7 +68,7 @@ class PretrainTask(ClassificationTask):
             rng = generator(self.seed, iteration, distributed.rank(), "rotation")
             turns = torch.from_numpy(rng.integers(PretextHead.TURNS, size=len(inputs["slow"]))).to(self.device)
             inputs.update({name: turned(inputs[name], turns) for name in ("slow", "fast") if name in inputs})
-        out = model(inputs, drop_audio=True)
+        out = model(self._marked(inputs), drop_audio=True)
         total = 0.0
         if turns is not None:
             parts["loss_rotation"] = self.rotation_weight * torch.nn.functional.cross_entropy(out["logits"].float(), turns)

@@ -6,6 +6,7 @@ from ..datasets import build_loader
 from ..models import build_model
 from ..utils import distributed
 from ..utils.logging import get_logger, setup_logging
+from ..utils.memory import keep_freed_memory
 from .build import build_protocol, build_task
 from .evaluator import evaluate, load_for_test
 from .hooks import build_hooks
@@ -22,6 +23,8 @@ STOPPED = 75
 def run(cfg, device):
     """Train (TRAIN.ENABLE), then test (TEST.ENABLE); returns the exit code."""
     setup_logging(cfg.OUTPUT_DIR)
+    if device.type == "cpu":
+        keep_freed_memory()
     if cfg.TASK == "probe":
         probe(cfg, device)
         return 0

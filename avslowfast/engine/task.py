@@ -9,6 +9,9 @@ from ..utils.batches import pieces
 from ..utils.seeding import generator
 from .mixing import Mixing, soft_cross_entropy
 
+# Inputs with another number of rows in each batch: a compiled network takes any number in one graph.
+_RAGGED = ("audio_hard_negative", "audio_hard_negative_index", "boxes")
+
 
 class ClassificationTask:
     """One or several labels a clip, with the model's synchronisation losses added.
@@ -27,6 +30,7 @@ class ClassificationTask:
     def __init__(self, cfg, device):
         self.device = device
         self.seed = cfg.RNG_SEED
+        self.compiles = cfg.TRAIN.COMPILE
         self.loss_name = cfg.MODEL.LOSS_FUNC
         self.avs_weight = cfg.LATERAL.AVS_WEIGHT
         self.head_weights = dict(zip(cfg.MULTI_HEAD.NAMES, cfg.MULTI_HEAD.LOSS_WEIGHTS))
@@ -57,13 +61,20 @@ class ClassificationTask:
         if self.mixing is not None:
             network = getattr(model, "module", model)
             inputs, labels = self.mixing(network.normalize(inputs), labels, generator(self.seed, iteration, "mixing"))
-        out = model(inputs, drop_audio=drop_audio)
+        out = model(self._marked(inputs), drop_audio=drop_audio)
         parts = self._classification(out["logits"], labels)
         total = sum(parts.values())
         for name, value in out["losses"].items():
             parts[name] = value
             total = total + self.avs_weight * value
         return {"loss": total, **parts}
+
+    def _marked(self, inputs):
+        if self.compiles:
+            for name in _RAGGED:
+                if name in inputs:
+                    torch._dynamo.maybe_mark_dynamic(inputs[name], 0)
+        return inputs
 
     def _classification(self, logits, labels):
         if isinstance(logits, dict):
@@ -107,7 +118,7 @@ class DetectionTask(ClassificationTask):
     def losses(self, model, batch, drop_audio, iteration):
         """See `ClassificationTask.losses`."""
         inputs, targets = self.inputs(batch), batch["targets"].to(self.device, non_blocking=True)
-        out = model(inputs, boxes=inputs["boxes"], drop_audio=drop_audio)
+        out = model(self._marked(inputs), boxes=inputs["boxes"], drop_audio=drop_audio)
         # Without a box in the batch there is nothing to learn from; a mean over nothing would be NaN.
         loss = self._loss(out["logits"], targets) if len(targets) else out["logits"].sum() * 0.0
         parts, total = {"loss_cls": loss}, loss

@@ -48,6 +48,14 @@ def place_model(cfg, model, device):
     return model
 
 
+def compiled(model, device):
+    """The network under torch.compile, where that is of use."""
+    if device.type == "cpu":
+        logger.info("TRAIN.COMPILE is for GPUs (on a CPU it gains nothing: BENCHMARKS.md) and is left out")
+        return model
+    return torch.compile(model)
+
+
 class Trainer:
     """Trains a network for cfg.SOLVER.MAX_EPOCH epochs.
 
@@ -103,16 +111,13 @@ class Trainer:
 
     def _wrap(self):
         model = self.model
-        if self.cfg.TRAIN.COMPILE and self.device.type == "cuda":
-            model = torch.compile(model)
-        elif self.cfg.TRAIN.COMPILE:
-            logger.info("TRAIN.COMPILE is for GPUs and is left out")
-        if not distributed.is_distributed():
-            return model
-        # Dropped iterations leave the audio pathway without a gradient; synchronisation heads come and go with the drop.
-        drops = "audio" in self.model.pathways and "slow" in self.model.pathways
-        ids = [self.device.index] if self.device.type == "cuda" else None
-        return DistributedDataParallel(model, device_ids=ids, find_unused_parameters=drops, gradient_as_bucket_view=True)
+        if distributed.is_distributed():
+            # Dropped iterations leave the audio pathway without a gradient; synchronisation heads come and go with the drop.
+            drops = "audio" in self.model.pathways and "slow" in self.model.pathways
+            ids = [self.device.index] if self.device.type == "cuda" else None
+            model = DistributedDataParallel(model, device_ids=ids, find_unused_parameters=drops, gradient_as_bucket_view=True)
+        # Compiled last, so that the graph is cut where a bucket of gradients is full, and buckets travel while others are computed.
+        return compiled(model, self.device) if self.cfg.TRAIN.COMPILE else model
 
     @property
     def global_iteration(self):

@@ -11,6 +11,7 @@ from avslowfast.config import get_cfg
 from avslowfast.engine.hooks import precise_bn
 from avslowfast.engine.mixing import Mixing, soft_cross_entropy
 from avslowfast.engine.optim import build_optimizer, lr_at, parameter_groups, set_lr
+from avslowfast.engine.prefetch import one_ahead
 from avslowfast.engine.task import ClassificationTask
 from avslowfast.metrics import classification
 from avslowfast.utils import seeding
@@ -95,6 +96,13 @@ def test_cutmix_takes_the_share_that_the_labels_say_from_the_partner():
     one_hot = torch.nn.functional.one_hot(labels, 5).float()
     logits = torch.randn(4, 5)
     torch.testing.assert_close(soft_cross_entropy(logits, one_hot), torch.nn.functional.cross_entropy(logits, labels))
+
+
+def test_the_next_batch_is_sent_before_the_one_ahead_of_it_is_handed_out():
+    events = []
+    items = one_ahead(iter("abc"), lambda x: events.append(f"send {x}") or x, lambda x: events.append(f"out {x}") or x)
+    assert list(items) == list("abc") and list(one_ahead(iter(""), str, str)) == []
+    assert events == ["send a", "send b", "out a", "send c", "out b", "out c"]
 
 
 def test_metrics():

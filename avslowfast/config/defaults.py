@@ -70,6 +70,8 @@ _C.TRAIN.MIXED_PRECISION = False
 _C.TRAIN.COMPILE = False
 # Channels-last memory format, GPU only. (new)
 _C.TRAIN.CHANNELS_LAST = False
+# Compute the audio pathway on a CUDA stream of its own, beside the visual stages; not under COMPILE. (new)
+_C.TRAIN.AUDIO_STREAM = False
 
 # ---- Fine-tuning (new node) -----------------------------------------------------------------------------------------
 _C.FINETUNE = CfgNode()
@@ -87,6 +89,8 @@ _C.FINETUNE.LR_REST = 1.0
 _C.AMP = CfgNode()
 # auto (bfloat16 where the device has it, else float16) | bfloat16 | float16.
 _C.AMP.DTYPE = "auto"
+# Let float32 convolutions and matrix products use TF32, GPU only.
+_C.AMP.TF32 = True
 
 # ---- Exponential moving average of the weights (new node) -----------------------------------------------------------
 _C.EMA = CfgNode()

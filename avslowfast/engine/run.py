@@ -2,6 +2,8 @@
 
 import os
 
+import torch
+
 from ..datasets import build_loader
 from ..models import build_model
 from ..utils import distributed
@@ -23,8 +25,7 @@ STOPPED = 75
 def run(cfg, device):
     """Train (TRAIN.ENABLE), then test (TEST.ENABLE); returns the exit code."""
     setup_logging(cfg.OUTPUT_DIR)
-    if device.type == "cpu":
-        keep_freed_memory()
+    set_up(cfg, device)
     if cfg.TASK == "probe":
         probe(cfg, device)
         return 0
@@ -35,6 +36,16 @@ def run(cfg, device):
     if cfg.TEST.ENABLE:
         test(cfg, device)
     return 0
+
+
+def set_up(cfg, device):
+    """Settings of the whole process that make a device fast."""
+    if device.type == "cpu":
+        keep_freed_memory()
+        return
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = cfg.AMP.TF32
+    # The fastest algorithms are sought once for each shape; where test pictures keep their own sizes, shapes never end.
+    torch.backends.cudnn.benchmark = not cfg.DETECTION.ENABLE
 
 
 def train(cfg, device):

@@ -16,6 +16,7 @@ from ..utils.errors import UserError
 from ..utils.logging import get_logger
 from .build import build_task
 from .optim import build_optimizer, lr_at, set_lr
+from .prefetch import prefetched
 
 logger = get_logger(__name__)
 
@@ -171,7 +172,7 @@ class Trainer:
 
     def _run_epoch(self):
         self.loader.batch_sampler.set_epoch(self.epoch, self.iteration * self.accumulate)
-        batches = iter(self.loader)
+        batches = prefetched(self.loader, self.device)
         for hook in self.hooks:
             hook.before_epoch(self)
         while self.iteration < self.iters_per_epoch and not self.stop:

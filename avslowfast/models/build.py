@@ -71,7 +71,7 @@ def _build(cfg):
     if cfg.DATA.REVERSE_INPUT_CHANNEL or cfg.DATA.USE_BGR_ORDER:
         mean, std = mean[::-1], std[::-1]
     thresholds = (s.AVS_VAR_THRESH, s.AVS_DUPLICATE_THRESH)
-    return Network(pathways, fast_to_slow, audio_laterals, sync_heads, head, drop, mean, std, thresholds)
+    return Network(pathways, fast_to_slow, audio_laterals, sync_heads, head, drop, mean, std, thresholds, cfg.TRAIN.AUDIO_STREAM)
 
 
 def _norm(cfg):

@@ -8,6 +8,7 @@ from torch import nn
 from .avs import pair_up, sync_loss
 from .lateral import keep_clips_with_sound
 from .pathways import STAGES
+from .side_stream import beside
 
 _LAST = len(STAGES) - 1
 
@@ -46,10 +47,11 @@ class Network(nn.Module):
         drop_pathway: decides which training iterations go without audio; None never drops.
         mean, std: pixel statistics for clips that arrive as uint8.
         sync_thresholds: (variance, similarity) of `avs.pair_up`.
+        audio_stream: on a GPU audio runs on a stream of its own, beside the visual stages.
     """
 
     def __init__(self, pathways, fast_to_slow, audio_laterals, sync_heads, head, drop_pathway=None, mean=(0.45,) * 3, std=(0.225,) * 3,
-                 sync_thresholds=(0.01, 0.99999)):  # fmt: skip
+                 sync_thresholds=(0.01, 0.99999), audio_stream=False):  # fmt: skip
         super().__init__()
         self.pathways = nn.ModuleDict(pathways)
         self.fast_to_slow = nn.ModuleDict(fast_to_slow)
@@ -58,6 +60,7 @@ class Network(nn.Module):
         self.head = head
         self.drop_pathway = drop_pathway
         self.sync_thresholds = sync_thresholds
+        self.audio_stream = audio_stream
         self.register_buffer("pixel_mean", torch.tensor(mean).view(-1, 1, 1, 1), persistent=False)
         self.register_buffer("pixel_std", torch.tensor(std).view(-1, 1, 1, 1), persistent=False)
         self._iteration = 0
@@ -187,15 +190,27 @@ class Network(nn.Module):
             last: index of the last stage to run.
             index: [B] row of the audio features that each clip hears; None: its own.
         """
+        side = beside(features.get("audio"), self.audio_stream and "slow" in features and plan.last >= 0)
         for number, stage in enumerate(STAGES[: last + 1]):
+            encoded = None
+            if number <= plan.last:
+                with side.work():
+                    features["audio"] = self.pathways["audio"](features["audio"], stage)
+                    encoded = self._encode(stage, features["audio"], plan)
             for name in features:
                 if name != "audio":
                     features[name] = self.pathways[name](features[name], stage)
-            if number <= plan.last:
-                features["audio"] = self.pathways["audio"](features["audio"], stage)
-            self._join(stage, features, mask, plan, compare, num_clips, index)
+            if stage in plan.fuse | plan.sync:
+                side.join(encoded, features["audio"])
+            self._join(stage, features, encoded, mask, plan, compare, num_clips, index)
             if num_clips is not None and stage == plan.last_sync:
                 features["audio"] = features["audio"][:num_clips]
+        side.join(features.get("audio"))
+
+    def _encode(self, stage, audio, plan):
+        """What the stage's lateral makes of audio, where something uses it."""
+        lateral = self.audio_laterals[stage] if stage in self.audio_laterals else None
+        return lateral.encode(audio) if lateral is not None and stage in plan.fuse | plan.sync else None
 
     def _check(self, inputs):
         for name in self.pathways:
@@ -245,11 +260,10 @@ class Network(nn.Module):
             mask = mask[inputs["audio_index"]]
         return mask, negatives
 
-    def _join(self, stage, features, mask, plan, compare, num_clips, index):
+    def _join(self, stage, features, encoded, mask, plan, compare, num_clips, index):
         """The laterals of one stage, in the order of the information flow: A->F, F->S, A->FS; and its comparison of sight and sound."""
         lateral = self.audio_laterals[stage] if stage in self.audio_laterals else None
         fuses, syncs = stage in plan.fuse, stage in plan.sync
-        encoded = lateral.encode(features["audio"]) if lateral is not None and (fuses or syncs) else None
         # Hard negatives, which stand behind the clips, serve synchronisation alone.
         own = encoded if encoded is None or num_clips is None else encoded[:num_clips]
         own = own if own is None or index is None else own.index_select(0, index)

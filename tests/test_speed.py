@@ -258,7 +258,7 @@ def test_without_avs_a_dropped_step_runs_no_audio(synthav):
 def test_the_benchmark_measures_and_prints(tmp_path):
     tool = [sys.executable, str(ROOT / "tools/benchmark.py")]
     cfg = ["--cfg", str(ROOT / "configs/SynthAV/AVSLOWFAST_TINY.yaml"), "--data", str(tmp_path), "--repeats", "1", "--videos", "1"]
-    for what, extra in (("loader", ["--against", "naive"]), ("decode", []), ("step", []),
+    for what, extra in (("loader", ["--against", "naive"]), ("decode", []), ("step", []), ("profile", []),
                         ("test", ["--against", "usual", "TEST.NUM_ENSEMBLE_VIEWS", "2", "TEST.NUM_SPATIAL_CROPS", "3"])):  # fmt: skip
         done = subprocess.run([*tool, what, *cfg, *extra], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr

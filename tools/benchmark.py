@@ -6,12 +6,13 @@ Examples:
     python tools/benchmark.py loader --cfg configs/Kinetics/AVSLOWFAST_4x16_R50.yaml --against naive
     python tools/benchmark.py memory --cfg configs/Kinetics/AVSLOWFAST_4x16_R50.yaml
     python tools/benchmark.py step --cfg configs/Kinetics/AVSLOWFAST_4x16_R50_AUTHORS.yaml --batch 2
+    python tools/benchmark.py profile --cfg configs/Kinetics/AVSLOWFAST_4x16_R50_AUTHORS.yaml --batch 2
     python tools/benchmark.py test --cfg configs/SynthAV/AVSLOWFAST_TINY.yaml --against usual TEST.NUM_ENSEMBLE_VIEWS 10 TEST.NUM_SPATIAL_CROPS 3
     python tools/benchmark.py scaling --cfg configs/SynthAV/AVSLOWFAST_TINY.yaml
     python tools/benchmark.py growth --cfg configs/Kinetics/AVSLOWFAST_8x8_R50.yaml --plot docs/growth.png
 
 decode, loader, memory and test read rendered videos of Kinetics' kind (10 s, 454x256, 30 frames a second, a key frame every 8.3 s, AAC).
-step takes the GPU's modes in turn where there is a GPU (NUM_GPUS 1). BENCHMARKS.md holds what was measured.
+step takes the GPU's modes in turn where there is a GPU, profile one step's parts. BENCHMARKS.md holds what was measured.
 """
 
 import argparse
@@ -25,6 +26,7 @@ import torch
 
 from avslowfast.benchmark import data, step
 from avslowfast.benchmark.measure import table
+from avslowfast.benchmark.profile import parts_of_a_step
 from avslowfast.config import load_cfg
 from avslowfast.utils.errors import UserError
 from avslowfast.visualization.draw import draw_growth
@@ -33,7 +35,7 @@ from avslowfast.visualization.draw import draw_growth
 def main(argv=None):
     """Measure, print, and write JSON where asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["decode", "loader", "memory", "step", "test", "scaling", "growth"], help="what to measure")
+    parser.add_argument("what", choices=["decode", "loader", "memory", "step", "profile", "test", "scaling", "growth"], help="what to measure")
     parser.add_argument("--cfg", required=True, metavar="FILE", help="YAML configuration")
     parser.add_argument("--against", choices=["naive", "usual"], help="measure the usual way as well (loader: naive, test: usual)")
     parser.add_argument("--batch", type=int, default=2, help="clips in a step, and in a forward pass of the test (default: %(default)s)")
@@ -68,7 +70,7 @@ def main(argv=None):
 def measure(args):
     """Rows of what was asked for."""
     gpu = torch.cuda.is_available()
-    cfg = load_cfg(args.cfg, [*args.overrides, "NUM_GPUS", 1 if gpu and args.what == "step" else 0])
+    cfg = load_cfg(args.cfg, [*args.overrides, "NUM_GPUS", 1 if gpu and args.what in ("step", "profile") else 0])
     repeats = args.repeats or 5
     videos = args.videos or 8
     if args.what == "decode":
@@ -86,6 +88,8 @@ def measure(args):
         if args.plot:
             draw_growth(rows, args.plot)
         return rows
+    if args.what == "profile":
+        return parts_of_a_step(cfg, torch.device("cuda" if gpu else "cpu"), args.batch)
     return step.on_gpu(args.cfg, args.overrides, args.batch) if gpu else step.on_cpu(args.cfg, args.overrides, args.batch, repeats)
 
 

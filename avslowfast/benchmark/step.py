@@ -136,12 +136,20 @@ def on_gpu(path, overrides, batch, repeats=20):
     """
     device, rows = torch.device("cuda"), []
     peak = next((value for name, value in BF16_PEAK.items() if name in torch.cuda.get_device_name()), None)
-    for way, tf32, keys, compile_it in (("fp32", False, [], False), ("TF32", True, [], False), ("bf16", True, ["TRAIN.MIXED_PRECISION", True], False),
-                                      ("bf16 channels-last", True, ["TRAIN.MIXED_PRECISION", True, "TRAIN.CHANNELS_LAST", True], False),
-                                      ("bf16 channels-last compiled", True, ["TRAIN.MIXED_PRECISION", True, "TRAIN.CHANNELS_LAST", True], True)):  # fmt: skip
+    bf16 = ["TRAIN.MIXED_PRECISION", True, "AMP.DTYPE", "bfloat16"]
+    last = [*bf16, "TRAIN.CHANNELS_LAST", True]
+    ways = {
+        "fp32": (False, [], False),
+        "TF32": (True, [], False),
+        "bf16": (True, bf16, False),
+        "bf16 channels-last": (True, last, False),
+        "bf16 channels-last, audio beside": (True, [*last, "TRAIN.AUDIO_STREAM", True], False),
+        "bf16 channels-last compiled": (True, last, True),
+    }
+    for way, (tf32, keys, compile_it) in ways.items():
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
         torch.backends.cudnn.benchmark = True
-        cfg = load_cfg(path, [*overrides, "NUM_GPUS", 1, "AMP.DTYPE", "bfloat16", *keys])
+        cfg = load_cfg(path, [*overrides, "NUM_GPUS", 1, *keys])
         collect()
         stepper = Stepper(cfg, device, batch, compile_it)
         rate = cfg.SLOWFAST.DROPPATHWAY_RATE

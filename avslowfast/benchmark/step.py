@@ -189,9 +189,10 @@ def growth(path, overrides, batch=2, repeats=3):
 
 def _point(path, overrides, clips, repeats, queue):
     cfg = load_cfg(path, overrides)
+    keep_freed_memory()
     stepper = Stepper(cfg, torch.device("cpu"), clips)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    found = spread(seconds_of(lambda: stepper.step(False), repeats))
+    found = spread(seconds_of(lambda: stepper.step(False), repeats, 2))
     memory = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2**20
     gflops = clips * count_gflops(stepper.model, input_shapes(cfg, cfg.DATA.TRAIN_CROP_SIZE))
     queue.put({"seconds": found["median"], "min": found["min"], "max": found["max"], "memory_gb": memory, "gflops_forward": gflops})
@@ -201,7 +202,9 @@ _WORKER = """
 import sys, time, torch, torch.distributed as dist
 from avslowfast.benchmark.step import Stepper
 from avslowfast.config import load_cfg
+from avslowfast.utils.memory import keep_freed_memory
 torch.set_num_threads(1)
+keep_freed_memory()
 world = int(sys.argv[1])
 if world > 1:
     dist.init_process_group("gloo")

@@ -69,6 +69,16 @@ def test_boxes_outside_the_crop_are_left_out():
     assert transforms.move_boxes(np.zeros((0, 4)), Geometry((10, 10)))[0].shape == (0, 4)
 
 
+def test_several_crops_of_a_key_frame_have_boxes_of_their_own(movies):
+    cfg = cfg_for(movies, "AUG.NUM_SAMPLE", 2, "TRAIN.BATCH_SIZE", 4)
+    first, second = build_dataset(cfg, "train")[0]
+    # The same clip around the key frame, cut in two ways; the boxes go with their cuts.
+    assert float(first["start"]) == float(second["start"]) and not torch.equal(first["fast"], second["fast"])
+    assert not torch.equal(first["boxes"], second["boxes"])
+    batch = next(iter(build_loader(cfg, "train")))
+    assert len(batch["fast"]) == 8 and len(batch["boxes"]) == len(batch["targets"]) and int(batch["boxes"][:, 0].max()) > 3
+
+
 def test_key_frames_centre_their_clips(movies):
     cfg = cfg_for(movies)
     dataset = build_dataset(cfg, "test")

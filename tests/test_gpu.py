@@ -88,6 +88,8 @@ def test_a_step_never_waits_for_the_gpu(drop):
     torch.cuda.set_sync_debug_mode("error")
     try:
         made.step(drop)
+        with pytest.raises(RuntimeError):
+            made.data["label"].sum().item()
     finally:
         torch.cuda.set_sync_debug_mode("default")
 

@@ -44,8 +44,9 @@ def test_a_crop_is_cut_from_the_scaled_picture(frame):
 
 def test_a_clip_keeps_channels_first_in_memory_and_converts_a_repeated_frame_once(frame):
     maker = ClipMaker(3, lambda height, width: Geometry((height // 2, width // 2)))
-    for key in (7, 7, 8):
-        maker.add(frame, key)
+    again = av.VideoFrame.from_ndarray(frame.to_ndarray(), format="yuv420p")
+    for picture in (frame, frame, again):
+        maker.add(picture)
     assert maker.frames.shape == (3, 45, 77, 3) and maker.frames.transpose(3, 0, 1, 2).flags.c_contiguous
     np.testing.assert_array_equal(maker.frames[0], maker.frames[1])
     np.testing.assert_array_equal(maker.frames[0], maker.frames[2])

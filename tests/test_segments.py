@@ -10,6 +10,7 @@ from avslowfast.datasets.base import Record, VideoDataset
 from avslowfast.datasets.decode import DecodeError, SoundReader, VideoReader
 from avslowfast.datasets.frames import FrameReader
 from avslowfast.datasets.loader import clip_settings
+from avslowfast.datasets.pixels import Geometry
 from avslowfast.datasets.samplers import SampleKey
 from avslowfast.datasets.synthetic import write_video
 
@@ -116,3 +117,9 @@ def test_frames_are_read_once_each(long_video):
     with FrameReader(long_video / "frames", FPS) as reader:
         frames = reader.read_frames([0.0, 0.01, 1.0, 1.0, 2.0])
         assert reader.decoded_frames == 3 and frames.shape == (5, 64, 80, 3) and torch.tensor(frames[:, 0, 0, 0].tolist()).tolist() == [20, 20, 30, 30, 40]
+
+
+def test_clips_of_a_folder_share_the_frames_that_are_read(long_video):
+    with FrameReader(long_video / "frames", FPS) as reader:
+        a, b = reader.read_clips([([0.0, 1.0, 2.0], None), ([0.01, 1.0], lambda h, w: Geometry((32, 40)))])
+        assert reader.decoded_frames == 3 and a.shape == (3, 64, 80, 3) and b.shape == (2, 32, 40, 3)

@@ -39,6 +39,14 @@ def site_video(tmp_path_factory):
     return path
 
 
+@pytest.fixture
+def opened(monkeypatch):
+    """The files that are opened, in order."""
+    found, original = [], av.open
+    monkeypatch.setattr(decode.av, "open", lambda *args, **kwargs: found.append(args) or original(*args, **kwargs))
+    return found
+
+
 def plain(reader, times):
     """The nearest frames, decoding everything on the way."""
     return np.stack([frame.to_ndarray(format="rgb24") for _, frame in reader._nearest(np.asarray(times))])
@@ -96,9 +104,7 @@ def test_only_what_is_shown_is_converted(site_video, monkeypatch):
         assert len(converted) == 17
 
 
-def test_thirty_views_open_and_decode_a_video_once(site_video, monkeypatch):
-    opened, original = [], av.open
-    monkeypatch.setattr(decode.av, "open", lambda *args, **kwargs: opened.append(args) or original(*args, **kwargs))
+def test_thirty_views_open_and_decode_a_video_once(site_video, opened):
     cfg = tiny_cfg("TEST.NUM_ENSEMBLE_VIEWS", 10, "TEST.NUM_SPATIAL_CROPS", 3)
     found = data.opens_per_video(cfg, site_video)
     assert found["opens"] == 1 and found["frames"] <= found["frames_in_file"] == 240
@@ -106,9 +112,7 @@ def test_thirty_views_open_and_decode_a_video_once(site_video, monkeypatch):
     assert len(opened) == 2
 
 
-def test_a_training_clip_opens_its_file_once(synthav, monkeypatch):
-    opened, original = [], av.open
-    monkeypatch.setattr(decode.av, "open", lambda *args, **kwargs: opened.append(args) or original(*args, **kwargs))
+def test_a_training_clip_opens_its_file_once(synthav, opened):
     build_dataset(cfg_for(synthav, "DATA.GET_MISALIGNED_AUDIO", True, "DATA.MIX_NEG_EPOCH", 0, "DATA.EASY_NEG_RATIO", 0.0), "train")[0]
     assert len(opened) == 1
 
@@ -128,9 +132,7 @@ def test_several_clips_of_a_file_share_what_is_decoded(site_video):
         assert reader.decoded_frames < 0.6 * alone
 
 
-def test_repeated_augmentation_opens_a_file_once(synthav, monkeypatch):
-    opened, original = [], av.open
-    monkeypatch.setattr(decode.av, "open", lambda *args, **kwargs: opened.append(args) or original(*args, **kwargs))
+def test_repeated_augmentation_opens_a_file_once(synthav, opened):
     build_dataset(cfg_for(synthav, "AUG.NUM_SAMPLE", 4), "train")[0]
     assert len(opened) == 1
 

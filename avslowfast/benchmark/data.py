@@ -1,7 +1,6 @@
 """Decoding, the loader and the test, measured on rendered videos like Kinetics'."""
 
 import dataclasses
-import multiprocessing
 import os
 import time
 
@@ -16,7 +15,7 @@ from ..engine.build import build_task
 from ..models import build_model
 from ..utils.seeding import generator
 from . import baselines
-from .measure import alternately, collect, make_videos, private_mb, spread
+from .measure import alternately, collect, in_own_process, make_videos, private_mb, spread
 
 
 def _dataset(cfg, paths, split, **changes):
@@ -100,16 +99,10 @@ def loader(cfg, folder, repeats=5, videos=8, against=None):
 def growth(cfg, folder, clips=2000, videos=8):
     """Memory of a worker's own over many clips, as a loader forks it: {"at_100_mb", "at_end_mb", "clips", "seconds_per_clip"}."""
     dataset = _dataset(cfg, make_videos(folder, videos), "train")
-    context = multiprocessing.get_context("fork")
-    queue = context.Queue()
-    worker = context.Process(target=_work, args=(dataset, clips, videos, queue))
-    worker.start()
-    found = queue.get()
-    worker.join()
-    return found
+    return in_own_process("fork", _work, dataset, clips, videos)
 
 
-def _work(dataset, clips, videos, queue):
+def _work(dataset, clips, videos):
     torch.set_num_threads(1)
     began, at_100 = time.perf_counter(), 0.0
     for i in range(clips):
@@ -118,7 +111,7 @@ def _work(dataset, clips, videos, queue):
             collect()
             at_100 = private_mb()
     collect()
-    queue.put({"at_100_mb": at_100, "at_end_mb": private_mb(), "clips": clips, "seconds_per_clip": (time.perf_counter() - began) / clips})
+    return {"at_100_mb": at_100, "at_end_mb": private_mb(), "clips": clips, "seconds_per_clip": (time.perf_counter() - began) / clips}
 
 
 def test(cfg, folder, repeats=2, videos=2, against=None, max_clips=8):

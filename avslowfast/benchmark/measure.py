@@ -1,9 +1,11 @@
 """Clocks, memory, and the videos that benchmarks read."""
 
 import gc
+import multiprocessing
 import os
 import statistics
 import time
+from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 import torch
@@ -45,6 +47,12 @@ def alternately(functions, repeats=5, warmup=1):
 def spread(times):
     """{"median", "min", "max"} of durations."""
     return {"median": statistics.median(times), "min": min(times), "max": max(times)}
+
+
+def in_own_process(start, function, *args):
+    """What a function gives in a process of its own. start: fork | spawn."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context(start)) as pool:
+        return pool.submit(function, *args).result()
 
 
 def private_mb():

@@ -1,11 +1,10 @@
 """What a training step's time goes into, by kind of operation (torch.profiler)."""
 
-import time
-
 import torch
 from torch.profiler import profile, ProfilerActivity
 
 from ..utils.memory import keep_freed_memory
+from .measure import seconds_of, spread
 from .step import Stepper
 
 # Kinds by what an operator's or kernel's name contains; the first that fits counts.
@@ -30,14 +29,7 @@ def parts_of_a_step(cfg, device, batch=2, steps=3):
     keep_freed_memory()
     stepper = Stepper(cfg, device, batch)
     gpu = device.type == "cuda"
-    for _ in range(5):
-        stepper.step(False)
-    began = time.perf_counter()
-    for _ in range(steps):
-        stepper.step(False)
-    if gpu:
-        torch.cuda.synchronize()
-    whole = (time.perf_counter() - began) / steps
+    whole = spread(seconds_of(lambda: stepper.step(False), steps, 5, torch.cuda.synchronize if gpu else None))["median"]
     with profile(activities=[ProfilerActivity.CUDA if gpu else ProfilerActivity.CPU]) as found:
         for _ in range(steps):
             stepper.step(False)

@@ -18,7 +18,7 @@ from ..models.build import input_shapes
 from ..models.complexity import count_gflops
 from ..utils.memory import keep_freed_memory
 from . import baselines
-from .measure import collect, seconds_of, spread
+from .measure import collect, in_own_process, seconds_of, spread
 
 # Dense bf16 matrix operations a second of cards, from their makers' data sheets.
 BF16_PEAK = {"H100": 989e12, "H200": 989e12, "A100": 312e12}
@@ -99,6 +99,8 @@ def on_cpu(path, overrides, batch=2, repeats=5):
         pipes[way], theirs = context.Pipe()
         workers.append(context.Process(target=_take_turns, args=(theirs, path, overrides, batch, kind, keep, torch.get_num_threads()), daemon=True))
         workers[-1].start()
+        # The other end is the worker's alone, so that its death ends the waiting for it.
+        theirs.close()
     times = {way: [] for way in pipes}
     for turn in range(_WARM_UP + repeats):
         for way, pipe in pipes.items():
@@ -176,18 +178,14 @@ def growth(path, overrides, batch=2, repeats=3):
         "batch": [(n, [], n) for n in (1, 2, 4)],
         "depth": [(n, ["RESNET.DEPTH", n], batch) for n in (50, 101)],
     }
-    context, rows = multiprocessing.get_context("spawn"), []
-    for axis, points in axes.items():
-        for value, keys, clips in points:
-            queue = context.Queue()
-            worker = context.Process(target=_point, args=(path, [*overrides, "NUM_GPUS", 0, *keys], clips, repeats, queue))
-            worker.start()
-            rows.append({"axis": axis, "value": value, **queue.get()})
-            worker.join()
-    return rows
+    return [
+        {"axis": axis, "value": value, **in_own_process("spawn", _point, path, [*overrides, "NUM_GPUS", 0, *keys], clips, repeats)}
+        for axis, points in axes.items()
+        for value, keys, clips in points
+    ]
 
 
-def _point(path, overrides, clips, repeats, queue):
+def _point(path, overrides, clips, repeats):
     cfg = load_cfg(path, overrides)
     keep_freed_memory()
     stepper = Stepper(cfg, torch.device("cpu"), clips)
@@ -195,7 +193,7 @@ def _point(path, overrides, clips, repeats, queue):
     found = spread(seconds_of(lambda: stepper.step(False), repeats, 2))
     memory = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2**20
     gflops = clips * count_gflops(stepper.model, input_shapes(cfg, cfg.DATA.TRAIN_CROP_SIZE))
-    queue.put({"seconds": found["median"], "min": found["min"], "max": found["max"], "memory_gb": memory, "gflops_forward": gflops})
+    return {"seconds": found["median"], "min": found["min"], "max": found["max"], "memory_gb": memory, "gflops_forward": gflops}
 
 
 _WORKER = """

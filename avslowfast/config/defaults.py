@@ -285,7 +285,7 @@ _C.DATA.EASY_NEG_RATIO = 0.75
 _C.DATA.MIX_NEG_EPOCH = 96
 # Compute the log-mel spectrogram on the training device, not in the loader. (new)
 _C.DATA.LOGMEL_ON_DEVICE = False
-# Decode training videos without the deblocking filter: a tenth faster, at the price of visible blocks. (new)
+# Decode training videos without the deblocking filter: at most a tenth faster, at the price of visible blocks. (new)
 _C.DATA.SKIP_LOOP_FILTER = False
 # More unreadable files than this share of the data set stop the run. (new)
 _C.DATA.MAX_FAILED_FRACTION = 0.01

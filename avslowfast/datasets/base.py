@@ -185,21 +185,6 @@ def open_record(record, loop_filter=True):
     return VideoReader(record.path, sound=record.sound, loop_filter=loop_filter)
 
 
-def bounds(record, reader):
-    """Where a record begins and ends on the presentation clock, seconds.
-
-    Raises:
-        DecodeError: a segment that begins after the end of its video.
-    """
-    begin, end = reader.video.start, reader.video.end
-    if record.span is None:
-        return begin, end
-    first, last = begin + record.span[0], min(begin + record.span[1], end)
-    if first >= end:
-        raise DecodeError(f"{record.path}: the segment {record.span[0]:.2f}-{record.span[1]:.2f} s lies after its end at {end - begin:.2f} s")
-    return first, max(last, first)
-
-
 class VideoDataset(Dataset):
     """Clips of a list of videos.
 
@@ -298,8 +283,18 @@ class VideoDataset(Dataset):
             return [(clip, (d.start - reader.video.start, d.start - reader.video.start + s.duration)) for clip, d in zip(made, drawn)]
 
     def _bounds(self, record, reader):
-        """Between which instants clips of a record lie, seconds on the reader's clock."""
-        return bounds(record, reader)
+        """Where a record begins and ends on the presentation clock, seconds.
+
+        Raises:
+            DecodeError: a segment that begins after the end of its video.
+        """
+        begin, end = reader.video.start, reader.video.end
+        if record.span is None:
+            return begin, end
+        first, last = begin + record.span[0], min(begin + record.span[1], end)
+        if first >= end:
+            raise DecodeError(f"{record.path}: the segment {record.span[0]:.2f}-{record.span[1]:.2f} s lies after its end at {end - begin:.2f} s")
+        return first, max(last, first)
 
     def _draw(self, begin, end, rng):
         s = self.settings
@@ -345,7 +340,7 @@ class VideoDataset(Dataset):
         views, crops = (s.num_views, s.num_crops) if self.split == "test" else (1, 1)
         record = self.records[index]
         with open_record(record) as reader:
-            begin, end = bounds(record, reader)
+            begin, end = self._bounds(record, reader)
             sample = self.clips_at(reader, index, clips.view_starts(begin, end, s.duration, views), end, crops)
         return {name: value[0] for name, value in sample.items()} if self.split == "val" else sample
 

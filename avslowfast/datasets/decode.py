@@ -15,7 +15,7 @@ import av
 import numpy as np
 
 from ..utils.errors import UserError
-from .pixels import ClipMaker
+from .pixels import FrameSource
 
 # Decoding on past this many seconds costs more than a seek.
 _SEEK_GAP = 4.0
@@ -172,7 +172,7 @@ class SoundReader:
             yield frame
 
 
-class VideoReader(SoundReader):
+class VideoReader(FrameSource, SoundReader):
     """An open video file; use as a context manager.
 
     Args:
@@ -213,41 +213,6 @@ class VideoReader(SoundReader):
     def read_audio(self, start, duration, sample_rate=16000):
         """See `SoundReader.read_audio`."""
         return self._other.read_audio(start, duration, sample_rate) if self._other else super().read_audio(start, duration, sample_rate)
-
-    def read_frames(self, times, geometry=None):
-        """The frames nearest to the given instants, decoding no more than needed and converting only what is returned.
-
-        Args:
-            times: ascending instants, seconds on the presentation clock.
-            geometry: called once with the (height, width) of the pictures as shown; gives a `Geometry`. None keeps the file's size.
-
-        Returns:
-            RGB pixels, uint8 [len(times), H, W, 3], rotation applied; in memory channels come first, as networks take them.
-
-        Raises:
-            DecodeError: nothing could be decoded, or pictures are missing around an instant.
-        """
-        return self.read_clips([(times, geometry)])[0]
-
-    def read_clips(self, requests):
-        """Several clips at once, each of which may be scaled and cropped in its own way; what they share is decoded once.
-
-        Args:
-            requests: (times, geometry) of each, as for `read_frames`.
-
-        Returns:
-            A list of what `read_frames` gives.
-        """
-        for times, _ in requests:
-            if np.any(np.diff(times) < 0):
-                raise ValueError("times must ascend")
-        makers = [ClipMaker(len(times), geometry) for times, geometry in requests]
-        whose = np.repeat(np.arange(len(requests)), [len(times) for times, _ in requests])
-        together = np.concatenate([np.asarray(times, dtype=np.float64) for times, _ in requests])
-        order = np.argsort(together, kind="stable")
-        for number, frame in zip(whose[order], self._wanted(together[order])):
-            makers[number].add(frame, frame.pts)
-        return [maker.frames for maker in makers]
 
     def _wanted(self, times):
         """The frame nearest to each instant, in order: by plan where the packets tell which are needed, else by decoding all on the way."""

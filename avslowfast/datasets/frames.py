@@ -7,7 +7,7 @@ import av
 import numpy as np
 
 from .decode import DecodeError, SoundReader, StreamInfo
-from .pixels import ClipMaker
+from .pixels import FrameSource
 
 _ENDINGS = (".jpg", ".jpeg", ".png")
 
@@ -20,7 +20,7 @@ def _listed(folder):
         raise DecodeError(f"{folder}: cannot be opened ({error.strerror})") from None
 
 
-class FrameReader:
+class FrameReader(FrameSource):
     """Has what `decode.VideoReader` has, over pictures in the order of their names; the first is shown at second 0.
 
     Args:
@@ -51,20 +51,14 @@ class FrameReader:
         if self._sound:
             self._sound.close()
 
-    def read_frames(self, times, geometry=None):
-        """See `decode.VideoReader.read_frames`."""
+    def _wanted(self, times):
         # A frame is shown from its own instant to the next one's; the nearest instant counts, as with videos.
         numbers = np.clip(np.round(np.asarray(times) * self.video.rate), 0, len(self._names) - 1).astype(int)
-        maker, frame = ClipMaker(len(numbers), geometry), None
+        frame = None
         for i, number in enumerate(numbers):
             if not i or number != numbers[i - 1]:
                 frame = self._read(self._names[number])
-            maker.add(frame, number)
-        return maker.frames
-
-    def read_clips(self, requests):
-        """See `decode.VideoReader.read_clips`."""
-        return [self.read_frames(times, geometry) for times, geometry in requests]
+            yield frame
 
     def _read(self, name):
         path = os.path.join(self.path, name)

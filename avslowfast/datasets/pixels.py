@@ -66,19 +66,58 @@ class ClipMaker:
         self._scaler, self._geometry, self._pixels = Scaler(), None, None
         self._added, self._last = 0, None
 
-    def add(self, frame, key):
-        """Add a frame; one with the same `key` as the one before is not converted again."""
+    def add(self, frame):
+        """Add a frame; one that is added again right after itself is not converted again."""
         if self._pixels is None:
             shown = (frame.width, frame.height) if frame.rotation % 180 else (frame.height, frame.width)
             self._geometry = self._choose(*shown) if self._choose else Geometry(shown)
             self._pixels = np.empty((3, self._count, *self._geometry.shape), np.uint8)
-        if self._added and key == self._last:
+        if frame is self._last:
             self._pixels[:, self._added] = self._pixels[:, self._added - 1]
         else:
             self._scaler.write(frame, self._geometry, self._pixels[:, self._added])
-        self._added, self._last = self._added + 1, key
+        self._added, self._last = self._added + 1, frame
 
     @property
     def frames(self):
         """uint8 [count, H, W, 3]; channels come first in memory."""
         return self._pixels.transpose(1, 2, 3, 0)
+
+
+class FrameSource:
+    """What gives frames by their instants: a subclass yields the nearest one to each of some ascending instants in `_wanted(times)`."""
+
+    def read_frames(self, times, geometry=None):
+        """The frames nearest to the given instants, decoding no more than needed and converting only what is returned.
+
+        Args:
+            times: ascending instants, seconds on the presentation clock.
+            geometry: called once with the (height, width) of the pictures as shown; gives a `Geometry`. None keeps the file's size.
+
+        Returns:
+            RGB pixels, uint8 [len(times), H, W, 3], rotation applied; in memory channels come first, as networks take them.
+
+        Raises:
+            DecodeError: nothing could be decoded, or pictures are missing around an instant.
+        """
+        return self.read_clips([(times, geometry)])[0]
+
+    def read_clips(self, requests):
+        """Several clips at once, each of which may be scaled and cropped in its own way; what they share is decoded once.
+
+        Args:
+            requests: (times, geometry) of each, as for `read_frames`.
+
+        Returns:
+            A list of what `read_frames` gives.
+        """
+        for times, _ in requests:
+            if np.any(np.diff(times) < 0):
+                raise ValueError("times must ascend")
+        makers = [ClipMaker(len(times), geometry) for times, geometry in requests]
+        whose = np.repeat(np.arange(len(requests)), [len(times) for times, _ in requests])
+        together = np.concatenate([np.asarray(times, dtype=np.float64) for times, _ in requests])
+        order = np.argsort(together, kind="stable")
+        for number, frame in zip(whose[order], self._wanted(together[order])):
+            makers[number].add(frame)
+        return [maker.frames for maker in makers]

@@ -68,15 +68,10 @@ class PretrainTask(ClassificationTask):
             rng = generator(self.seed, iteration, distributed.rank(), "rotation")
             turns = torch.from_numpy(rng.integers(PretextHead.TURNS, size=len(inputs["slow"]))).to(self.device)
             inputs.update({name: turned(inputs[name], turns) for name in ("slow", "fast") if name in inputs})
-        out = model(self._marked(inputs), drop_audio=True)
-        total = 0.0
+        out = self._forward(model, inputs, True)
         if turns is not None:
             parts["loss_rotation"] = self.rotation_weight * torch.nn.functional.cross_entropy(out["logits"].float(), turns)
-            total = total + parts["loss_rotation"]
-        for name, value in out["losses"].items():
-            parts[name] = value
-            total = total + self.avs_weight * value
-        return {"loss": total, **parts}
+        return self._with_total(parts, out["losses"])
 
     def forward_as_evaluated(self, model, inputs):
         """See `ClassificationTask.forward_as_evaluated`: pictures never meet sound."""

@@ -61,20 +61,22 @@ class ClassificationTask:
         if self.mixing is not None:
             network = getattr(model, "module", model)
             inputs, labels = self.mixing(network.normalize(inputs), labels, generator(self.seed, iteration, "mixing"))
-        out = model(self._marked(inputs), drop_audio=drop_audio)
-        parts = self._classification(out["logits"], labels)
-        total = sum(parts.values())
-        for name, value in out["losses"].items():
-            parts[name] = value
-            total = total + self.avs_weight * value
-        return {"loss": total, **parts}
+        out = self._forward(model, inputs, drop_audio)
+        return self._with_total(self._classification(out["logits"], labels), out["losses"])
 
-    def _marked(self, inputs):
+    def _forward(self, model, inputs, drop_audio):
         if self.compiles:
             for name in _RAGGED:
                 if name in inputs:
                     torch._dynamo.maybe_mark_dynamic(inputs[name], 0)
-        return inputs
+        return model(inputs, boxes=inputs.get("boxes"), drop_audio=drop_audio)
+
+    def _with_total(self, parts, sync_losses):
+        """Named losses with those of synchronisation, and "loss", the weighted sum of all."""
+        total = sum(parts.values())
+        for value in sync_losses.values():
+            total = total + self.avs_weight * value
+        return {"loss": total, **parts, **sync_losses}
 
     def _classification(self, logits, labels):
         if isinstance(logits, dict):
@@ -90,7 +92,7 @@ class ClassificationTask:
 
     def forward_as_evaluated(self, model, inputs):
         """Run the network as evaluation does, whatever its mode: precise batch norm takes its statistics from this. Testing always has audio."""
-        return model(inputs, boxes=inputs.get("boxes"), drop_audio=False)
+        return self._forward(model, inputs, False)
 
     def scores(self, model, batch, max_clips):
         """Scores [clips, K] (or a dict of them) of an evaluation batch, at most `max_clips` clips in a forward pass; on the CPU."""
@@ -118,14 +120,10 @@ class DetectionTask(ClassificationTask):
     def losses(self, model, batch, drop_audio, iteration):
         """See `ClassificationTask.losses`."""
         inputs, targets = self.inputs(batch), batch["targets"].to(self.device, non_blocking=True)
-        out = model(self._marked(inputs), boxes=inputs["boxes"], drop_audio=drop_audio)
+        out = self._forward(model, inputs, drop_audio)
         # Without a box in the batch there is nothing to learn from; a mean over nothing would be NaN.
         loss = self._loss(out["logits"], targets) if len(targets) else out["logits"].sum() * 0.0
-        parts, total = {"loss_cls": loss}, loss
-        for name, value in out["losses"].items():
-            parts[name] = value
-            total = total + self.avs_weight * value
-        return {"loss": total, **parts}
+        return self._with_total({"loss_cls": loss}, out["losses"])
 
     def scores(self, model, batch, max_clips):
         """Scores of the boxes of each clip: a list of [K, classes], on the CPU. Clips of one size go through the network together."""

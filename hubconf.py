@@ -6,8 +6,8 @@
 Networks come in eval mode; `model.meta` has configuration, class names and preprocessing.
 """
 
-from avslowfast.hub import CONFIGS
-from avslowfast.hub import load_model as _load
+from avslowfast.inference.load import CONFIGS
+from avslowfast.inference.load import load_model as _load
 
 dependencies = ["torch", "torchvision", "torchaudio", "fvcore", "iopath", "av", "librosa", "pandas", "yaml", "yacs"]
 

@@ -14,7 +14,7 @@ warnings.filterwarnings("ignore", message=r"`torch\.jit\.script` is deprecated",
 __version__ = "0.1.0"
 
 # Loaded when first used, so that importing the package costs nothing.
-_LAZY = {"load_model": "hub", "predict": "visualization.predictor", "extract_features": "visualization.features"}
+_LAZY = {"load_model": "inference.load", "predict": "inference.predictor", "extract_features": "inference.features"}
 __all__ = ["__version__", "load_model", "predict", "extract_features"]
 
 

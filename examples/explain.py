@@ -6,7 +6,7 @@
 import sys
 
 import avslowfast
-from avslowfast.visualization.explain import draw_explanation, explain
+from avslowfast.inference.explain import draw_explanation, explain
 
 model, meta = avslowfast.load_model(sys.argv[1])
 found = explain(model, model.meta.preprocess(sys.argv[2], views=1, crops=1))

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 import avslowfast
-from avslowfast.datasets import synthetic
-from avslowfast.visualization.explain import blanked, explain
+from avslowfast.inference.explain import blanked, explain
+from avslowfast.synthav import render as synthetic
 
 model, meta = avslowfast.load_model(sys.argv[1])
 count = int(sys.argv[3])

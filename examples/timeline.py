@@ -6,7 +6,7 @@
 import sys
 
 import avslowfast
-from avslowfast.visualization.slide import segments, slide
+from avslowfast.inference.sliding_window import segments, slide
 
 model, meta = avslowfast.load_model(sys.argv[1])
 for start, stop, name, score in segments(slide(model, sys.argv[2]), meta):

@@ -1,26 +1,16 @@
 """Fixtures shared by all tests: tiny configurations, small rendered videos, the folder of real files."""
 
 import os
-import sys
-from pathlib import Path
 
 import pytest
 import torch
+from helpers import SHARED
+from helpers.runs import run
 
-from avslowfast.config import load_cfg
-from avslowfast.datasets import synthetic
+from avslowfast.synthav import render as synthetic
 
-ROOT = Path(__file__).resolve().parent.parent
-TINY = ROOT / "configs/SynthAV/AVSLOWFAST_TINY.yaml"
-SHARED = ROOT.parent / "shared"
 # xdist runs a test process a core; each keeps to its own.
 torch.set_num_threads(int(os.environ.get("AVSLOWFAST_TEST_THREADS", "1")))
-sys.path.insert(0, str(ROOT / "tests/golden"))
-
-
-def tiny_cfg(*overrides):
-    """The tiny configuration with overrides."""
-    return load_cfg(TINY, list(overrides))
 
 
 @pytest.fixture(scope="session")
@@ -64,3 +54,13 @@ def run_args(synthav, tmp_path):
         "DATA_LOADER.NUM_WORKERS", 0, "BN.NUM_BATCHES_PRECISE", 2, "LOG_PERIOD", 2, "TRAIN.EVAL_PERIOD", 1,
         "TEST.NUM_ENSEMBLE_VIEWS", 2, "TEST.NUM_SPATIAL_CROPS", 1, "RESNET.WIDTH_PER_GROUP", 8, "LOG_MODEL_INFO", False,
     ]  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory, synthav):
+    """OUTPUT_DIR of a short run."""
+    folder = tmp_path_factory.mktemp("run") / "out"
+    run(["DATA.PATH_TO_DATA_DIR", synthav, "OUTPUT_DIR", folder, "TRAIN.BATCH_SIZE", 8, "SOLVER.MAX_EPOCH", 1, "SOLVER.WARMUP_EPOCHS", 0,
+         "DATA_LOADER.NUM_WORKERS", 0, "BN.NUM_BATCHES_PRECISE", 2, "RESNET.WIDTH_PER_GROUP", 8, "LOG_MODEL_INFO", False, "EMA.ENABLE", True,
+         "EMA.DECAY", 0.5, "DATA.LOGMEL_ON_DEVICE", True, "TEST.USE_BEST", True])  # fmt: skip
+    return folder

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from conftest import ROOT
+from helpers import ROOT
 
 README = (ROOT / "README.md").read_text()
 ROWS = re.findall(r"^\| (\w+_R\d+\w*) \| .*? \| ([\d.]+) \| ([\d.]+) \|", README, re.M)

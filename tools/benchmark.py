@@ -20,16 +20,19 @@ import json
 import os
 import platform
 import sys
+from pathlib import Path
 
 import av
 import torch
 
-from avslowfast.benchmark import data, step
-from avslowfast.benchmark.measure import table
-from avslowfast.benchmark.profile import parts_of_a_step
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
 from avslowfast.config import load_cfg
 from avslowfast.utils.errors import UserError
 from avslowfast.visualization.draw import draw_growth
+from benchmarks import data, step
+from benchmarks.measure import table
+from benchmarks.profile import parts_of_a_step
 
 
 def main(argv=None):

@@ -13,9 +13,9 @@ import os
 import sys
 
 import avslowfast
+from avslowfast.inference.offset import estimate_offset
 from avslowfast.utils.errors import UserError
 from avslowfast.visualization.draw import draw_offset
-from avslowfast.visualization.offset import estimate_offset
 
 
 def main(argv=None):

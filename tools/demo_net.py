@@ -24,13 +24,13 @@ import urllib.request
 import av
 
 import avslowfast
-from avslowfast.datasets.decode import DecodeError, reason_of
-from avslowfast.datasets.folders import VIDEO_ENDINGS
-from avslowfast.datasets.transcode import transcode
+from avslowfast.inference.sliding_window import slide
+from avslowfast.media.decode import DecodeError, reason_of
+from avslowfast.media.transcode import transcode
+from avslowfast.preparation.folders import VIDEO_ENDINGS
 from avslowfast.utils.errors import UserError
 from avslowfast.visualization.boxes import BoxPainter, classify_boxes, read_boxes
 from avslowfast.visualization.demo import DemoPainter, write_predictions
-from avslowfast.visualization.slide import slide
 
 
 def main(argv=None):

@@ -23,7 +23,7 @@ from avslowfast.checkpoint import read_checkpoint
 from avslowfast.config import ConfigError
 from avslowfast.datasets import ava as ava_files
 from avslowfast.datasets import epic as epic_files
-from avslowfast.metrics import ava, classification, epic
+from avslowfast.evaluation.metrics import ava, classification, epic
 from avslowfast.utils.errors import UserError
 
 

@@ -15,11 +15,11 @@ import os
 import sys
 
 import avslowfast
-from avslowfast.datasets.decode import DecodeError
-from avslowfast.datasets.folders import list_videos
+from avslowfast.inference.explain import draw_explanation, explain
+from avslowfast.inference.sliding_window import class_index
+from avslowfast.media.decode import DecodeError
+from avslowfast.preparation.folders import list_videos
 from avslowfast.utils.errors import UserError
-from avslowfast.visualization.explain import draw_explanation, explain
-from avslowfast.visualization.slide import class_index
 
 
 def main(argv=None):

@@ -12,8 +12,8 @@ import argparse
 import os
 import sys
 
-from avslowfast.export import ENDINGS, export_model
-from avslowfast.hub import load_model
+from avslowfast.inference.export import ENDINGS, export_model
+from avslowfast.inference.load import load_model
 from avslowfast.utils.errors import UserError
 
 

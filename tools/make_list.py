@@ -13,7 +13,7 @@ import os
 import statistics
 import sys
 
-from avslowfast.datasets import folders
+from avslowfast.preparation import folders
 from avslowfast.utils.errors import UserError
 
 

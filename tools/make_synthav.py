@@ -18,7 +18,8 @@ import time
 
 from tqdm import tqdm
 
-from avslowfast.datasets import synthetic, synthetic_sets
+from avslowfast.synthav import layouts as synthetic_sets
+from avslowfast.synthav import render as synthetic
 
 _NUM = {"pairs": (640, 96, 320), "hard": (160, 64, 320), "bounces": (640, 96, 320), "epic": (80, 36), "charades": (480, 160), "ava": (40, 16)}
 _PARTS = {**dict.fromkeys(("pairs", "hard", "bounces"), ("train", "val", "test")), "epic": ("train", "val"), "charades": ("train", "test"), "ava": ("train", "val")}

@@ -13,8 +13,8 @@ import csv
 import sys
 
 import avslowfast
-from avslowfast.datasets.decode import DecodeError
-from avslowfast.datasets.folders import list_videos
+from avslowfast.media.decode import DecodeError
+from avslowfast.preparation.folders import list_videos
 from avslowfast.utils.errors import UserError
 
 

@@ -18,9 +18,9 @@ import os
 import sys
 
 from avslowfast.config import ConfigError, load_cfg
-from avslowfast.datasets import build_dataset
 from avslowfast.datasets.kinetics import read_crawled_splits
-from avslowfast.datasets.prepare import plan_jobs, prepare, write_problems
+from avslowfast.loading import build_dataset
+from avslowfast.preparation.prepare import plan_jobs, prepare, write_problems
 from avslowfast.utils.errors import UserError
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from ..models.pathways import STAGES
+from ..config.names import STAGES
 from ..utils.logging import get_logger
 from .files import CheckpointError, read_checkpoint, weights_of
 from .released import to_own

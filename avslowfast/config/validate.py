@@ -1,7 +1,7 @@
 """Checks that a configuration makes sense, before anything starts."""
 
 from ..utils.errors import UserError
-from .arch import PATHWAYS_OF
+from .names import ARCHITECTURES
 
 
 class ConfigError(UserError, ValueError):
@@ -202,7 +202,7 @@ def _check_tasks(cfg):
 
 def _check_finetuning(cfg):
     f = cfg.FINETUNE
-    pathways, stages = PATHWAYS_OF[cfg.MODEL.ARCH], ("pool1", "res2", "res3", "res4", "res5")
+    pathways, stages = ARCHITECTURES[cfg.MODEL.ARCH], ("pool1", "res2", "res3", "res4", "res5")
     allowed = [*pathways, *stages, *([] if len(pathways) == 1 else ["laterals"]), *(f"{p}.{s}" for p in pathways for s in stages)]
     for part in f.FREEZE:
         if part not in allowed:

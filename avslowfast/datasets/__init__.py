@@ -1,5 +1,1 @@
-"""From video files to clips. `build_dataset(cfg, split)` is the way in."""
-
-from .loader import build_dataset, build_loader
-
-__all__ = ["build_dataset", "build_loader"]
+"""Readers of label files: one module per data set."""

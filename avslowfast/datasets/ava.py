@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import torch
 
+from ..clips import transforms
 from ..config import ConfigError
-from . import transforms
+from ..media.decode import DecodeError
 from .base import DATASETS, open_record, Record, VideoDataset
-from .decode import DecodeError
 
 # Key frames: every second of this range.
 FIRST_KEY, LAST_KEY = 902, 1798

@@ -8,15 +8,15 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from ..clips import spans as clips
+from ..clips import transforms
+from ..clips.logmel import apply_spec_masks, draw_spec_masks
+from ..clips.negatives import measured_sounds, training_negative
 from ..config import ConfigError
+from ..media.decode import DecodeError, VideoReader
+from ..media.frames import FrameReader
 from ..utils.registry import Registry
 from ..utils.seeding import generator
-from . import clips, transforms
-from .audio import apply_spec_masks, draw_spec_masks
-from .decode import DecodeError, VideoReader
-from .frames import FrameReader
-from .negatives import measured_sounds, training_negative
-from .samplers import epoch_order, SampleKey
 
 DATASETS = Registry("DATASETS")
 
@@ -232,6 +232,8 @@ class VideoDataset(Dataset):
         self.records = [record for i, record in enumerate(self.records) if i in kept]
 
     def __getitem__(self, key):
+        from ..loading.samplers import SampleKey
+
         if not isinstance(key, SampleKey):
             key = SampleKey(int(key), 0, int(key))
         if self.split == "train":
@@ -255,6 +257,8 @@ class VideoDataset(Dataset):
         return {"label": self.label(index, span), "index": torch.tensor(index), "path": self.records[index].path}
 
     def _train_sample(self, key):
+        from ..loading.samplers import epoch_order
+
         order, failures = None, []
         index = key.index
         for attempt in range(min(len(self), self.settings.max_replacements)):

@@ -15,12 +15,12 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from ..checkpoint import io
-from ..datasets import build_loader
+from ..evaluation.build import build_protocol
+from ..evaluation.evaluator import evaluate, TooManyFailures
+from ..loading import build_loader
 from ..utils import distributed
 from ..utils.logging import get_logger, log_json_stats
-from . import board
-from .build import build_protocol
-from .evaluator import evaluate, TooManyFailures
+from ..visualization import tensorboard as board
 from .trainer import NonFiniteLoss
 
 logger = get_logger(__name__)

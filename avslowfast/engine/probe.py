@@ -12,15 +12,15 @@ from sklearn.preprocessing import StandardScaler
 
 from ..checkpoint import io, read_checkpoint
 from ..config import ConfigError
-from ..datasets import build_loader
-from ..metrics.classification import topk_correct
-from ..metrics.retrieval import recall_at_k
+from ..evaluation.evaluator import evaluate, load_for_test
+from ..evaluation.metrics.classification import topk_correct
+from ..evaluation.metrics.retrieval import recall_at_k
+from ..evaluation.results import describe, save_config, write_results
+from ..loading import build_loader
 from ..models import build_model
+from ..tasks.classification import ClassificationTask
 from ..utils import distributed
 from ..utils.logging import get_logger
-from .evaluator import evaluate, load_for_test
-from .results import describe, save_config, write_results
-from .task import ClassificationTask
 from .trainer import autocast_context, place_model
 
 logger = get_logger(__name__)

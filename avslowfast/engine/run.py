@@ -4,16 +4,17 @@ import os
 
 import torch
 
-from ..datasets import build_loader
+from ..evaluation.build import build_protocol
+from ..evaluation.evaluator import evaluate, load_for_test
+from ..evaluation.results import describe, save_config, write_results
+from ..loading import build_loader
 from ..models import build_model
+from ..tasks.build import build_task
 from ..utils import distributed
 from ..utils.logging import get_logger, setup_logging
 from ..utils.memory import keep_freed_memory
-from .build import build_protocol, build_task
-from .evaluator import evaluate, load_for_test
 from .hooks import build_hooks
 from .probe import probe
-from .results import describe, save_config, write_results
 from .trainer import autocast_context, place_model, Trainer
 
 logger = get_logger(__name__)

@@ -9,12 +9,12 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ..checkpoint import io, load_weights, require
 from ..config import ConfigError
-from ..datasets import build_loader
+from ..loading import build_loader
 from ..models import build_model
+from ..tasks.build import build_task
 from ..utils import distributed, seeding
 from ..utils.errors import UserError
 from ..utils.logging import get_logger
-from .build import build_task
 from .optim import build_optimizer, lr_at, set_lr
 from .prefetch import prefetched
 

@@ -3,7 +3,7 @@
 import torch
 import torch.distributed as dist
 
-from ..config.arch import PATHWAYS_OF
+from ..config.names import ARCHITECTURES, STAGES
 from ..utils import distributed
 from ..utils.logging import get_logger
 from .avs import SyncHead
@@ -13,7 +13,7 @@ from .heads import HEADS
 from .lateral import AudioEncoder, FastToSlow, LATERALS
 from .network import Network
 from .norm import NormSpec
-from .pathways import PATHWAYS, STAGES
+from .pathways import PATHWAYS
 
 _LATERAL_STAGES = STAGES[:4]
 
@@ -34,7 +34,7 @@ def build_model(cfg):
 
 def input_shapes(cfg, crop, batch=1):
     """Shapes of the model's inputs at a crop size: {"slow": (B, 3, T/alpha, H, W), ...}."""
-    names = PATHWAYS_OF[cfg.MODEL.ARCH]
+    names = ARCHITECTURES[cfg.MODEL.ARCH]
     frames, channels = cfg.DATA.NUM_FRAMES, cfg.DATA.INPUT_CHANNEL_NUM[0]
     slow = frames // cfg.SLOWFAST.ALPHA if "fast" in names else frames
     shapes = {
@@ -46,7 +46,7 @@ def input_shapes(cfg, crop, batch=1):
 
 
 def _build(cfg):
-    names = PATHWAYS_OF[cfg.MODEL.ARCH]
+    names = ARCHITECTURES[cfg.MODEL.ARCH]
     norm = _norm(cfg)
     s = cfg.SLOWFAST
     fs_stages = _fast_to_slow_stages(cfg)

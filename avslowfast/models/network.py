@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from ..config.names import STAGES
 from .avs import pair_up, sync_loss
 from .lateral import keep_clips_with_sound
-from .pathways import STAGES
 from .side_stream import beside
 
 _LAST = len(STAGES) - 1

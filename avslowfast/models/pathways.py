@@ -5,12 +5,12 @@ Legend: B clips, C channels, T frames (video) or spectrogram steps (audio), H W 
 
 from torch import nn
 
+from ..config.names import STAGES
 from ..utils.registry import Registry
 from .blocks import AudioStem, BlockSpec, ResStage, StageSpec, TRANSFORMS, VisualStem
 
 PATHWAYS = Registry("PATHWAYS")
 
-STAGES = ("pool1", "res2", "res3", "res4", "res5")
 NUM_BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 
 

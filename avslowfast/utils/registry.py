@@ -1,44 +1,84 @@
-"""Name -> class tables, from which configuration builds things."""
+"""Tables from a name to an object, from which a configuration builds things; open to a user's own modules."""
 
 import difflib
+import importlib
+from collections.abc import Callable, Iterator
+from typing import Any, Generic, TypeVar
 
 from .errors import UserError
 
-
-class UnknownName(UserError, ValueError):
-    """A name that no entry has; the message lists those there are."""
+T = TypeVar("T")
 
 
-class Registry:
-    """A named table of classes or functions.
+class UnknownNameError(UserError, ValueError):
+    """A name that a registry does not hold; the message lists those it holds."""
 
-    Use as `@PATHWAYS.register("audio")`; look up with `PATHWAYS["audio"]`.
+
+class Registry(Generic[T]):
+    """A table of named classes or functions.
+
+    Use as `@PATHWAYS.register("audio")`; look up with `PATHWAYS["audio"]`. An entry that comes with the package is written as
+    "module:attribute" and imported at its first use, so that its name can be checked without importing what it needs.
+
+    Args:
+        kind: What the entries are, for messages, e.g. "lateral connection".
+        builtin: {name: "module:attribute"} of the entries that come with the package.
     """
 
-    def __init__(self, name):
-        self.name = name
-        self._entries = {}
+    def __init__(self, kind: str, builtin: dict[str, str] | None = None) -> None:
+        self.kind = kind
+        self._entries: dict[str, Any] = dict(builtin or {})
 
-    def register(self, key):
-        """Decorator that stores a class under `key`; a second one under the same key is a ValueError."""
+    def register(self, name: str) -> Callable[[T], T]:
+        """A decorator that stores an object under a name.
 
-        def add(entry):
-            if key in self._entries:
-                raise ValueError(f"{self.name} already has an entry '{key}' ({self._entries[key]!r}); choose another name")
-            self._entries[key] = entry
+        Args:
+            name: The new name.
+
+        Raises:
+            ValueError: The name is taken.
+        """
+
+        def add(entry: T) -> T:
+            if name in self._entries:
+                raise ValueError(f"there is a {self.kind} '{name}' already ({self._entries[name]!r}); choose another name")
+            self._entries[name] = entry
             return entry
 
         return add
 
-    def __getitem__(self, key):
-        if key not in self._entries:
-            near = difflib.get_close_matches(str(key), self._entries, n=1)
-            hint = f"; did you mean '{near[0]}'?" if near else ";"
-            raise UnknownName(f"{self.name} has no entry '{key}'{hint} known: {', '.join(sorted(self._entries))}")
-        return self._entries[key]
+    def check(self, name: str, key: str = "") -> str:
+        """The name itself if it is known; nothing is imported.
 
-    def __contains__(self, key):
-        return key in self._entries
+        Args:
+            name: The name to look up.
+            key: Configuration key that holds it, for the message.
 
-    def __iter__(self):
+        Raises:
+            UnknownNameError: It is not known; the message lists the names that are.
+        """
+        if name not in self._entries:
+            near = difflib.get_close_matches(str(name), self._entries, n=1, cutoff=0.75)
+            hint = f"did you mean '{near[0]}'? " if near else ""
+            where = f"{key} is {name!r}: " if key else ""
+            raise UnknownNameError(f"{where}unknown {self.kind} '{name}'; {hint}known: {', '.join(sorted(self._entries))}")
+        return name
+
+    def __getitem__(self, name: str) -> T:
+        entry = self._entries[self.check(name)]
+        if isinstance(entry, str):
+            module, _, attribute = entry.partition(":")
+            entry = self._entries[name] = getattr(importlib.import_module(module), attribute)
+        return entry
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._entries
+
+    def __iter__(self) -> Iterator[str]:
         return iter(self._entries)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __repr__(self) -> str:
+        return f"Registry({self.kind}: {', '.join(self._entries)})"

@@ -8,10 +8,11 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
-from ..datasets import clips, transforms
+from ..clips import spans as clips
+from ..clips import transforms
 from ..datasets.base import Record, VideoDataset
-from ..datasets.decode import VideoReader
-from ..datasets.loader import clip_settings
+from ..loading.build import clip_settings
+from ..media.decode import VideoReader
 from ..utils.errors import UserError
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib import colormaps
 from PIL import Image, ImageDraw, ImageFont
 
-from .slide import segments, spectrogram_of, top, waveform_of
+from ..inference.sliding_window import segments, spectrogram_of, top, waveform_of
 
 _STRIP, _ROW, _AXIS = 64, 18, 16
 # Seconds of sound that the strip shows to either side of now.

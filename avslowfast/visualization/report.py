@@ -14,11 +14,11 @@ import yaml
 from PIL import Image
 
 from ..checkpoint import read_checkpoint
-from ..datasets.decode import DecodeError, VideoReader
-from ..engine.board import picture_strip
-from ..metrics.classification import confusion_matrix, topk_correct
+from ..evaluation.metrics.classification import confusion_matrix, topk_correct
+from ..media.decode import DecodeError, VideoReader
 from ..utils.errors import UserError
 from .draw import COLOURS, plt
+from .tensorboard import picture_strip
 
 _CLIPS, _SECONDS, _RATE = 4, 4.0, 16000
 _STYLE = """

@@ -1,0 +1,1 @@
+"""From seconds to tensors: spans and views, transforms, log-mel spectrograms, negatives."""

@@ -1,0 +1,1 @@
+"""One evaluation loop, the data sets' protocols and metrics, result files."""

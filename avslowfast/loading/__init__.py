@@ -1,0 +1,5 @@
+"""Records to batches: data sets of clips, samplers, collation. `build_dataset(cfg, split)` and `build_loader(cfg, split)` are the way in."""
+
+from .build import build_dataset, build_loader
+
+__all__ = ["build_dataset", "build_loader"]

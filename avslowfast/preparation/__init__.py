@@ -1,0 +1,1 @@
+"""From downloaded folders to prepared videos and list files."""

@@ -1,0 +1,1 @@
+"""Objectives: a task turns a batch into losses and scores."""

@@ -1,0 +1,195 @@
+"""Whole runs in processes of their own: train, test, kill, resume, two ranks, failures."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from helpers import ROOT
+from helpers.lists import copy_lists
+from helpers.runs import command, ENV, output_of, run, stats, weights, with_output
+
+from avslowfast.checkpoint import io
+
+
+def test_train_and_test_from_start_to_end(run_args):
+    run(run_args, "TENSORBOARD.ENABLE", True, "LOG_MODEL_INFO", True)
+    folder = output_of(run_args)
+    results = json.load(open(os.path.join(folder, "results.json")))
+    assert results["videos"] == 16 and results["views"] == 2 and results["failed"] == []
+    assert 0 <= results["top1"] <= results["top5"] <= 100 and results["gflops"] > 0 and results["parameters_m"] > 0
+    assert len(results["per_class_accuracy"]) == 16 and "slide+tone" in results["per_class_accuracy"]
+    scores = torch.load(os.path.join(folder, "scores.pt"), weights_only=False)
+    assert scores["scores"].shape == (16, 16) and torch.allclose(scores["scores"].sum(1), torch.ones(16), atol=1e-4)
+    top1 = 100 * (scores["scores"].argmax(1) == scores["labels"]).float().mean().item()
+    assert results["top1"] <= top1 + 1e-6
+    lines = open(os.path.join(folder, "scores.csv")).read().split("\n")
+    assert lines[0].startswith("path,label,prediction,slide+tone") and len(lines) == 18
+    train = stats(folder, "train_iter")
+    assert len(train) == 4 and {"loss", "loss_cls", "avs_res3", "lr", "dt_data", "dt_net", "clips_per_s", "eta", "ram_gb"} <= set(train[0])
+    assert len(stats(folder, "val_epoch")) == 2 and len(stats(folder, "test_final")) == 1
+    assert any(name.startswith("events") for name in os.listdir(os.path.join(folder, "tensorboard")))
+    assert os.path.isfile(io.best_path(folder))
+    # The same command has nothing left to train and tests again.
+    run(run_args)
+    assert len(stats(folder, "train_iter")) == 4
+
+
+def test_a_checkpoint_that_lacks_weights_is_not_tested(run_args, tmp_path):
+    from conftest import tiny_cfg
+
+    from avslowfast.models import build_model
+
+    weights = build_model(tiny_cfg(*[a for a in run_args], "MODEL.NUM_CLASSES", 7)).state_dict()
+    torch.save({"model_state": weights}, tmp_path / "seven.pyth")
+    done = run(run_args, "TRAIN.ENABLE", False, "TEST.CHECKPOINT_FILE_PATH", tmp_path / "seven.pyth", code=2)
+    assert "2 tensors of the network do not come from it" in done.stderr and "head.projection.weight" in done.stderr
+
+
+def kill_when(args, pattern, number, *more):
+    """Start a run, send a signal when its log matches, and return its exit code."""
+    log = os.path.join(output_of(args), "stdout.log")
+    process = subprocess.Popen(command(args, *more), env=ENV, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.time() + 200
+    while time.time() < deadline and process.poll() is None:
+        if os.path.isfile(log) and re.search(pattern, open(log).read()):
+            process.send_signal(number)
+            break
+        time.sleep(0.01)
+    return process.wait(timeout=200)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["kill", "term"])
+def test_a_stopped_run_goes_on_to_the_same_weights_bit_for_bit(run_args, tmp_path, number):
+    extra = ("TEST.ENABLE", False, "LOG_PERIOD", 1, "TRAIN.CHECKPOINT_SECONDS", 0.001, "EMA.ENABLE", True, "EMA.DECAY", 0.9, "MODEL.DROPOUT_RATE", 0.5,
+             "DATA_LOADER.NUM_WORKERS", 1, "DATA.GET_MISALIGNED_AUDIO", True, "DATA.MIX_NEG_EPOCH", 0)  # fmt: skip
+    whole = with_output(run_args, tmp_path / "whole")
+    run(whole, *extra)
+    stopped = with_output(run_args, tmp_path / "stopped")
+    code = kill_when(stopped, r'"iter": "2/4"', number, *extra)
+    assert code == (75 if number == signal.SIGTERM else -signal.SIGKILL)
+    newest = io.list_checkpoints(output_of(stopped))[-1]
+    assert "_iter_" in newest
+    run(stopped, *extra)
+    assert "resumed from" in open(os.path.join(output_of(stopped), "stdout.log")).read()
+    a, b = weights(output_of(whole)), weights(output_of(stopped))
+    for key in ("model_state", "ema_state"):
+        assert all(torch.equal(a[key][n], b[key][n]) for n in a[key])
+    moments = [s["state"] for s in (a["optimizer_state"], b["optimizer_state"])]
+    assert all(torch.equal(moments[0][i]["momentum_buffer"], moments[1][i]["momentum_buffer"]) for i in moments[0])
+
+
+@pytest.mark.parametrize("norm", ["sync_batchnorm", "frozen_batchnorm"])
+def test_two_processes_give_the_losses_of_one(run_args, tmp_path, norm):
+    args = ("BN.NORM_TYPE", norm, "MODEL.DROPOUT_RATE", 0.0, "SOLVER.MAX_EPOCH", 5, "LOG_PERIOD", 1, "TEST.ENABLE", False, "TRAIN.EVAL_PERIOD", 5,
+            "BN.USE_PRECISE_STATS", False, "SLOWFAST.DROPPATHWAY_RATE", 0.5, "SOLVER.BASE_LR", 0.01, "DATA.GET_MISALIGNED_AUDIO", True,
+            "DATA.MIX_NEG_EPOCH", 1)  # fmt: skip
+    one, two = with_output(run_args, tmp_path / "one"), with_output(run_args, tmp_path / "two")
+    run(one, *args)
+    run(two, *args, "NUM_CPU_PROCESSES", 2)
+    a, b = stats(output_of(one), "train_iter"), stats(output_of(two), "train_iter")
+    assert len(a) == len(b) == 20
+    assert {"avs_res3", "avs_res5"} <= {name for s in a for name in s}
+    for left, right in zip(a, b):
+        names = [n for n in left if n.startswith(("loss", "avs"))]
+        assert names == [n for n in right if n.startswith(("loss", "avs"))]
+        # The log keeps six digits, so it is good for this comparison.
+        assert max(abs(left[n] - right[n]) for n in names) < 1e-4, (left["iter"], left, right)
+    va, vb = stats(output_of(one), "val_epoch"), stats(output_of(two), "val_epoch")
+    assert abs(va[-1]["top1"] - vb[-1]["top1"]) < 1e-6
+
+
+def test_torchrun_starts_ranks_and_a_wrong_number_is_explained(run_args):
+    launcher = ("-m", "torch.distributed.run", "--nproc_per_node=2", "--master_port=29613")
+    run(run_args, "NUM_CPU_PROCESSES", 2, "SOLVER.MAX_EPOCH", 1, "SOLVER.WARMUP_EPOCHS", 0, launcher=launcher)
+    assert json.load(open(os.path.join(output_of(run_args), "results.json")))["videos"] == 16
+    failed = subprocess.run(command(run_args, launcher=launcher), env=ENV, capture_output=True, text=True, timeout=200)
+    assert failed.returncode != 0 and "NUM_CPU_PROCESSES is 1" in failed.stderr and "pass NUM_CPU_PROCESSES 2" in failed.stderr
+
+
+def test_a_torn_and_a_foreign_checkpoint_are_passed_over(run_args):
+    run(run_args, "SOLVER.MAX_EPOCH", 1, "SOLVER.WARMUP_EPOCHS", 0, "TEST.ENABLE", False)
+    folder = output_of(run_args)
+    good = io.checkpoint_path(folder, 1, 0)
+    data = open(good, "rb").read()
+    with open(io.checkpoint_path(folder, 1, 3), "wb") as f:
+        f.write(data[: len(data) // 2])
+    torch.save({"model_state": {"other.weight": torch.zeros(3)}}, io.checkpoint_path(folder, 1, 2))
+    run(run_args, "SOLVER.WARMUP_EPOCHS", 0, "TEST.ENABLE", False)
+    log = open(os.path.join(folder, "stdout.log")).read()
+    assert log.count("passed over") == 2 and f"resumed from {good}" in log
+
+
+def test_failed_test_videos_are_reported_scored_as_wrong_and_named(run_args, synthav, tmp_path):
+    bad = tmp_path / "bad.mp4"
+    bad.write_text("nothing")
+    folder = copy_lists(synthav, tmp_path, lambda split, lines: [f"{bad} 0", *lines[1:]] if split == "test" else lines)
+    args = [*run_args, "DATA.PATH_TO_DATA_DIR", folder, "SOLVER.MAX_EPOCH", 1, "SOLVER.WARMUP_EPOCHS", 0]
+    done = run(args, code=2)
+    assert "1 of 16 videos could not be read, more than DATA.MAX_FAILED_FRACTION 0.01" in done.stderr and "Traceback" not in done.stderr
+    run(args, "DATA.MAX_FAILED_FRACTION", 0.1)
+    results = json.load(open(os.path.join(output_of(args), "results.json")))
+    assert results["videos"] == 16 and results["failed"] == [{"path": str(bad), "reason": results["failed"][0]["reason"]}]
+    assert results["per_class_accuracy"]["0"] == 0
+    log = open(os.path.join(output_of(args), "stdout.log")).read()
+    assert "1 of 16 videos failed" in log and str(bad) in log
+
+
+def test_failed_training_files_are_counted_and_too_many_stop_the_run(run_args, synthav, tmp_path):
+    bad = tmp_path / "bad.mp4"
+    bad.write_text("nothing")
+    folder = copy_lists(synthav, tmp_path, lambda split, lines: [f"{bad} 0", *lines[1:]] if split == "train" else lines)
+    args = [*run_args, "DATA.PATH_TO_DATA_DIR", folder, "SOLVER.MAX_EPOCH", 1, "SOLVER.WARMUP_EPOCHS", 0, "TEST.ENABLE", False]
+    done = run(args, code=2)
+    assert "1 of 32 training files could not be read" in done.stderr and str(bad) in done.stderr
+    run(args, "DATA.MAX_FAILED_FRACTION", 0.1)
+    assert "1 unreadable file(s) of 32 replaced" in open(os.path.join(output_of(args), "stdout.log")).read()
+
+
+def test_a_loss_that_is_not_finite_names_iteration_clips_and_parts(run_args):
+    done = run(run_args, "SOLVER.BASE_LR", 1e30, "SOLVER.WARMUP_EPOCHS", 0, "TEST.ENABLE", False, code=2)
+    assert re.search(r"epoch 1, iteration \d+: the loss is not finite \(.*loss_cls.*\); clips: .*\.mp4", done.stderr)
+
+
+@pytest.mark.parametrize(
+    "args, words",
+    [
+        (["NUM_GPUS", 8], "NUM_GPUS is 8, but this machine has"),
+        (["TRAIN.ENABLE", False], "no checkpoint in it to test"),
+        (["TRAIN.CHECKPOINT_FILE_PATH", "none.pyth"], "none.pyth: no such file"),
+        (["MODEL.NUM_CLASSES", 3], "outside 0..2"),
+        (["TRAIN.BATCH_SIZE", 64], "not one batch"),
+        (["TRAIN.DATASET", "kinetic"], "did you mean 'kinetics'"),
+    ],
+)
+def test_mistakes_end_with_one_line_before_anything_starts(run_args, args, words):
+    done = run(run_args, *args, code=2)
+    assert words in done.stderr and "Traceback" not in done.stderr
+
+
+def test_accumulation_mixing_augmentation_and_adamw_train(run_args):
+    run(run_args, "TRAIN.ACCUMULATION_STEPS", 2, "MIXUP.ENABLE", True, "AUG.ENABLE", True, "SPECAUG.ENABLE", True, "SOLVER.OPTIMIZING_METHOD", "adamw",
+        "SOLVER.CLIP_GRAD_L2NORM", 1.0, "SOLVER.BASE_LR", 0.001, "TRAIN.MIXED_PRECISION", True, "DATA.LOGMEL_ON_DEVICE", True, "EMA.ENABLE", True,
+        "SOLVER.MAX_EPOCH", 1, "SOLVER.WARMUP_EPOCHS", 0)  # fmt: skip
+    assert json.load(open(os.path.join(output_of(run_args), "results.json")))["videos"] == 16
+
+
+@pytest.mark.shared
+@pytest.mark.slow
+def test_the_real_configuration_on_real_files(shared, tmp_path):
+    clips = [shared / "clips" / n for n in ("flipping_a_pancake.mkv", "nasa_13013.mp4", "big_buck_bunny_30s.webm")]
+    for split, repeats in (("train", 2), ("val", 1), ("test", 1)):
+        (tmp_path / f"{split}.csv").write_text("".join(f"{c} {i}\n" for i, c in enumerate(clips)) * repeats)
+    args = ["--cfg", str(ROOT / "configs/Kinetics/AVSLOWFAST_4x16_R50.yaml"), "DATA.PATH_TO_DATA_DIR", str(tmp_path), "OUTPUT_DIR", str(tmp_path / "out"),
+            "NUM_GPUS", "0", "TRAIN.BATCH_SIZE", "2", "SOLVER.MAX_EPOCH", "1", "SOLVER.WARMUP_EPOCHS", "0", "TEST.BATCH_SIZE", "2",
+            "TEST.NUM_ENSEMBLE_VIEWS", "2", "TEST.NUM_SPATIAL_CROPS", "3", "BN.NUM_BATCHES_PRECISE", "1", "DATA_LOADER.NUM_WORKERS", "1",
+            "LOG_PERIOD", "1", "SOLVER.BASE_LR", "0.001"]  # fmt: skip
+    done = subprocess.run([sys.executable, str(ROOT / "tools/run_net.py"), *args], capture_output=True, text=True, timeout=1500)
+    assert done.returncode == 0, done.stderr[-3000:]
+    results = json.load(open(tmp_path / "out/results.json"))
+    assert results["videos"] == 3 and results["views"] == 6 and results["failed"] == []

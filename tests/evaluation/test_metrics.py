@@ -1,0 +1,168 @@
+"""Metrics against reference values and against their own definitions, written out."""
+
+import json
+import time
+import zipfile
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from helpers import ROOT
+from helpers.runs import evaluate
+
+from avslowfast.config import ConfigError
+from avslowfast.datasets import ava as ava_files
+from avslowfast.datasets import epic as epic_files
+from avslowfast.evaluation.metrics import ava, classification, epic
+
+GOLDEN = ROOT / "tests/golden"
+KEY = "PascalBoxes_PerformanceByCategory/AP@0.5IOU/"
+
+
+@pytest.mark.shared
+def test_ava_equals_the_reference_to_the_last_digits(shared):
+    names = shared / "annotations/ava/ava_action_list_v2.1_for_activitynet_2018.pbtxt"
+    args = ("ava", "--groundtruth", GOLDEN / "ava_eval_gt.csv", "--detections", GOLDEN / "ava_eval_det.csv", "--label-map", names)
+    found = evaluate(*args, "--excluded", GOLDEN / "ava_eval_excluded.csv", "--max-boxes", 0)
+    expected = json.loads((GOLDEN / "ava_eval_expected.json").read_text())
+    assert abs(found["mAP"] - expected["PascalBoxes_Precision/mAP@0.5IOU"]) < 1e-9 and len(found["per_class"]) == 60
+    for name, value in found["per_class"].items():
+        reference = expected.get(KEY + name)
+        if reference is None or np.isnan(reference):
+            assert value is None, name
+        else:
+            assert abs(value - reference) < 1e-9, name
+    assert evaluate(*args)["mAP"] != found["mAP"]
+
+
+def boxes(rows, score=False):
+    return pd.DataFrame(rows, columns=["frame", "class_id", "x1", "y1", "x2", "y2", *(["score"] if score else [])])
+
+
+def test_ava_by_hand():
+    truth = boxes([["a", 1, 0, 0, 1, 1], ["a", 1, 2, 0, 3, 1], ["b", 1, 0, 0, 1, 1], ["a", 2, 0, 0, 1, 1]])
+    found = boxes([["a", 1, 0, 0, 1, 1, 0.9], ["a", 1, 0, 0, 1, 0.9, 0.8], ["a", 1, 2.1, 0, 3, 1, 0.7], ["c", 1, 0, 0, 1, 1, 0.95], ["a", 3, 0, 0, 1, 1, 1.0]], True)
+    # Right, taken already, right; a frame without ground truth and a class without any do not count.
+    assert ava.frame_ap(truth, found, [1, 2, 3]) == {1: pytest.approx(1 / 3 * 1 + 1 / 3 * 2 / 3), 2: 0.0, 3: None}
+    assert ava.mean_ap({1: 0.5, 2: 0.0, 3: None}) == 0.25 and np.isnan(ava.mean_ap({1: None}))
+    # The cap keeps the best rows of a frame.
+    assert ava.frame_ap(truth, found, [1], max_boxes=1)[1] == pytest.approx(1 / 3)
+
+
+def test_ava_scores_a_million_detections_quickly_enough():
+    rng = np.random.default_rng(0)
+    n = 1_000_000
+    corner = rng.random((n, 2)) / 2
+    found = pd.DataFrame({"frame": rng.integers(0, 57000, n), "class_id": rng.integers(1, 81, n), "score": rng.random(n)})
+    found[["x1", "y1"]], found[["x2", "y2"]] = corner, corner + 0.1 + rng.random((n, 2)) / 3
+    began = time.perf_counter()
+    values = ava.frame_ap(found.sample(200_000, random_state=1).drop(columns="score"), found, list(range(1, 81)))
+    # 60 s are allowed; this takes 2 s on one core. A loop over boxes would take minutes.
+    assert time.perf_counter() - began < 60 and all(0 < v < 1 for v in values.values())
+
+
+def test_mistakes_in_box_files_are_named(tmp_path):
+    (tmp_path / "gt.csv").write_text("v,0902,0.1,0.1,0.5,0.5,3\nv,0902,x,0.1,0.5,0.5,3\n")
+    (tmp_path / "map.txt").write_text("nothing")
+    with pytest.raises(ConfigError, match="gt.csv, line 2: x1 is 'x'"):
+        ava_files.read_boxes(tmp_path / "gt.csv")
+    with pytest.raises(ConfigError, match="map.txt: no items"):
+        ava_files.read_label_map(tmp_path / "map.txt")
+    assert "none.txt: cannot be read" in evaluate("ava", "--groundtruth", "x", "--detections", "x", "--label-map", tmp_path / "none.txt", code=2)
+    (tmp_path / "short.csv").write_text("v,0902,0.1\n")
+    with pytest.raises(ConfigError, match="3 columns"):
+        ava_files.read_boxes(tmp_path / "short.csv")
+    assert ava_files.frame_keys(pd.Series(["v"]), pd.Series([902.0])).tolist() == ["v,902"]
+
+
+def test_multi_label_map_equals_pyslowfasts_and_the_official_charades_rule():
+    data = json.loads((GOLDEN / "multilabel_map.json").read_text())
+    scores, labels = np.array(data["scores"]), np.array(data["labels"])
+    assert abs(classification.mean_average_precision(scores, labels) / 100 - data["mAP"]) < 1e-6
+    lowest = np.where(labels.any(axis=1, keepdims=True), scores, -np.inf)
+    aps = []
+    for k in np.flatnonzero(labels.any(axis=0)):
+        order = np.argsort(-lowest[:, k], kind="stable")
+        hits = labels[order, k] == 1
+        aps.append((np.cumsum(hits) / np.arange(1, len(hits) + 1))[hits].sum() / hits.sum())
+    assert classification.mean_average_precision(scores, labels, unlabelled_last=True) == pytest.approx(100 * np.mean(aps), abs=1e-9)
+
+
+def epic_case(n=300, verbs=7, nouns=11):
+    rng = np.random.default_rng(0)
+    scores = [np.exp(3 * rng.standard_normal((n, k))) for k in (verbs, nouns)]
+    scores = [s / s.sum(axis=1, keepdims=True) for s in scores]
+    labels = [np.where(rng.random(n) < 0.5, s.argmax(axis=1), rng.integers(0, s.shape[1], n)) for s in scores]
+    return *scores, *labels
+
+
+def test_action_accuracy_is_that_of_all_pairs():
+    verb, noun, v, n = epic_case()
+    pairs = (verb[:, :, None] * noun[:, None, :]).reshape(len(v), -1)
+    for k in (1, 5):
+        expected = [(v[i] * noun.shape[1] + n[i]) in np.argsort(-pairs[i])[:k] for i in range(len(v))]
+        assert epic.action_correct(verb, noun, v, n, k).tolist() == expected
+    verb[3] = np.nan
+    assert not epic.action_correct(verb, noun, v, n, 5)[3] and epic.best_actions(verb, noun)[3].tolist() == [-1, -1]
+    # Constant scores earn nothing.
+    flat = np.full_like(noun, 1 / noun.shape[1])
+    assert not epic.action_correct(np.full_like(verb, 1 / verb.shape[1]), flat, v, n, 5).any()
+
+
+def test_many_shot_precision_and_recall_by_hand():
+    verb, noun, v, n = epic_case(120, 3, 4)
+    found = epic.many_shot(verb, noun, v, n, [0, 2], [1], [(0, 1), (2, 3)])
+    p = verb.argmax(axis=1)
+    precision = [((p == c) & (v == c)).sum() / (p == c).sum() for c in (0, 2)]
+    recall = [((p == c) & (v == c)).sum() / (v == c).sum() for c in (0, 2)]
+    assert found["verb_precision"] == pytest.approx(100 * np.mean(precision)) and found["verb_recall"] == pytest.approx(100 * np.mean(recall))
+    assert set(found) == {f"{a}_{b}" for a in ("verb", "noun", "action") for b in ("precision", "recall")}
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("name", ["epic55", "epic100"])
+def test_a_submission_is_valid_and_scores_what_it_was_made_from(shared, tmp_path, name):
+    folder = shared / f"annotations/{name}"
+    table = epic_files.read_validation(name, folder)
+    sizes = epic_files.SIZES[name]
+    rng = np.random.default_rng(1)
+    v, n = table.verb_class.to_numpy(), table.noun_class.to_numpy()
+    verb, noun = (rng.random((len(table), size)) for size in sizes.values())
+    verb[np.arange(len(v)), v] += 0.6 * rng.random(len(v))
+    noun[np.arange(len(n)), n] += 0.6 * rng.random(len(n))
+    verb, noun = (s / s.sum(axis=1, keepdims=True) for s in (verb, noun))
+    content = epic.submission(table.name, verb, noun, "0.1" if name == "epic55" else "0.2")
+    assert epic.check_submission(content, table.name, *sizes.values()) == []
+    one = next(iter(content["results"].values()))
+    assert len(one["action"]) == 100 and len(one["verb"]) == sizes["verb"]
+    pairs = np.outer(verb[0], noun[0])
+    assert sorted(one["action"].values()) == pytest.approx(sorted(np.sort(pairs, axis=None)[-100:]))
+    path = tmp_path / ("submission.json" if name == "epic55" else "submission.zip")
+    if name == "epic55":
+        path.write_text(json.dumps(content))
+    else:
+        with zipfile.ZipFile(path, "w") as f:
+            f.writestr("test.json", json.dumps(content))
+    found = evaluate(name, "--annotations", folder, "--submission", path)
+    prefix = "" if name == "epic55" else "all_"
+    for key, value in epic.accuracy(verb, noun, v, n).items():
+        assert found[prefix + key] == pytest.approx(value), key
+    assert ("many_shot_action_recall" in found) == (name == "epic55") and ("tail_action_top1" in found and "unseen_verb_top1" in found) == (name == "epic100")
+    # And what is wrong is said.
+    del content["results"][str(table.name.iloc[0])]
+    content["version"] = "1"
+    wrong = " ".join(epic.check_submission(content, table.name, *sizes.values()))
+    assert "1 segments are missing" in wrong and "version is '1'" in wrong
+
+
+def test_folds_and_files_of_scores(tmp_path):
+    for i, top1 in enumerate((90.0, 92.0, 97.0)):
+        (tmp_path / f"{i}.json").write_text(json.dumps({"top1": top1, "other": 1}))
+    assert evaluate("folds", *(tmp_path / f"{i}.json" for i in range(3))) == {"folds": 3, "top1": 93.0}
+    scores, labels = torch.eye(4)[[0, 1, 2, 3, 0]], torch.tensor([0, 1, 2, 0, 0])
+    torch.save({"scores": scores, "labels": labels}, tmp_path / "scores.pt")
+    assert evaluate("topk", "--scores", tmp_path / "scores.pt")["top1"] == 80.0
+    torch.save({"model_state": {}}, tmp_path / "x.pt")
+    assert "not a scores.pt" in evaluate("charades", "--scores", tmp_path / "x.pt", code=2)
+    assert "0.json" in evaluate("charades", "--scores", tmp_path / "0.json", code=2)

@@ -1,0 +1,50 @@
+"""Runs in processes of their own, and what they leave behind."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import torch
+
+from avslowfast.checkpoint import io
+
+from . import ROOT, TINY
+
+ENV = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
+
+
+def command(args, *more, launcher=()):
+    return [sys.executable, *launcher, str(ROOT / "tools/run_net.py"), "--cfg", str(TINY), *map(str, args), *map(str, more)]
+
+
+def run(args, *more, code=0, launcher=()):
+    done = subprocess.run(command(args, *more, launcher=launcher), env=ENV, capture_output=True, text=True, timeout=300)
+    assert done.returncode == code, done.stdout[-2000:] + done.stderr[-3000:]
+    return done
+
+
+def output_of(args):
+    return args[args.index("OUTPUT_DIR") + 1]
+
+
+def with_output(args, folder):
+    args = list(args)
+    args[args.index("OUTPUT_DIR") + 1] = str(folder)
+    return args
+
+
+def stats(folder, kind):
+    text = open(os.path.join(folder, "stdout.log")).read()
+    return [s for s in map(json.loads, re.findall(r"json_stats: (\{.*\})", text)) if s["_type"] == kind]
+
+
+def weights(folder, epochs=2):
+    return torch.load(io.checkpoint_path(folder, epochs, 0), weights_only=True)
+
+
+def evaluate(*args, code=0):
+    done = subprocess.run([sys.executable, str(ROOT / "tools/evaluate.py"), *map(str, args)], capture_output=True, text=True)
+    assert done.returncode == code and "Traceback" not in done.stderr, done.stderr
+    return json.loads(done.stdout) if code == 0 else done.stderr

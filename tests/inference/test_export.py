@@ -1,0 +1,73 @@
+"""Exported programs compute what the network computes, for any number of clips."""
+
+import json
+import subprocess
+import sys
+
+import onnx
+import pytest
+import torch
+import weights as conformance
+from helpers import ROOT, TINY, tiny_cfg
+
+from avslowfast.inference.export import ENDINGS, export_model, ExportError
+from avslowfast.models import build_model
+
+NETWORKS = {
+    "slow": ("MODEL.ARCH", "slow"),
+    "avslowfast": (),
+    "av_nonlocal": ("LATERAL.AUDIO", "av_nonlocal"),
+    "audio": ("MODEL.ARCH", "audio"),
+    "boxes": ("DETECTION.ENABLE", True, "DETECTION.SPATIAL_SCALE_FACTOR", 32),
+    "verb and noun": ("MULTI_HEAD.NAMES", ["verb", "noun"], "MULTI_HEAD.NUM_CLASSES", [5, 7], "MULTI_HEAD.LOSS_WEIGHTS", [1.0, 1.0]),
+}
+
+
+def make(*overrides):
+    """A network whose scores depend visibly on its inputs."""
+    cfg = tiny_cfg("RESNET.WIDTH_PER_GROUP", 8, *overrides)
+    model = build_model(cfg)
+    state = {n: conformance.tensor_for(n, t.shape) for n, t in model.state_dict().items()}
+    model.load_state_dict({n: 20 * t if n.startswith("head") and t.dim() == 2 else t for n, t in state.items()})
+    return model, cfg
+
+
+@pytest.mark.parametrize("target, network", [("torch-export", n) for n in NETWORKS] + [("onnx", n) for n in ("slow", "avslowfast", "boxes", "verb and noun")])
+def test_the_export_agrees_with_the_network(tmp_path, target, network):
+    model, cfg = make(*NETWORKS[network])
+    out = str(tmp_path / f"x{ENDINGS[target]}")
+    differences = export_model(model, cfg, target, out, [f"c{i}" for i in range(16)])
+    assert set(differences) == {1, 2, 3} and max(differences.values()) < 1e-4
+    if target == "onnx":
+        about = json.loads({p.key: p.value for p in onnx.load(out).metadata_props}["avslowfast"])
+    else:
+        extra = {"avslowfast": ""}
+        program = torch.export.load(out, extra_files=extra).module()
+        about = json.loads(extra["avslowfast"])
+        shapes = {**{n: s[1:] for n, s in about["inputs"].items()}}
+        feed = {n: torch.randn(5, *shapes[n]) if n in shapes else torch.ones(5, dtype=torch.bool) for n in about["order"] if n != "boxes"}
+        boxes = torch.tensor([[0, 2.0, 2, 40, 40], [4, 1, 1, 30, 20]])
+        args = [feed.get(n, boxes) for n in about["order"]]
+        with torch.no_grad():
+            expected = model(feed, boxes=boxes if "boxes" in about["order"] else None)["scores"]
+        expected = list(expected.values()) if isinstance(expected, dict) else [expected]
+        found = program(*args)
+        for a, b in zip(expected, found if isinstance(found, tuple) else [found]):
+            # The scores differ from clip to clip by ten times more than the tolerance, so agreement says something.
+            assert (a - b).abs().max() < 1e-4 < 1e-3 < (a - a[:1]).abs().max()
+    assert about["class_names"][3] == "c3" and about["mean"] == [0.45] * 3
+
+
+def test_the_tool_exports_and_says_how_well(tmp_path):
+    tool = [sys.executable, str(ROOT / "tools/export.py"), "--cfg", str(TINY), "--to", "onnx"]
+    done = subprocess.run([*tool, "MODEL.ARCH", "slow", "OUTPUT_DIR", str(tmp_path / "out")], capture_output=True, text=True)
+    assert (tmp_path / "out/model.onnx").is_file() and done.returncode == 0 and "largest difference" in done.stdout and "with 3 clips" in done.stdout
+    done = subprocess.run([*tool, "--out", str(tmp_path / "x.pt"), "MODEL.ARCH", "slow"], capture_output=True, text=True)
+    assert done.returncode == 2 and "ends in .onnx" in done.stderr and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("target", ENDINGS)
+def test_a_wrong_ending_is_refused_before_anything_is_computed(tmp_path, target):
+    model, cfg = make("MODEL.ARCH", "slow")
+    with pytest.raises(ExportError, match=rf"ends in \{ENDINGS[target]}"):
+        export_model(model, cfg, target, str(tmp_path / "x.bin"))

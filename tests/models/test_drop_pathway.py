@@ -1,0 +1,94 @@
+"""DropPathway: reproducible, complete, and free of charge; clips without sound behave as dropped."""
+
+import pytest
+import torch
+from helpers.networks import count_convolutions, is_audio, loss_of, make
+
+from avslowfast.models.drop_pathway import DropPathway
+
+NO_AVS = ("SLOWFAST.AVS_FLAG", [False] * 5)
+
+
+def test_draws_depend_on_seed_and_iteration_alone():
+    drops = [DropPathway(0.8, 3).draw(i) for i in range(2000)]
+    assert drops == [DropPathway(0.8, 3).draw(i) for i in range(2000)]
+    assert drops != [DropPathway(0.8, 4).draw(i) for i in range(2000)]
+    assert 0.76 < sum(drops) / len(drops) < 0.84
+    assert not any(DropPathway(0.0, 3).draw(i) for i in range(100)) and all(DropPathway(1.0, 3).draw(i) for i in range(100))
+
+
+def test_a_dropped_iteration_without_sync_runs_no_audio_convolution():
+    model, inputs = make(*NO_AVS)
+    dropped = count_convolutions(model, lambda: model(inputs, drop_audio=True))
+    kept = count_convolutions(model, lambda: model(inputs, drop_audio=False))
+    assert not [name for name, _ in dropped if is_audio(name)]
+    assert [name for name, _ in kept if is_audio(name)]
+
+
+@pytest.mark.parametrize("drop", [True, False])
+def test_each_clip_goes_through_audio_once_with_easy_negatives(drop):
+    model, inputs = make()
+    seen = count_convolutions(model, lambda: model(inputs, drop_audio=drop))
+    audio = [(name, n) for name, n in seen if is_audio(name)]
+    assert len({name for name, _ in audio}) == len(audio) and {n for _, n in audio} == {3}
+
+
+def test_hard_negatives_go_no_further_than_the_last_comparison():
+    model, inputs = make()
+    inputs["audio_hard_negative"] = torch.randn_like(inputs["audio"][:2])
+    inputs["audio_hard_negative_index"] = torch.tensor([0, 2])
+    seen = dict(count_convolutions(model, lambda: model(inputs, drop_audio=False)))
+    # Audio joins at res3, so nothing is compared after it.
+    assert seen["pathways.audio.res3.block1.branch2.a" if "pathways.audio.res3.block1.branch2.a" in seen else "pathways.audio.res3.block1.branch2.t"] == 5
+    assert seen["pathways.audio.res4.block0.branch2.a"] == 3
+    seen = dict(count_convolutions(model, lambda: model(inputs, drop_audio=True)))
+    assert seen["pathways.audio.res5.block1.branch2.b"] == 5
+
+
+def test_a_dropped_iteration_gives_audio_weights_no_gradient():
+    model, inputs = make(*NO_AVS)
+    loss_of(model(inputs, drop_audio=True)).backward()
+    touched = {n for n, p in model.named_parameters() if p.grad is not None}
+    assert touched == {n for n, _ in model.named_parameters() if not is_audio(n)}
+    audio_columns = model.head.projection.weight.grad[:, -model.head.channels["audio"] :]
+    assert audio_columns.abs().max() == 0
+
+
+def test_dropped_features_do_not_depend_on_the_sound_even_if_it_is_nan():
+    model, inputs = make()
+    other = {**inputs, "audio": torch.full_like(inputs["audio"], float("nan"))}
+    model.eval()
+    with torch.no_grad():
+        a, b = model(inputs, drop_audio=True)["scores"], model(other, drop_audio=True)["scores"]
+    assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("kind", ["a2fs", "a2f2s", "av_nonlocal"])
+def test_a_clip_without_sound_behaves_as_dropped_for_itself_alone(kind):
+    model, inputs = make("LATERAL.AUDIO", kind, "DATA.AUDIO_FRAME_NUM", 128, "SLOWFAST.AU_ALPHA", 32)
+    model.eval()
+    inputs["audio"][1] = float("nan")
+    mask = torch.tensor([True, False, True])
+    with torch.no_grad():
+        masked = model({**inputs, "audio_mask": mask})["scores"]
+        dropped = model(inputs, drop_audio=True)["scores"]
+        full = model({**inputs, "audio": inputs["audio"].nan_to_num()})["scores"]
+    torch.testing.assert_close(masked[1], dropped[1])
+    torch.testing.assert_close(masked[[0, 2]], full[[0, 2]])
+    assert not torch.allclose(full, dropped)
+
+
+def test_masked_nan_reaches_no_weight_in_training():
+    model, inputs = make()
+    inputs["audio"][1] = float("nan")
+    inputs["audio_mask"] = torch.tensor([True, False, True])
+    for drop in (False, True):
+        loss_of(model(inputs, drop_audio=drop)).backward()
+    assert all(torch.isfinite(p.grad).all() for p in model.parameters())
+
+
+def test_the_model_draws_by_itself_in_training_only():
+    model, inputs = make("SLOWFAST.DROPPATHWAY_RATE", 1.0, *NO_AVS)
+    assert not [n for n, _ in count_convolutions(model, lambda: model(inputs)) if is_audio(n)]
+    model.eval()
+    assert [n for n, _ in count_convolutions(model, lambda: model(inputs)) if is_audio(n)]

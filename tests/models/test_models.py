@@ -1,0 +1,163 @@
+"""The whole registry at a tiny size, DropPathway, masks, hard negatives, fully-convolutional testing."""
+
+import itertools
+
+import pytest
+import torch
+from helpers import tiny_cfg
+from helpers.networks import loss_of, make, WIDTH
+
+from avslowfast.models import build_model
+
+
+def with_gradient(model):
+    return {n for n, p in model.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
+
+
+HEADS = {
+    "single": (),
+    "multi": ("MULTI_HEAD.NAMES", ["verb", "noun"], "MULTI_HEAD.NUM_CLASSES", [5, 7], "MULTI_HEAD.LOSS_WEIGHTS", [0.5, 0.5]),
+    "roi": ("DETECTION.ENABLE", True, "DETECTION.SPATIAL_SCALE_FACTOR", 32),
+}
+DEPTHS = [18, 34, 50, 101, 152]
+
+
+def depth_args(depth):
+    return ("RESNET.DEPTH", depth, "RESNET.TRANS_FUNC", "basic_transform" if depth < 50 else "bottleneck_transform")
+
+
+def boxes_for(head):
+    return torch.tensor([[0, 2.0, 2, 30, 30], [1, 5, 5, 40, 44], [2, 0, 0, 48, 48]]) if head == "roi" else None
+
+
+def check_outputs(model, inputs, head, boxes, classes=16):
+    model.eval()
+    with torch.no_grad():
+        scores = model(inputs, boxes=boxes)["scores"]
+    if head == "multi":
+        assert {n: tuple(s.shape) for n, s in scores.items()} == {"verb": (3, 5), "noun": (3, 7)}
+        scores = torch.cat(list(scores.values()), 1)
+    else:
+        assert scores.shape == (3, classes)
+    assert torch.isfinite(scores).all()
+    model.train()
+
+
+# Architecture and, with all three pathways, the audio lateral; boxes need pictures.
+NETWORKS = [("slow", "a2fs"), ("slowfast", "a2fs"), ("audio", "a2fs"), ("avslowfast", "a2fs"), ("avslowfast", "a2f2s"), ("avslowfast", "av_nonlocal")]
+COMBINATIONS = [(*network, head) for network, head in itertools.product(NETWORKS, HEADS) if (network[0], head) != ("audio", "roi")]
+
+
+@pytest.mark.parametrize("arch, lateral, head", COMBINATIONS)
+@pytest.mark.parametrize("depth", DEPTHS)
+def test_pathways_laterals_heads_and_depths(arch, lateral, head, depth):
+    model, inputs = make("MODEL.ARCH", arch, "LATERAL.AUDIO", lateral, *HEADS[head], *depth_args(depth))
+    boxes = boxes_for(head)
+    check_outputs(model, inputs, head, boxes)
+    out = model(inputs, boxes=boxes, drop_audio=False)
+    loss_of(out).backward()
+    got = with_gradient(model)
+    if model.sync_heads:
+        # What is compared after the first audio lateral gets its gradient in dropped iterations.
+        loss_of(model(inputs, boxes=boxes, drop_audio=True)).backward()
+        got = with_gradient(model)
+    assert {n for n, p in model.named_parameters() if p.requires_grad} == got
+    assert all(torch.isfinite(p.grad).all() for p in model.parameters())
+
+
+STAGE_SETS = [[i in s for i in range(4)] for s in ([], [0], [1], [2], [3], [2, 3], [0, 1, 2, 3])]
+
+
+@pytest.mark.parametrize("kind", ["a2fs", "a2f2s", "av_nonlocal"])
+@pytest.mark.parametrize("stages", STAGE_SETS, ids=lambda s: "".join("x" if on else "." for on in s))
+@pytest.mark.parametrize("pool5", [True, False])
+def test_laterals_at_any_subset_of_stages(kind, stages, pool5):
+    avs = [True] * 5
+    model, inputs = make("LATERAL.AUDIO", kind, "SLOWFAST.AFS_FUSION", stages, "LATERAL.AUDIO_POOL5", pool5, "SLOWFAST.AVS_FLAG", avs,
+                         "DATA.AUDIO_FRAME_NUM", 128, "SLOWFAST.AU_ALPHA", 32)  # fmt: skip
+    check_outputs(model, inputs, "single", None)
+    first = next((i for i, on in enumerate(stages) if on), 4)
+    names = ["avs_pool1", "avs_res2", "avs_res3", "avs_res4", "avs_res5"]
+    out = model(inputs, drop_audio=False)
+    assert list(out["losses"]) == names[: first + 1]
+    loss_of(out).backward()
+    out = model(inputs, drop_audio=True)
+    assert list(out["losses"]) == names
+    loss_of(out).backward()
+    assert {n for n, p in model.named_parameters() if p.requires_grad} == with_gradient(model)
+
+
+@pytest.mark.parametrize("trans", ["tf_bottleneck_transform_v1", "tf_bottleneck_transform_v2", "bottleneck_transform"])
+@pytest.mark.parametrize("norm", ["batchnorm", "sub_batchnorm", "sync_batchnorm", "frozen_batchnorm"])
+def test_audio_blocks_and_norms(trans, norm):
+    model, inputs = make("RESNET.AUDIO_TRANS_FUNC", trans, "BN.NORM_TYPE", norm, "BN.NUM_SPLITS", 2, *depth_args(50), batch=4)
+    model.train()
+    before = {n: b.clone() for n, b in model.named_buffers() if n.endswith("running_mean")}
+    loss_of(model(inputs, drop_audio=True)).backward()
+    moved = any(not torch.equal(before[n], b) for n, b in model.named_buffers() if n in before)
+    assert moved == (norm != "frozen_batchnorm")
+    loss_of(model(inputs, drop_audio=False)).backward()
+    assert {n for n, p in model.named_parameters() if p.requires_grad} == with_gradient(model)
+
+
+def test_sub_batchnorm_is_plain_batchnorm_of_each_part():
+    from avslowfast.models.norm import NormSpec
+
+    torch.manual_seed(1)
+    x = torch.randn(6, 4, 2, 3, 3) * 3 + 1
+    sub, plain = NormSpec("sub_batchnorm", num_splits=3)(4, 3), NormSpec()(4, 3)
+    assert sub.state_dict().keys() == plain.state_dict().keys()
+    expected = torch.cat([NormSpec()(4, 3)(part) for part in x.chunk(3)])
+    torch.testing.assert_close(sub(x), expected)
+    plain(x)
+    torch.testing.assert_close(sub.running_var, plain.running_var)
+
+
+def test_slow_network_with_groups_pooling_and_dilation():
+    model, inputs = make("MODEL.ARCH", "slow", *depth_args(50), "RESNET.NUM_GROUPS", 2, "NONLOCAL.LOCATION", [[[]], [[0]], [[1]], [[]]],
+                         "NONLOCAL.GROUP", [[1], [2], [4], [1]], "NONLOCAL.INSTANTIATION", "softmax",
+                         "RESNET.SPATIAL_STRIDES", [[1], [2], [2], [1]], "RESNET.SPATIAL_DILATIONS", [[1], [1], [1], [2]])  # fmt: skip
+    x = model.pathways["slow"](inputs["slow"], "pool1")
+    for stage in ("res2", "res3", "res4", "res5"):
+        x = model.pathways["slow"](x, stage)
+    assert x.shape[-2:] == (3, 3)
+    loss_of(model(inputs)).backward()
+    assert {n for n, _ in model.named_parameters()} == with_gradient(model)
+
+
+def test_inputs_are_checked():
+    model, inputs = make()
+    with pytest.raises(ValueError, match="pathway 'audio'"):
+        model({k: v for k, v in inputs.items() if k != "audio"})
+    visual, _ = make("MODEL.ARCH", "slowfast")
+    with pytest.raises(ValueError, match="no pathway 'audio'"):
+        visual(inputs)
+
+
+def test_raw_pixels_equal_normalised_floats():
+    model, inputs = make()
+    model.eval()
+    raw = torch.randint(0, 256, inputs["fast"].shape, dtype=torch.uint8)
+    slow = raw[:, :, ::2]
+    mean, std = 0.45, 0.225
+    with torch.no_grad():
+        a = model({"slow": slow, "fast": raw, "audio": inputs["audio"]})["scores"]
+        b = model({"slow": (slow / 255 - mean) / std, "fast": (raw / 255 - mean) / std, "audio": inputs["audio"]})["scores"]
+    torch.testing.assert_close(a, b)
+
+
+def test_larger_crops_give_the_mean_of_the_positions_scores():
+    cfg = tiny_cfg(*WIDTH, "DATA.TRAIN_CROP_SIZE", 32, "DATA.TEST_CROP_SIZE", 64, "DATA.TRAIN_JITTER_SCALES", [32, 40], "MODEL.ARCH", "slow")
+    model = build_model(cfg).eval()
+    torch.nn.init.normal_(model.head.projection.weight)
+    x = torch.randn(2, 3, 8, 96, 96)
+    with torch.no_grad():
+        features = x
+        for stage in ("pool1", "res2", "res3", "res4", "res5"):
+            features = model.pathways["slow"](features, stage)
+        cells = features.mean(2).flatten(2).transpose(1, 2)
+        expected = model.head.projection(cells).softmax(-1).mean(1)
+        torch.testing.assert_close(model({"slow": x})["scores"], expected)
+    assert not torch.allclose(expected, model.head.projection(cells.mean(1)).softmax(-1), atol=1e-4)
+    # Any crop works, also one below the training crop.
+    assert model({"slow": x[..., :20, :20]})["scores"].shape == (2, 16)

@@ -1,0 +1,332 @@
+"""Synchronisation as a task: negatives, metrics, offsets; pre-training without labels, rotation, probing, transfer."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from helpers import ROOT, tiny_cfg
+from helpers.networks import make
+from helpers.runs import ENV, output_of, run, stats, weights, with_output
+from hypothesis import given
+from hypothesis import strategies as st
+
+import avslowfast
+from avslowfast.checkpoint import io, load_weights
+from avslowfast.clips import spans as clips
+from avslowfast.config import ConfigError, load_cfg
+from avslowfast.evaluation.metrics import retrieval, sync
+from avslowfast.inference.offset import estimate_offset, NoSync
+from avslowfast.loading import build_dataset, build_loader
+from avslowfast.loading.build import clip_settings
+from avslowfast.media.decode import VideoReader
+from avslowfast.models import build_model
+from avslowfast.models.avs import pair_up, sync_loss
+from avslowfast.models.build import input_shapes
+from avslowfast.synthav import render as synthetic
+from avslowfast.tasks.build import build_task
+from avslowfast.tasks.pretrain import stage_distances, turned
+
+CPU = torch.device("cpu")
+SYNC = ROOT / "configs/SynthAV/SYNC_AVSLOWFAST_TINY.yaml"
+SMALL = ("RESNET.WIDTH_PER_GROUP", 8, "SYNC.MAX_SHIFT", 0.4, "SYNC.SHIFT_STEP", 0.2, "DATA_LOADER.NUM_WORKERS", 0)
+
+
+@pytest.fixture(scope="module")
+def bounces(tmp_path_factory):
+    """Six-second bounces: 16 for training, 8 for validation and test each."""
+    folder = tmp_path_factory.mktemp("bounces")
+    jobs, lists = synthetic.plan_dataset(str(folder), "bounces", {"train": 16, "val": 8, "test": 8}, seed=3)
+    for split, lines in lists.items():
+        (folder / split).mkdir()
+        (folder / f"{split}.csv").write_text("\n".join(lines) + "\n")
+    for job in jobs:
+        synthetic.write_clip(job)
+    return folder
+
+
+@pytest.fixture
+def bounce_args(bounces, run_args):
+    return [*run_args, "DATA.PATH_TO_DATA_DIR", str(bounces), *SMALL, "MODEL.NUM_CLASSES", 6]
+
+
+@given(start=st.floats(0, 10), duration=st.floats(0.5, 3), length=st.floats(1, 20), gap=st.floats(0.05, 0.5), seed=st.integers(0, 2**31))
+def test_super_hard_negatives_overlap_the_clip_keep_their_gap_and_stay_inside(start, duration, length, gap, seed):
+    at = clips.shifted_start(start, duration, 0.0, length, gap, duration, np.random.default_rng(seed))
+    if at is not None:
+        assert at >= -1e-9 and at + duration <= length + 1e-9 and gap - 1e-9 <= abs(at - start) <= duration + 1e-9
+
+
+def test_super_hard_negatives_come_from_the_loader(bounces):
+    def starts(*args):
+        cfg = tiny_cfg("DATA.PATH_TO_DATA_DIR", str(bounces), "DATA.GET_MISALIGNED_AUDIO", True, "DATA.MIX_NEG_EPOCH", 0, "DATA.EASY_NEG_RATIO", 0.0,
+                       "MODEL.NUM_CLASSES", 6, *args)  # fmt: skip
+        dataset = build_dataset(cfg, "train")
+        return [dataset[i]["audio_hard_negative"] for i in range(8)]
+
+    hard, near = starts(), starts("SYNC.SUPER_HARD_RATIO", 1.0)
+    assert all(not torch.equal(a, b) for a, b in zip(hard, near))
+
+
+def test_the_curriculum_goes_by_epochs_or_by_progress():
+    def begins(*args):
+        return clip_settings(tiny_cfg("DATA.GET_MISALIGNED_AUDIO", True, "SOLVER.MAX_EPOCH", 40, *args)).audio.hard_from_epoch
+
+    assert begins("DATA.MIX_NEG_EPOCH", 7) == 7 and begins("DATA.MIX_NEG_EPOCH", 7, "SYNC.HARD_FROM", 0.25) == 10
+
+
+def test_measured_sound_is_the_files_own_at_each_shift(bounces):
+    cfg = load_cfg(SYNC, ["DATA.PATH_TO_DATA_DIR", str(bounces), *SMALL])
+    dataset = build_dataset(cfg, "test")
+    sample = dataset[0]
+    shifts = dataset.settings.audio.shifts
+    assert np.allclose(shifts, [-0.4, -0.2, 0.0, 0.2, 0.4]) and sample["audio_shifts"].shape[:2] == (2, 5)
+    # Cut from one decode of all shifts, up to a fraction of a sample, which moves quiet cells a little; other shifts differ at large.
+    assert (sample["audio_shifts"][:, 2] - sample["audio"]).abs().mean() < 0.02 < 0.2 < (sample["audio_shifts"][0, 3] - sample["audio"][0]).abs().mean()
+    # The first view begins with the file and the last ends with it: what lies beyond does not count.
+    assert sample["audio_shifts_mask"].tolist() == [[False, False, True, True, True], [True, True, True, False, False]]
+    start, length = clips.audio_span(float(sample["start"][0]), dataset.settings.duration, 64, 0.032, 0.016)
+    with VideoReader(dataset.records[0].path) as reader:
+        expected, _ = reader.read_audio(start + 0.4, length)
+    assert (sample["audio_shifts"][0, 4] - dataset.settings.audio.front_end(torch.from_numpy(expected))).abs().mean() < 0.02
+    assert sample["audio_hard_mask"].all() and not torch.allclose(sample["audio_hard"], sample["audio"])
+    # The same whenever it is asked for, and only where synchronisation is measured.
+    assert torch.equal(dataset[0]["audio_hard"], sample["audio_hard"])
+    plain = build_dataset(tiny_cfg("DATA.PATH_TO_DATA_DIR", str(bounces), "MODEL.NUM_CLASSES", 6), "test")[0]
+    assert not [name for name in plain if "shift" in name or "hard" in name]
+
+
+def test_pair_metrics():
+    own, other = np.array([0.1, 0.5, 0.3, np.nan]), np.array([0.4, 0.2, 0.3, 0.9])
+    assert sync.pair_accuracy(own, other) == pytest.approx(50.0)
+    assert sync.threshold_accuracy(own, other) == pytest.approx(50 * (2 / 3 + 1 / 4))
+    assert np.isnan(sync.pair_accuracy(own[3:], other[3:]))
+    visual = np.eye(4)[:, None] * 0.5
+    # Two views of one video are no negatives of each other, nor is a clip without sound.
+    audio = visual.copy()
+    audio[3] = np.nan
+    found = sync.easy_distances(visual, audio, np.array([0, 0, 1, 2]))
+    assert found == pytest.approx([np.sqrt(0.5)] * 4)
+    audio[2] = visual[0]
+    assert sync.easy_distances(visual, audio, np.array([0, 0, 1, 2]))[0] == 0
+    assert sync.histogram(np.array([0.0, 0.49, 1.0, np.nan]), 2) == [2, 1]
+
+
+def test_the_offset_is_the_curves_minimum_between_its_points():
+    shifts = np.arange(-5, 6) * 0.1
+    distances = np.stack([0.3 + (shifts - 0.13) ** 2, 0.1 + 2 * (shifts - 0.13) ** 2])
+    distances[1, -2:] = np.nan
+    curve = sync.offset_curve(distances)
+    assert abs(sync.offset_estimate(shifts, curve) - 0.13) < 0.01
+    assert sync.offset_estimate(shifts, shifts) == pytest.approx(-0.5)
+    assert np.isnan(sync.offset_estimate(shifts, np.full(11, np.nan)))
+
+
+def test_retrieval_counts_a_query_once_any_of_its_k_nearest_has_its_class():
+    gallery, labels = np.array([[1, 0], [0.9, 0.1], [0, 1.0], [-1, 0]]), np.array([0, 1, 1, 2])
+    found = retrieval.recall_at_k(gallery[[0, 3]], np.array([1, 0]), gallery, labels, (1, 2, 4))
+    assert found == {1: 0.0, 2: 50.0, 4: 100.0}
+
+
+@pytest.mark.parametrize("pool", ["mean", "time"])
+@pytest.mark.parametrize("kind", ["a2fs", "a2f2s"])
+def test_embeddings_are_those_that_the_loss_compares(pool, kind):
+    model, inputs = make("LATERAL.AUDIO", kind, "SYNC.POOL", pool, "DATA.AUDIO_FRAME_NUM", 128, "SLOWFAST.AU_ALPHA", 32)
+    model.train()
+    losses = model(inputs, drop_audio=True)["losses"]
+    found = model.sync_embeddings(inputs)
+    assert list(found) == ["res3", "res4", "res5"]
+    for stage, (visual, audio) in found.items():
+        torch.testing.assert_close(sync_loss(visual, audio, pair_up(inputs["audio"])), losses[f"avs_{stage}"])
+
+
+def test_pooled_features_keep_the_senses_apart_or_join_them():
+    model, inputs = make()
+    model.eval()
+    other = {**inputs, "audio": inputs["audio"].flip(0)}
+    with torch.no_grad():
+        apart, joined = model.pooled_features(inputs, fuse=False), model.pooled_features(inputs)
+        assert torch.equal(apart["slow"], model.pooled_features(other, fuse=False)["slow"])
+        assert not torch.allclose(joined["slow"], model.pooled_features(other)["slow"])
+        assert {name: x.shape[1] for name, x in joined.items()} == model.head.channels
+        silent = model.pooled_features({k: v for k, v in inputs.items() if k != "audio"})
+        torch.testing.assert_close(silent["slow"], apart["slow"])
+        assert model.pooled_features(inputs, "res3")["audio"].shape[1] == model.pathways["audio"].channels["res3"]
+        scores = model(inputs)["scores"]
+        features = torch.cat([joined[name] for name in model.head.channels], dim=1)
+        torch.testing.assert_close(model.head.projection(features).softmax(1), scores)
+
+
+def test_turned_clips():
+    clip = torch.arange(2 * 2 * 3 * 3.0).view(2, 1, 2, 3, 3)
+    out = turned(clip, torch.tensor([0, 3]))
+    assert torch.equal(out[0], clip[0]) and torch.equal(out[1, 0, 1], torch.rot90(clip[1, 0, 1], 3))
+
+
+@pytest.mark.parametrize("tasks", [["avs"], ["rotation"], ["avs", "rotation"]])
+def test_each_pretext_task_trains_what_it_needs(tasks):
+    cfg = tiny_cfg("TASK", "pretrain", "PRETRAIN.TASKS", tasks, "RESNET.WIDTH_PER_GROUP", 8)
+    model, task = build_model(cfg).train(), build_task(cfg, CPU)
+    batch = {name: torch.randn(shape) for name, shape in input_shapes(cfg, 48, 4).items()}
+    losses = task.losses(model, batch, False, 0)
+    assert ("loss_rotation" in losses) == ("rotation" in tasks) and any(n.startswith("avs") for n in losses) == ("avs" in tasks)
+    losses["loss"].backward()
+    touched = {n.split(".")[0] + "." + n.split(".")[1] for n, p in model.named_parameters() if p.grad is not None}
+    assert ("pathways.audio" in touched) == ("avs" in tasks) and "pathways.slow" in touched
+    assert ("head.rotation" in touched) == ("rotation" in tasks) and "head.projection" not in dict(model.named_modules())
+    # The pictures of a batch are turned alike after a resume, and otherwise in the next iteration.
+    assert torch.equal(losses["loss"], task.losses(model, batch, True, 0)["loss"])
+
+
+@pytest.mark.parametrize("overrides, words", [
+    (["TASK", "sync", "SLOWFAST.AVS_FLAG", [False] * 5], "no stage compares"),
+    (["TASK", "pretrain", "PRETRAIN.TASKS", ["colour"]], "PRETRAIN.TASKS"),
+    (["TASK", "pretrain", "PRETRAIN.TASKS", []], "nothing to learn"),
+    (["SYNC.POOL", "time", "LATERAL.AUDIO", "av_nonlocal"], "SYNC.POOL"),
+    (["SYNC.SHIFT_STEP", 2.0], "SYNC.SHIFT_STEP"),
+    (["TASK", "probe", "DETECTION.ENABLE", True], "DETECTION.ENABLE"),
+])  # fmt: skip
+def test_what_cannot_work_is_said(overrides, words):
+    with pytest.raises(ConfigError, match=words):
+        tiny_cfg(*overrides)
+
+
+def test_pre_training_reads_no_label_and_its_weights_start_a_classifier(bounce_args, bounces, tmp_path):
+    """Lists with other labels, or without any, give the same weights; what is learnt comes over whole, the rotation head does not."""
+    args = ("TASK", "pretrain", "PRETRAIN.TASKS", ["avs", "rotation"], "SOLVER.MAX_EPOCH", 1, "SOLVER.WARMUP_EPOCHS", 0.0, "DATA.GET_MISALIGNED_AUDIO", True,
+            "SYNC.HARD_FROM", 0.0)  # fmt: skip
+    one = with_output(bounce_args, tmp_path / "one")
+    run(one, *args)
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    for split in ("train", "val", "test"):
+        lines = (bounces / f"{split}.csv").read_text().split()[::2]
+        (bare / f"{split}.csv").write_text("".join(f"{bounces / line}\n" for line in lines))
+    two = with_output(bounce_args, tmp_path / "two")
+    run(two, *args, "DATA.PATH_TO_DATA_DIR", str(bare))
+    a, b = (weights(output_of(args), 1)["model_state"] for args in (one, two))
+    assert a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+    results = json.load(open(os.path.join(output_of(one), "results.json")))
+    assert {"sync", "res5_hard", "res4_easy_told", "res3_offset_ms", "rotation_top1"} <= set(results)
+    found = results["synchronisation"]["res4"]
+    assert len(found["shifts"]) == len(found["distance"]) == 5 and sum(found["histogram"]["in_sync"]) == 16
+    assert stats(output_of(one), "val_epoch")[-1]["sync"] >= 0
+    model = build_model(tiny_cfg("RESNET.WIDTH_PER_GROUP", 8, "MODEL.NUM_CLASSES", 4))
+    report = load_weights(model, io.resolve(output_of(one)))
+    assert {name for name in report.fresh} == {"head.projection.weight", "head.projection.bias"} and report.dropped == ["head.rotation.weight", "head.rotation.bias"]
+    # Measured on its own, by the task of synchronisation, which needs no head.
+    three = with_output(bounce_args, tmp_path / "three")
+    run(three, "TASK", "sync", "TRAIN.ENABLE", False, "TEST.CHECKPOINT_FILE_PATH", output_of(one))
+    again = json.load(open(os.path.join(output_of(three), "results.json")))
+    assert again["res5_hard"] == results["res5_hard"] and "rotation_top1" not in again
+
+
+def test_a_probe_keeps_its_features_and_looks_things_up(bounce_args, bounces, tmp_path):
+    args = ("TASK", "probe", "PROBE.RANDOM_WEIGHTS", True, "PROBE.C", [1.0])
+    run(bounce_args, *args)
+    folder = output_of(bounce_args)
+    results = json.load(open(os.path.join(folder, "results.json")))
+    assert {f"{sense}_{name}" for sense in ("visual", "audio", "both") for name in ("top1", "top5", "r1", "r5", "r10")} <= set(results)
+    before = os.path.getmtime(os.path.join(folder, "features_train.pt"))
+    run(bounce_args, *args, "PROBE.C", [10.0])
+    assert os.path.getmtime(os.path.join(folder, "features_train.pt")) == before
+    assert "come from" in open(os.path.join(folder, "stdout.log")).read()
+    # Other first weights are other features.
+    run(bounce_args, *args, "RNG_SEED", 5)
+    assert os.path.getmtime(os.path.join(folder, "features_train.pt")) > before
+    done = run(bounce_args, "TASK", "probe", code=2)
+    assert "set TEST.CHECKPOINT_FILE_PATH" in done.stderr
+
+
+def test_a_fraction_of_the_training_videos_keeps_the_share_of_every_class(bounces):
+    cfg = tiny_cfg("DATA.PATH_TO_DATA_DIR", str(bounces), "MODEL.NUM_CLASSES", 6, "DATA.TRAIN_FRACTION", 0.5)
+    labels = [record.label for record in build_dataset(cfg, "train").records]
+    whole = [record.label for record in build_dataset(tiny_cfg("DATA.PATH_TO_DATA_DIR", str(bounces), "MODEL.NUM_CLASSES", 6), "train").records]
+    assert np.bincount(labels).tolist() == [max(round(n / 2), 1) for n in np.bincount(whole)]
+    assert len(build_dataset(cfg, "val")) == 8
+
+
+def test_distances_are_nan_where_no_sound_exists(bounces):
+    cfg = load_cfg(SYNC, ["DATA.PATH_TO_DATA_DIR", str(bounces), *SMALL])
+    model, task = build_model(cfg).eval(), build_task(cfg, CPU)
+    batch = next(iter(build_loader(cfg, "test")))
+    with torch.no_grad():
+        found = stage_distances(model, task.inputs(batch))["res4"]
+    assert torch.equal(found[:, 2:].isnan(), ~batch["audio_shifts_mask"]) and not found[:, :2].isnan().any()
+    assert found.nan_to_num().min() >= 0 and found.nan_to_num().max() <= 1
+    # At no shift it is the clip's own sound.
+    torch.testing.assert_close(found[:, 4], found[:, 0], atol=0.02, rtol=0)
+
+
+def test_checking_the_offset_of_files(bounces, tmp_path):
+    cfg = load_cfg(SYNC, [*SMALL])
+    torch.save({"model_state": build_model(cfg).state_dict(), "cfg": cfg.dump()}, tmp_path / "w.pyth")
+    model, _ = avslowfast.load_model(tmp_path / "w.pyth")
+    found = estimate_offset(model, bounces / "test/000000.mp4", max_shift=0.4, step=0.2)
+    assert len(found.shifts) == 5 and list(found.curves) == ["res3", "res4", "res5"] and abs(found.seconds) <= 0.4 and found.clips == 10
+    silent = tmp_path / "silent.mp4"
+    synthetic.write_video(silent, synthetic.render_clip("bounces", 0, "test", 0).frames, synthetic.FPS)
+    with pytest.raises(NoSync, match="silent.mp4: no sound"):
+        estimate_offset(model, silent)
+    with pytest.raises(NoSync, match="not at pool1"):
+        estimate_offset(model, silent, stages=["pool1"])
+    tool = [sys.executable, str(ROOT / "tools/check_sync.py"), "--weights", str(tmp_path / "w.pyth"), "--max-shift", "0.4", "--step", "0.2"]
+    done = subprocess.run([*tool, str(bounces / "test/000000.mp4"), "--plot", str(tmp_path / "x.png")], capture_output=True, text=True)
+    assert done.returncode == 0 and "ms" in done.stdout and (tmp_path / "x.png").stat().st_size > 5000
+    done = subprocess.run([*tool, str(silent)], capture_output=True, text=True)
+    assert done.returncode == 2 and "no sound" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_one_clip_a_rank_finds_its_easy_negatives_on_the_others(bounce_args, tmp_path):
+    args = ("TASK", "sync", "TRAIN.BATCH_SIZE", 2, "BN.NORM_TYPE", "frozen_batchnorm", "LOG_PERIOD", 1, "TEST.ENABLE", False, "SOLVER.MAX_EPOCH", 1,
+            "SOLVER.WARMUP_EPOCHS", 0.0, "BN.USE_PRECISE_STATS", False, "SOLVER.BASE_LR", 0.01)  # fmt: skip
+    one, two = with_output(bounce_args, tmp_path / "one"), with_output(bounce_args, tmp_path / "two")
+    run(one, *args)
+    run(two, *args, "NUM_CPU_PROCESSES", 2)
+    a, b = stats(output_of(one), "train_iter"), stats(output_of(two), "train_iter")
+    assert len(a) == len(b) == 8 and all(abs(x["loss"] - y["loss"]) < 1e-4 and x["loss"] > 0 for x, y in zip(a, b))
+
+
+def config(name, *args):
+    """A run of a SynthAV configuration; its results."""
+    words = [str(word) for word in args]
+    command = [sys.executable, str(ROOT / "tools/run_net.py"), "--cfg", str(ROOT / f"configs/SynthAV/{name}.yaml"), *words]
+    done = subprocess.run(command, env=ENV, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return json.load(open(os.path.join(words[words.index("OUTPUT_DIR") + 1], "results.json")))
+
+
+@pytest.fixture(scope="module")
+def all_bounces(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("all")
+    subprocess.run([sys.executable, str(ROOT / "tools/make_synthav.py"), "--variant", "bounces", "--out", str(folder)], check=True)
+    return folder
+
+
+@pytest.mark.slow
+def test_the_small_network_learns_synchronisation_and_recovers_offsets(all_bounces, tmp_path):
+    found = config("SYNC_AVSLOWFAST_TINY", "DATA.PATH_TO_DATA_DIR", all_bounces, "OUTPUT_DIR", tmp_path / "out")
+    assert max(found["res4_hard"], found["res5_hard"]) >= 85 and max(found["res4_easy"], found["res5_easy"]) >= 95
+    model, _ = avslowfast.load_model(tmp_path / "out")
+    errors = []
+    for number, offset in enumerate([-1.0, -0.5, -0.2, 0.2, 0.5, 1.0] * 2):
+        # Of a split and a seed that nothing was trained or chosen on.
+        clip = synthetic.render_clip("bounces", 99, "test", number)
+        synthetic.write_video(tmp_path / "x.mp4", clip.frames, synthetic.FPS, clip.sound, audio_start=max(offset, 0), video_start=max(-offset, 0))
+        errors.append(abs(estimate_offset(model, tmp_path / "x.mp4").seconds - offset))
+    assert np.median(errors) < 0.060
+
+
+@pytest.mark.slow
+def test_pre_training_helps_a_probe_and_a_classifier_with_few_labels(all_bounces, tmp_path):
+    data = ("DATA.PATH_TO_DATA_DIR", all_bounces, "OUTPUT_DIR")
+    config("PRETRAIN_AVSLOWFAST_TINY", *data, tmp_path / "pre")
+    fresh = config("PROBE_AVSLOWFAST_TINY", *data, tmp_path / "fresh", "PROBE.RANDOM_WEIGHTS", True)
+    learnt = config("PROBE_AVSLOWFAST_TINY", *data, tmp_path / "learnt", "TEST.CHECKPOINT_FILE_PATH", tmp_path / "pre")
+    assert learnt["visual_top1"] > fresh["visual_top1"] + 10 and learnt["visual_r1"] > fresh["visual_r1"] + 10
+    nothing = config("BOUNCES_AVSLOWFAST_TINY", *data, tmp_path / "nothing")
+    tuned = config("BOUNCES_AVSLOWFAST_TINY", *data, tmp_path / "tuned", "TRAIN.CHECKPOINT_FILE_PATH", tmp_path / "pre")
+    assert tuned["top1"] > nothing["top1"] + 5

@@ -21,7 +21,9 @@ def _entry(config):
     def entry(weights=None, overrides=()):
         return load_model(config, weights, overrides)
 
-    entry.__doc__ = f"The network of configs/{config}.yaml; `weights`: a checkpoint of any supported format, None for fresh ones."
+    entry.__doc__ = (
+        f"The network of configs/{config}.yaml; `weights`: a checkpoint of any supported format, None for fresh ones."
+    )
     return entry
 
 

@@ -1,8 +1,8 @@
 """Audiovisual SlowFast Networks (arXiv 2001.08740): models, data, training and testing.
 
-    model, meta = avslowfast.load_model("output/run")       # or a checkpoint, or the name of a configuration
-    avslowfast.predict(model, "video.mp4")                  # [(class name, id, score), ...]
-    avslowfast.extract_features(model, "folder", stage="res5", out="features.pt")
+model, meta = avslowfast.load_model("output/run")       # or a checkpoint, or the name of a configuration
+avslowfast.predict(model, "video.mp4")                  # [(class name, id, score), ...]
+avslowfast.extract_features(model, "folder", stage="res5", out="features.pt")
 """
 
 import importlib

@@ -46,7 +46,11 @@ def naive_clip(path, start, settings, rng=None, crop=0):
     clip = torch.stack(frames)[index].permute(3, 0, 1, 2).float()
     clip = _spatial(clip, s, rng, crop)
     clip = (clip / 255 - 0.45) / 0.225
-    return {"slow": clip[:, torch.from_numpy(clips.slow_indices(s.num_frames, s.alpha))], "fast": clip, "audio": naive_log_mel(path, start, s)}
+    return {
+        "slow": clip[:, torch.from_numpy(clips.slow_indices(s.num_frames, s.alpha))],
+        "fast": clip,
+        "audio": naive_log_mel(path, start, s),
+    }
 
 
 def _spatial(clip, s, rng, crop):
@@ -71,13 +75,25 @@ def naive_log_mel(path, start, settings):
         stream = container.streams.audio[0]
         parts = [frame.to_ndarray() for frame in container.decode(stream)]
         rate = stream.rate
-    whole = librosa.resample(np.concatenate(parts, axis=1).mean(axis=0), orig_sr=rate, target_sr=a.sample_rate, res_type="polyphase")
+    whole = librosa.resample(
+        np.concatenate(parts, axis=1).mean(axis=0), orig_sr=rate, target_sr=a.sample_rate, res_type="polyphase"
+    )
     begin, length = clips.audio_span(start, settings.duration, a.num_frames, a.window, a.step)
     first = int(begin * a.sample_rate)
-    piece = np.pad(whole, (max(-first, 0), int(length * a.sample_rate)))[max(first, 0) :][: int(round(length * a.sample_rate))]
+    piece = np.pad(whole, (max(-first, 0), int(length * a.sample_rate)))[max(first, 0) :][
+        : int(round(length * a.sample_rate))
+    ]
     window = int(a.window * a.sample_rate)
-    mel = librosa.feature.melspectrogram(y=piece, sr=a.sample_rate, n_fft=window, hop_length=int(a.step * a.sample_rate), n_mels=a.num_mels, center=False,
-                                         htk=True, norm="slaney")  # fmt: skip
+    mel = librosa.feature.melspectrogram(
+        y=piece,
+        sr=a.sample_rate,
+        n_fft=window,
+        hop_length=int(a.step * a.sample_rate),
+        n_mels=a.num_mels,
+        center=False,
+        htk=True,
+        norm="slaney",
+    )
     spec = np.log(mel + 1e-8).T
     spec = spec[clips.spectrogram_indices(len(spec), a.num_frames)]
     return torch.from_numpy((spec - a.front_end.mean) / a.front_end.std)[None].float()
@@ -92,8 +108,15 @@ class AudioAsVideo(nn.Module):
         for module in list(self.pathway.modules()):
             for name, child in list(module.named_children()):
                 if isinstance(child, nn.Conv2d):
-                    deep = nn.Conv3d(child.in_channels, child.out_channels, (1, *child.kernel_size), (1, *child.stride), (0, *child.padding),
-                                     groups=child.groups, bias=child.bias is not None)  # fmt: skip
+                    deep = nn.Conv3d(
+                        child.in_channels,
+                        child.out_channels,
+                        (1, *child.kernel_size),
+                        (1, *child.stride),
+                        (0, *child.padding),
+                        groups=child.groups,
+                        bias=child.bias is not None,
+                    )
                     deep.weight.data = child.weight.data.unsqueeze(2).clone()
                     setattr(module, name, deep)
                 elif isinstance(child, nn.BatchNorm2d):
@@ -154,9 +177,13 @@ def usual_views(path, settings):
                     if instants[-1] > times[-1] + 1 / settings.target_fps:
                         break
                 clip = np.stack([frames[int(np.argmin(np.abs(np.array(instants) - t)))] for t in times])
-                fast = transforms.to_tensor(transforms.spatial_crops(clip, settings.test_crop, settings.num_crops)[crop])
+                fast = transforms.to_tensor(
+                    transforms.spatial_crops(clip, settings.test_crop, settings.num_crops)[crop]
+                )
                 a = settings.audio
-                sound, _ = reader.read_audio(*clips.audio_span(start, settings.duration, a.num_frames, a.window, a.step), a.sample_rate)
+                sound, _ = reader.read_audio(
+                    *clips.audio_span(start, settings.duration, a.num_frames, a.window, a.step), a.sample_rate
+                )
             slow = fast[:, torch.from_numpy(clips.slow_indices(settings.num_frames, settings.alpha))]
             samples.append({"slow": slow, "fast": fast, "audio": a.front_end(torch.from_numpy(sound))})
     return {name: torch.stack([sample[name] for sample in samples]) for name in samples[0]}
@@ -166,4 +193,6 @@ def usual_views(path, settings):
 def usual_scores(model, inputs, max_clips):
     """Scores of views as `usual_views` gives them; each has its own sound, which goes through the network for it alone. [views x crops, K]."""
     count = len(inputs["fast"])
-    return torch.cat([model({n: v[i : i + max_clips] for n, v in inputs.items()})["scores"] for i in range(0, count, max_clips)])
+    return torch.cat(
+        [model({n: v[i : i + max_clips] for n, v in inputs.items()})["scores"] for i in range(0, count, max_clips)]
+    )

@@ -52,7 +52,10 @@ def decode(cfg, folder, repeats=5, videos=8):
                 counts["every frame"].append(reader.decoded_frames)
 
     times = alternately({"as the loader": planned, "every frame": everything}, repeats)
-    return [{"way": way, **_per_clip(values, videos), "frames_per_clip": float(np.mean(counts[way]))} for way, values in times.items()]
+    return [
+        {"way": way, **_per_clip(values, videos), "frames_per_clip": float(np.mean(counts[way]))}
+        for way, values in times.items()
+    ]
 
 
 def _per_clip(values, clips):
@@ -90,7 +93,10 @@ def loader(cfg, folder, repeats=5, videos=8, against=None):
     if against == "naive":
         ways["the usual way"] = naive
     times = alternately(ways, repeats)
-    rows = [{"way": way, **_per_clip(values, videos * (1 if way == "the usual way" else settings.num_samples))} for way, values in times.items()]
+    rows = [
+        {"way": way, **_per_clip(values, videos * (1 if way == "the usual way" else settings.num_samples))}
+        for way, values in times.items()
+    ]
     for row in rows:
         row["times_faster"] = rows[-1]["seconds_per_clip"] / row["seconds_per_clip"] if against == "naive" else ""
     bare = decode(cfg, folder, repeats, videos)[0]
@@ -112,7 +118,12 @@ def _work(dataset, clips, videos):
             collect()
             at_100 = private_mb()
     collect()
-    return {"at_100_mb": at_100, "at_end_mb": private_mb(), "clips": clips, "seconds_per_clip": (time.perf_counter() - began) / clips}
+    return {
+        "at_100_mb": at_100,
+        "at_end_mb": private_mb(),
+        "clips": clips,
+        "seconds_per_clip": (time.perf_counter() - began) / clips,
+    }
 
 
 def test(cfg, folder, repeats=2, videos=2, against=None, max_clips=8):
@@ -143,11 +154,16 @@ def test(cfg, folder, repeats=2, videos=2, against=None, max_clips=8):
 
     ways = {"ours": ours, **({"usual": usual} if against == "usual" else {})}
     times = alternately(ways, repeats, warmup=0)
-    rows = [{"way": way, **_per_clip(values, videos), "data_seconds": float(np.median(data[way]))} for way, values in times.items()]
+    rows = [
+        {"way": way, **_per_clip(values, videos), "data_seconds": float(np.median(data[way]))}
+        for way, values in times.items()
+    ]
     if against == "usual":
         for row in rows:
             row["times_faster"] = rows[-1]["seconds_per_clip"] / row["seconds_per_clip"]
-            row["largest_difference"] = max(float((found["ours", path] - found["usual", path]).abs().max()) for path in paths)
+            row["largest_difference"] = max(
+                float((found["ours", path] - found["usual", path]).abs().max()) for path in paths
+            )
     return rows
 
 
@@ -166,4 +182,8 @@ def opens_per_video(cfg, path):
     finally:
         VideoReader.close = original
     with VideoReader(path) as reader:
-        return {"opens": len(opened), "frames": sum(frames), "frames_in_file": round((reader.video.end - reader.video.start) * reader.video.rate)}
+        return {
+            "opens": len(opened),
+            "frames": sum(frames),
+            "frames_in_file": round((reader.video.end - reader.video.start) * reader.video.rate),
+        }

@@ -71,7 +71,16 @@ def make_videos(folder, count=8, seed=0):
             t = np.arange(SECONDS * RATE) / RATE
             sound = 0.3 * np.sin(2 * np.pi * rng.uniform(200, 800) * t) + 0.05 * rng.standard_normal(len(t))
             part = f"{path}.part.mp4"
-            write_video(part, _pictures(rng), FPS, np.stack([sound, sound]).astype(np.float32), RATE, gop=GOP, layout="stereo", preset="medium")
+            write_video(
+                part,
+                _pictures(rng),
+                FPS,
+                np.stack([sound, sound]).astype(np.float32),
+                RATE,
+                gop=GOP,
+                layout="stereo",
+                preset="medium",
+            )
             os.replace(part, path)
     return paths
 
@@ -91,7 +100,13 @@ def _pictures(rng):
         x, y = int(200 + 190 * np.sin(i / 60)), int(100 + 90 * np.sin(i / 45))
         frame = scene[y : y + h, x : x + w].copy()
         for a, b, c, d, e, f in balls:
-            inside = np.hypot(xx - w * (0.5 + 0.4 * np.sin(i * (0.02 + 0.06 * a) + 6 * b)), yy - h * (0.5 + 0.4 * np.cos(i * (0.02 + 0.06 * c) + 6 * d))) < 12 + 30 * e
+            inside = (
+                np.hypot(
+                    xx - w * (0.5 + 0.4 * np.sin(i * (0.02 + 0.06 * a) + 6 * b)),
+                    yy - h * (0.5 + 0.4 * np.cos(i * (0.02 + 0.06 * c) + 6 * d)),
+                )
+                < 12 + 30 * e
+            )
             frame[inside] = 255 * np.array([f, e, a])
         yield np.clip(frame + 3 * rng.standard_normal((h, w, 1)), 0, 255).astype(np.uint8)
 
@@ -100,7 +115,12 @@ def table(rows, columns):
     """Rows (dicts) as aligned lines for people."""
     cells = [[str(column) for column in columns], *[[_text(row.get(column, "")) for column in columns] for row in rows]]
     widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
-    return "\n".join("  ".join(text.ljust(width) if i == 0 else text.rjust(width) for i, (text, width) in enumerate(zip(line, widths))) for line in cells)
+    return "\n".join(
+        "  ".join(
+            text.ljust(width) if i == 0 else text.rjust(width) for i, (text, width) in enumerate(zip(line, widths))
+        )
+        for line in cells
+    )
 
 
 def _text(value):

@@ -43,5 +43,8 @@ def parts_of_a_step(cfg, device, batch=2, steps=3):
         kind = next((kind for kind, words in _KINDS.items() if any(word in name for word in words)), "everything else")
         sums[kind] += microseconds / 1e6 / steps
     total = sum(sums.values())
-    rows = [{"part": kind, "seconds": seconds, "share": seconds / total} for kind, seconds in sorted(sums.items(), key=lambda item: -item[1])]
+    rows = [
+        {"part": kind, "seconds": seconds, "share": seconds / total}
+        for kind, seconds in sorted(sums.items(), key=lambda item: -item[1])
+    ]
     return [*rows, {"part": "a step by the clock", "seconds": whole, "share": ""}]

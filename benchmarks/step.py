@@ -57,7 +57,10 @@ class Stepper:
         self.task, self.optimizer = build_task(cfg, device), build_optimizer(cfg, self.model)
         self.autocast, _ = autocast_context(cfg, device)
         torch.manual_seed(0)
-        self.inputs = {name: torch.randn(shape, device=device) for name, shape in input_shapes(cfg, cfg.DATA.TRAIN_CROP_SIZE, batch).items()}
+        self.inputs = {
+            name: torch.randn(shape, device=device)
+            for name, shape in input_shapes(cfg, cfg.DATA.TRAIN_CROP_SIZE, batch).items()
+        }
         self.data = {**self.inputs, "label": torch.randint(0, cfg.MODEL.NUM_CLASSES, (batch,), device=device)}
 
     def step(self, drop):
@@ -72,7 +75,13 @@ class Stepper:
         """A function that takes a step as `baselines.usual_step` does, with a network of its own."""
         network = baselines.usual_network(self.model)
         solver = self.cfg.SOLVER
-        optimizer = torch.optim.SGD(network.parameters(), solver.BASE_LR, solver.MOMENTUM, weight_decay=solver.WEIGHT_DECAY, nesterov=solver.NESTEROV)
+        optimizer = torch.optim.SGD(
+            network.parameters(),
+            solver.BASE_LR,
+            solver.MOMENTUM,
+            weight_decay=solver.WEIGHT_DECAY,
+            nesterov=solver.NESTEROV,
+        )
         negatives = self.inputs["audio"].roll(1, 0)
         return lambda: baselines.usual_step(network, self.inputs, self.data["label"], optimizer, negatives)
 
@@ -98,7 +107,13 @@ def on_cpu(path, overrides, batch=2, repeats=5):
     workers, pipes = [], {}
     for way, (kind, keep) in _ON_CPU.items():
         pipes[way], theirs = context.Pipe()
-        workers.append(context.Process(target=_take_turns, args=(theirs, path, overrides, batch, kind, keep, torch.get_num_threads()), daemon=True))
+        workers.append(
+            context.Process(
+                target=_take_turns,
+                args=(theirs, path, overrides, batch, kind, keep, torch.get_num_threads()),
+                daemon=True,
+            )
+        )
         workers[-1].start()
         # The other end is the worker's alone, so that its death ends the waiting for it.
         theirs.close()
@@ -112,7 +127,10 @@ def on_cpu(path, overrides, batch=2, repeats=5):
     for worker, pipe in zip(workers, pipes.values()):
         pipe.send("stop")
         worker.join()
-    rows = [{"way": way, "seconds": s["median"], "min": s["min"], "max": s["max"]} for way, s in ((w, spread(t)) for w, t in times.items())]
+    rows = [
+        {"way": way, "seconds": s["median"], "min": s["min"], "max": s["max"]}
+        for way, s in ((w, spread(t)) for w, t in times.items())
+    ]
     rate, usual = cfg.SLOWFAST.DROPPATHWAY_RATE, rows[2]["seconds"]
     mixed = {key: (1 - rate) * rows[0][key] + rate * rows[1][key] for key in ("seconds", "min", "max")}
     rows.insert(2, {"way": f"mean at DropPathway {rate:g}", **mixed})
@@ -156,11 +174,23 @@ def on_gpu(path, overrides, batch, repeats=20):
         collect()
         stepper = Stepper(cfg, device, batch, compile_it)
         rate = cfg.SLOWFAST.DROPPATHWAY_RATE
-        parts = [spread(seconds_of(lambda drop=drop, stepper=stepper: stepper.step(drop), repeats, 5, torch.cuda.synchronize))["median"] for drop in (False, True)]
+        parts = [
+            spread(
+                seconds_of(lambda drop=drop, stepper=stepper: stepper.step(drop), repeats, 5, torch.cuda.synchronize)
+            )["median"]
+            for drop in (False, True)
+        ]
         seconds = (1 - rate) * parts[0] + rate * parts[1]
         flops = 3 * 2e9 * count_gflops(stepper.model, input_shapes(cfg, cfg.DATA.TRAIN_CROP_SIZE)) * batch
-        rows.append({"way": way, "clips_per_s": batch / seconds, "seconds": seconds, "memory_gb": torch.cuda.max_memory_allocated() / 2**30,
-                     "share_of_bf16_peak": flops / parts[0] / peak if peak else ""})  # fmt: skip
+        rows.append(
+            {
+                "way": way,
+                "clips_per_s": batch / seconds,
+                "seconds": seconds,
+                "memory_gb": torch.cuda.max_memory_allocated() / 2**30,
+                "share_of_bf16_peak": flops / parts[0] / peak if peak else "",
+            }
+        )
         del stepper
     for row in rows:
         row["times_fp32"] = row["clips_per_s"] / rows[0]["clips_per_s"]
@@ -175,12 +205,19 @@ def growth(path, overrides, batch=2, repeats=3):
     """
     axes = {
         "frames": [(n, ["DATA.NUM_FRAMES", n, "DATA.AUDIO_FRAME_NUM", 4 * n], batch) for n in (16, 32, 64)],
-        "crop": [(n, ["DATA.TRAIN_CROP_SIZE", n, "DATA.TRAIN_JITTER_SCALES", [n, n], "DATA.TEST_CROP_SIZE", n], batch) for n in (112, 160, 224)],
+        "crop": [
+            (n, ["DATA.TRAIN_CROP_SIZE", n, "DATA.TRAIN_JITTER_SCALES", [n, n], "DATA.TEST_CROP_SIZE", n], batch)
+            for n in (112, 160, 224)
+        ],
         "batch": [(n, [], n) for n in (1, 2, 4)],
         "depth": [(n, ["RESNET.DEPTH", n], batch) for n in (50, 101)],
     }
     return [
-        {"axis": axis, "value": value, **in_own_process("spawn", _point, path, [*overrides, "NUM_GPUS", 0, *keys], clips, repeats)}
+        {
+            "axis": axis,
+            "value": value,
+            **in_own_process("spawn", _point, path, [*overrides, "NUM_GPUS", 0, *keys], clips, repeats),
+        }
         for axis, points in axes.items()
         for value, keys, clips in points
     ]
@@ -194,7 +231,13 @@ def _point(path, overrides, clips, repeats):
     found = spread(seconds_of(lambda: stepper.step(False), repeats, 2))
     memory = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2**20
     gflops = clips * count_gflops(stepper.model, input_shapes(cfg, cfg.DATA.TRAIN_CROP_SIZE))
-    return {"seconds": found["median"], "min": found["min"], "max": found["max"], "memory_gb": memory, "gflops_forward": gflops}
+    return {
+        "seconds": found["median"],
+        "min": found["min"],
+        "max": found["max"],
+        "memory_gb": memory,
+        "gflops_forward": gflops,
+    }
 
 
 _WORKER = """
@@ -237,14 +280,31 @@ def scaling(path, overrides, batch=4, steps=8, repeats=3):
             script = os.path.join(os.environ.get("TMPDIR", "/tmp"), f"avslowfast_scaling_{os.getpid()}.py")
             with open(script, "w") as f:
                 f.write(_WORKER)
-            command = [sys.executable, *launcher, script, str(world), path, str(batch), str(steps), *map(str, overrides)]
-            done = subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}, capture_output=True, text=True)
+            command = [
+                sys.executable,
+                *launcher,
+                script,
+                str(world),
+                path,
+                str(batch),
+                str(steps),
+                *map(str, overrides),
+            ]
+            done = subprocess.run(
+                command,
+                env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"},
+                capture_output=True,
+                text=True,
+            )
             os.remove(script)
             seconds = [line.split()[1] for line in done.stdout.split("\n") if line.startswith("SECONDS")]
             if not seconds:
                 raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip()[-500:]}")
             rates[world].append(world * batch / float(seconds[0]))
-    rows = [{"processes": world, "clips_per_s": s["median"], "min": s["min"], "max": s["max"]} for world, s in ((w, spread(r)) for w, r in rates.items())]
+    rows = [
+        {"processes": world, "clips_per_s": s["median"], "min": s["min"], "max": s["max"]}
+        for world, s in ((w, spread(r)) for w, r in rates.items())
+    ]
     for row in rows:
         row["times_one"] = row["clips_per_s"] / rows[0]["clips_per_s"]
     return rows

@@ -1,6 +1,6 @@
 """What each sense contributes to a prediction, and where the evidence lies.
 
-    python examples/explain.py output/synthav_avslowfast data/synthav/test/000000.mp4 explanation.png
+python examples/explain.py output/synthav_avslowfast data/synthav/test/000000.mp4 explanation.png
 """
 
 import sys

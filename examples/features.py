@@ -1,6 +1,6 @@
 """Features of a folder of videos, and the videos most like the first of them.
 
-    python examples/features.py output/synthav_avslowfast data/synthav/test features.pt
+python examples/features.py output/synthav_avslowfast data/synthav/test features.pt
 """
 
 import sys

@@ -1,6 +1,6 @@
 """What happens in a video.
 
-    python examples/predict.py output/synthav_avslowfast data/synthav/test/000000.mp4
+python examples/predict.py output/synthav_avslowfast data/synthav/test/000000.mp4
 """
 
 import sys

@@ -1,6 +1,6 @@
 """What happens when in a long video.
 
-    python examples/timeline.py output/synthav_avslowfast data/synthav/test/000000.mp4
+python examples/timeline.py output/synthav_avslowfast data/synthav/test/000000.mp4
 """
 
 import sys

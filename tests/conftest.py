@@ -50,17 +50,65 @@ def synthav(tmp_path_factory):
 def run_args(synthav, tmp_path):
     """Overrides for a run of the tiny network on the small SynthAV, with its output in a folder of its own."""
     return [
-        "DATA.PATH_TO_DATA_DIR", str(synthav), "OUTPUT_DIR", str(tmp_path / "out"), "TRAIN.BATCH_SIZE", 8, "SOLVER.MAX_EPOCH", 2,
-        "DATA_LOADER.NUM_WORKERS", 0, "BN.NUM_BATCHES_PRECISE", 2, "LOG_PERIOD", 2, "TRAIN.EVAL_PERIOD", 1,
-        "TEST.NUM_ENSEMBLE_VIEWS", 2, "TEST.NUM_SPATIAL_CROPS", 1, "RESNET.WIDTH_PER_GROUP", 8, "LOG_MODEL_INFO", False,
-    ]  # fmt: skip
+        "DATA.PATH_TO_DATA_DIR",
+        str(synthav),
+        "OUTPUT_DIR",
+        str(tmp_path / "out"),
+        "TRAIN.BATCH_SIZE",
+        8,
+        "SOLVER.MAX_EPOCH",
+        2,
+        "DATA_LOADER.NUM_WORKERS",
+        0,
+        "BN.NUM_BATCHES_PRECISE",
+        2,
+        "LOG_PERIOD",
+        2,
+        "TRAIN.EVAL_PERIOD",
+        1,
+        "TEST.NUM_ENSEMBLE_VIEWS",
+        2,
+        "TEST.NUM_SPATIAL_CROPS",
+        1,
+        "RESNET.WIDTH_PER_GROUP",
+        8,
+        "LOG_MODEL_INFO",
+        False,
+    ]
 
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory, synthav):
     """OUTPUT_DIR of a short run."""
     folder = tmp_path_factory.mktemp("run") / "out"
-    run(["DATA.PATH_TO_DATA_DIR", synthav, "OUTPUT_DIR", folder, "TRAIN.BATCH_SIZE", 8, "SOLVER.MAX_EPOCH", 1, "SOLVER.WARMUP_EPOCHS", 0,
-         "DATA_LOADER.NUM_WORKERS", 0, "BN.NUM_BATCHES_PRECISE", 2, "RESNET.WIDTH_PER_GROUP", 8, "LOG_MODEL_INFO", False, "EMA.ENABLE", True,
-         "EMA.DECAY", 0.5, "DATA.LOGMEL_ON_DEVICE", True, "TEST.USE_BEST", True])  # fmt: skip
+    run(
+        [
+            "DATA.PATH_TO_DATA_DIR",
+            synthav,
+            "OUTPUT_DIR",
+            folder,
+            "TRAIN.BATCH_SIZE",
+            8,
+            "SOLVER.MAX_EPOCH",
+            1,
+            "SOLVER.WARMUP_EPOCHS",
+            0,
+            "DATA_LOADER.NUM_WORKERS",
+            0,
+            "BN.NUM_BATCHES_PRECISE",
+            2,
+            "RESNET.WIDTH_PER_GROUP",
+            8,
+            "LOG_MODEL_INFO",
+            False,
+            "EMA.ENABLE",
+            True,
+            "EMA.DECAY",
+            0.5,
+            "DATA.LOGMEL_ON_DEVICE",
+            True,
+            "TEST.USE_BEST",
+            True,
+        ]
+    )
     return folder

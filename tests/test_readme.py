@@ -19,7 +19,9 @@ def test_two_commands_set_everything_up():
     assert len(ROWS) == 6
     commands = [line for line in README.split("\n") if line.startswith("python3 ")]
     assert len(commands) == 2 and commands[0].endswith("tools/quickstart.py") and "pytest" in commands[1]
-    assert re.search(r"<!-- command-main -->\n```bash\npython3 ", README) and re.search(r"<!-- command-tests -->\n```bash\npython3 ", README)
+    assert re.search(r"<!-- command-main -->\n```bash\npython3 ", README) and re.search(
+        r"<!-- command-tests -->\n```bash\npython3 ", README
+    )
 
 
 def test_files_that_the_documents_name_exist():

@@ -40,7 +40,9 @@ def test_imports_run_one_way(layer):
 
 
 def test_only_builders_of_the_models_and_the_loader_read_the_configuration():
-    for path in [path for room in ("models", "datasets", "clips") for path in (ROOT / "avslowfast" / room).glob("*.py")]:
+    for path in [
+        path for room in ("models", "datasets", "clips") for path in (ROOT / "avslowfast" / room).glob("*.py")
+    ]:
         if path.name not in ("build.py", "loading.py"):
             names = {n.id for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Name)}
             assert "cfg" not in names, path
@@ -51,7 +53,13 @@ def test_docstrings_and_sizes(path):
     text = path.read_text()
     tree = ast.parse(text)
     assert ast.get_docstring(tree) and text.count("\n") <= 500
-    nested = {id(inner) for outer in ast.walk(tree) if isinstance(outer, (ast.FunctionDef,)) for inner in ast.walk(outer) if inner is not outer}
+    nested = {
+        id(inner)
+        for outer in ast.walk(tree)
+        if isinstance(outer, (ast.FunctionDef,))
+        for inner in ast.walk(outer)
+        if inner is not outer
+    }
     for node in ast.walk(tree):
         if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and id(node) not in nested:
             if isinstance(node, ast.FunctionDef):

@@ -44,10 +44,17 @@ def main(argv=None):
     """Train what is missing, then write CSV, pictures and the page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("suites", nargs="+", metavar="SUITE", help="names, or all")
-    parser.add_argument("--spec", default=os.path.join(ROOT, "tools/ablations.yaml"), metavar="FILE", help="suites of your own (default: tools/ablations.yaml)")
+    parser.add_argument(
+        "--spec",
+        default=os.path.join(ROOT, "tools/ablations.yaml"),
+        metavar="FILE",
+        help="suites of your own (default: tools/ablations.yaml)",
+    )
     parser.add_argument("--seeds", type=int, default=3, help="seeds of each network, 1 to N (default: %(default)s)")
     parser.add_argument("--scale", default="small", help="size of networks and data (default: %(default)s)")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="networks trained at a time (default: one a core)")
+    parser.add_argument(
+        "--jobs", type=int, default=os.cpu_count(), help="networks trained at a time (default: one a core)"
+    )
     parser.add_argument("--output", default="output/ablations", help="folder for the runs (default: %(default)s)")
     parser.add_argument("--data", default="data", help="folder for the videos (default: %(default)s)")
     parser.add_argument("--docs", default=os.path.join(ROOT, "docs"), help="folder for the page (default: docs)")
@@ -63,7 +70,9 @@ def main(argv=None):
         runs = {name: plan(name, spec["suites"][name], scale, args) for name in names}
         for variant in dict.fromkeys(spec["suites"][name]["variant"] for name in names):
             counts = scale["clips"].get(variant, _CLIPS[variant])
-            make_synthav.make(folder_of(args, variant), variant, dict(zip(("train", "val", "test"), counts)), 0, os.cpu_count())
+            make_synthav.make(
+                folder_of(args, variant), variant, dict(zip(("train", "val", "test"), counts)), 0, os.cpu_count()
+            )
         chains = {chain[-1]["folder"]: chain for suite in runs.values() for _, _, chain in suite}
         train_all(list(chains.values()), args.jobs, scale["jobs_of_one_thread"])
     except UserError as error:
@@ -71,7 +80,10 @@ def main(argv=None):
         return 2
     for name in names:
         suite, folder = spec["suites"][name], os.path.join(args.docs, "ablations")
-        rows = [{"variant": variant, "seed": seed, **measured(chain, suite["metrics"])} for variant, seed, chain in runs[name]]
+        rows = [
+            {"variant": variant, "seed": seed, **measured(chain, suite["metrics"])}
+            for variant, seed, chain in runs[name]
+        ]
         write_rows(os.path.join(folder, f"{name}.csv"), rows)
         draw_suite(suite, rows, os.path.join(folder, f"{name}.png"))
         with open(os.path.join(folder, f"{name}.json"), "w", encoding="utf-8") as f:
@@ -93,7 +105,13 @@ def plan(name, suite, scale, args):
             chain = []
             for stage in stages if isinstance(stages, list) else [stages]:
                 own = {key: value for key, value in stage.items() if key != "cfg"}
-                options = {**suite.get("overrides", {}), **scale["overrides"], **own, "RNG_SEED": seed, "DATA.PATH_TO_DATA_DIR": folder_of(args, suite["variant"])}
+                options = {
+                    **suite.get("overrides", {}),
+                    **scale["overrides"],
+                    **own,
+                    "RNG_SEED": seed,
+                    "DATA.PATH_TO_DATA_DIR": folder_of(args, suite["variant"]),
+                }
                 if chain:
                     options["TRAIN.CHECKPOINT_FILE_PATH"] = chain[-1]["folder"]
                 cfg_file = os.path.join(ROOT, stage.get("cfg", suite["cfg"]))
@@ -170,28 +188,43 @@ def measured(chain, metrics):
 
 def about(name, args, rows):
     """What a suite was run with."""
-    machine = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU ({platform.machine()}, {os.cpu_count()} cores)"
+    machine = (
+        torch.cuda.get_device_name()
+        if torch.cuda.is_available()
+        else f"CPU ({platform.machine()}, {os.cpu_count()} cores)"
+    )
     return {
-        "command": f"python tools/ablate.py {name}" + (f" --scale {args.scale}" if args.scale != "small" else "") + (f" --seeds {args.seeds}" if args.seeds != 3 else ""),
-        "machine": machine, "torch": torch.__version__, "date": time.strftime("%Y-%m-%d"), "jobs": args.jobs,
+        "command": f"python tools/ablate.py {name}"
+        + (f" --scale {args.scale}" if args.scale != "small" else "")
+        + (f" --seeds {args.seeds}" if args.seeds != 3 else ""),
+        "machine": machine,
+        "torch": torch.__version__,
+        "date": time.strftime("%Y-%m-%d"),
+        "jobs": args.jobs,
         "minutes": sum(row["seconds"] for row in rows) / 60 / args.jobs,
-    }  # fmt: skip
+    }
 
 
 def write_page(spec, docs):
     """docs/ABLATIONS.md from the suites that have results; gives its path."""
-    parts = ["# Ablations", "",
-             "What the paper (arXiv 2001.08740) claims, tried on small networks and SynthAV, and what came out, whether it agrees or not. Made by",
-             "`python tools/ablate.py all`. The data were fixed before the suites were run; nothing was tuned to them. \"Holds\" means a difference of more",
-             "than two standard errors in the claimed direction, \"is contradicted\" one in the other. With three seeds much remains undecided, and networks",
-             "this small on rendered videos say little about Kinetics. Times are those of a machine that had other work to do as well.", ""]  # fmt: skip
+    parts = [
+        "# Ablations",
+        "",
+        "What the paper (arXiv 2001.08740) claims, tried on small networks and SynthAV, and what came out, whether it agrees or not. Made by",
+        '`python tools/ablate.py all`. The data were fixed before the suites were run; nothing was tuned to them. "Holds" means a difference of more',
+        'than two standard errors in the claimed direction, "is contradicted" one in the other. With three seeds much remains undecided, and networks',
+        "this small on rendered videos say little about Kinetics. Times are those of a machine that had other work to do as well.",
+        "",
+    ]
     for name, suite in spec["suites"].items():
         base = os.path.join(docs, "ablations", name)
         if os.path.exists(f"{base}.json"):
             with open(f"{base}.json", encoding="utf-8") as f:
                 a = json.load(f)
-            text = (f"`{a['command']}`, {a['machine']}, torch {a['torch']}, {a['date']}: about {a['minutes']:.0f} minutes with {a['jobs']} at a time, "
-                    "what other suites share included.")  # fmt: skip
+            text = (
+                f"`{a['command']}`, {a['machine']}, torch {a['torch']}, {a['date']}: about {a['minutes']:.0f} minutes with {a['jobs']} at a time, "
+                "what other suites share included."
+            )
             parts.append(section(name, suite, read_rows(f"{base}.csv"), text))
     path = os.path.join(docs, "ABLATIONS.md")
     with open(path, "w", encoding="utf-8") as f:

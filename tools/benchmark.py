@@ -38,15 +38,29 @@ from benchmarks.profile import parts_of_a_step
 def main(argv=None):
     """Measure, print, and write JSON where asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["decode", "loader", "memory", "step", "profile", "test", "scaling", "growth"], help="what to measure")
+    parser.add_argument(
+        "what",
+        choices=["decode", "loader", "memory", "step", "profile", "test", "scaling", "growth"],
+        help="what to measure",
+    )
     parser.add_argument("--cfg", required=True, metavar="FILE", help="YAML configuration")
-    parser.add_argument("--against", choices=["naive", "usual"], help="measure the usual way as well (loader: naive, test: usual)")
-    parser.add_argument("--batch", type=int, default=2, help="clips in a step, and in a forward pass of the test (default: %(default)s)")
+    parser.add_argument(
+        "--against", choices=["naive", "usual"], help="measure the usual way as well (loader: naive, test: usual)"
+    )
+    parser.add_argument(
+        "--batch", type=int, default=2, help="clips in a step, and in a forward pass of the test (default: %(default)s)"
+    )
     parser.add_argument("--repeats", type=int, help="measurements (default: 5; test and growth 3)")
     parser.add_argument("--videos", type=int, help="rendered videos (default: 8; test 2)")
-    parser.add_argument("--clips", type=int, default=2000, help="clips over which memory is looked at (default: %(default)s)")
-    parser.add_argument("--threads", type=int, help="torch's threads (default: as many as it takes; loader and memory 1)")
-    parser.add_argument("--data", default="data/benchmark", metavar="DIR", help="folder for the rendered videos (default: %(default)s)")
+    parser.add_argument(
+        "--clips", type=int, default=2000, help="clips over which memory is looked at (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--threads", type=int, help="torch's threads (default: as many as it takes; loader and memory 1)"
+    )
+    parser.add_argument(
+        "--data", default="data/benchmark", metavar="DIR", help="folder for the rendered videos (default: %(default)s)"
+    )
     parser.add_argument("--plot", metavar="FILE", help="picture of growth")
     parser.add_argument("--json", metavar="FILE", help="write the figures to a file")
     parser.add_argument("overrides", nargs="*", metavar="KEY VALUE", help="keys of the configuration and their values")
@@ -58,8 +72,15 @@ def main(argv=None):
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    about = {"what": args.what, "cfg": args.cfg, "overrides": args.overrides, "machine": machine(), "torch": torch.__version__, "av": av.__version__,
-             "threads": torch.get_num_threads()}  # fmt: skip
+    about = {
+        "what": args.what,
+        "cfg": args.cfg,
+        "overrides": args.overrides,
+        "machine": machine(),
+        "torch": torch.__version__,
+        "av": av.__version__,
+        "threads": torch.get_num_threads(),
+    }
     print(table(rows, list(dict.fromkeys(key for row in rows for key in row))))
     text = json.dumps({**about, "rows": rows})
     print(text)
@@ -93,7 +114,11 @@ def measure(args):
         return rows
     if args.what == "profile":
         return parts_of_a_step(cfg, torch.device("cuda" if gpu else "cpu"), args.batch)
-    return step.on_gpu(args.cfg, args.overrides, args.batch) if gpu else step.on_cpu(args.cfg, args.overrides, args.batch, repeats)
+    return (
+        step.on_gpu(args.cfg, args.overrides, args.batch)
+        if gpu
+        else step.on_cpu(args.cfg, args.overrides, args.batch, repeats)
+    )
 
 
 def machine():

@@ -23,10 +23,26 @@ def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("videos", nargs="+", metavar="VIDEO", help="video files with sound")
     parser.add_argument("--weights", required=True, help="OUTPUT_DIR of a run, or a checkpoint")
-    parser.add_argument("--max-shift", type=float, default=1.5, metavar="SECONDS", help="largest offset considered (default: %(default)s)")
-    parser.add_argument("--step", type=float, default=0.04, metavar="SECONDS", help="from one shift to the next (default: %(default)s)")
-    parser.add_argument("--stages", nargs="+", help="stages whose distances are averaged, e.g. res4 res5 (default: all that the network compares)")
-    parser.add_argument("--plot", metavar="FILE", help="picture of the distances over shifts; of several videos each gets its number before the ending")
+    parser.add_argument(
+        "--max-shift",
+        type=float,
+        default=1.5,
+        metavar="SECONDS",
+        help="largest offset considered (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--step", type=float, default=0.04, metavar="SECONDS", help="from one shift to the next (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--stages",
+        nargs="+",
+        help="stages whose distances are averaged, e.g. res4 res5 (default: all that the network compares)",
+    )
+    parser.add_argument(
+        "--plot",
+        metavar="FILE",
+        help="picture of the distances over shifts; of several videos each gets its number before the ending",
+    )
     args = parser.parse_args(argv)
     if not 0 < args.step <= args.max_shift:
         parser.error(f"--step {args.step} and --max-shift {args.max_shift} make no range; use for example 0.04 and 1.5")
@@ -35,7 +51,9 @@ def main(argv=None):
         for number, video in enumerate(args.videos):
             found = estimate_offset(model, video, args.max_shift, args.step, args.stages)
             direction = "late" if found.seconds > 0 else "early"
-            print(f"{video}: the sound is {1000 * abs(found.seconds):.0f} ms {direction} (confidence {found.confidence:.3f}, {found.clips} clips)")
+            print(
+                f"{video}: the sound is {1000 * abs(found.seconds):.0f} ms {direction} (confidence {found.confidence:.3f}, {found.clips} clips)"
+            )
             if args.plot:
                 path = args.plot if len(args.videos) == 1 else f"_{number}.".join(args.plot.rsplit(".", 1))
                 draw_offset(found.shifts, found.curves, found.seconds, os.path.basename(video), path)

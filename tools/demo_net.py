@@ -41,14 +41,24 @@ def main(argv=None):
     parser.add_argument("--input", required=True, help="video file, URL, folder of videos, or webcam")
     parser.add_argument("--output", help="annotated video to write (.mp4), or a folder")
     parser.add_argument("--topk", type=int, default=5, help="classes to show (default: %(default)s)")
-    parser.add_argument("--step", type=float, metavar="SECONDS", help="from one window to the next (default: half a window)")
-    parser.add_argument("--short-side", type=int, default=360, metavar="PIXELS", help="short side of the annotated video, at most (default: %(default)s)")
+    parser.add_argument(
+        "--step", type=float, metavar="SECONDS", help="from one window to the next (default: half a window)"
+    )
+    parser.add_argument(
+        "--short-side",
+        type=int,
+        default=360,
+        metavar="PIXELS",
+        help="short side of the annotated video, at most (default: %(default)s)",
+    )
     parser.add_argument("--boxes", metavar="CSV", help="boxes for a detection model: seconds,x1,y1,x2,y2")
     parser.add_argument("--seconds", type=float, default=10.0, help="of the webcam (default: %(default)s)")
     args = parser.parse_args(argv)
     failed = 0
     try:
-        model, _ = avslowfast.load_model(args.model, args.weights) if args.model else avslowfast.load_model(args.weights)
+        model, _ = (
+            avslowfast.load_model(args.model, args.weights) if args.model else avslowfast.load_model(args.weights)
+        )
         with tempfile.TemporaryDirectory() as scratch:
             for source, out in inputs(args, scratch):
                 try:
@@ -76,7 +86,9 @@ def inputs(args, scratch):
         if not names:
             raise DecodeError(f"{args.input}: no videos in this folder")
         if args.output and args.output.endswith(".mp4"):
-            raise DecodeError(f"{args.output}: {args.input} is a folder of {len(names)} videos; name a folder as output")
+            raise DecodeError(
+                f"{args.output}: {args.input} is a folder of {len(names)} videos; name a folder as output"
+            )
         for name in names:
             yield os.path.join(args.input, name), output_of(args.output, name, True)
     else:
@@ -89,7 +101,11 @@ def output_of(output, source, many):
         return None
     if output.endswith(".mp4") and not many:
         return output
-    return os.path.join(output, os.path.splitext(os.path.basename(source))[0], "annotated.mp4") if many else os.path.join(output, "annotated.mp4")
+    return (
+        os.path.join(output, os.path.splitext(os.path.basename(source))[0], "annotated.mp4")
+        if many
+        else os.path.join(output, "annotated.mp4")
+    )
 
 
 def download(url, folder):
@@ -110,7 +126,11 @@ def record_camera(path, seconds):
     try:
         with av.open(device, format=kind) as camera, av.open(path, "w") as out:
             stream = out.add_stream("libx264", rate=30)
-            stream.width, stream.height, stream.pix_fmt = camera.streams.video[0].width, camera.streams.video[0].height, "yuv420p"
+            stream.width, stream.height, stream.pix_fmt = (
+                camera.streams.video[0].width,
+                camera.streams.video[0].height,
+                "yuv420p",
+            )
             first = None
             for frame in camera.decode(video=0):
                 first = frame.time if first is None else first
@@ -133,14 +153,23 @@ def demo(model, source, out, args):
         if not (meta.cfg.DETECTION.ENABLE and args.boxes):
             raise DecodeError(f"{source}: --boxes goes with a detection model, and a detection model needs --boxes")
         frames = classify_boxes(model, source, read_boxes(args.boxes))
-        rows = [[frame.seconds, *(f"{v:.4f}" for v in box), meta.class_name(int(i)), f"{scores[i]:.4f}"]
-                for frame in frames for box, scores in zip(frame.boxes, frame.scores) for i in (-scores).argsort()[: args.topk]]  # fmt: skip
+        rows = [
+            [frame.seconds, *(f"{v:.4f}" for v in box), meta.class_name(int(i)), f"{scores[i]:.4f}"]
+            for frame in frames
+            for box, scores in zip(frame.boxes, frame.scores)
+            for i in (-scores).argsort()[: args.topk]
+        ]
         for row in rows:
             print(f"  {row[0]:7.2f} s  {100 * float(row[-1]):3.0f} %  {row[-2]}")
         painter = BoxPainter(frames, meta, args.topk)
         if out:
             os.makedirs(os.path.dirname(os.path.abspath(out)), exist_ok=True)
-            with open(os.path.join(os.path.dirname(os.path.abspath(out)), "predictions.csv"), "w", newline="", encoding="utf-8") as f:
+            with open(
+                os.path.join(os.path.dirname(os.path.abspath(out)), "predictions.csv"),
+                "w",
+                newline="",
+                encoding="utf-8",
+            ) as f:
                 csv.writer(f).writerows([["seconds", "x1", "y1", "x2", "y2", "class", "score"], *rows])
     else:
         windows = slide(model, source, args.step)

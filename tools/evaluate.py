@@ -36,12 +36,24 @@ def parse_args(argv=None):
     p.add_argument("--detections", required=True, help="CSV: video_id,second,x1,y1,x2,y2,action_id,score")
     p.add_argument("--label-map", required=True, help="pbtxt with the classes that are evaluated")
     p.add_argument("--excluded", help="CSV of key frames that do not count: video_id,second")
-    p.add_argument("--max-boxes", type=int, default=50, help="rows of a key frame that count, the best ones; 0 for all (default: %(default)s)")
-    for name, text in (("epic55", "the training CSV, whose kitchens P26 to P31 are scored"), ("epic100", "EPIC_100_validation.csv")):
+    p.add_argument(
+        "--max-boxes",
+        type=int,
+        default=50,
+        help="rows of a key frame that count, the best ones; 0 for all (default: %(default)s)",
+    )
+    for name, text in (
+        ("epic55", "the training CSV, whose kitchens P26 to P31 are scored"),
+        ("epic100", "EPIC_100_validation.csv"),
+    ):
         p = names.add_parser(name, help="verb, noun and action accuracy of a submission")
         p.add_argument("--annotations", required=True, help=f"folder with {text}")
         p.add_argument("--submission", required=True, help="JSON, or the zip that holds it")
-    for name, text in (("charades", "mAP by the official rule"), ("multilabel", "plain mAP"), ("topk", "top-1, top-5 (of AVE's segments: segment accuracy)")):
+    for name, text in (
+        ("charades", "mAP by the official rule"),
+        ("multilabel", "plain mAP"),
+        ("topk", "top-1, top-5 (of AVE's segments: segment accuracy)"),
+    ):
         p = names.add_parser(name, help=text)
         p.add_argument("--scores", required=True, help="scores.pt that a test has written")
     p = names.add_parser("folds", help="mean of several splits' results (UCF101, HMDB51)")
@@ -53,7 +65,9 @@ def main(argv=None):
     """Score and print."""
     args = parse_args(argv)
     try:
-        result = {"ava": score_ava, "epic55": score_epic55, "epic100": score_epic100, "folds": score_folds}.get(args.name, score_file)(args)
+        result = {"ava": score_ava, "epic55": score_epic55, "epic100": score_epic100, "folds": score_folds}.get(
+            args.name, score_file
+        )(args)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -83,10 +97,15 @@ def _submission(args, dataset):
                 content = json.load(f)
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise ConfigError(f"{args.submission}: not a submission ({' '.join(str(error).split())})") from None
-    names, sizes = dataset.name.tolist(), [len(next(iter(content.get("results", {"": {}}).values())).get(part, ())) for part in ("verb", "noun")]
+    names, sizes = (
+        dataset.name.tolist(),
+        [len(next(iter(content.get("results", {"": {}}).values())).get(part, ())) for part in ("verb", "noun")],
+    )
     wrong = epic.check_submission(content, names, *sizes)
     if wrong:
-        raise ConfigError(f"{args.submission}: {wrong[0]}" + (f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""))
+        raise ConfigError(
+            f"{args.submission}: {wrong[0]}" + (f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else "")
+        )
     return epic.scores_of(content, names)
 
 
@@ -95,7 +114,11 @@ def score_epic55(args):
     table = epic_files.read_validation("epic55", args.annotations)
     scores = _submission(args, table)
     labels = table.verb_class.to_numpy(), table.noun_class.to_numpy()
-    found = epic.many_shot(*scores, *labels, *epic_files.read_many_shot(args.annotations)) if epic_files.has_many_shot(args.annotations) else {}
+    found = (
+        epic.many_shot(*scores, *labels, *epic_files.read_many_shot(args.annotations))
+        if epic_files.has_many_shot(args.annotations)
+        else {}
+    )
     return {**epic.accuracy(*scores, *labels), **{f"many_shot_{name}": value for name, value in found.items()}}
 
 
@@ -121,7 +144,9 @@ def score_file(args):
             return classification.summarize(scores, truth)
         return {"map": classification.mean_average_precision(scores, truth, unlabelled_last=args.name == "charades")}
 
-    results = {name: one(scores.numpy(), labels[:, i] if name else labels) for i, (name, scores) in enumerate(heads.items())}
+    results = {
+        name: one(scores.numpy(), labels[:, i] if name else labels) for i, (name, scores) in enumerate(heads.items())
+    }
     return results.get("", results)
 
 
@@ -134,7 +159,9 @@ def score_folds(args):
                 contents.append(json.load(f))
         except (OSError, ValueError) as error:
             raise ConfigError(f"{path}: not a results.json ({error})") from None
-    keys = [key for key in ("top1", "top5", "mean_class_accuracy", "map") if all(key in content for content in contents)]
+    keys = [
+        key for key in ("top1", "top5", "mean_class_accuracy", "map") if all(key in content for content in contents)
+    ]
     return {"folds": len(contents), **{key: float(np.mean([content[key] for content in contents])) for key in keys}}
 
 

@@ -34,7 +34,9 @@ def main(argv=None):
     args = parser.parse_args(argv)
     failed = 0
     try:
-        model, meta = avslowfast.load_model(args.model, args.weights) if args.model else avslowfast.load_model(args.weights)
+        model, meta = (
+            avslowfast.load_model(args.model, args.weights) if args.model else avslowfast.load_model(args.weights)
+        )
         index = None if args.name is None else class_index(meta, args.name)
         for video in list_videos(args.videos):
             try:
@@ -45,10 +47,18 @@ def main(argv=None):
                 continue
             base = os.path.join(args.out, os.path.splitext(os.path.basename(video))[0])
             draw_explanation(found, meta, f"{base}.png", os.path.basename(video))
-            numbers = {"video": str(video), "class": meta.class_name(found.index), "score": found.score, "start": found.start, **found.contributions}
+            numbers = {
+                "video": str(video),
+                "class": meta.class_name(found.index),
+                "score": found.score,
+                "start": found.start,
+                **found.contributions,
+            }
             with open(f"{base}.json", "w", encoding="utf-8") as f:
                 json.dump(numbers, f, indent=1)
-            words = ", ".join(f"{name} {100 * score:.1f} %" for name, score in (found.contributions or {"score": found.score}).items())
+            words = ", ".join(
+                f"{name} {100 * score:.1f} %" for name, score in (found.contributions or {"score": found.score}).items()
+            )
             print(f"{video}: {meta.class_name(found.index)}: {words}  ({base}.png)")
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)

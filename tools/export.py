@@ -23,8 +23,12 @@ def main(argv=None):
     parser.add_argument("--cfg", required=True, metavar="FILE", help="YAML configuration, or the name of one")
     parser.add_argument("--weights", help="OUTPUT_DIR of a run, or a checkpoint of any supported format")
     parser.add_argument("--to", required=True, choices=list(ENDINGS), help="what to write")
-    parser.add_argument("--out", help="file to write (default: model.pt2 or model.onnx in the configuration's OUTPUT_DIR)")
-    parser.add_argument("overrides", nargs=argparse.REMAINDER, metavar="KEY VALUE", help="keys of the configuration and their values")
+    parser.add_argument(
+        "--out", help="file to write (default: model.pt2 or model.onnx in the configuration's OUTPUT_DIR)"
+    )
+    parser.add_argument(
+        "overrides", nargs=argparse.REMAINDER, metavar="KEY VALUE", help="keys of the configuration and their values"
+    )
     args = parser.parse_args(argv)
     try:
         model, meta = load_model(args.cfg, args.weights, args.overrides)
@@ -33,8 +37,10 @@ def main(argv=None):
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print(f"{out}: {os.path.getsize(out) / 2**20:.1f} MiB; largest difference of a score from the network's: "
-          + ", ".join(f"{value:.1e} with {clips} clip{'s' if clips > 1 else ''}" for clips, value in differences.items()))  # fmt: skip
+    print(
+        f"{out}: {os.path.getsize(out) / 2**20:.1f} MiB; largest difference of a score from the network's: "
+        + ", ".join(f"{value:.1e} with {clips} clip{'s' if clips > 1 else ''}" for clips, value in differences.items())
+    )
     return 0
 
 

@@ -22,13 +22,21 @@ def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", help="folder with a folder a class")
     parser.add_argument("--out", required=True, help="folder for the lists")
-    parser.add_argument("--val", type=float, default=0.1, help="share of each class for validation (default: %(default)s)")
-    parser.add_argument("--test", type=float, default=0.2, help="share of each class for the test (default: %(default)s)")
+    parser.add_argument(
+        "--val", type=float, default=0.1, help="share of each class for validation (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--test", type=float, default=0.2, help="share of each class for the test (default: %(default)s)"
+    )
     parser.add_argument("--seed", type=int, default=0, help="seed of the split (default: %(default)s)")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes that open files (default: one a core)")
+    parser.add_argument(
+        "--jobs", type=int, default=os.cpu_count(), help="processes that open files (default: one a core)"
+    )
     args = parser.parse_args(argv)
     if args.val < 0 or args.test < 0 or args.val + args.test >= 1:
-        parser.error(f"--val {args.val} and --test {args.test} leave nothing to train on; use shares such as 0.1 and 0.2")
+        parser.error(
+            f"--val {args.val} and --test {args.test} leave nothing to train on; use shares such as 0.1 and 0.2"
+        )
     try:
         names, videos, others = folders.find_videos(args.folder)
         folders.probe(videos, args.jobs)
@@ -41,9 +49,13 @@ def main(argv=None):
     print(table(names, videos))
     for split, other in filled.items():
         if split != other:
-            print(f"note: no videos for {split}; {split}.csv holds those of {other}, so its figures say nothing about new videos")
-    print(f"\nLists are in {args.out}. Next, for example:\n  python tools/run_net.py --cfg configs/OwnVideos/AVSLOWFAST_TINY.yaml "
-          f"DATA.PATH_TO_DATA_DIR {args.out} MODEL.NUM_CLASSES {len(names)}")  # fmt: skip
+            print(
+                f"note: no videos for {split}; {split}.csv holds those of {other}, so its figures say nothing about new videos"
+            )
+    print(
+        f"\nLists are in {args.out}. Next, for example:\n  python tools/run_net.py --cfg configs/OwnVideos/AVSLOWFAST_TINY.yaml "
+        f"DATA.PATH_TO_DATA_DIR {args.out} MODEL.NUM_CLASSES {len(names)}"
+    )
     return 0
 
 
@@ -54,7 +66,9 @@ def report(videos, others):
     if good:
         seconds = sorted(video.seconds for video in good)
         silent = sum(not video.sound for video in good)
-        print(f"length {seconds[0]:.1f} to {seconds[-1]:.1f} s, median {statistics.median(seconds):.1f} s; {silent} without sound")
+        print(
+            f"length {seconds[0]:.1f} to {seconds[-1]:.1f} s, median {statistics.median(seconds):.1f} s; {silent} without sound"
+        )
     for video in [video for video in videos if video.reason][:20]:
         print(f"left out: {video.path}: {video.reason}")
     if others:
@@ -66,8 +80,14 @@ def table(names, videos):
     width = max(map(len, [*names, "class"]))
     lines = [f"{'class':<{width}}" + "".join(f"{split:>7}" for split in folders.SPLITS)]
     for label, name in enumerate(names):
-        counts = [sum(v.label == label and v.split == split and not v.reason for v in videos) for split in folders.SPLITS]
-        lines.append(f"{name:<{width}}" + "".join(f"{count:>7}" for count in counts) + ("" if counts[0] else "   nothing to train on"))
+        counts = [
+            sum(v.label == label and v.split == split and not v.reason for v in videos) for split in folders.SPLITS
+        ]
+        lines.append(
+            f"{name:<{width}}"
+            + "".join(f"{count:>7}" for count in counts)
+            + ("" if counts[0] else "   nothing to train on")
+        )
     return "\n".join(lines)
 
 

@@ -34,7 +34,9 @@ A checkpoint that fits loads with `load_weights`, `TEST.CHECKPOINT_FILE_PATH` or
 shapes of the formats, not on the released files themselves. "Visual weights" start an audiovisual network
 (`TRAIN.CHECKPOINT_FILE_PATH`) whose audio pathway is fresh.
 """
-_COLUMNS = "| configuration | M parameters | GFLOPs | top-1 | top-5 | source | checkpoint |\n|---|---|---|---|---|---|---|\n"
+_COLUMNS = (
+    "| configuration | M parameters | GFLOPs | top-1 | top-5 | source | checkpoint |\n|---|---|---|---|---|---|---|\n"
+)
 
 
 def published():
@@ -47,13 +49,24 @@ def measure(config):
     """(M parameters, GFLOPs) of a configuration, as the page prints them."""
     cfg = load_cfg(os.path.join(ROOT, "configs", f"{config}.yaml"))
     model = build_model(cfg)
-    return f"{count_parameters(model) / 1e6:.2f}", f"{count_gflops(model, input_shapes(cfg, cfg.DATA.TEST_CROP_SIZE)):.2f}"
+    return (
+        f"{count_parameters(model) / 1e6:.2f}",
+        f"{count_gflops(model, input_shapes(cfg, cfg.DATA.TEST_CROP_SIZE)):.2f}",
+    )
 
 
 def line(row, size, gflops):
     """One row of a table."""
     folder, name = row["config"].split("/")
-    cells = (f"[{name}](configs/{folder}/{name}.yaml)", size, gflops, row["top1"], row["top5"], row["source"], row["checkpoint"])
+    cells = (
+        f"[{name}](configs/{folder}/{name}.yaml)",
+        size,
+        gflops,
+        row["top1"],
+        row["top5"],
+        row["source"],
+        row["checkpoint"],
+    )
     return "| " + " | ".join(cells) + " |\n"
 
 
@@ -69,7 +82,9 @@ def page(rows, measured):
 def main(argv=None):
     """Measure and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", default=os.path.join(ROOT, "MODEL_ZOO.md"), help="file to write (default: MODEL_ZOO.md of the project)")
+    parser.add_argument(
+        "--out", default=os.path.join(ROOT, "MODEL_ZOO.md"), help="file to write (default: MODEL_ZOO.md of the project)"
+    )
     args = parser.parse_args(argv)
     rows = published()
     measured = {row["config"]: measure(row["config"]) for row in tqdm(rows, desc="measuring", disable=None)}

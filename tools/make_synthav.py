@@ -21,8 +21,20 @@ from tqdm import tqdm
 from avslowfast.synthav import layouts as synthetic_sets
 from avslowfast.synthav import render as synthetic
 
-_NUM = {"pairs": (640, 96, 320), "hard": (160, 64, 320), "bounces": (640, 96, 320), "epic": (80, 36), "charades": (480, 160), "ava": (40, 16)}
-_PARTS = {**dict.fromkeys(("pairs", "hard", "bounces"), ("train", "val", "test")), "epic": ("train", "val"), "charades": ("train", "test"), "ava": ("train", "val")}
+_NUM = {
+    "pairs": (640, 96, 320),
+    "hard": (160, 64, 320),
+    "bounces": (640, 96, 320),
+    "epic": (80, 36),
+    "charades": (480, 160),
+    "ava": (40, 16),
+}
+_PARTS = {
+    **dict.fromkeys(("pairs", "hard", "bounces"), ("train", "val", "test")),
+    "epic": ("train", "val"),
+    "charades": ("train", "test"),
+    "ava": ("train", "val"),
+}
 
 
 def main():
@@ -30,8 +42,14 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", default="data/synthav", help="folder to write (default: %(default)s)")
     parser.add_argument("--variant", default="pairs", choices=list(_NUM), help="kind of clips (default: %(default)s)")
-    parser.add_argument("--num-clips", type=int, nargs="+", metavar="N", help="videos: TRAIN VAL TEST (pairs, bounces: 640 96 320; hard: "
-                        "160 64 320), TRAIN VAL (epic: 80 36, of 8 segments each), TRAIN TEST (charades: 480 160), TRAIN VAL (ava: 40 16)")  # fmt: skip
+    parser.add_argument(
+        "--num-clips",
+        type=int,
+        nargs="+",
+        metavar="N",
+        help="videos: TRAIN VAL TEST (pairs, bounces: 640 96 320; hard: "
+        "160 64 320), TRAIN VAL (epic: 80 36, of 8 segments each), TRAIN TEST (charades: 480 160), TRAIN VAL (ava: 40 16)",
+    )
     parser.add_argument("--seed", type=int, default=0, help="seed of every draw (default: %(default)s)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes (default: one a core)")
     args = parser.parse_args()
@@ -61,16 +79,25 @@ def make(out, variant, num_clips, seed, jobs):
 
     def render(function, work):
         with multiprocessing.get_context("fork").Pool(jobs) as pool:
-            return list(tqdm(pool.imap(function, work, chunksize=2), total=len(work), desc=f"SynthAV {variant}", disable=None))
+            return list(
+                tqdm(pool.imap(function, work, chunksize=2), total=len(work), desc=f"SynthAV {variant}", disable=None)
+            )
 
     if variant == "epic":
-        rows = render(synthetic_sets.write_epic_video, synthetic_sets.plan_epic(out, seed, num_clips["train"], num_clips["val"]))
+        rows = render(
+            synthetic_sets.write_epic_video, synthetic_sets.plan_epic(out, seed, num_clips["train"], num_clips["val"])
+        )
         what = f"{synthetic_sets.write_epic_labels(out, rows)} segments of {len(rows)} videos"
     elif variant == "ava":
-        rows = render(synthetic_sets.write_ava_movie, synthetic_sets.plan_ava(out, seed, num_clips["train"], num_clips["val"]))
+        rows = render(
+            synthetic_sets.write_ava_movie, synthetic_sets.plan_ava(out, seed, num_clips["train"], num_clips["val"])
+        )
         what = f"{synthetic_sets.write_ava_labels(out, rows, num_clips['train'], seed)} boxes in {len(rows)} movies"
     elif variant == "charades":
-        rows = render(synthetic_sets.write_charades_video, synthetic_sets.plan_charades(out, seed, num_clips["train"], num_clips["test"]))
+        rows = render(
+            synthetic_sets.write_charades_video,
+            synthetic_sets.plan_charades(out, seed, num_clips["train"], num_clips["test"]),
+        )
         what = f"{synthetic_sets.write_charades_labels(out, rows, num_clips['train'])} videos"
     else:
         what = _make_clips(out, variant, num_clips, seed, render)

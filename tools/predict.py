@@ -29,7 +29,9 @@ def main(argv=None):
     parser.add_argument("videos", nargs="+", help="video files, or folders of them")
     args = parser.parse_args(argv)
     try:
-        model, _ = avslowfast.load_model(args.model, args.weights) if args.model else avslowfast.load_model(args.weights)
+        model, _ = (
+            avslowfast.load_model(args.model, args.weights) if args.model else avslowfast.load_model(args.weights)
+        )
         rows, failed = run(model, list_videos(args.videos), args.topk, args.views)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)

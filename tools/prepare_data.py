@@ -28,7 +28,10 @@ _FOLDS = [["DATA.FOLD", fold] for fold in (1, 2, 3)]
 # {name: (configuration, overrides that together name all of its videos)}
 SETS = {
     "kinetics_sounds": ("KineticsSounds/AVSLOWFAST_8x8_R50", [[]]),
-    "epic55": ("EPIC55/AVSLOWFAST_8x8_R50", [["DATA.TRAIN_PART", "all"], ["DATA.TEST_PART", "s1"], ["DATA.TEST_PART", "s2"]]),
+    "epic55": (
+        "EPIC55/AVSLOWFAST_8x8_R50",
+        [["DATA.TRAIN_PART", "all"], ["DATA.TEST_PART", "s1"], ["DATA.TEST_PART", "s2"]],
+    ),
     "epic100": ("EPIC100/AVSLOWFAST_8x8_R50", [[], ["DATA.TEST_PART", "test"]]),
     "charades": ("Charades/AVSLOWFAST_16x8_R50", [[]]),
     "ava": ("AVA/AVSLOWFAST_32x2_R50_SHORT", [[]]),
@@ -49,8 +52,16 @@ def main(argv=None):
     parser.add_argument("--annotations", required=True, metavar="DIR", help="folder of the label files")
     parser.add_argument("--videos", required=True, metavar="DIR", help="folder of the downloaded videos")
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to write")
-    parser.add_argument("--short-side", type=int, default=256, metavar="PIXELS", help="short side of the prepared videos (default: %(default)s)")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="videos prepared at a time (default: one a core)")
+    parser.add_argument(
+        "--short-side",
+        type=int,
+        default=256,
+        metavar="PIXELS",
+        help="short side of the prepared videos (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--jobs", type=int, default=os.cpu_count(), help="videos prepared at a time (default: one a core)"
+    )
     parser.add_argument("--check", action="store_true", help="say what is there and what is missing; write no video")
     args = parser.parse_args(argv)
     videos = os.path.join(args.out, "videos")
@@ -62,7 +73,9 @@ def main(argv=None):
             paths = named_videos(args.name, args.annotations, args.videos)
         jobs = plan_jobs(paths, args.videos, videos)
         if not any(job.source or os.path.isfile(job.out) for job in jobs):
-            raise ConfigError(f"{args.videos}: not one of the {len(jobs)} videos of {args.name} is in it, the first looked for: {jobs[0].wanted}")
+            raise ConfigError(
+                f"{args.videos}: not one of the {len(jobs)} videos of {args.name} is in it, the first looked for: {jobs[0].wanted}"
+            )
         prepare(jobs, args.short_side, movies=args.name == "ava", workers=args.jobs, dry=args.check)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -84,9 +97,17 @@ def named_videos(name, annotations, videos):
     config, parts = SETS[name]
     base = ["DATA.PATH_TO_DATA_DIR", annotations, "DATA.PATH_PREFIX", videos]
     if name == "ava":
-        version = next((v for v in ("2.2", "2.1") if os.path.isfile(os.path.join(annotations, f"ava_val_v{v}.csv"))), "2.2")
-        base += ["AVA.TRAIN_GT_BOX_LISTS", [f"ava_train_v{version}.csv"], "AVA.TRAIN_PREDICT_BOX_LISTS", [],
-                 "AVA.TEST_PREDICT_BOX_LISTS", [f"ava_val_v{version}.csv"]]  # fmt: skip
+        version = next(
+            (v for v in ("2.2", "2.1") if os.path.isfile(os.path.join(annotations, f"ava_val_v{v}.csv"))), "2.2"
+        )
+        base += [
+            "AVA.TRAIN_GT_BOX_LISTS",
+            [f"ava_train_v{version}.csv"],
+            "AVA.TRAIN_PREDICT_BOX_LISTS",
+            [],
+            "AVA.TEST_PREDICT_BOX_LISTS",
+            [f"ava_val_v{version}.csv"],
+        ]
     found, lacking = {}, []
     for part in parts:
         cfg = load_cfg(os.path.join(ROOT, "configs", f"{config}.yaml"), [*base, *part])
@@ -108,19 +129,30 @@ def named_videos(name, annotations, videos):
 
 def summary(jobs, splits):
     """A table of states by split, as lines."""
-    states = [state for state in ("found", "prepared", "there", "missing", "unreadable") if any(job.state == state for job in jobs)]
+    states = [
+        state
+        for state in ("found", "prepared", "there", "missing", "unreadable")
+        if any(job.state == state for job in jobs)
+    ]
     width = max(len(split) for split in [*splits, "all"])
     lines = [f"{'':<{width}}{'videos':>12}" + "".join(f"{state:>12}" for state in states)]
     for split in [*splits, "all"]:
         mine = [job for job in jobs if split == "all" or split in job.splits]
-        lines.append(f"{split:<{width}}{len(mine):>12}" + "".join(f"{sum(job.state == state for job in mine):>12}" for state in states))
+        lines.append(
+            f"{split:<{width}}{len(mine):>12}"
+            + "".join(f"{sum(job.state == state for job in mine):>12}" for state in states)
+        )
     damaged = [job for job in jobs if job.damaged]
     if damaged:
-        lines.append(f"{len(damaged)} files had damaged packets, which were left out; the first: {damaged[0].source} ({damaged[0].damaged})")
+        lines.append(
+            f"{len(damaged)} files had damaged packets, which were left out; the first: {damaged[0].source} ({damaged[0].damaged})"
+        )
     for state in ("missing", "unreadable"):
         first = next((job for job in jobs if job.state == state), None)
         if first:
-            lines.append(f"{state}: the first is {first.wanted}{': ' + first.reason if first.reason else ''}; all of them: problems.csv")
+            lines.append(
+                f"{state}: the first is {first.wanted}{': ' + first.reason if first.reason else ''}; all of them: problems.csv"
+            )
     return "\n".join(lines)
 
 

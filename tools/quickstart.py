@@ -26,8 +26,14 @@ def main():
     """Render, train, test, print the three numbers side by side."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", default="data/synthav", help="folder for the videos (default: %(default)s)")
-    parser.add_argument("--output", default="output", help="folder for checkpoints, logs and results (default: %(default)s)")
-    parser.add_argument("--short", action="store_true", help="a look at the machinery in about a minute: few clips, one epoch, no meaning in the numbers")
+    parser.add_argument(
+        "--output", default="output", help="folder for checkpoints, logs and results (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--short",
+        action="store_true",
+        help="a look at the machinery in about a minute: few clips, one epoch, no meaning in the numbers",
+    )
     parser.add_argument("--fresh", action="store_true", help="remove earlier output first")
     args = parser.parse_args()
     began = time.time()
@@ -42,18 +48,33 @@ def main():
         folder = os.path.join(args.output, f"synthav_{arch}")
         if args.fresh:
             shutil.rmtree(folder, ignore_errors=True)
-        command = [sys.executable, os.path.join(ROOT, "tools/run_net.py"), "--cfg", os.path.join(ROOT, "configs/SynthAV/AVSLOWFAST_TINY.yaml"),
-                   "MODEL.ARCH", arch, "DATA.PATH_TO_DATA_DIR", args.data, "OUTPUT_DIR", folder, *overrides]  # fmt: skip
+        command = [
+            sys.executable,
+            os.path.join(ROOT, "tools/run_net.py"),
+            "--cfg",
+            os.path.join(ROOT, "configs/SynthAV/AVSLOWFAST_TINY.yaml"),
+            "MODEL.ARCH",
+            arch,
+            "DATA.PATH_TO_DATA_DIR",
+            args.data,
+            "OUTPUT_DIR",
+            folder,
+            *overrides,
+        ]
         code = subprocess.run(command).returncode
         if code:
             sys.exit(code)
         with open(os.path.join(folder, "results.json")) as f:
             results = json.load(f)
         rows.append((arch, senses, ceiling, results))
-    print(f"\nSynthAV pairs, {clips['train']} training and {clips['test']} test clips, {time.time() - began:.0f} s in all")
+    print(
+        f"\nSynthAV pairs, {clips['train']} training and {clips['test']} test clips, {time.time() - began:.0f} s in all"
+    )
     print(f"{'architecture':<14}{'senses':<18}{'test top-1 %':>14}{'ceiling %':>11}{'M params':>10}{'GFLOPs':>9}")
     for arch, senses, ceiling, results in rows:
-        print(f"{arch:<14}{senses:<18}{results['top1']:>14.1f}{ceiling:>11}{results['parameters_m']:>10.2f}{results['gflops']:>9.3f}")
+        print(
+            f"{arch:<14}{senses:<18}{results['top1']:>14.1f}{ceiling:>11}{results['parameters_m']:>10.2f}{results['gflops']:>9.3f}"
+        )
 
 
 if __name__ == "__main__":

@@ -22,11 +22,21 @@ def parse_args(argv=None):
     """The command line: --cfg FILE, then overrides with or without --opts."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cfg", required=True, metavar="FILE", help="YAML configuration")
-    parser.add_argument("--opts", nargs=argparse.REMAINDER, default=[], metavar="KEY VALUE", help="overrides; they may also stand without --opts")
-    parser.add_argument("--init_method", default=None, metavar="URL", help="where several machines meet, e.g. tcp://10.0.0.1:9999")
+    parser.add_argument(
+        "--opts",
+        nargs=argparse.REMAINDER,
+        default=[],
+        metavar="KEY VALUE",
+        help="overrides; they may also stand without --opts",
+    )
+    parser.add_argument(
+        "--init_method", default=None, metavar="URL", help="where several machines meet, e.g. tcp://10.0.0.1:9999"
+    )
     parser.add_argument("--shard_id", type=int, default=None, help="this machine's number (SHARD_ID)")
     parser.add_argument("--num_shards", type=int, default=None, help="machines (NUM_SHARDS)")
-    parser.add_argument("overrides", nargs=argparse.REMAINDER, metavar="KEY VALUE", help="keys of the configuration and their values")
+    parser.add_argument(
+        "overrides", nargs=argparse.REMAINDER, metavar="KEY VALUE", help="keys of the configuration and their values"
+    )
     args = parser.parse_args(argv)
     pairs = [*args.overrides, *args.opts]
     for key, value in (("SHARD_ID", args.shard_id), ("NUM_SHARDS", args.num_shards)):

@@ -4,4 +4,14 @@ from .files import CheckpointError, read_checkpoint
 from .load import load_content, load_weights, LoadReport, require
 from .released import from_own, to_own, WRITABLE
 
-__all__ = ["CheckpointError", "LoadReport", "WRITABLE", "from_own", "load_content", "load_weights", "read_checkpoint", "require", "to_own"]
+__all__ = [
+    "CheckpointError",
+    "LoadReport",
+    "WRITABLE",
+    "from_own",
+    "load_content",
+    "load_weights",
+    "read_checkpoint",
+    "require",
+    "to_own",
+]

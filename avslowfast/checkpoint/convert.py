@@ -29,7 +29,9 @@ def convert(source, out, target):
     state, notes = weights_of(content, source)
     found = to_own(state, source)
     if found.format is TORCHVISION:
-        raise CheckpointError(f"{source}: a 2-D network has no kernels in time to name; load it into a network (TRAIN.CHECKPOINT_FILE_PATH), which inflates it")
+        raise CheckpointError(
+            f"{source}: a 2-D network has no kernels in time to name; load it into a network (TRAIN.CHECKPOINT_FILE_PATH), which inflates it"
+        )
     detection = found.format in (PYTORCHVIDEO[True, False], PYTORCHVIDEO[True, True]) or _detects(content)
     converted = from_own(found.tensors, target, detection)
     kept = {key: content[key] for key in _KEPT if key in content}
@@ -40,7 +42,9 @@ def convert(source, out, target):
     if isinstance(content.get("ema_state"), dict):
         lines.append("  the average of the weights (EMA), which is what testing uses")
     if found.unknown:
-        lines.append(f"  left out, no part of a network that is known here: {len(found.unknown)} tensors, the first {found.unknown[0]}")
+        lines.append(
+            f"  left out, no part of a network that is known here: {len(found.unknown)} tensors, the first {found.unknown[0]}"
+        )
     nested = any(isinstance(content.get(key), dict) for key in _WEIGHTS)
     left = [str(key) for key in content if key not in (*_KEPT, *_WEIGHTS)] if nested else []
     lines += [f"  left out: {', '.join(left)}"] if left else []

@@ -35,7 +35,9 @@ def read_checkpoint(path):
     """
     path = str(path)
     if not g_pathmgr.isfile(path):
-        raise CheckpointError(f"{path}: no such file; check the path (TRAIN.CHECKPOINT_FILE_PATH or TEST.CHECKPOINT_FILE_PATH)")
+        raise CheckpointError(
+            f"{path}: no such file; check the path (TRAIN.CHECKPOINT_FILE_PATH or TEST.CHECKPOINT_FILE_PATH)"
+        )
     try:
         with g_pathmgr.open(path, "rb") as f:
             head = f.read(64)
@@ -44,10 +46,16 @@ def read_checkpoint(path):
                 return torch.load(f, map_location="cpu", weights_only=True)
             return _PlainUnpickler(f, encoding="latin1").load()
     except _Refused as error:
-        raise CheckpointError(f"{path}: asks for {error}, which is not loaded from a file; nothing of it was run. Use a file of arrays alone") from None
+        raise CheckpointError(
+            f"{path}: asks for {error}, which is not loaded from a file; nothing of it was run. Use a file of arrays alone"
+        ) from None
     except pickle.UnpicklingError as error:
         asked = re.search(r"(?:GLOBAL|Unsupported (?:global|class|operand)\S*:?|type)\s+([\w.]+\.\w+)", str(error))
-        what = f" asks for {asked.group(1)}, which" if asked else " needs more than tensors and containers, or is no checkpoint, and"
+        what = (
+            f" asks for {asked.group(1)}, which"
+            if asked
+            else " needs more than tensors and containers, or is no checkpoint, and"
+        )
         raise CheckpointError(f"{path}:{what} is not loaded from a file; save it as a plain state dict") from None
     except Exception as error:
         # Arbitrary bytes make an unpickler fail in any way there is.
@@ -69,7 +77,11 @@ def _latin1(text, encoding):
 _PLAIN = {
     ("collections", "OrderedDict"): collections.OrderedDict,
     ("_codecs", "encode"): _latin1,
-    **{(module, name): kind for module in ("builtins", "__builtin__") for name, kind in (("set", set), ("frozenset", frozenset), ("bytearray", bytearray))},
+    **{
+        (module, name): kind
+        for module in ("builtins", "__builtin__")
+        for name, kind in (("set", set), ("frozenset", frozenset), ("bytearray", bytearray))
+    },
 }
 
 

@@ -68,14 +68,20 @@ class LoadReport:
             ("inflated", "2-D kernels spread over time; counted as loaded", self.inflated),
             ("fresh", "not in the file", self.missing),
             ("fresh", "another shape in the file", self.mismatched),
-            ("unused", "no place in the network", [*self.unexpected[: len(self.unexpected) - len(self.dropped)], *self.dropped]),
+            (
+                "unused",
+                "no place in the network",
+                [*self.unexpected[: len(self.unexpected) - len(self.dropped)], *self.dropped],
+            ),
         )
         lines = [f"{self.source} ({self.format})"]
         for kind, why, names in kinds:
             if names or kind == "loaded":
                 lines.append(f"  {kind:<9}{len(names):4d} tensors{'  (' + why + ')' if why else ''}")
             if kind != "loaded":
-                lines += [f"    {count:4d}  {group}{self._detail(first)}" for group, (count, first) in _grouped(names).items()]
+                lines += [
+                    f"    {count:4d}  {group}{self._detail(first)}" for group, (count, first) in _grouped(names).items()
+                ]
         return "\n".join(lines + [f"  note: {note}" for note in self.notes])
 
     def _detail(self, name):
@@ -134,13 +140,19 @@ def load_content(model, content, source):
             fitted[name] = value
             report.loaded.append(name)
     if not fitted:
-        raise CheckpointError(f"{source}: none of its {len(state)} tensors fits the model; is MODEL.ARCH or RESNET.WIDTH_PER_GROUP another one?")
+        raise CheckpointError(
+            f"{source}: none of its {len(state)} tensors fits the model; is MODEL.ARCH or RESNET.WIDTH_PER_GROUP another one?"
+        )
     report.missing = [name for name in own if name not in found.tensors]
     if not any(name.endswith(_COUNTER) for name in found.tensors):
         # Formats without batch norm's counters: nothing that this project computes depends on them.
         counters = [name for name in report.missing if name.endswith(_COUNTER)]
         report.missing = [name for name in report.missing if not name.endswith(_COUNTER)]
-        report.notes += [f"the file counts no batches ({len(counters)} counters stay as they are; no result depends on them)"] if counters else []
+        report.notes += (
+            [f"the file counts no batches ({len(counters)} counters stay as they are; no result depends on them)"]
+            if counters
+            else []
+        )
     model.load_state_dict(fitted, strict=False)
     (logger.info if report.complete else logger.warning)("%s", report)
     return report
@@ -156,7 +168,9 @@ class _Fitting:
     def __init__(self, model, found, report):
         self.model, self.found, self.report = model, found, report
         # A network without one kernel that spans time is a 2-D one, wherever it comes from.
-        kernels = [t for n, t in found.items() if n.startswith(("pathways.slow.", "pathways.fast.")) and t.dim() in (4, 5)]
+        kernels = [
+            t for n, t in found.items() if n.startswith(("pathways.slow.", "pathways.fast.")) and t.dim() in (4, 5)
+        ]
         self.is_2d = bool(kernels) and all(t.dim() == 4 or t.shape[2] == 1 for t in kernels)
 
     def fit(self, name, tensor, shape):
@@ -259,7 +273,11 @@ def require(report, wanted):
     if wanted == "none":
         return
     if wanted == "all":
-        poor = [name for name in [*report.fresh, *report.sliced, *report.inflated, *report.dropped] if not name.startswith("sync_heads.")]
+        poor = [
+            name
+            for name in [*report.fresh, *report.sliced, *report.inflated, *report.dropped]
+            if not name.startswith("sync_heads.")
+        ]
         remedy = "use the configuration that it was trained with (MODEL.ARCH, MODEL.NUM_CLASSES, RESNET.DEPTH), or train the network further first"
     elif wanted == "shared":
         shared = {_part(name) for name in [*report.loaded, *report.mismatched]}
@@ -267,14 +285,22 @@ def require(report, wanted):
         remedy = "make the configuration agree with the checkpoint's, or set TRAIN.CHECKPOINT_REQUIRED none to start these fresh"
     else:
         prefixes = tuple(word.strip() for word in wanted.split(",") if word.strip())
-        idle = [prefix for prefix in prefixes if not any(name.startswith(prefix) for name in [*report.loaded, *report.fresh])]
+        idle = [
+            prefix
+            for prefix in prefixes
+            if not any(name.startswith(prefix) for name in [*report.loaded, *report.fresh])
+        ]
         if idle:
-            raise CheckpointError(f"TRAIN.CHECKPOINT_REQUIRED is {wanted!r}: the network has no tensor {idle[0]}...; use shared, all, none, or prefixes that exist")
+            raise CheckpointError(
+                f"TRAIN.CHECKPOINT_REQUIRED is {wanted!r}: the network has no tensor {idle[0]}...; use shared, all, none, or prefixes that exist"
+            )
         poor = [name for name in report.fresh if name.startswith(prefixes)]
         remedy = "take a checkpoint that has them, or relax TRAIN.CHECKPOINT_REQUIRED"
     if poor:
         detail = f" ({report.details[poor[0]]})" if poor[0] in report.details else ""
-        raise CheckpointError(f"{report.source}: {len(poor)} tensors of the network do not come from it as they should, the first {poor[0]}{detail}; {remedy}")
+        raise CheckpointError(
+            f"{report.source}: {len(poor)} tensors of the network do not come from it as they should, the first {poor[0]}{detail}; {remedy}"
+        )
 
 
 def _part(name):

@@ -135,7 +135,10 @@ _PYSLOWFAST_ROWS = (
     ("head.projection.{rest}", "head.projection.{rest}"),
 )
 PYSLOWFAST = Format(
-    "PySlowFast", r"s[1-5]\.pathway\d_", (*_PYSLOWFAST_ROWS, ("s{L}_fuse.bn.{rest}", "fast_to_slow.{L}.bn.{rest}")), _PYSLOWFAST_FIELDS
+    "PySlowFast",
+    r"s[1-5]\.pathway\d_",
+    (*_PYSLOWFAST_ROWS, ("s{L}_fuse.bn.{rest}", "fast_to_slow.{L}.bn.{rest}")),
+    _PYSLOWFAST_FIELDS,
 )
 AUTHORS = Format(
     "AVSlowFast authors",
@@ -174,7 +177,12 @@ def _pytorchvideo(name, marks, prefix, pathway, of, head):
             (prefix + "blocks.{L}.multipathway_fusion.norm.{rest}", "fast_to_slow.{L}.bn.{rest}"),
             (head + ".{rest}", "head.projection.{rest}"),
         ),
-        {"P": dict(zip("01", _SLOWFAST)), "K": dict(zip("1234", _RES)), "L": dict(zip("0123", ("pool1", *_RES[:3]))), "c": "[abc]"},
+        {
+            "P": dict(zip("01", _SLOWFAST)),
+            "K": dict(zip("1234", _RES)),
+            "L": dict(zip("0123", ("pool1", *_RES[:3]))),
+            "c": "[abc]",
+        },
     )
 
 
@@ -182,10 +190,24 @@ _MULTI = ("multipathway_blocks.{P}.", "{P}")
 _SINGLE = ("", "slow")
 PYTORCHVIDEO = {
     # {(detects boxes, has Fast): format}
-    (False, False): _pytorchvideo("PyTorchVideo Slow", r"blocks\.\d+\.(res_blocks|conv)\.", "", *_SINGLE, "blocks.5.proj"),
+    (False, False): _pytorchvideo(
+        "PyTorchVideo Slow", r"blocks\.\d+\.(res_blocks|conv)\.", "", *_SINGLE, "blocks.5.proj"
+    ),
     (False, True): _pytorchvideo("PyTorchVideo SlowFast", r"blocks\.\d+\.multipathway_", "", *_MULTI, "blocks.6.proj"),
-    (True, False): _pytorchvideo("PyTorchVideo Slow detection", r"model\.blocks\.\d+\.(res_blocks|conv)\.", "model.", *_SINGLE, "detection_head.proj"),
-    (True, True): _pytorchvideo("PyTorchVideo SlowFast detection", r"model\.blocks\.\d+\.multipathway_", "model.", *_MULTI, "detection_head.proj"),
+    (True, False): _pytorchvideo(
+        "PyTorchVideo Slow detection",
+        r"model\.blocks\.\d+\.(res_blocks|conv)\.",
+        "model.",
+        *_SINGLE,
+        "detection_head.proj",
+    ),
+    (True, True): _pytorchvideo(
+        "PyTorchVideo SlowFast detection",
+        r"model\.blocks\.\d+\.multipathway_",
+        "model.",
+        *_MULTI,
+        "detection_head.proj",
+    ),
 }
 
 CAFFE2 = Format(
@@ -206,7 +228,14 @@ CAFFE2 = Format(
         ("nonlocal_conv{K}_{i}_{g}_{w}", "pathways.slow.{K}.nonlocal{i}.conv_{g}.{w}"),
         ("pred_{w}", "head.projection.{w}"),
     ),
-    {"T": {"": "slow", "t_": "fast"}, "K": dict(zip("2345", _RES)), "c": "[abc]", "n": _NORM, "g": "theta|phi|g|out", "w": {"w": "weight", "b": "bias"}},
+    {
+        "T": {"": "slow", "t_": "fast"},
+        "K": dict(zip("2345", _RES)),
+        "c": "[abc]",
+        "n": _NORM,
+        "g": "theta|phi|g|out",
+        "w": {"w": "weight", "b": "bias"},
+    },
 )
 
 TORCHVISION = Format(

@@ -4,7 +4,19 @@ import importlib
 import re
 import sys
 
-_MODULES = ("numpy", "pandas", "sklearn", "yaml", "yacs", "fvcore", "iopath", "simplejson", "tqdm", "librosa", "tensorboard")
+_MODULES = (
+    "numpy",
+    "pandas",
+    "sklearn",
+    "yaml",
+    "yacs",
+    "fvcore",
+    "iopath",
+    "simplejson",
+    "tqdm",
+    "librosa",
+    "tensorboard",
+)
 _SET = 'pip install "torch>=2.11,<2.15" torchvision "torchaudio>=2.11,<2.12"'
 
 
@@ -46,7 +58,9 @@ def _check_torch():
     for name in ("torchvision", "torchaudio"):
         _, error = _import(name)
         if error:
-            problems.append(f"{name} does not import beside torch {torch.__version__} ({' '.join(str(error).split())[:150]}); run: {_SET}")
+            problems.append(
+                f"{name} does not import beside torch {torch.__version__} ({' '.join(str(error).split())[:150]}); run: {_SET}"
+            )
     return problems
 
 
@@ -55,7 +69,11 @@ def _check_av():
     if error:
         return [_problem("av", error)]
     lacking = [name for name in ("libx264", "h264", "aac") if name not in av.codecs_available]
-    return [f"av {av.__version__} lacks the codecs {', '.join(lacking)}; run: pip install --upgrade --force-reinstall av"] if lacking else []
+    return (
+        [f"av {av.__version__} lacks the codecs {', '.join(lacking)}; run: pip install --upgrade --force-reinstall av"]
+        if lacking
+        else []
+    )
 
 
 def main():
@@ -67,7 +85,9 @@ def main():
         sys.exit(1)
     import torch
 
-    devices = f"{torch.cuda.device_count()} GPU(s)" if torch.cuda.is_available() else "no GPU (runs on the CPU: NUM_GPUS 0)"
+    devices = (
+        f"{torch.cuda.device_count()} GPU(s)" if torch.cuda.is_available() else "no GPU (runs on the CPU: NUM_GPUS 0)"
+    )
     print(f"avslowfast is ready: Python {sys.version.split()[0]}, torch {torch.__version__}, {devices}")
 
 

@@ -26,9 +26,16 @@ class LogMel(nn.Module):
         self.n_fft = sample_rate * window // 1000
         self.hop = sample_rate * step // 1000
         self.mel = torchaudio.transforms.MelSpectrogram(
-            sample_rate, n_fft=self.n_fft, win_length=self.n_fft, hop_length=self.hop, n_mels=num_mels, center=False, power=2.0,
-            mel_scale="htk", norm="slaney",
-        )  # fmt: skip
+            sample_rate,
+            n_fft=self.n_fft,
+            win_length=self.n_fft,
+            hop_length=self.hop,
+            n_mels=num_mels,
+            center=False,
+            power=2.0,
+            mel_scale="htk",
+            norm="slaney",
+        )
         # torchaudio rounds the filters to float32 on the way, which moves narrow bands by up to 2e-4 in the logarithm; librosa does not.
         bank = librosa.filters.mel(sr=sample_rate, n_fft=self.n_fft, n_mels=num_mels, htk=True, norm="slaney")
         self.mel.mel_scale.fb.copy_(torch.from_numpy(bank.T))
@@ -72,12 +79,16 @@ def log_mel(waveform, sample_rate):
     """
     x = torch.as_tensor(waveform, dtype=torch.float32)
     if x.dim() != 1:
-        raise ValueError(f"log_mel takes a mono waveform [N], but got shape {tuple(x.shape)}; average the channels first")
+        raise ValueError(
+            f"log_mel takes a mono waveform [N], but got shape {tuple(x.shape)}; average the channels first"
+        )
     if sample_rate != 16000:
         x = torchaudio.functional.resample(x, int(sample_rate), 16000)
     front = _default_log_mel()
     if len(x) < front.n_fft:
-        raise ValueError(f"a waveform of {len(x)} samples at 16 kHz is shorter than one window of {front.n_fft}; pad it with silence")
+        raise ValueError(
+            f"a waveform of {len(x)} samples at 16 kHz is shorter than one window of {front.n_fft}; pad it with silence"
+        )
     return front(x)
 
 

@@ -46,7 +46,11 @@ def measured_sounds(reader, start, duration, audio, rng):
     """
     rate, count = audio.sample_rate, int(round(duration * audio.sample_rate))
     shifts = np.array(audio.shifts)
-    silent = {"shifts": np.zeros((len(shifts), count), np.float32), "shifts_mask": np.zeros(len(shifts), bool), "hard": np.zeros(count, np.float32)}
+    silent = {
+        "shifts": np.zeros((len(shifts), count), np.float32),
+        "shifts_mask": np.zeros(len(shifts), bool),
+        "hard": np.zeros(count, np.float32),
+    }
     if not reader.audio:
         return {**silent, "hard_mask": np.array(False)}
     begin, end = reader.audio.start, reader.audio.end
@@ -54,7 +58,14 @@ def measured_sounds(reader, start, duration, audio, rng):
     whole, heard = reader.read_audio(start + shifts[0], duration + shifts[-1] - shifts[0], rate)
     firsts = np.round((shifts - shifts[0]) * rate).astype(int)
     inside = (start + shifts >= begin - _SLACK) & (start + shifts + duration <= end + _SLACK) & heard
-    pieces = np.stack([np.pad(whole[first : first + count], (0, max(count - len(whole[first : first + count]), 0))) for first in firsts])
-    at = clips.shifted_start(start, duration, max(begin, reader.video.start), end, max(duration, audio.min_gap), float("inf"), rng)
+    pieces = np.stack(
+        [
+            np.pad(whole[first : first + count], (0, max(count - len(whole[first : first + count]), 0)))
+            for first in firsts
+        ]
+    )
+    at = clips.shifted_start(
+        start, duration, max(begin, reader.video.start), end, max(duration, audio.min_gap), float("inf"), rng
+    )
     hard, known = (silent["hard"], False) if at is None else reader.read_audio(at, duration, rate)
     return {"shifts": pieces, "shifts_mask": inside, "hard": hard, "hard_mask": np.array(known)}

@@ -63,7 +63,10 @@ def shifted_start(start, duration, begin, end, nearest, farthest, rng):
         nearest, farthest: distance between the two starts, seconds, in either direction.
     """
     # Starts before the clip's, and after it, as ranges.
-    ranges = [(max(begin, start - farthest), min(start - nearest, end - duration)), (max(start + nearest, begin), min(start + farthest, end - duration))]
+    ranges = [
+        (max(begin, start - farthest), min(start - nearest, end - duration)),
+        (max(start + nearest, begin), min(start + farthest, end - duration)),
+    ]
     rooms = [max(high - low, 0.0) for low, high in ranges]
     if sum(rooms) <= 0:
         return None

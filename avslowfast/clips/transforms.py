@@ -52,7 +52,9 @@ def spatial_crops(frames_THWC, crop, num_crops):
     """Crops of a test clip: the centre (1), or both ends and the centre of the longer side (3): list of [T, crop, crop, 3]."""
     _, h, w, _ = frames_THWC.shape
     shares = (0.5,) if num_crops == 1 else (0.0, 0.5, 1.0)
-    corners = [(round(s * (h - crop)), (w - crop) // 2) if h > w else ((h - crop) // 2, round(s * (w - crop))) for s in shares]
+    corners = [
+        (round(s * (h - crop)), (w - crop) // 2) if h > w else ((h - crop) // 2, round(s * (w - crop))) for s in shares
+    ]
     return [frames_THWC[:, y : y + crop, x : x + crop] for y, x in corners]
 
 
@@ -79,7 +81,9 @@ def move_boxes(boxes, geometry, flip=False):
     """
     height, width = geometry.size
     top, left, rows, columns = geometry.crop or (0, 0, height, width)
-    moved = np.asarray(boxes, np.float32).reshape(-1, 4) * np.float32([width, height, width, height]) - np.float32([left, top, left, top])
+    moved = np.asarray(boxes, np.float32).reshape(-1, 4) * np.float32([width, height, width, height]) - np.float32(
+        [left, top, left, top]
+    )
     if flip:
         moved = np.stack([columns - moved[:, 2], moved[:, 1], columns - moved[:, 0], moved[:, 3]], axis=1)
     moved = np.clip(moved, 0, np.float32([columns, rows, columns, rows]))
@@ -105,7 +109,11 @@ class ColourJitter:
         if not self.pca_only:
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(int(rng.integers(2**31)))
-                frames = self.jitter(torch.from_numpy(np.ascontiguousarray(frames.transpose(0, 3, 1, 2)))).numpy().transpose(0, 2, 3, 1)
+                frames = (
+                    self.jitter(torch.from_numpy(np.ascontiguousarray(frames.transpose(0, 3, 1, 2))))
+                    .numpy()
+                    .transpose(0, 2, 3, 1)
+                )
         shift = self.vectors @ (self.values * rng.normal(0, self.strength, 3).astype(np.float32))
         return np.clip(frames + 255 * shift, 0, 255).astype(np.uint8)
 

@@ -68,7 +68,9 @@ def _read_chain(path, seen):
     if path in seen:
         raise ConfigError(f"{path}: {_BASE_KEY} leads back to the file itself; remove one of {' -> '.join(seen)}")
     if not g_pathmgr.isfile(path):
-        raise ConfigError(f"{path}: no such configuration file; see the folder configs/ for those that come with the project")
+        raise ConfigError(
+            f"{path}: no such configuration file; see the folder configs/ for those that come with the project"
+        )
     with g_pathmgr.open(path, "r") as f:
         text = f.read()
     flat = _parse_yaml(text, path)
@@ -91,7 +93,9 @@ def _parse_yaml(text, source):
     flat = {}
     if root is not None:
         if not isinstance(root, yaml.MappingNode):
-            raise ConfigError(f"{source}, line {root.start_mark.line + 1}: a configuration is a mapping of keys to values")
+            raise ConfigError(
+                f"{source}, line {root.start_mark.line + 1}: a configuration is a mapping of keys to values"
+            )
         _flatten(root, "", flat, source)
     return flat
 
@@ -138,7 +142,9 @@ def _assign(cfg, key, value, where):
         raise ConfigError(_unknown_key(cfg, key, where))
     default = node[parts[-1]]
     if isinstance(default, CfgNode):
-        raise ConfigError(f"{where}: {key} is a group of keys, not a value; set one of its keys, e.g. {key}.{next(iter(default))}")
+        raise ConfigError(
+            f"{where}: {key} is a group of keys, not a value; set one of its keys, e.g. {key}.{next(iter(default))}"
+        )
     node[parts[-1]] = _coerce(default, value, key, where)
 
 

@@ -37,12 +37,22 @@ def _choice(key, value, allowed):
 
 def _check_choices(cfg):
     foreign = {
-        "c2d": "C2D", "c2d_nopool": "C2D", "i3d": "I3D", "i3d_nopool": "I3D", "2d": "2-D ResNet", "x3d": "X3D",
-        "mvit": "MViT", "maskmvit": "masked autoencoders",
-    }  # fmt: skip
+        "c2d": "C2D",
+        "c2d_nopool": "C2D",
+        "i3d": "I3D",
+        "i3d_nopool": "I3D",
+        "2d": "2-D ResNet",
+        "x3d": "X3D",
+        "mvit": "MViT",
+        "maskmvit": "masked autoencoders",
+    }
     if cfg.MODEL.ARCH in foreign:
-        _fail("MODEL.ARCH", cfg.MODEL.ARCH, f"{foreign[cfg.MODEL.ARCH]} is a model of PySlowFast that this project does not have",
-              "use slow, slowfast, avslowfast or audio")  # fmt: skip
+        _fail(
+            "MODEL.ARCH",
+            cfg.MODEL.ARCH,
+            f"{foreign[cfg.MODEL.ARCH]} is a model of PySlowFast that this project does not have",
+            "use slow, slowfast, avslowfast or audio",
+        )
     _choice("TASK", cfg.TASK, ("classification", "detection", "sync", "pretrain", "probe"))
     _choice("MODEL.ARCH", cfg.MODEL.ARCH, ("slow", "slowfast", "avslowfast", "audio"))
     _choice("MODEL.LOSS_FUNC", cfg.MODEL.LOSS_FUNC, ("cross_entropy", "soft_cross_entropy", "bce_logit", "bce"))
@@ -65,21 +75,43 @@ def _check_resnet(cfg):
     r = cfg.RESNET
     _choice("RESNET.DEPTH", r.DEPTH, (18, 34, 50, 101, 152))
     _choice("RESNET.TRANS_FUNC", r.TRANS_FUNC, ("bottleneck_transform", "basic_transform"))
-    _choice("RESNET.AUDIO_TRANS_FUNC", r.AUDIO_TRANS_FUNC,
-            ("tf_bottleneck_transform_v1", "tf_bottleneck_transform_v2", "bottleneck_transform", "basic_transform"))  # fmt: skip
+    _choice(
+        "RESNET.AUDIO_TRANS_FUNC",
+        r.AUDIO_TRANS_FUNC,
+        ("tf_bottleneck_transform_v1", "tf_bottleneck_transform_v2", "bottleneck_transform", "basic_transform"),
+    )
     wanted = "basic_transform" if r.DEPTH in (18, 34) else "bottleneck_transform"
     if wanted != r.TRANS_FUNC:
-        _fail("RESNET.TRANS_FUNC", r.TRANS_FUNC, f"a ResNet of depth {r.DEPTH} is made of another block", f"set it to {wanted}")
+        _fail(
+            "RESNET.TRANS_FUNC",
+            r.TRANS_FUNC,
+            f"a ResNet of depth {r.DEPTH} is made of another block",
+            f"set it to {wanted}",
+        )
     if r.NUM_GROUPS < 1:
         _fail("RESNET.NUM_GROUPS", r.NUM_GROUPS, "there is at least one group", "use 1 for a ResNet")
     for key in ("NUM_BLOCK_TEMP_KERNEL", "SPATIAL_STRIDES", "SPATIAL_DILATIONS"):
         if len(r[key]) != 4:
-            _fail(f"RESNET.{key}", r[key], f"it has {len(r[key])} stages", "give one list for each of res2, res3, res4, res5")
+            _fail(
+                f"RESNET.{key}",
+                r[key],
+                f"it has {len(r[key])} stages",
+                "give one list for each of res2, res3, res4, res5",
+            )
     for key in ("BETA_INV", "AU_BETA_INV"):
         beta = cfg.SLOWFAST[key]
-        uses = cfg.MODEL.ARCH in ("slowfast", "avslowfast") if key == "BETA_INV" else cfg.MODEL.ARCH in ("avslowfast", "audio")
+        uses = (
+            cfg.MODEL.ARCH in ("slowfast", "avslowfast")
+            if key == "BETA_INV"
+            else cfg.MODEL.ARCH in ("avslowfast", "audio")
+        )
         if uses and (beta < 1 or r.WIDTH_PER_GROUP * r.NUM_GROUPS % beta or r.WIDTH_PER_GROUP % beta):
-            _fail(f"SLOWFAST.{key}", beta, f"Slow's {r.WIDTH_PER_GROUP} channels cannot be divided by it", "change it or RESNET.WIDTH_PER_GROUP")
+            _fail(
+                f"SLOWFAST.{key}",
+                beta,
+                f"Slow's {r.WIDTH_PER_GROUP} channels cannot be divided by it",
+                "change it or RESNET.WIDTH_PER_GROUP",
+            )
 
 
 def _check_inputs(cfg):
@@ -89,20 +121,42 @@ def _check_inputs(cfg):
             if d[key] < 32:
                 _fail(f"DATA.{key}", d[key], "the network divides height and width by 32", "use 32 or more")
         if len(d.TRAIN_JITTER_SCALES) != 2 or d.TRAIN_JITTER_SCALES[0] > d.TRAIN_JITTER_SCALES[1]:
-            _fail("DATA.TRAIN_JITTER_SCALES", d.TRAIN_JITTER_SCALES, "not a range", "give [smallest, largest] short side")
+            _fail(
+                "DATA.TRAIN_JITTER_SCALES", d.TRAIN_JITTER_SCALES, "not a range", "give [smallest, largest] short side"
+            )
         if d.TRAIN_JITTER_SCALES[0] < d.TRAIN_CROP_SIZE:
-            _fail("DATA.TRAIN_JITTER_SCALES", d.TRAIN_JITTER_SCALES, f"a short side below the crop of {d.TRAIN_CROP_SIZE} leaves nothing to crop",
-                  "raise the scales or lower DATA.TRAIN_CROP_SIZE")  # fmt: skip
-    for key in ("NUM_FRAMES", "SAMPLING_RATE", "TARGET_FPS", "AUDIO_FRAME_NUM", "AUDIO_MEL_NUM", "AUDIO_WIN_SZ", "AUDIO_STEP_SZ"):
+            _fail(
+                "DATA.TRAIN_JITTER_SCALES",
+                d.TRAIN_JITTER_SCALES,
+                f"a short side below the crop of {d.TRAIN_CROP_SIZE} leaves nothing to crop",
+                "raise the scales or lower DATA.TRAIN_CROP_SIZE",
+            )
+    for key in (
+        "NUM_FRAMES",
+        "SAMPLING_RATE",
+        "TARGET_FPS",
+        "AUDIO_FRAME_NUM",
+        "AUDIO_MEL_NUM",
+        "AUDIO_WIN_SZ",
+        "AUDIO_STEP_SZ",
+    ):
         if d[key] <= 0:
             _fail(f"DATA.{key}", d[key], "it has to be positive", "correct it")
     if arch in ("slowfast", "avslowfast") and d.NUM_FRAMES % cfg.SLOWFAST.ALPHA:
-        _fail("DATA.NUM_FRAMES", d.NUM_FRAMES, f"not a multiple of SLOWFAST.ALPHA ({cfg.SLOWFAST.ALPHA}), so Slow has no whole number of frames",
-              "change one of them")  # fmt: skip
+        _fail(
+            "DATA.NUM_FRAMES",
+            d.NUM_FRAMES,
+            f"not a multiple of SLOWFAST.ALPHA ({cfg.SLOWFAST.ALPHA}), so Slow has no whole number of frames",
+            "change one of them",
+        )
     if arch in ("audio", "avslowfast"):
         if d.AUDIO_SAMPLE_RATE * d.AUDIO_STEP_SZ % 1000 or d.AUDIO_SAMPLE_RATE * d.AUDIO_WIN_SZ % 1000:
-            _fail("DATA.AUDIO_STEP_SZ", d.AUDIO_STEP_SZ, f"window and step are not whole numbers of samples at {d.AUDIO_SAMPLE_RATE} Hz",
-                  "use the paper's 16000 Hz, 32 ms and 16 ms")  # fmt: skip
+            _fail(
+                "DATA.AUDIO_STEP_SZ",
+                d.AUDIO_STEP_SZ,
+                f"window and step are not whole numbers of samples at {d.AUDIO_SAMPLE_RATE} Hz",
+                "use the paper's 16000 Hz, 32 ms and 16 ms",
+            )
         if d.LOGMEL_STD <= 0:
             _fail("DATA.LOGMEL_STD", d.LOGMEL_STD, "a standard deviation is positive", "use 4.66")
     if not 0 <= d.MAX_FAILED_FRACTION <= 1:
@@ -116,25 +170,52 @@ def _check_audio_fusion(cfg):
             names = "pool1, res2, res3, res4" + (", res5" if length == 5 else "")
             _fail(f"SLOWFAST.{key}", s[key], f"not {length} values", f"give True or False for each of {names}")
     if not 0 <= s.DROPPATHWAY_RATE <= 1:
-        _fail("SLOWFAST.DROPPATHWAY_RATE", s.DROPPATHWAY_RATE, "a probability lies in 0..1", "the paper uses 0.8 on Kinetics")
+        _fail(
+            "SLOWFAST.DROPPATHWAY_RATE",
+            s.DROPPATHWAY_RATE,
+            "a probability lies in 0..1",
+            "the paper uses 0.8 on Kinetics",
+        )
     slow_frames = d.NUM_FRAMES // s.ALPHA
     if s.AU_ALPHA * slow_frames != d.AUDIO_FRAME_NUM:
         whole = d.AUDIO_FRAME_NUM % slow_frames == 0
-        remedy = f"set it to {d.AUDIO_FRAME_NUM // slow_frames}" if whole else f"set DATA.AUDIO_FRAME_NUM to {s.AU_ALPHA * slow_frames}"
-        _fail("SLOWFAST.AU_ALPHA", s.AU_ALPHA, f"{d.AUDIO_FRAME_NUM} spectrogram frames do not divide into Slow's {slow_frames} frames that way", remedy)
+        remedy = (
+            f"set it to {d.AUDIO_FRAME_NUM // slow_frames}"
+            if whole
+            else f"set DATA.AUDIO_FRAME_NUM to {s.AU_ALPHA * slow_frames}"
+        )
+        _fail(
+            "SLOWFAST.AU_ALPHA",
+            s.AU_ALPHA,
+            f"{d.AUDIO_FRAME_NUM} spectrogram frames do not divide into Slow's {slow_frames} frames that way",
+            remedy,
+        )
     for stage, halvings in (("pool1", 0), ("res2", 0), ("res3", 1), ("res4", 2), ("res5", 3)):
         index = ("pool1", "res2", "res3", "res4", "res5").index(stage)
         used = s.AVS_FLAG[index] or (index < 4 and s.AFS_FUSION[index])
         steps = 2**halvings if s.AU_REDUCE_TF_DIM else 1
         if used and s.AU_ALPHA % steps:
-            _fail("SLOWFAST.AU_ALPHA", s.AU_ALPHA, f"audio time at {stage} ({d.AUDIO_FRAME_NUM // steps} steps) does not divide into Slow's "
-                  f"{slow_frames} frames", f"use a multiple of {steps}, or no audio lateral or synchronisation there")  # fmt: skip
+            _fail(
+                "SLOWFAST.AU_ALPHA",
+                s.AU_ALPHA,
+                f"audio time at {stage} ({d.AUDIO_FRAME_NUM // steps} steps) does not divide into Slow's "
+                f"{slow_frames} frames",
+                f"use a multiple of {steps}, or no audio lateral or synchronisation there",
+            )
         if cfg.LATERAL.AUDIO == "a2f2s" and index < 4 and s.AFS_FUSION[index] and s.AU_ALPHA // steps % s.ALPHA:
-            _fail("LATERAL.AUDIO", "a2f2s", f"at {stage} audio has {s.AU_ALPHA // steps} steps per Slow frame, which do not divide into Fast's {s.ALPHA}",
-                  "use earlier stages in SLOWFAST.AFS_FUSION, or more spectrogram frames (DATA.AUDIO_FRAME_NUM)")  # fmt: skip
+            _fail(
+                "LATERAL.AUDIO",
+                "a2f2s",
+                f"at {stage} audio has {s.AU_ALPHA // steps} steps per Slow frame, which do not divide into Fast's {s.ALPHA}",
+                "use earlier stages in SLOWFAST.AFS_FUSION, or more spectrogram frames (DATA.AUDIO_FRAME_NUM)",
+            )
     if not (any(s.AFS_FUSION) or cfg.LATERAL.AUDIO_POOL5 or any(s.AVS_FLAG)):
-        _fail("SLOWFAST.AFS_FUSION", s.AFS_FUSION, "no lateral, no pool5 fusion and no synchronisation uses the audio pathway",
-              "switch one on, or use MODEL.ARCH slowfast")  # fmt: skip
+        _fail(
+            "SLOWFAST.AFS_FUSION",
+            s.AFS_FUSION,
+            "no lateral, no pool5 fusion and no synchronisation uses the audio pathway",
+            "switch one on, or use MODEL.ARCH slowfast",
+        )
     if not 0 <= d.EASY_NEG_RATIO <= 1:
         _fail("DATA.EASY_NEG_RATIO", d.EASY_NEG_RATIO, "a share lies in 0..1", "the paper's authors use 0.75")
 
@@ -142,12 +223,26 @@ def _check_audio_fusion(cfg):
 def _check_heads(cfg):
     m = cfg.MULTI_HEAD
     if not len(m.NAMES) == len(m.NUM_CLASSES) == len(m.LOSS_WEIGHTS):
-        _fail("MULTI_HEAD.NAMES", m.NAMES, f"{len(m.NUM_CLASSES)} class counts and {len(m.LOSS_WEIGHTS)} loss weights go with it",
-              "give one of each per classifier")  # fmt: skip
+        _fail(
+            "MULTI_HEAD.NAMES",
+            m.NAMES,
+            f"{len(m.NUM_CLASSES)} class counts and {len(m.LOSS_WEIGHTS)} loss weights go with it",
+            "give one of each per classifier",
+        )
     if not m.NAMES and cfg.MODEL.NUM_CLASSES < 1:
-        _fail("MODEL.NUM_CLASSES", cfg.MODEL.NUM_CLASSES, "there is at least one class", "set it to the data set's number of classes")
+        _fail(
+            "MODEL.NUM_CLASSES",
+            cfg.MODEL.NUM_CLASSES,
+            "there is at least one class",
+            "set it to the data set's number of classes",
+        )
     if cfg.DETECTION.ENABLE and (m.NAMES or cfg.MODEL.ARCH == "audio"):
-        _fail("DETECTION.ENABLE", True, "boxes need a single visual head", "clear MULTI_HEAD.NAMES and use a visual architecture")
+        _fail(
+            "DETECTION.ENABLE",
+            True,
+            "boxes need a single visual head",
+            "clear MULTI_HEAD.NAMES and use a visual architecture",
+        )
     if cfg.TASK == "detection" and not cfg.DETECTION.ENABLE:
         _fail("TASK", cfg.TASK, "the network has no head for boxes", "set DETECTION.ENABLE True")
     if cfg.AVA.TEST_FORCE_FLIP:
@@ -157,8 +252,12 @@ def _check_heads(cfg):
     if not 0 <= cfg.MODEL.DROPOUT_RATE < 1:
         _fail("MODEL.DROPOUT_RATE", cfg.MODEL.DROPOUT_RATE, "a dropout rate lies in 0..1, 1 excluded", "use 0.5 or 0")
     if cfg.MODEL.LOSS_FUNC.startswith("bce") != cfg.DATA.MULTI_LABEL and not cfg.DETECTION.ENABLE:
-        _fail("MODEL.LOSS_FUNC", cfg.MODEL.LOSS_FUNC, f"it does not go with DATA.MULTI_LABEL {cfg.DATA.MULTI_LABEL}",
-              "use bce_logit with several labels a clip, cross_entropy with one")  # fmt: skip
+        _fail(
+            "MODEL.LOSS_FUNC",
+            cfg.MODEL.LOSS_FUNC,
+            f"it does not go with DATA.MULTI_LABEL {cfg.DATA.MULTI_LABEL}",
+            "use bce_logit with several labels a clip, cross_entropy with one",
+        )
     if cfg.MIXUP.ENABLE and (cfg.DATA.MULTI_LABEL or m.NAMES):
         _fail("MIXUP.ENABLE", True, "mixing needs one label a clip", "switch it off")
 
@@ -170,47 +269,88 @@ def _check_tasks(cfg):
             if on:
                 _fail(key, True, f"TASK {cfg.TASK} has no use for it", "set it to False")
     if cfg.TASK in ("sync", "pretrain") and cfg.TEST.NUM_SPATIAL_CROPS != 1:
-        _fail("TEST.NUM_SPATIAL_CROPS", cfg.TEST.NUM_SPATIAL_CROPS, "synchronisation is measured on centre crops", "set it to 1")
+        _fail(
+            "TEST.NUM_SPATIAL_CROPS",
+            cfg.TEST.NUM_SPATIAL_CROPS,
+            "synchronisation is measured on centre crops",
+            "set it to 1",
+        )
     learns = cfg.PRETRAIN.TASKS if cfg.TASK == "pretrain" else ["avs"]
     for name in learns:
         _choice("PRETRAIN.TASKS", name, ("avs", "rotation"))
     if cfg.TASK == "pretrain" and not learns:
         _fail("PRETRAIN.TASKS", learns, "there is nothing to learn", "use [avs], [rotation] or both")
     if cfg.TASK in ("sync", "pretrain") and "avs" in learns and not synchronises:
-        _fail("TASK", cfg.TASK, "no stage compares sight and sound", "use MODEL.ARCH avslowfast and switch stages on in SLOWFAST.AVS_FLAG")
+        _fail(
+            "TASK",
+            cfg.TASK,
+            "no stage compares sight and sound",
+            "use MODEL.ARCH avslowfast and switch stages on in SLOWFAST.AVS_FLAG",
+        )
     if cfg.TASK == "pretrain" and "rotation" in learns and cfg.MODEL.ARCH == "audio":
         _fail("PRETRAIN.TASKS", learns, "an audio network sees no pictures", "use another MODEL.ARCH")
     s = cfg.SYNC
     _choice("SYNC.POOL", s.POOL, ("mean", "time"))
     if s.POOL == "time" and synchronises and cfg.LATERAL.AUDIO == "av_nonlocal":
-        _fail("SYNC.POOL", "time", "the audiovisual non-local lateral keeps audio's own time", "use mean, or another LATERAL.AUDIO")
+        _fail(
+            "SYNC.POOL",
+            "time",
+            "the audiovisual non-local lateral keeps audio's own time",
+            "use mean, or another LATERAL.AUDIO",
+        )
     if s.HARD_FROM > 1:
-        _fail("SYNC.HARD_FROM", s.HARD_FROM, "it is a share of SOLVER.MAX_EPOCH", "use 0..1, or -1 for DATA.MIX_NEG_EPOCH")
+        _fail(
+            "SYNC.HARD_FROM", s.HARD_FROM, "it is a share of SOLVER.MAX_EPOCH", "use 0..1, or -1 for DATA.MIX_NEG_EPOCH"
+        )
     if not 0 <= s.SUPER_HARD_RATIO <= 1:
         _fail("SYNC.SUPER_HARD_RATIO", s.SUPER_HARD_RATIO, "a share lies in 0..1", "use 0 for none")
     for key in ("SUPER_HARD_GAP", "MAX_SHIFT", "SHIFT_STEP"):
         if s[key] <= 0:
-            _fail(f"SYNC.{key}", s[key], "seconds are positive here", "use for example 1.0 as the largest shift, 0.05 as the step")
+            _fail(
+                f"SYNC.{key}",
+                s[key],
+                "seconds are positive here",
+                "use for example 1.0 as the largest shift, 0.05 as the step",
+            )
     if s.SHIFT_STEP > s.MAX_SHIFT:
         _fail("SYNC.SHIFT_STEP", s.SHIFT_STEP, f"it is larger than SYNC.MAX_SHIFT {s.MAX_SHIFT}", "lower it")
     _choice("PROBE.STAGE", cfg.PROBE.STAGE, ("pool1", "res2", "res3", "res4", "res5"))
     if not cfg.PROBE.C or any(c <= 0 for c in cfg.PROBE.C):
         _fail("PROBE.C", cfg.PROBE.C, "strengths are positive", "give for example [0.01, 0.1, 1.0, 10.0]")
     if not 0 < cfg.DATA.TRAIN_FRACTION <= 1:
-        _fail("DATA.TRAIN_FRACTION", cfg.DATA.TRAIN_FRACTION, "a share lies in 0..1, 0 excluded", "use 0.1 for a tenth of the training videos")
+        _fail(
+            "DATA.TRAIN_FRACTION",
+            cfg.DATA.TRAIN_FRACTION,
+            "a share lies in 0..1, 0 excluded",
+            "use 0.1 for a tenth of the training videos",
+        )
 
 
 def _check_finetuning(cfg):
     f = cfg.FINETUNE
     pathways, stages = ARCHITECTURES[cfg.MODEL.ARCH], ("pool1", "res2", "res3", "res4", "res5")
-    allowed = [*pathways, *stages, *([] if len(pathways) == 1 else ["laterals"]), *(f"{p}.{s}" for p in pathways for s in stages)]
+    allowed = [
+        *pathways,
+        *stages,
+        *([] if len(pathways) == 1 else ["laterals"]),
+        *(f"{p}.{s}" for p in pathways for s in stages),
+    ]
     for part in f.FREEZE:
         if part not in allowed:
-            _fail("FINETUNE.FREEZE", f.FREEZE, f"the {cfg.MODEL.ARCH} network has no part '{part}'",
-                  f"use pathways ({', '.join(pathways)}), stages ({', '.join(stages)}), one of each as in {pathways[0]}.res2, or laterals")  # fmt: skip
+            _fail(
+                "FINETUNE.FREEZE",
+                f.FREEZE,
+                f"the {cfg.MODEL.ARCH} network has no part '{part}'",
+                f"use pathways ({', '.join(pathways)}), stages ({', '.join(stages)}), one of each as in {pathways[0]}.res2, or laterals",
+            )
     for key in ("LR_HEAD", "LR_AUDIO", "LR_REST"):
         if f[key] <= 0:
-            _fail(f"FINETUNE.{key}", f[key], "a share of the learning rate is positive", "use FINETUNE.FREEZE for what should not learn")
+            _fail(
+                f"FINETUNE.{key}",
+                f[key],
+                "a share of the learning rate is positive",
+                "use FINETUNE.FREEZE for what should not learn",
+            )
 
 
 def _check_training(cfg):
@@ -218,37 +358,77 @@ def _check_training(cfg):
     if s.LR_POLICY == "steps_with_relative_lrs":
         # PySlowFast's published files give more rates than steps; the rates left over are never reached.
         if len(s.STEPS) > len(s.LRS) or not s.STEPS or s.STEPS[0] != 0:
-            _fail("SOLVER.STEPS", s.STEPS, f"{len(s.LRS)} rates go with it", "give the first epoch of each rate in SOLVER.LRS, from 0 on")
+            _fail(
+                "SOLVER.STEPS",
+                s.STEPS,
+                f"{len(s.LRS)} rates go with it",
+                "give the first epoch of each rate in SOLVER.LRS, from 0 on",
+            )
     if s.WARMUP_EPOCHS >= s.MAX_EPOCH and s.WARMUP_EPOCHS > 0:
-        _fail("SOLVER.WARMUP_EPOCHS", s.WARMUP_EPOCHS, f"the warm-up never ends within {s.MAX_EPOCH} epochs", "shorten it")
+        _fail(
+            "SOLVER.WARMUP_EPOCHS", s.WARMUP_EPOCHS, f"the warm-up never ends within {s.MAX_EPOCH} epochs", "shorten it"
+        )
     if cfg.AUG.ENABLE:
         words = dict((w.rstrip("0123456789.") or w, w) for w in cfg.AUG.AA_TYPE.split("-"))
         if "rand" not in words or "m" not in words:
             _fail("AUG.AA_TYPE", cfg.AUG.AA_TYPE, "not a RandAugment setting", "write for example rand-m7-n2-mstd0.5")
-    for key, value in (("LOG_PERIOD", cfg.LOG_PERIOD), ("TRAIN.EVAL_PERIOD", cfg.TRAIN.EVAL_PERIOD), ("SOLVER.MAX_EPOCH", s.MAX_EPOCH),
-                       ("TRAIN.CHECKPOINT_PERIOD", cfg.TRAIN.CHECKPOINT_PERIOD), ("TEST.NUM_ENSEMBLE_VIEWS", cfg.TEST.NUM_ENSEMBLE_VIEWS),
-                       ("TRAIN.ACCUMULATION_STEPS", cfg.TRAIN.ACCUMULATION_STEPS), ("AUG.NUM_SAMPLE", cfg.AUG.NUM_SAMPLE)):  # fmt: skip
+    for key, value in (
+        ("LOG_PERIOD", cfg.LOG_PERIOD),
+        ("TRAIN.EVAL_PERIOD", cfg.TRAIN.EVAL_PERIOD),
+        ("SOLVER.MAX_EPOCH", s.MAX_EPOCH),
+        ("TRAIN.CHECKPOINT_PERIOD", cfg.TRAIN.CHECKPOINT_PERIOD),
+        ("TEST.NUM_ENSEMBLE_VIEWS", cfg.TEST.NUM_ENSEMBLE_VIEWS),
+        ("TRAIN.ACCUMULATION_STEPS", cfg.TRAIN.ACCUMULATION_STEPS),
+        ("AUG.NUM_SAMPLE", cfg.AUG.NUM_SAMPLE),
+    ):
         if value < 1:
             _fail(key, value, "it counts something that happens at least once", "use 1 or more")
 
 
 def _check_batches(cfg):
     if cfg.SHARD_ID >= cfg.NUM_SHARDS:
-        _fail("SHARD_ID", cfg.SHARD_ID, f"there are NUM_SHARDS {cfg.NUM_SHARDS} machines, numbered from 0", "correct one of them")
+        _fail(
+            "SHARD_ID",
+            cfg.SHARD_ID,
+            f"there are NUM_SHARDS {cfg.NUM_SHARDS} machines, numbered from 0",
+            "correct one of them",
+        )
     ranks, key = (cfg.NUM_GPUS, "NUM_GPUS") if cfg.NUM_GPUS else (cfg.NUM_CPU_PROCESSES, "NUM_CPU_PROCESSES")
     if ranks < 1:
         _fail(key, ranks, "at least one process runs", "use 1 or more")
     # TEST.BATCH_SIZE is a bound on clips per forward pass and need not divide.
     parts = ranks * cfg.TRAIN.ACCUMULATION_STEPS
     if cfg.TRAIN.BATCH_SIZE < 1 or cfg.TRAIN.BATCH_SIZE % parts:
-        _fail("TRAIN.BATCH_SIZE", cfg.TRAIN.BATCH_SIZE, f"it does not divide over {ranks} rank(s) x {cfg.TRAIN.ACCUMULATION_STEPS} accumulation step(s)",
-              f"use a multiple of {parts}, or change {key}")  # fmt: skip
+        _fail(
+            "TRAIN.BATCH_SIZE",
+            cfg.TRAIN.BATCH_SIZE,
+            f"it does not divide over {ranks} rank(s) x {cfg.TRAIN.ACCUMULATION_STEPS} accumulation step(s)",
+            f"use a multiple of {parts}, or change {key}",
+        )
     local = cfg.TRAIN.BATCH_SIZE // parts
     clips = local * cfg.AUG.NUM_SAMPLE
     if cfg.AUG.NUM_SAMPLE > 1 and local == 1 and cfg.MODEL.ARCH == "avslowfast" and any(cfg.SLOWFAST.AVS_FLAG):
-        _fail("AUG.NUM_SAMPLE", cfg.AUG.NUM_SAMPLE, "with one video a rank and forward pass, a clip's neighbour, its easy negative, is of the same video",
-              "raise TRAIN.BATCH_SIZE, or set it to 1")  # fmt: skip
+        _fail(
+            "AUG.NUM_SAMPLE",
+            cfg.AUG.NUM_SAMPLE,
+            "with one video a rank and forward pass, a clip's neighbour, its easy negative, is of the same video",
+            "raise TRAIN.BATCH_SIZE, or set it to 1",
+        )
     if cfg.BN.NORM_TYPE == "sub_batchnorm" and clips % cfg.BN.NUM_SPLITS:
-        _fail("BN.NUM_SPLITS", cfg.BN.NUM_SPLITS, f"a rank's batch of {clips} clips cannot be split that way", "use a divisor of it")
-    if cfg.BN.NORM_TYPE == "sync_batchnorm" and cfg.BN.NUM_SYNC_DEVICES and (ranks * cfg.NUM_SHARDS) % cfg.BN.NUM_SYNC_DEVICES:
-        _fail("BN.NUM_SYNC_DEVICES", cfg.BN.NUM_SYNC_DEVICES, f"{ranks * cfg.NUM_SHARDS} ranks do not divide into such groups", "use a divisor, or 0 for all")
+        _fail(
+            "BN.NUM_SPLITS",
+            cfg.BN.NUM_SPLITS,
+            f"a rank's batch of {clips} clips cannot be split that way",
+            "use a divisor of it",
+        )
+    if (
+        cfg.BN.NORM_TYPE == "sync_batchnorm"
+        and cfg.BN.NUM_SYNC_DEVICES
+        and (ranks * cfg.NUM_SHARDS) % cfg.BN.NUM_SYNC_DEVICES
+    ):
+        _fail(
+            "BN.NUM_SYNC_DEVICES",
+            cfg.BN.NUM_SYNC_DEVICES,
+            f"{ranks * cfg.NUM_SHARDS} ranks do not divide into such groups",
+            "use a divisor, or 0 for all",
+        )

@@ -25,9 +25,13 @@ def read_label_map(path):
         ConfigError: no such file, or no classes in it.
     """
     text = _text(path)
-    found = {int(number): name for name, number in re.findall(r'name:\s*"((?:[^"\\]|\\.)*)"\s*(?:label_)?id:\s*(\d+)', text)}
+    found = {
+        int(number): name for name, number in re.findall(r'name:\s*"((?:[^"\\]|\\.)*)"\s*(?:label_)?id:\s*(\d+)', text)
+    }
     if not found:
-        raise ConfigError(f'{path}: no items such as name: "bend/bow (at the waist)" id: 1 in it; it should be the official label map')
+        raise ConfigError(
+            f'{path}: no items such as name: "bend/bow (at the waist)" id: 1 in it; it should be the official label map'
+        )
     return found
 
 
@@ -59,11 +63,15 @@ def read_boxes(path, scores=False):
 def read_excluded(path):
     """Key frames that do not count: a set of "video,second"; an empty file excludes none."""
     lines = [line.split(",") for line in _text(path).split("\n") if line.strip()]
-    return set(frame_keys(pd.Series([line[0] for line in lines], dtype=str), pd.Series([line[1] for line in lines], dtype=float)))
+    return set(
+        frame_keys(
+            pd.Series([line[0] for line in lines], dtype=str), pd.Series([line[1] for line in lines], dtype=float)
+        )
+    )
 
 
 def frame_keys(videos, seconds):
-    """"video,second" of each row; seconds are whole numbers, however they are written."""
+    """ "video,second" of each row; seconds are whole numbers, however they are written."""
     return videos + "," + seconds.astype(float).round().astype(int).astype(str)
 
 
@@ -91,10 +99,16 @@ class AVA(VideoDataset):
         for name in dict.fromkeys([*truth, *predicted]):
             _collect(os.path.join(folder, name), found, threshold, source.num_classes)
         # While training, every fourth second is enough to compare epochs.
-        keys = [key for key in sorted(found) if FIRST_KEY <= key[1] <= LAST_KEY and (split != "val" or o["FULL_TEST_ON_VAL"] or key[1] % 4 == 0)]
+        keys = [
+            key
+            for key in sorted(found)
+            if FIRST_KEY <= key[1] <= LAST_KEY and (split != "val" or o["FULL_TEST_ON_VAL"] or key[1] % 4 == 0)
+        ]
         if not keys:
-            raise ConfigError(f"AVA: no boxes at seconds {FIRST_KEY} to {LAST_KEY} in {', '.join([*truth, *predicted])} of {folder!r} for {split}; "
-                              "check AVA.TRAIN_GT_BOX_LISTS, TEST_PREDICT_BOX_LISTS and DETECTION_SCORE_THRESH")  # fmt: skip
+            raise ConfigError(
+                f"AVA: no boxes at seconds {FIRST_KEY} to {LAST_KEY} in {', '.join([*truth, *predicted])} of {folder!r} for {split}; "
+                "check AVA.TRAIN_GT_BOX_LISTS, TEST_PREDICT_BOX_LISTS and DETECTION_SCORE_THRESH"
+            )
         records = []
         for video, second in keys:
             boxes = found[video, second]
@@ -103,7 +117,17 @@ class AVA(VideoDataset):
             path = os.path.join(frames, video) if frames else source.video("{video}.mp4", video=video)
             rate = FRAMES_PER_SECOND if frames else 0.0
             at = second - o["FIRST_SECOND"]
-            records.append(Record(path, label, f"{video}, second {second}", (at, at), source.sound(video=video), f"{video},{second}", rate))
+            records.append(
+                Record(
+                    path,
+                    label,
+                    f"{video}, second {second}",
+                    (at, at),
+                    source.sound(video=video),
+                    f"{video},{second}",
+                    rate,
+                )
+            )
         names_file = os.path.join(folder, o["LABEL_MAP_FILE"])
         names = None
         if os.path.isfile(names_file):
@@ -129,7 +153,9 @@ class AVA(VideoDataset):
         """A clip's length around the key frame, which alone the record spans."""
         centre = reader.video.start + record.span[0]
         if not reader.video.start <= centre <= reader.video.end:
-            raise DecodeError(f"{record.path}: the key frame at {record.span[0]:.0f} s lies outside its {reader.video.end - reader.video.start:.1f} s")
+            raise DecodeError(
+                f"{record.path}: the key frame at {record.span[0]:.0f} s lies outside its {reader.video.end - reader.video.start:.1f} s"
+            )
         half = self.settings.duration / 2
         return centre - half, centre + half
 
@@ -144,9 +170,13 @@ class AVA(VideoDataset):
         s, record = self.settings, self.records[index]
         with open_record(record) as reader:
             start, end = self._bounds(record, reader)
-            kind = transforms.only_scale(s.test_crop) if self.split == "test" else transforms.centre_crop(s.crop, s.crop)
+            kind = (
+                transforms.only_scale(s.test_crop) if self.split == "test" else transforms.centre_crop(s.crop, s.crop)
+            )
             plan = transforms.Recorded(kind)
-            sample = self._pictures(transforms.to_tensor(reader.read_frames(self._times(start, record, end), plan), bgr=s.bgr))
+            sample = self._pictures(
+                transforms.to_tensor(reader.read_frames(self._times(start, record, end), plan), bgr=s.bgr)
+            )
             sample.update(self._boxes(index, plan.geometry, keep_all=True))
             if s.audio:
                 sample.update(self._sound(reader, start))
@@ -158,7 +188,11 @@ class AVA(VideoDataset):
         if not keep_all:
             boxes, targets = boxes[inside], targets[torch.from_numpy(inside)]
         # In evaluation a box beyond the crop is scored as well, by what is nearest: every box has to be given a score.
-        return {"boxes": torch.from_numpy(boxes), "targets": targets, "dropped_boxes": torch.tensor(0 if keep_all else int((~inside).sum()))}
+        return {
+            "boxes": torch.from_numpy(boxes),
+            "targets": targets,
+            "dropped_boxes": torch.tensor(0 if keep_all else int((~inside).sum())),
+        }
 
 
 def _collect(path, found, threshold, num_classes):
@@ -176,9 +210,13 @@ def _collect(path, found, threshold, num_classes):
                 # Ground truth ends in a person's number, a detection in a score.
                 score = float(row[7]) if len(row) > 7 and "." in row[7] else 1.0
             except (ValueError, IndexError):
-                raise ConfigError(f"{where}: not video,second,x1,y1,x2,y2,action[,score or person] but {line.strip()!r}") from None
+                raise ConfigError(
+                    f"{where}: not video,second,x1,y1,x2,y2,action[,score or person] but {line.strip()!r}"
+                ) from None
             if class_id > num_classes:
-                raise ConfigError(f"{where}: the action {class_id} is above {num_classes}; correct it or set MODEL.NUM_CLASSES")
+                raise ConfigError(
+                    f"{where}: the action {class_id} is above {num_classes}; correct it or set MODEL.NUM_CLASSES"
+                )
             if score < threshold:
                 continue
             ids = found.setdefault(key, {}).setdefault(box, set())

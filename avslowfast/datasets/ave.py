@@ -18,7 +18,9 @@ class AVE(VideoDataset):
         """Read `{train,val,test}Set.txt`; the classes are those of `Annotations.txt`, in alphabetical order, then the background."""
         names = sorted({row[0] for row in read_annotations(source.file("Annotations.txt"))})
         if source.num_classes != len(names) + 1:
-            raise ConfigError(f"MODEL.NUM_CLASSES is {source.num_classes}: AVE has {len(names)} classes and the background; set it to {len(names) + 1}")
+            raise ConfigError(
+                f"MODEL.NUM_CLASSES is {source.num_classes}: AVE has {len(names)} classes and the background; set it to {len(names) + 1}"
+            )
         ids = {name: i for i, name in enumerate(names)}
         records = []
         for category, video, _, start, stop, where in read_annotations(source.file(f"{split}Set.txt")):

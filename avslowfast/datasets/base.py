@@ -81,8 +81,10 @@ class Source:
             path = os.path.join(self.folder, name)
             if os.path.isfile(path):
                 return path
-        raise ConfigError(f"DATA.PATH_TO_DATA_DIR is {self.folder!r}: the {what} {os.path.join(self.folder, names[0])!r} does not exist; "
-                          "set it to the folder that holds the data set's label files (DATASETS.md)")  # fmt: skip
+        raise ConfigError(
+            f"DATA.PATH_TO_DATA_DIR is {self.folder!r}: the {what} {os.path.join(self.folder, names[0])!r} does not exist; "
+            "set it to the folder that holds the data set's label files (DATASETS.md)"
+        )
 
     def video(self, template, **fields):
         """Path of a video by `video_file`, or by the data set's own `template`."""
@@ -273,18 +275,30 @@ class VideoDataset(Dataset):
             samples = [{**clip, **self._about(index, span), "failures": []} for clip, span in clips_of_one]
             samples[0]["failures"] = failures
             return samples[0] if self.settings.num_samples == 1 else samples
-        raise DecodeError(f"no readable file among {len(failures)} tried; the first: {failures[0][1]}; the last: {failures[-1][1]}")
+        raise DecodeError(
+            f"no readable file among {len(failures)} tried; the first: {failures[0][1]}; the last: {failures[-1][1]}"
+        )
 
     def _read_train(self, index, epoch):
         """The training clips of a record, `num_samples` of them: [(clip, its span in seconds from the beginning of the video)]."""
         s, record = self.settings, self.records[index]
         with open_record(record, s.loop_filter) as reader:
             begin, end = self._bounds(record, reader)
-            drawn = [self._draw(begin, end, generator(s.seed, epoch, index, *([n] if n else []), "clip")) for n in range(s.num_samples)]
+            drawn = [
+                self._draw(begin, end, generator(s.seed, epoch, index, *([n] if n else []), "clip"))
+                for n in range(s.num_samples)
+            ]
             # What the clips of a file share is decoded once.
-            frames = reader.read_clips([(self._times(d.start, record, end), d.geometry) for d in drawn]) if self._has_pictures else [None] * len(drawn)
+            frames = (
+                reader.read_clips([(self._times(d.start, record, end), d.geometry) for d in drawn])
+                if self._has_pictures
+                else [None] * len(drawn)
+            )
             made = [self._make(reader, index, epoch, d, pixels) for d, pixels in zip(drawn, frames)]
-            return [(clip, (d.start - reader.video.start, d.start - reader.video.start + s.duration)) for clip, d in zip(made, drawn)]
+            return [
+                (clip, (d.start - reader.video.start, d.start - reader.video.start + s.duration))
+                for clip, d in zip(made, drawn)
+            ]
 
     def _bounds(self, record, reader):
         """Where a record begins and ends on the presentation clock, seconds.
@@ -297,7 +311,9 @@ class VideoDataset(Dataset):
             return begin, end
         first, last = begin + record.span[0], min(begin + record.span[1], end)
         if first >= end:
-            raise DecodeError(f"{record.path}: the segment {record.span[0]:.2f}-{record.span[1]:.2f} s lies after its end at {end - begin:.2f} s")
+            raise DecodeError(
+                f"{record.path}: the segment {record.span[0]:.2f}-{record.span[1]:.2f} s lies after its end at {end - begin:.2f} s"
+            )
         return first, max(last, first)
 
     def _draw(self, begin, end, rng):
@@ -359,7 +375,10 @@ class VideoDataset(Dataset):
         if self._has_pictures:
             parts = self._eval_pictures(reader, [self._times(start, record, end) for start in starts], crops)
         if s.audio:
-            sounds = [{**self._sound(reader, start), **self._measured_sounds(reader, start, index, view)} for view, start in enumerate(starts)]
+            sounds = [
+                {**self._sound(reader, start), **self._measured_sounds(reader, start, index, view)}
+                for view, start in enumerate(starts)
+            ]
             if not parts or crops == 1:
                 parts, sounds = [{**p, **a} for p, a in zip(parts or [{}] * len(sounds), sounds)], []
         per_start = len(parts) // len(starts)
@@ -430,7 +449,11 @@ class VideoDataset(Dataset):
             return {}
         found = measured_sounds(reader, *self._span(start), a, generator(self.settings.seed, index, view, "sync"))
         masks = {f"audio_{name}": torch.from_numpy(found[name]) for name in ("shifts_mask", "hard_mask")}
-        return {**self._spectrogram(found["shifts"], "audio_shifts"), **self._spectrogram(found["hard"], "audio_hard"), **masks}
+        return {
+            **self._spectrogram(found["shifts"], "audio_shifts"),
+            **self._spectrogram(found["hard"], "audio_hard"),
+            **masks,
+        }
 
     def _mask_spectrogram(self, sample, rng):
         a = self.settings.audio

@@ -35,7 +35,9 @@ class Charades(VideoDataset):
         for record in records:
             wrong = [c for c, _, _ in record.label if not 0 <= c < source.num_classes]
             if wrong:
-                raise ConfigError(f"{record.where}: the class {wrong[0]} is outside 0..{source.num_classes - 1}; Charades has {NUM_CLASSES} (MODEL.NUM_CLASSES)")
+                raise ConfigError(
+                    f"{record.where}: the class {wrong[0]} is outside 0..{source.num_classes - 1}; Charades has {NUM_CLASSES} (MODEL.NUM_CLASSES)"
+                )
         return cls(records, settings, split, _names(source))
 
     def label(self, index, span=None):
@@ -57,8 +59,19 @@ def read_official(path, source):
                 actions = [item.split() for item in row["actions"].split(";") if item.strip()]
                 label = tuple((int(name.removeprefix("c")), float(start), float(stop)) for name, start, stop in actions)
             except (KeyError, ValueError):
-                raise ConfigError(f"{where}: no actions such as 'c092 11.90 21.20'; it should be the official file, unchanged") from None
-            records.append(Record(source.video("{video}.mp4", video=row["id"]), label, where, None, source.sound(video=row["id"]), row["id"]))
+                raise ConfigError(
+                    f"{where}: no actions such as 'c092 11.90 21.20'; it should be the official file, unchanged"
+                ) from None
+            records.append(
+                Record(
+                    source.video("{video}.mp4", video=row["id"]),
+                    label,
+                    where,
+                    None,
+                    source.sound(video=row["id"]),
+                    row["id"],
+                )
+            )
     return records
 
 
@@ -70,7 +83,9 @@ def read_frame_list(path, source):
             if not row or row[0] == "original_vido_id":
                 continue
             if len(row) != 5:
-                raise ConfigError(f"{path}, line {number}: {len(row)} fields, not the 5 of a frame list (video, number, frame, path, labels)")
+                raise ConfigError(
+                    f"{path}, line {number}: {len(row)} fields, not the 5 of a frame list (video, number, frame, path, labels)"
+                )
             name, _, frame, file, labels = row
             video = videos.setdefault(name, (os.path.dirname(file), f"{path}, line {number}", {}))
             for label in labels.split(",") if labels else ():
@@ -78,7 +93,17 @@ def read_frame_list(path, source):
     records = []
     for name, (folder, where, frames) in videos.items():
         label = tuple(span for class_id, numbers in sorted(frames.items()) for span in _runs(class_id, sorted(numbers)))
-        records.append(Record(os.path.join(source.prefix or source.folder, folder), label, where, None, source.sound(video=name), name, FRAMES_PER_SECOND))
+        records.append(
+            Record(
+                os.path.join(source.prefix or source.folder, folder),
+                label,
+                where,
+                None,
+                source.sound(video=name),
+                name,
+                FRAMES_PER_SECOND,
+            )
+        )
     return records
 
 

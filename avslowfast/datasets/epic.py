@@ -36,7 +36,11 @@ class _EpicKitchens(VideoDataset):
         """Read the segments of a split; see DATA.TRAIN_PART and DATA.TEST_PART."""
         path, keep = cls._file(source, split)
         table = pd.read_csv(path)
-        lacking = [c for c in (cls.id_column, "participant_id", "video_id", "start_timestamp", "stop_timestamp") if c not in table.columns]
+        lacking = [
+            c
+            for c in (cls.id_column, "participant_id", "video_id", "start_timestamp", "stop_timestamp")
+            if c not in table.columns
+        ]
         if lacking:
             raise ConfigError(f"{path}: no column '{lacking[0]}'; it should be the official file, unchanged")
         if keep is not None:
@@ -45,7 +49,9 @@ class _EpicKitchens(VideoDataset):
         sizes = source.heads or {source.target: source.num_classes}
         if source.target not in cls.heads:
             raise ConfigError(f"DATA.TARGET is {source.target!r}: a segment has a verb and a noun; use one of them")
-        records = [cls._record(source, row, f"{path}, line {row.Index + 2}", heads, sizes) for row in table.itertuples()]
+        records = [
+            cls._record(source, row, f"{path}, line {row.Index + 2}", heads, sizes) for row in table.itertuples()
+        ]
         if not records:
             raise ConfigError(f"{path}: no segments in it for {split}")
         names = {head: _names(source, cls.version, head, sizes[head]) for head in heads}
@@ -59,14 +65,25 @@ class _EpicKitchens(VideoDataset):
         try:
             span = seconds(row.start_timestamp), seconds(row.stop_timestamp)
         except ValueError:
-            raise ConfigError(f"{where}: no time stamps HH:MM:SS ({row.start_timestamp}, {row.stop_timestamp})") from None
+            raise ConfigError(
+                f"{where}: no time stamps HH:MM:SS ({row.start_timestamp}, {row.stop_timestamp})"
+            ) from None
         ids = [int(getattr(row, f"{head}_class", -1)) for head in heads]
         for head, value in zip(heads, ids):
             if value >= sizes[head]:
-                raise ConfigError(f"{where}: {head} {value} is outside 0..{sizes[head] - 1}; {cls.version} has {SIZES[cls.version][head]} classes "
-                                  "(MULTI_HEAD.NUM_CLASSES, or MODEL.NUM_CLASSES with a single head)")  # fmt: skip
+                raise ConfigError(
+                    f"{where}: {head} {value} is outside 0..{sizes[head] - 1}; {cls.version} has {SIZES[cls.version][head]} classes "
+                    "(MULTI_HEAD.NUM_CLASSES, or MODEL.NUM_CLASSES with a single head)"
+                )
         label = tuple(ids) if source.heads else ids[0]
-        return Record(source.video(cls.video_template, **fields), label, where, span, source.sound(**fields), str(getattr(row, cls.id_column)))
+        return Record(
+            source.video(cls.video_template, **fields),
+            label,
+            where,
+            span,
+            source.sound(**fields),
+            str(getattr(row, cls.id_column)),
+        )
 
 
 @DATASETS.register("epic55")
@@ -107,7 +124,9 @@ class EpicKitchens100(_EpicKitchens):
         if split == "test" and source.test_part == "test":
             return source.file("EPIC_100_test_timestamps.csv"), None
         if source.test_part not in ("", "validation", "test"):
-            raise ConfigError(f"DATA.TEST_PART is {source.test_part!r}: EPIC-Kitchens-100 has validation and test; use one of them")
+            raise ConfigError(
+                f"DATA.TEST_PART is {source.test_part!r}: EPIC-Kitchens-100 has validation and test; use one of them"
+            )
         return source.file("EPIC_100_validation.csv"), None
 
 
@@ -126,12 +145,17 @@ def read_validation(version, folder):
 
 def has_many_shot(folder):
     """Whether the official many-shot lists are in a folder."""
-    return all(os.path.isfile(os.path.join(folder, f"EPIC_many_shot_{part}.csv")) for part in ("verbs", "nouns", "actions"))
+    return all(
+        os.path.isfile(os.path.join(folder, f"EPIC_many_shot_{part}.csv")) for part in ("verbs", "nouns", "actions")
+    )
 
 
 def has_groups_100(folder):
     """Whether the official lists of unseen participants and tail classes are in a folder."""
-    return all(os.path.isfile(os.path.join(folder, f"EPIC_100_{part}.csv")) for part in ("unseen_participant_ids_validation", "tail_verbs", "tail_nouns"))
+    return all(
+        os.path.isfile(os.path.join(folder, f"EPIC_100_{part}.csv"))
+        for part in ("unseen_participant_ids_validation", "tail_verbs", "tail_nouns")
+    )
 
 
 def read_many_shot(folder):
@@ -145,7 +169,11 @@ def read_many_shot(folder):
 def read_groups_100(folder):
     """(unseen participants, tail verbs, tail nouns) of EPIC-Kitchens-100's validation, from the official lists."""
     unseen = pd.read_csv(f"{folder}/EPIC_100_unseen_participant_ids_validation.csv").participant_id.tolist()
-    return unseen, pd.read_csv(f"{folder}/EPIC_100_tail_verbs.csv").verb.tolist(), pd.read_csv(f"{folder}/EPIC_100_tail_nouns.csv").noun.tolist()
+    return (
+        unseen,
+        pd.read_csv(f"{folder}/EPIC_100_tail_verbs.csv").verb.tolist(),
+        pd.read_csv(f"{folder}/EPIC_100_tail_nouns.csv").noun.tolist(),
+    )
 
 
 def _names(source, version, head, size):

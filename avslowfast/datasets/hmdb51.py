@@ -24,8 +24,10 @@ class HMDB51(VideoDataset):
         lists = sorted(glob.glob(os.path.join(glob.escape(source.folder), f"*{ending}")))
         names = [os.path.basename(path).removesuffix(ending) for path in lists]
         if source.num_classes != len(names):
-            raise ConfigError(f"MODEL.NUM_CLASSES is {source.num_classes}: {source.folder!r} has the lists of {len(names)} classes of split {source.fold}; "
-                              "set it so, or set DATA.PATH_TO_DATA_DIR to the folder that holds them")  # fmt: skip
+            raise ConfigError(
+                f"MODEL.NUM_CLASSES is {source.num_classes}: {source.folder!r} has the lists of {len(names)} classes of split {source.fold}; "
+                "set it so, or set DATA.PATH_TO_DATA_DIR to the folder that holds them"
+            )
         wanted = "train" if split == "train" else "test"
         records = []
         for label, (name, path) in enumerate(zip(names, lists)):
@@ -39,5 +41,14 @@ class HMDB51(VideoDataset):
                         raise ConfigError(f"{where}: not 'file 0|1|2' but {line.strip()!r}")
                     if _PARTS[part] == wanted:
                         fields = {"name": name, "file": file.strip(), "stem": os.path.splitext(file.strip())[0]}
-                        records.append(Record(source.video("{name}/{file}", **fields), label, where, None, source.sound(**fields), fields["file"]))
+                        records.append(
+                            Record(
+                                source.video("{name}/{file}", **fields),
+                                label,
+                                where,
+                                None,
+                                source.sound(**fields),
+                                fields["file"],
+                            )
+                        )
         return cls(records, settings, split, names)

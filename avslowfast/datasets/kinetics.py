@@ -23,7 +23,9 @@ class Kinetics(VideoDataset):
             )
         if not source.labelled:
             return cls(read_unlabelled(path, source.separator, source.prefix or source.folder), settings, split)
-        records = read_list(path, source.num_classes, source.separator, source.prefix or source.folder, settings.multi_label)
+        records = read_list(
+            path, source.num_classes, source.separator, source.prefix or source.folder, settings.multi_label
+        )
         return cls(records, settings, split, read_class_names(source.folder, source.names_file, source.num_classes))
 
 
@@ -62,7 +64,9 @@ def read_crawled_splits(folder, release):
                 tables[split] = [row for row, _ in read_crawled(os.path.join(folder, name)) if row["label"]]
                 break
     if not tables:
-        raise ConfigError(f"{folder}: no kinetics-{release}_train.csv, _val.csv or _test.csv in it; give the folder with the crawler's CSV files")
+        raise ConfigError(
+            f"{folder}: no kinetics-{release}_train.csv, _val.csv or _test.csv in it; give the folder with the crawler's CSV files"
+        )
     names = sorted({row["label"] for rows in tables.values() for row in rows})
     ids = {name: i for i, name in enumerate(names)}
     return {split: [(crawled_file(row), ids[row["label"]]) for row in rows] for split, rows in tables.items()}, names
@@ -88,13 +92,17 @@ def read_list(path, num_classes, separator=" ", prefix="", multi_label=False):
             where = f"{path}, line {number}"
             file, found, text = line.rpartition(separator)
             if not found or not file:
-                raise ConfigError(f"{where}: no label in {line!r}; a line is a path, {separator!r} (DATA.PATH_LABEL_SEPARATOR) and a class id")
+                raise ConfigError(
+                    f"{where}: no label in {line!r}; a line is a path, {separator!r} (DATA.PATH_LABEL_SEPARATOR) and a class id"
+                )
             try:
                 labels = tuple(int(part) for part in (text.split(",") if multi_label else [text]))
             except ValueError:
                 raise ConfigError(f"{where}: the label {text!r} is no class id (a whole number)") from None
             if any(not 0 <= label < num_classes for label in labels):
-                raise ConfigError(f"{where}: the label {text} is outside 0..{num_classes - 1}; correct it or set MODEL.NUM_CLASSES")
+                raise ConfigError(
+                    f"{where}: the label {text} is outside 0..{num_classes - 1}; correct it or set MODEL.NUM_CLASSES"
+                )
             records.append(Record(os.path.join(prefix, file.strip()), labels if multi_label else labels[0], where))
     if not records:
         raise ConfigError(f"{path}: the list is empty")

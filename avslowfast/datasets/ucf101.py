@@ -35,5 +35,14 @@ class UCF101(VideoDataset):
                 if name not in ids:
                     raise ConfigError(f"{path}, line {number}: the class {name!r} is not in classInd.txt")
                 fields = {"file": file, "stem": os.path.splitext(file)[0]}
-                records.append(Record(source.video("{file}", **fields), ids[name], f"{path}, line {number}", None, source.sound(**fields), file))
+                records.append(
+                    Record(
+                        source.video("{file}", **fields),
+                        ids[name],
+                        f"{path}, line {number}",
+                        None,
+                        source.sound(**fields),
+                        file,
+                    )
+                )
         return cls(records, settings, split, sorted(ids, key=ids.get))

@@ -24,7 +24,14 @@ class VGGSound(VideoDataset):
         ids = {name: i for i, name in enumerate(names)}
         wanted = "train" if split == "train" else "test"
         records = [
-            Record(source.video("{video}_{start:06d}.mp4", video=video, start=start), ids[label], where, None, source.sound(video=video, start=start), video)
+            Record(
+                source.video("{video}_{start:06d}.mp4", video=video, start=start),
+                ids[label],
+                where,
+                None,
+                source.sound(video=video, start=start),
+                video,
+            )
             for video, start, label, part, where in rows
             if part == wanted
         ]

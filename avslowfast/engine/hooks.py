@@ -62,7 +62,11 @@ class FiniteLossHook(Hook):
     def after_step(self, trainer, losses, paths):
         """See the class."""
         self.pending.append((trainer.epoch, trainer.iteration - 1, losses, paths))
-        if trainer.device.type == "cpu" or trainer.iteration % trainer.cfg.LOG_PERIOD == 0 or trainer.iteration == trainer.iters_per_epoch:
+        if (
+            trainer.device.type == "cpu"
+            or trainer.iteration % trainer.cfg.LOG_PERIOD == 0
+            or trainer.iteration == trainer.iters_per_epoch
+        ):
             self.check()
 
     def check(self):
@@ -94,9 +98,12 @@ class LogHook(Hook):
     def before_train(self, trainer):
         """Starts the bar."""
         self.bar = tqdm(
-            total=trainer.iters_per_epoch * trainer.cfg.SOLVER.MAX_EPOCH, initial=trainer.global_iteration, desc="train", unit="it",
+            total=trainer.iters_per_epoch * trainer.cfg.SOLVER.MAX_EPOCH,
+            initial=trainer.global_iteration,
+            desc="train",
+            unit="it",
             disable=None if distributed.is_main() else True,
-        )  # fmt: skip
+        )
 
     def before_epoch(self, trainer):
         """Starts the clock: what lies between epochs (evaluation, checkpoints) does not count as time of a step."""
@@ -248,20 +255,34 @@ class EvalHook(Hook):
             sampler = trainer.loader.batch_sampler
             sampler.set_epoch(trainer.epoch - 1)
             batches = (trainer.task.inputs(batch) for batch in trainer.loader)
-            precise_bn(trainer.eval_model.train(), trainer.task, batches, min(cfg.BN.NUM_BATCHES_PRECISE, len(trainer.loader)))
+            precise_bn(
+                trainer.eval_model.train(), trainer.task, batches, min(cfg.BN.NUM_BATCHES_PRECISE, len(trainer.loader))
+            )
         self.loader = self.loader or build_loader(cfg, "val")
         max_clips = max(cfg.TEST.BATCH_SIZE // distributed.world_size(), 1)
         result = evaluate(
-            trainer.eval_model, self.loader, trainer.task, build_protocol(cfg, self.loader.dataset, cfg.TRAIN.DATASET), max_clips=max_clips,
-            max_failed=cfg.DATA.MAX_FAILED_FRACTION, autocast=trainer.autocast, desc="val",
-        )  # fmt: skip
+            trainer.eval_model,
+            self.loader,
+            trainer.task,
+            build_protocol(cfg, self.loader.dataset, cfg.TRAIN.DATASET),
+            max_clips=max_clips,
+            max_failed=cfg.DATA.MAX_FAILED_FRACTION,
+            autocast=trainer.autocast,
+            desc="val",
+        )
         trainer.model.train()
         key = next(iter(result.metrics))
         value = result.metrics[key]
         trainer.improved = trainer.best is None or value > trainer.best
         trainer.best = value if trainer.improved else trainer.best
-        stats = {"_type": "val_epoch", "epoch": f"{trainer.epoch}/{cfg.SOLVER.MAX_EPOCH}", **result.metrics, "best": trainer.best,
-                 "failed": len(result.failed), "seconds": result.seconds}  # fmt: skip
+        stats = {
+            "_type": "val_epoch",
+            "epoch": f"{trainer.epoch}/{cfg.SOLVER.MAX_EPOCH}",
+            **result.metrics,
+            "best": trainer.best,
+            "failed": len(result.failed),
+            "seconds": result.seconds,
+        }
         words = ", ".join(f"{name} {number:.2f}" for name, number in result.metrics.items())
         logger.info("epoch %d/%d: validation %s (best %.2f)", trainer.epoch, cfg.SOLVER.MAX_EPOCH, words, trainer.best)
         log_json_stats(stats, logger)
@@ -334,5 +355,3 @@ def build_hooks(cfg):
     """The hooks of a training run, in the order in which they act."""
     finite, log = FiniteLossHook(), LogHook(cfg)
     return [finite, log, EvalHook(cfg, log), CheckpointHook(cfg, finite)]
-
-

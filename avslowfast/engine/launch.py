@@ -27,14 +27,18 @@ def launch(cfg, function, init_method=None):
     gpus = cfg.NUM_GPUS
     if gpus and torch.cuda.device_count() < gpus:
         found = torch.cuda.device_count()
-        raise ConfigError(f"NUM_GPUS is {gpus}, but this machine has {found} usable GPU(s); set NUM_GPUS {found}{' to run on the CPU' if not found else ''}")
+        raise ConfigError(
+            f"NUM_GPUS is {gpus}, but this machine has {found} usable GPU(s); set NUM_GPUS {found}{' to run on the CPU' if not found else ''}"
+        )
     local = gpus or cfg.NUM_CPU_PROCESSES
     if "RANK" in os.environ and "WORLD_SIZE" in os.environ:
         return _under_torchrun(cfg, function, local)
     if local * cfg.NUM_SHARDS == 1:
         return function(cfg, _device(cfg, 0))
     if cfg.NUM_SHARDS > 1 and not init_method:
-        raise ConfigError(f"NUM_SHARDS is {cfg.NUM_SHARDS}: say where the machines meet with --init_method tcp://HOST:PORT, or use torchrun")
+        raise ConfigError(
+            f"NUM_SHARDS is {cfg.NUM_SHARDS}: say where the machines meet with --init_method tcp://HOST:PORT, or use torchrun"
+        )
     method = init_method or f"tcp://127.0.0.1:{_free_port()}"
     return _spawn(cfg, function, local, method)
 
@@ -47,7 +51,9 @@ def _under_torchrun(cfg, function, local):
             f"{key} is {local} and NUM_SHARDS {cfg.NUM_SHARDS}, but torchrun started {started} process(es) here and "
             f"{os.environ['WORLD_SIZE']} in all; pass {key} {started} NUM_SHARDS {int(os.environ['WORLD_SIZE']) // started}"
         )
-    return _run(cfg, function, int(os.environ["LOCAL_RANK"]), "env://", int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"]))
+    return _run(
+        cfg, function, int(os.environ["LOCAL_RANK"]), "env://", int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    )
 
 
 def _spawn(cfg, function, local, method):

@@ -78,7 +78,14 @@ def build_optimizer(cfg, model):
     groups = parameter_groups(model, s.WEIGHT_DECAY, cfg.BN.WEIGHT_DECAY, s.ZERO_WD_1D_PARAM, scales)
     if s.OPTIMIZING_METHOD == "sgd":
         nesterov = s.NESTEROV and s.MOMENTUM > 0 and s.DAMPENING == 0
-        optimizer = torch.optim.SGD(groups, lr=s.BASE_LR, momentum=s.MOMENTUM, dampening=s.DAMPENING, nesterov=nesterov, fused=s.DAMPENING == 0 or None)
+        optimizer = torch.optim.SGD(
+            groups,
+            lr=s.BASE_LR,
+            momentum=s.MOMENTUM,
+            dampening=s.DAMPENING,
+            nesterov=nesterov,
+            fused=s.DAMPENING == 0 or None,
+        )
         if s.MOMENTUM and s.DAMPENING == 0:
             # The same as starting with the first gradient. The fused kernel needs it: with DropPathway some weights get theirs later.
             for group in groups:

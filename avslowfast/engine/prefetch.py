@@ -30,7 +30,10 @@ def prefetched(batches, device):
 
     def send(batch):
         with torch.cuda.stream(stream):
-            moved = {name: value.to(device, non_blocking=True) if isinstance(value, torch.Tensor) else value for name, value in batch.items()}
+            moved = {
+                name: value.to(device, non_blocking=True) if isinstance(value, torch.Tensor) else value
+                for name, value in batch.items()
+            }
             return moved, stream.record_event()
 
     def receive(sent):

@@ -44,7 +44,12 @@ class FeatureTask(ClassificationTask):
         for piece in self._pieces(batch, max_clips):
             found = model.pooled_features(self.inputs(piece), self.stage, fuse=False)
             visual = [found[name] for name in ("slow", "fast") if name in found]
-            parts.append({**({"visual": torch.cat(visual, dim=1)} if visual else {}), **({"audio": found["audio"]} if "audio" in found else {})})
+            parts.append(
+                {
+                    **({"visual": torch.cat(visual, dim=1)} if visual else {}),
+                    **({"audio": found["audio"]} if "audio" in found else {}),
+                }
+            )
         return {name: torch.cat([part[name] for part in parts]).float().cpu() for name in parts[0]}
 
 
@@ -72,11 +77,30 @@ def probe(cfg, device):
     model = place_model(cfg, model, device).eval()
     info = describe(cfg, model)
     parts = {part: _features(cfg, model, device, part, path) for part in ("train", "test")}
-    results = {"arch": cfg.MODEL.ARCH, "checkpoint": path or "first weights", "dataset": cfg.TEST.DATASET, "videos": len(parts["test"]["labels"]), **info}
+    results = {
+        "arch": cfg.MODEL.ARCH,
+        "checkpoint": path or "first weights",
+        "dataset": cfg.TEST.DATASET,
+        "videos": len(parts["test"]["labels"]),
+        **info,
+    }
     if distributed.is_main():
         for sense, train, test in _senses(parts):
-            results.update({f"{sense}_{name}": value for name, value in _judge(cfg, train, parts["train"]["labels"], test, parts["test"]["labels"]).items()})
-            logger.info("%s: %s", sense, ", ".join(f"{k.removeprefix(sense + '_')} {v:.2f}" for k, v in results.items() if k.startswith(sense + "_")))
+            results.update(
+                {
+                    f"{sense}_{name}": value
+                    for name, value in _judge(
+                        cfg, train, parts["train"]["labels"], test, parts["test"]["labels"]
+                    ).items()
+                }
+            )
+            logger.info(
+                "%s: %s",
+                sense,
+                ", ".join(
+                    f"{k.removeprefix(sense + '_')} {v:.2f}" for k, v in results.items() if k.startswith(sense + "_")
+                ),
+            )
         save_config(cfg)
         results["failed"] = parts["test"]["failed"]
         write_results(cfg, results)
@@ -98,16 +122,23 @@ def _judge(cfg, train, train_labels, test, test_labels):
     strengths = list(cfg.PROBE.C)
     folds = min(_FOLDS, int(fewest))
     if folds < 2:
-        logger.warning("a class has a single training video: PROBE.C %g is used unchecked", strengths[len(strengths) // 2])
+        logger.warning(
+            "a class has a single training video: PROBE.C %g is used unchecked", strengths[len(strengths) // 2]
+        )
         strengths, folds = [strengths[len(strengths) // 2]], 2
-    classifier = LogisticRegressionCV(Cs=strengths, cv=folds, max_iter=2000, l1_ratios=(0.0,), use_legacy_attributes=False)
+    classifier = LogisticRegressionCV(
+        Cs=strengths, cv=folds, max_iter=2000, l1_ratios=(0.0,), use_legacy_attributes=False
+    )
     fitted = make_pipeline(StandardScaler(), classifier).fit(train, train_labels)
     scores = np.full((len(test), max(train_labels.max(), test_labels.max()) + 1), -np.inf)
     scores[:, classifier.classes_] = fitted.predict_log_proba(test)
     k = min(5, scores.shape[1])
     found = {"top1": topk_correct(scores, test_labels, 1), "top5": topk_correct(scores, test_labels, k)}
     recalls = recall_at_k(test, test_labels, train, train_labels, cfg.PROBE.RETRIEVAL_K)
-    return {**{name: 100.0 * float(right.mean()) for name, right in found.items()}, **{f"r{k}": value for k, value in recalls.items()}}
+    return {
+        **{name: 100.0 * float(right.mean()) for name, right in found.items()},
+        **{f"r{k}": value for k, value in recalls.items()},
+    }
 
 
 def _features(cfg, model, device, part, path):
@@ -118,25 +149,52 @@ def _features(cfg, model, device, part, path):
         content = read_checkpoint(file)
         if isinstance(content, dict) and content.get("key") == key:
             logger.info("features of %s videos come from %s", part, file)
-            return {**content, "features": {name: value.numpy() for name, value in content["features"].items()}, "labels": content["labels"].numpy()}
+            return {
+                **content,
+                "features": {name: value.numpy() for name, value in content["features"].items()},
+                "labels": content["labels"].numpy(),
+            }
     local = max(distributed.world_size() // cfg.NUM_SHARDS, 1)
     result = evaluate(
-        model, build_loader(cfg, "test", videos_of=part), FeatureTask(cfg, device), _Unscored(), max_clips=max(cfg.TEST.BATCH_SIZE // local, 1),
-        max_failed=cfg.DATA.MAX_FAILED_FRACTION, autocast=autocast_context(cfg, device)[0], desc=f"features of {part}",
-    )  # fmt: skip
+        model,
+        build_loader(cfg, "test", videos_of=part),
+        FeatureTask(cfg, device),
+        _Unscored(),
+        max_clips=max(cfg.TEST.BATCH_SIZE // local, 1),
+        max_failed=cfg.DATA.MAX_FAILED_FRACTION,
+        autocast=autocast_context(cfg, device)[0],
+        desc=f"features of {part}",
+    )
     if result.labels.ndim != 1:
-        raise ConfigError("TASK is 'probe': a linear probe needs one label a video; use a data set and classifier with one (DATA.TARGET, no MULTI_HEAD.NAMES)")
+        raise ConfigError(
+            "TASK is 'probe': a linear probe needs one label a video; use a data set and classifier with one (DATA.TARGET, no MULTI_HEAD.NAMES)"
+        )
     good = ~np.isnan(next(iter(result.scores.values()))).any(axis=1)
-    found = {"features": {name: values[good] for name, values in result.scores.items()}, "labels": result.labels[good], "failed": result.failed}
+    found = {
+        "features": {name: values[good] for name, values in result.scores.items()},
+        "labels": result.labels[good],
+        "failed": result.failed,
+    }
     if distributed.is_main():
         tensors = {name: torch.from_numpy(values) for name, values in found["features"].items()}
-        io.save({"key": key, "features": tensors, "labels": torch.from_numpy(found["labels"]), "failed": found["failed"]}, file)
+        io.save(
+            {"key": key, "features": tensors, "labels": torch.from_numpy(found["labels"]), "failed": found["failed"]},
+            file,
+        )
     return found
 
 
 def _key(cfg, path):
     """What the features depend on, as one word."""
-    stamp = [path, os.path.getsize(path), os.path.getmtime(path)] if path and os.path.isfile(path) else [path, cfg.RNG_SEED]
+    stamp = (
+        [path, os.path.getsize(path), os.path.getmtime(path)] if path and os.path.isfile(path) else [path, cfg.RNG_SEED]
+    )
     nodes = {name: cfg[name] for name in ("DATA", "MODEL", "SLOWFAST", "RESNET", "LATERAL", "NONLOCAL")}
-    views = [cfg.TEST.NUM_ENSEMBLE_VIEWS, cfg.TEST.NUM_SPATIAL_CROPS, cfg.TRAIN.DATASET, cfg.TEST.DATASET, cfg.PROBE.STAGE]
+    views = [
+        cfg.TEST.NUM_ENSEMBLE_VIEWS,
+        cfg.TEST.NUM_SPATIAL_CROPS,
+        cfg.TRAIN.DATASET,
+        cfg.TEST.DATASET,
+        cfg.PROBE.STAGE,
+    ]
     return hashlib.sha256(simplejson.dumps([stamp, nodes, views], sort_keys=True).encode()).hexdigest()

@@ -70,9 +70,15 @@ def test(cfg, device):
     local = max(distributed.world_size() // cfg.NUM_SHARDS, 1)
     protocol = build_protocol(cfg, loader.dataset, cfg.TEST.DATASET)
     result = evaluate(
-        model, loader, build_task(cfg, device), protocol, max_clips=max(cfg.TEST.BATCH_SIZE // local, 1), ensemble=cfg.DATA.ENSEMBLE_METHOD,
-        max_failed=cfg.DATA.MAX_FAILED_FRACTION, autocast=autocast_context(cfg, device)[0],
-    )  # fmt: skip
+        model,
+        loader,
+        build_task(cfg, device),
+        protocol,
+        max_clips=max(cfg.TEST.BATCH_SIZE // local, 1),
+        ensemble=cfg.DATA.ENSEMBLE_METHOD,
+        max_failed=cfg.DATA.MAX_FAILED_FRACTION,
+        autocast=autocast_context(cfg, device)[0],
+    )
     results = {
         "arch": cfg.MODEL.ARCH,
         "checkpoint": path,

@@ -83,7 +83,9 @@ class Trainer:
         self.accumulate = cfg.TRAIN.ACCUMULATION_STEPS
         self.iters_per_epoch = len(self.loader) // self.accumulate
         if not self.iters_per_epoch:
-            raise ConfigError(f"TRAIN.ACCUMULATION_STEPS is {self.accumulate}: an epoch has {len(self.loader)} batches, not one step; lower it")
+            raise ConfigError(
+                f"TRAIN.ACCUMULATION_STEPS is {self.accumulate}: an epoch has {len(self.loader)} batches, not one step; lower it"
+            )
         self.epoch, self.iteration, self.best, self.improved = 0, 0, None, False
         self.failures, self.dropped_boxes, self.stop, self.data_seconds, self.lr = [], 0, False, 0.0, 0.0
         self._start_weights()
@@ -98,8 +100,13 @@ class Trainer:
             self.load_state(state)
             logger.info("resumed from %s: epoch %d, iteration %d", path, self.epoch + 1, self.iteration)
         elif self.cfg.TRAIN.CHECKPOINT_FILE_PATH:
-            require(load_weights(self.model, io.resolve(self.cfg.TRAIN.CHECKPOINT_FILE_PATH)), self.cfg.TRAIN.CHECKPOINT_REQUIRED)
-            logger.info("training starts at epoch 1 of %d from these weights, with a fresh optimizer", self.cfg.SOLVER.MAX_EPOCH)
+            require(
+                load_weights(self.model, io.resolve(self.cfg.TRAIN.CHECKPOINT_FILE_PATH)),
+                self.cfg.TRAIN.CHECKPOINT_REQUIRED,
+            )
+            logger.info(
+                "training starts at epoch 1 of %d from these weights, with a fresh optimizer", self.cfg.SOLVER.MAX_EPOCH
+            )
             if self.ema is not None:
                 self.ema.module.load_state_dict(self.model.state_dict())
 
@@ -107,7 +114,11 @@ class Trainer:
         if state["iteration"] and state.get("iters_per_epoch") != self.iters_per_epoch:
             return f"its epochs have {state.get('iters_per_epoch')} iterations, this run's {self.iters_per_epoch}"
         if len(state["rng"]) != distributed.world_size():
-            logger.warning("the state was saved by %d ranks, not %d; random numbers start anew", len(state["rng"]), distributed.world_size())
+            logger.warning(
+                "the state was saved by %d ranks, not %d; random numbers start anew",
+                len(state["rng"]),
+                distributed.world_size(),
+            )
         return io.mismatch(self.model, state)
 
     def _wrap(self):
@@ -116,7 +127,9 @@ class Trainer:
             # Dropped iterations leave the audio pathway without a gradient; synchronisation heads come and go with the drop.
             drops = "audio" in self.model.pathways and "slow" in self.model.pathways
             ids = [self.device.index] if self.device.type == "cuda" else None
-            model = DistributedDataParallel(model, device_ids=ids, find_unused_parameters=drops, gradient_as_bucket_view=True)
+            model = DistributedDataParallel(
+                model, device_ids=ids, find_unused_parameters=drops, gradient_as_bucket_view=True
+            )
         # Compiled last, so that the graph is cut where a bucket of gradients is full, and buckets travel while others are computed.
         return compiled(model, self.device) if self.cfg.TRAIN.COMPILE else model
 
@@ -202,7 +215,11 @@ class Trainer:
         sums = {}
         for i, batch in enumerate(micro):
             last = i == len(micro) - 1
-            sync = contextlib.nullcontext() if last or self.wrapped is self.model or not distributed.is_distributed() else self.wrapped.no_sync()
+            sync = (
+                contextlib.nullcontext()
+                if last or self.wrapped is self.model or not distributed.is_distributed()
+                else self.wrapped.no_sync()
+            )
             with sync:
                 with self.autocast():
                     losses = self.task.losses(self.wrapped, batch, drop, self.global_iteration)

@@ -57,7 +57,9 @@ def load_for_test(cfg, model):
         path, content = io.load_newest(cfg.OUTPUT_DIR, lambda s: io.mismatch(model, s))
     path = path or cfg.TRAIN.CHECKPOINT_FILE_PATH
     if not path:
-        raise ConfigError(f"OUTPUT_DIR is {cfg.OUTPUT_DIR!r}: no checkpoint in it to test; train first, or set TEST.CHECKPOINT_FILE_PATH")
+        raise ConfigError(
+            f"OUTPUT_DIR is {cfg.OUTPUT_DIR!r}: no checkpoint in it to test; train first, or set TEST.CHECKPOINT_FILE_PATH"
+        )
     path = io.resolve(path)
     content = content or read_checkpoint(path)
     require(load_content(model, content, path), _required(cfg, model))
@@ -69,7 +71,11 @@ def _required(cfg, model):
     if cfg.TASK in ("classification", "detection"):
         return "all"
     # Without labels no classifier is needed, but for synchronisation what is compared.
-    parts = ("pathways", "fast_to_slow") if cfg.TASK == "probe" else ("pathways", "fast_to_slow", "audio_laterals", "sync_heads")
+    parts = (
+        ("pathways", "fast_to_slow")
+        if cfg.TASK == "probe"
+        else ("pathways", "fast_to_slow", "audio_laterals", "sync_heads")
+    )
     return ",".join(f"{part}." for part in parts if len(getattr(model, part)))
 
 
@@ -105,7 +111,11 @@ def evaluate(model, loader, task, protocol, *, max_clips, ensemble="sum", max_fa
             for index, path in zip(batch["index"].tolist(), batch["path"]):
                 mine = batch["clip_index"] == index
                 views = max(views, int(mine.sum()))
-                rows[index] = (path, labels[index], _join(scores, mine, ensemble if task.joins_views else "none") if mine.any() else None)
+                rows[index] = (
+                    path,
+                    labels[index],
+                    _join(scores, mine, ensemble if task.joins_views else "none") if mine.any() else None,
+                )
     finally:
         model.train(was_training)
     gathered = distributed.gather_objects((rows, failed, views))
@@ -135,7 +145,9 @@ def _collect(rows, failed, views):
     labels = np.stack([rows[i][1] for i in order])
     known = next((rows[i][2] for i in order if rows[i][2] is not None), None)
     if known is None:
-        raise TooManyFailures(f"not one of {len(order)} videos could be read; the first: {failed[0][1]}: {failed[0][2]}")
+        raise TooManyFailures(
+            f"not one of {len(order)} videos could be read; the first: {failed[0][1]}: {failed[0][2]}"
+        )
 
     def stack(pick, like):
         blank = np.full_like(like, np.nan)
@@ -172,7 +184,9 @@ def save_scores(result, path, class_names=None):
     heads = result.scores if isinstance(result.scores, dict) else {"": result.scores}
     torch.save(
         {
-            "scores": {n: torch.from_numpy(s) for n, s in heads.items()} if "" not in heads else torch.from_numpy(heads[""]),
+            "scores": {n: torch.from_numpy(s) for n, s in heads.items()}
+            if "" not in heads
+            else torch.from_numpy(heads[""]),
             "labels": torch.from_numpy(result.labels),
             "paths": result.paths,
             "class_names": class_names,

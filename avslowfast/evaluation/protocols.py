@@ -131,7 +131,9 @@ class AvaProtocol(Protocol):
 
     def _files(self):
         node, folder = self.cfg.AVA, self.dataset.folder
-        return (os.path.join(folder, name) for name in (node.LABEL_MAP_FILE, node.GROUNDTRUTH_FILE, node.EXCLUSION_FILE))
+        return (
+            os.path.join(folder, name) for name in (node.LABEL_MAP_FILE, node.GROUNDTRUTH_FILE, node.EXCLUSION_FILE)
+        )
 
     def _per_class(self, scores):
         label_map, truth_file, exclusion = self._files()
@@ -140,7 +142,9 @@ class AvaProtocol(Protocol):
         # While training, a part of the key frames is looked at; what the list leaves out is no miss.
         seen = {record.name for record in self.dataset.records} if self.dataset.split == "val" else set(truth.frame)
         truth = truth[truth.frame.isin(seen - excluded)]
-        return ava_metrics.frame_ap(truth, found[~found.frame.isin(excluded)], list(names), max_boxes=self.cfg.AVA.MAX_BOXES)
+        return ava_metrics.frame_ap(
+            truth, found[~found.frame.isin(excluded)], list(names), max_boxes=self.cfg.AVA.MAX_BOXES
+        )
 
     def _detections(self, scores):
         """A row a (box, class)."""
@@ -148,22 +152,33 @@ class AvaProtocol(Protocol):
         for record, values in zip(self.dataset.records, scores):
             if values is None:
                 continue
-            boxes, classes = record.label[0].repeat(values.shape[1], axis=0), np.tile(np.arange(1, values.shape[1] + 1), len(values))
-            table = pd.DataFrame(boxes, columns=["x1", "y1", "x2", "y2"]).assign(class_id=classes, score=values.ravel(), frame=record.name)
+            boxes, classes = (
+                record.label[0].repeat(values.shape[1], axis=0),
+                np.tile(np.arange(1, values.shape[1] + 1), len(values)),
+            )
+            table = pd.DataFrame(boxes, columns=["x1", "y1", "x2", "y2"]).assign(
+                class_id=classes, score=values.ravel(), frame=record.name
+            )
             parts.append(table)
         return pd.concat(parts, ignore_index=True)
 
     def results(self, result, names):
         """Average precision of each class, by name."""
         names = ava.read_label_map(next(iter(self._files())))
-        return {"per_class_ap": {names[i]: None if v is None else 100.0 * v for i, v in self._per_class(result.scores).items()}}
+        return {
+            "per_class_ap": {
+                names[i]: None if v is None else 100.0 * v for i, v in self._per_class(result.scores).items()
+            }
+        }
 
     def write(self, result, folder, names):
         """detections.csv, which tools/evaluate.py ava reads."""
         table = self._detections(result.scores)
         table[["video", "second"]] = table.frame.str.rsplit(",", n=1, expand=True)
         path = os.path.join(folder, "detections.csv")
-        table[["video", "second", "x1", "y1", "x2", "y2", "class_id", "score"]].to_csv(path, header=False, index=False, float_format="%.5f")
+        table[["video", "second", "x1", "y1", "x2", "y2", "class_id", "score"]].to_csv(
+            path, header=False, index=False, float_format="%.5f"
+        )
         logger.info("wrote %s", path)
 
 
@@ -199,7 +214,10 @@ class SyncProtocol(Protocol):
         parts = {}
         for stage in reversed([name for name in scores if f"{name}_visual" in scores]):
             videos, views = scores[stage].shape[:2]
-            distances, visual, audio = (scores[stage + part].reshape(videos * views, *scores[stage + part].shape[2:]) for part in ("", "_visual", "_audio"))
+            distances, visual, audio = (
+                scores[stage + part].reshape(videos * views, *scores[stage + part].shape[2:])
+                for part in ("", "_visual", "_audio")
+            )
             easy = sync.easy_distances(visual, audio, np.repeat(np.arange(videos), views))
             parts[stage] = distances[:, 0], distances[:, 1], easy, sync.offset_curve(distances[:, 2:])
         return parts
@@ -208,9 +226,15 @@ class SyncProtocol(Protocol):
         """Histograms of the distances and the curve over shifts, by stage."""
         found = {}
         for stage, (own, hard, easy, curve) in self._parts(result.scores).items():
-            counts = {name: sync.histogram(values) for name, values in (("in_sync", own), ("hard", hard), ("easy", easy))}
+            counts = {
+                name: sync.histogram(values) for name, values in (("in_sync", own), ("hard", hard), ("easy", easy))
+            }
             known = [None if np.isnan(value) else float(value) for value in curve]
-            found[stage] = {"histogram": counts, "shifts": [round(s, 6) for s in self._shifts().tolist()], "distance": known}
+            found[stage] = {
+                "histogram": counts,
+                "shifts": [round(s, 6) for s in self._shifts().tolist()],
+                "distance": known,
+            }
         return {"synchronisation": found} if found else {}
 
     def write(self, result, folder, names):

@@ -62,7 +62,9 @@ def explain(model, inputs, index=None, stage=None):
     chosen = {name: _stage_of(pathway, tensors[name], stage) for name, pathway in model.pathways.items()}
     for name, pathway in model.pathways.items():
         layer = getattr(pathway, chosen[name])
-        hooks.append(layer.register_forward_hook(lambda module, args, out, name=name: features.update({name: _kept(out)})))
+        hooks.append(
+            layer.register_forward_hook(lambda module, args, out, name=name: features.update({name: _kept(out)}))
+        )
     try:
         with torch.enable_grad():
             scores = model(tensors)["scores"][0]
@@ -81,7 +83,16 @@ def explain(model, inputs, index=None, stage=None):
     if frames is not None and cfg.DATA.REVERSE_INPUT_CHANNEL:
         frames = frames[..., ::-1]
     spectrogram = tensors["audio"][0, 0].cpu().numpy() if "audio" in tensors else None
-    return Explanation(best, float(scores[best].detach()), visual, audio, frames, spectrogram, contributions(model, tensors, best), float(inputs["start"][0]))
+    return Explanation(
+        best,
+        float(scores[best].detach()),
+        visual,
+        audio,
+        frames,
+        spectrogram,
+        contributions(model, tensors, best),
+        float(inputs["start"][0]),
+    )
 
 
 def _kept(x):
@@ -112,7 +123,11 @@ def _grown(x, shape):
 
 def _visual(maps, shape):
     """Slow's and Fast's evidence, each as large as it is, together over the frames."""
-    parts = [F.interpolate(maps[name][None, None], tuple(shape), mode="trilinear", align_corners=False)[0, 0] for name in ("slow", "fast") if name in maps]
+    parts = [
+        F.interpolate(maps[name][None, None], tuple(shape), mode="trilinear", align_corners=False)[0, 0]
+        for name in ("slow", "fast")
+        if name in maps
+    ]
     total = sum(parts)
     return (total / total.amax().clamp_min(1e-12)).cpu().numpy()
 
@@ -122,7 +137,10 @@ def contributions(model, tensors, index):
     """The class's score with both senses, with the sound masked, and with the pictures blank (the mean colour); {} for a network of one sense."""
     if not ("audio" in tensors and "slow" in tensors):
         return {}
-    silent = {**tensors, "audio_mask": torch.zeros(len(tensors["audio"]), dtype=torch.bool, device=tensors["audio"].device)}
+    silent = {
+        **tensors,
+        "audio_mask": torch.zeros(len(tensors["audio"]), dtype=torch.bool, device=tensors["audio"].device),
+    }
     blank = {name: blanked(model, value) if name in ("slow", "fast") else value for name, value in tensors.items()}
     cases = {"both": tensors, "without sound": silent, "without pictures": blank}
     return {name: float(model(case)["scores"][0, index]) for name, case in cases.items()}
@@ -150,10 +168,15 @@ def draw_explanation(found, meta, path, title="", frames=6):
     if heard:
         for half, evidence in ((slice(0, frames // 2), None), (slice(frames // 2, frames), found.audio)):
             axes = figure.add_subplot(grid[rows - 1, half])
-            axes.imshow(found.spectrogram.T, origin="lower", aspect="auto", cmap="gray" if evidence is not None else "magma")
+            axes.imshow(
+                found.spectrogram.T, origin="lower", aspect="auto", cmap="gray" if evidence is not None else "magma"
+            )
             if evidence is not None:
                 axes.imshow(evidence.T, origin="lower", aspect="auto", cmap="inferno", alpha=0.5, vmin=0, vmax=1)
-            axes.set(xlabel="spectrogram step" + (", evidence" if evidence is not None else ""), ylabel="mel band" if evidence is None else "")
+            axes.set(
+                xlabel="spectrogram step" + (", evidence" if evidence is not None else ""),
+                ylabel="mel band" if evidence is None else "",
+            )
     if found.contributions:
         axes = figure.add_subplot(grid[:, frames:])
         axes.barh(list(found.contributions), list(found.contributions.values()), color="#0072B2")

@@ -45,12 +45,23 @@ def export_model(model, cfg, target, out, class_names=None, boxes_per_clip=2):
     program = Positional(model, names).eval()
     os.makedirs(os.path.dirname(os.path.abspath(out)), exist_ok=True)
     outputs = list(cfg.MULTI_HEAD.NAMES) or ["scores"]
-    about = json.dumps({
-        "inputs": {name: [None, *shape[1:]] for name, shape in shapes.items()}, "order": names, "outputs": outputs, "class_names": class_names,
-        "mean": list(cfg.DATA.MEAN), "std": list(cfg.DATA.STD), "bgr": cfg.DATA.REVERSE_INPUT_CHANNEL or cfg.DATA.USE_BGR_ORDER,
-    })  # fmt: skip
+    about = json.dumps(
+        {
+            "inputs": {name: [None, *shape[1:]] for name, shape in shapes.items()},
+            "order": names,
+            "outputs": outputs,
+            "class_names": class_names,
+            "mean": list(cfg.DATA.MEAN),
+            "std": list(cfg.DATA.STD),
+            "bgr": cfg.DATA.REVERSE_INPUT_CHANNEL or cfg.DATA.USE_BGR_ORDER,
+        }
+    )
     exported = _export(program, tuple(draw(2).values()), names)
-    run = _write_torch(exported, out, about) if target == "torch-export" else _write_onnx(exported, out, names, outputs, about)
+    run = (
+        _write_torch(exported, out, about)
+        if target == "torch-export"
+        else _write_onnx(exported, out, names, outputs, about)
+    )
     differences = {}
     for clips in (1, 2, 3):
         inputs = tuple(draw(clips).values())
@@ -60,7 +71,9 @@ def export_model(model, cfg, target, out, class_names=None, boxes_per_clip=2):
         differences[clips] = max(float((a - b).abs().max()) for a, b in pairs)
     if max(differences.values()) > TOLERANCE:
         os.remove(out)
-        raise ExportError(f"{out}: scores differ from the network's by {max(differences.values()):.2g}, more than {TOLERANCE:g}; removed again")
+        raise ExportError(
+            f"{out}: scores differ from the network's by {max(differences.values()):.2g}, more than {TOLERANCE:g}; removed again"
+        )
     return differences
 
 
@@ -109,11 +122,15 @@ def _write_onnx(exported, out, names, outputs, about):
         import onnxruntime
         import onnxscript  # noqa: F401  (what torch's exporter is made of)
     except ImportError as error:
-        raise ExportError(f"ONNX export needs the package {error.name}: pip install onnx onnxscript onnxruntime") from None
+        raise ExportError(
+            f"ONNX export needs the package {error.name}: pip install onnx onnxscript onnxruntime"
+        ) from None
     try:
         program = torch.onnx.export(exported, dynamo=True, input_names=names, output_names=outputs, verbose=False)
     except Exception as error:
-        raise ExportError(f"the ONNX exporter cannot take this network: {' '.join(str(error).split())[:300]}; try --to torch-export") from error
+        raise ExportError(
+            f"the ONNX exporter cannot take this network: {' '.join(str(error).split())[:300]}; try --to torch-export"
+        ) from error
     program.model.metadata_props["avslowfast"] = about
     program.save(out)
     session = onnxruntime.InferenceSession(out, providers=["CPUExecutionProvider"])

@@ -30,7 +30,9 @@ class _TorchFile:
         if os.path.exists(path):
             found = read_checkpoint(path)
             if not isinstance(found, dict) or found.get("about") != about:
-                raise FeatureFileError(f"{path}: holds other things than features of this network at this stage; choose another file")
+                raise FeatureFileError(
+                    f"{path}: holds other things than features of this network at this stage; choose another file"
+                )
             self.content = found["features"]
 
     def __contains__(self, key):
@@ -54,7 +56,9 @@ class _HDF5File:
         try:
             import h5py
         except ImportError:
-            raise FeatureFileError(f"{path}: HDF5 files need the package h5py: pip install h5py; or name a .pt file") from None
+            raise FeatureFileError(
+                f"{path}: HDF5 files need the package h5py: pip install h5py; or name a .pt file"
+            ) from None
         try:
             self.file = h5py.File(path, "a")
         except OSError as error:
@@ -109,7 +113,9 @@ def extract_features(model, videos, stage="res5", out="features.pt", views=None,
     paths = _paths(videos)
     lacking = [name for name, pathway in model.pathways.items() if not hasattr(pathway, stage)]
     if lacking:
-        raise FeatureFileError(f"the {lacking[0]} pathway has no stage {stage!r}; use one of pool1, res2, res3, res4, res5")
+        raise FeatureFileError(
+            f"the {lacking[0]} pathway has no stage {stage!r}; use one of pool1, res2, res3, res4, res5"
+        )
     about = f"{model.meta.source or 'fresh weights'}; {stage}"
     kind = {".pt": _TorchFile, ".h5": _HDF5File}.get(os.path.splitext(out)[1].lower())
     if kind is None:
@@ -139,7 +145,9 @@ def _paths(videos):
     if isinstance(videos, (str, os.PathLike)) and os.path.splitext(videos)[1].lower() in (".csv", ".txt"):
         with open(videos, encoding="utf-8") as f:
             lines = [line.strip() for line in f if line.strip()]
-        stripped = [head if found and tail.isdigit() else line for line in lines for head, found, tail in [line.rpartition(" ")]]
+        stripped = [
+            head if found and tail.isdigit() else line for line in lines for head, found, tail in [line.rpartition(" ")]
+        ]
         folder = os.path.dirname(os.path.abspath(videos))
         return [os.path.join(folder, line) for line in stripped]
     return [str(path) for path in list_videos([videos] if isinstance(videos, (str, os.PathLike)) else list(videos))]

@@ -63,7 +63,9 @@ class ModelMeta:
             DecodeError: the file cannot be read.
         """
         settings = clip_settings(self.cfg)
-        settings = dataclasses.replace(settings, num_views=views or settings.num_views, num_crops=crops or settings.num_crops)
+        settings = dataclasses.replace(
+            settings, num_views=views or settings.num_views, num_crops=crops or settings.num_crops
+        )
         return VideoDataset([Record(str(video), 0)], settings, "test").read_views(0)
 
 
@@ -86,7 +88,9 @@ def load_model(name_or_path, weights=None, overrides=()):
     content, name = None, io.resolve(str(name_or_path))
     if not name.lower().endswith((".yaml", ".yml")) and g_pathmgr.isfile(name):
         if weights is not None:
-            raise UnknownModel(f"{name} is a checkpoint, and weights {weights} are given as well; give a configuration's name with `weights`")
+            raise UnknownModel(
+                f"{name} is a checkpoint, and weights {weights} are given as well; give a configuration's name with `weights`"
+            )
         weights, content = name, read_checkpoint(name)
         cfg = _cfg_of_checkpoint(content, name, overrides)
     else:
@@ -115,7 +119,9 @@ def find_config(name):
         return name
     known = {path.relative_to(CONFIGS).with_suffix("").as_posix(): path for path in sorted(CONFIGS.rglob("*.yaml"))}
     if not known:
-        raise UnknownModel(f"{name}: no such file, and the folder of configurations {CONFIGS} is not there; install from a clone with pip install -e")
+        raise UnknownModel(
+            f"{name}: no such file, and the folder of configurations {CONFIGS} is not there; install from a clone with pip install -e"
+        )
     wanted = name.removesuffix(".yaml").lower()
     lower = {key.lower(): path for key, path in known.items()}
     for key in (wanted, f"kinetics/{wanted}"):
@@ -127,7 +133,9 @@ def find_config(name):
     if same:
         raise UnknownModel(f"{name}: in several folders of configurations; say which: {', '.join(same)}")
     near = difflib.get_close_matches(wanted.upper(), [path.stem for path in known.values()], n=3, cutoff=0.3)
-    raise UnknownModel(f"{name}: neither a file nor a configuration of this project; near ones: {', '.join(dict.fromkeys(near)) or ', '.join(list(known)[:3])}")
+    raise UnknownModel(
+        f"{name}: neither a file nor a configuration of this project; near ones: {', '.join(dict.fromkeys(near)) or ', '.join(list(known)[:3])}"
+    )
 
 
 def _cfg_of_checkpoint(content, path, overrides):
@@ -141,7 +149,9 @@ def _cfg_of_checkpoint(content, path, overrides):
     try:
         return load_cfg(find_config(Path(path).stem), [*overrides, *_OVERRIDES])
     except UnknownModel:
-        raise UnknownModel(f"{path}: {reason}, and no configuration has its name; say which: load_model(\"SLOWFAST_8x8_R50\", weights={path!r})") from None
+        raise UnknownModel(
+            f'{path}: {reason}, and no configuration has its name; say which: load_model("SLOWFAST_8x8_R50", weights={path!r})'
+        ) from None
 
 
 @torch.no_grad()

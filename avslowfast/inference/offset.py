@@ -72,7 +72,9 @@ def estimate_offset(model, video, max_shift=1.5, step=0.04, stages=None, max_cli
     device = next(model.parameters()).device
     parts = []
     for i in range(views):
-        found = stage_distances(model, {name: value[i : i + 1].to(device) for name, value in inputs.items() if name != "start"})
+        found = stage_distances(
+            model, {name: value[i : i + 1].to(device) for name, value in inputs.items() if name != "start"}
+        )
         parts.append({stage: found[stage][:, 2:].cpu().numpy() for stage in known})
     curves = {stage: offset_curve(np.concatenate([part[stage] for part in parts])) for stage in known}
     joined = tuple(stages or known)

@@ -49,14 +49,20 @@ def slide(model, video, step=None, batch=8, progress=True):
     duration, windows = dataset.settings.duration, []
     with VideoReader(video) as reader:
         begin, end = reader.video.start, reader.video.end
-        starts = begin + np.arange(max(int(np.ceil((end - begin - duration) / (step or duration / 2))), 0) + 1) * (step or duration / 2)
+        starts = begin + np.arange(max(int(np.ceil((end - begin - duration) / (step or duration / 2))), 0) + 1) * (
+            step or duration / 2
+        )
         starts = np.minimum(starts, max(end - duration, begin))
         bar = tqdm(total=len(starts), desc="windows", unit="window", disable=None if progress else True)
         for first in range(0, len(starts), batch):
             part = starts[first : first + batch]
             scores = scores_of(model, dataset.clips_at(reader, 0, part, end), batch)
             for i, start in enumerate(part):
-                own = {name: s[i].numpy() for name, s in scores.items()} if isinstance(scores, dict) else {"": scores[i].numpy()}
+                own = (
+                    {name: s[i].numpy() for name, s in scores.items()}
+                    if isinstance(scores, dict)
+                    else {"": scores[i].numpy()}
+                )
                 windows.append(Window(float(start), float(min(start + duration, max(end, start))), own))
             bar.update(len(part))
         bar.close()
@@ -100,7 +106,11 @@ def class_index(meta, name):
     if str(name).isdigit() and int(name) < meta.cfg.MODEL.NUM_CLASSES:
         return int(name)
     near = difflib.get_close_matches(str(name), names or [], n=3, cutoff=0.2)
-    known = f"near ones: {', '.join(near)}" if near else f"it has {meta.cfg.MODEL.NUM_CLASSES} classes" + (f", among them {', '.join(names[:5])}" if names else "")
+    known = (
+        f"near ones: {', '.join(near)}"
+        if near
+        else f"it has {meta.cfg.MODEL.NUM_CLASSES} classes" + (f", among them {', '.join(names[:5])}" if names else "")
+    )
     raise CannotSlide(f"the network has no class {name!r}; {known}")
 
 

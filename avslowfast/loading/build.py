@@ -26,12 +26,18 @@ def build_dataset(cfg, split):
     unknown = [head for head in heads if head not in kind.heads]
     if unknown:
         can = f"it can feed {', '.join(kind.heads)}" if kind.heads else "it has one label a video"
-        raise ConfigError(f"MULTI_HEAD.NAMES is {heads}: the data set '{name}' has no labels for '{unknown[0]}' ({can}); change the key")
+        raise ConfigError(
+            f"MULTI_HEAD.NAMES is {heads}: the data set '{name}' has no labels for '{unknown[0]}' ({can}); change the key"
+        )
     if kind.boxes != cfg.DETECTION.ENABLE:
         has = "classifies boxes" if kind.boxes else "has no boxes"
-        raise ConfigError(f"DETECTION.ENABLE is {cfg.DETECTION.ENABLE}: the data set '{name}' {has}; set it to {kind.boxes}")
+        raise ConfigError(
+            f"DETECTION.ENABLE is {cfg.DETECTION.ENABLE}: the data set '{name}' {has}; set it to {kind.boxes}"
+        )
     if kind.multi_label is not None and kind.multi_label != cfg.DATA.MULTI_LABEL:
-        raise ConfigError(f"DATA.MULTI_LABEL is {cfg.DATA.MULTI_LABEL}: the data set '{name}' needs {kind.multi_label}; set it so")
+        raise ConfigError(
+            f"DATA.MULTI_LABEL is {cfg.DATA.MULTI_LABEL}: the data set '{name}' needs {kind.multi_label}; set it so"
+        )
     dataset = kind.from_source(_source(cfg), split, clip_settings(cfg))
     if split == "train" and cfg.DATA.TRAIN_FRACTION < 1:
         dataset.keep_fraction(cfg.DATA.TRAIN_FRACTION, cfg.RNG_SEED)
@@ -61,7 +67,15 @@ def _source(cfg):
 def audio_front_end(cfg):
     """The module that turns waveforms into the audio pathway's input."""
     d = cfg.DATA
-    return AudioFrontEnd(d.AUDIO_SAMPLE_RATE, d.AUDIO_WIN_SZ, d.AUDIO_STEP_SZ, d.AUDIO_MEL_NUM, d.AUDIO_FRAME_NUM, d.LOGMEL_MEAN, d.LOGMEL_STD)
+    return AudioFrontEnd(
+        d.AUDIO_SAMPLE_RATE,
+        d.AUDIO_WIN_SZ,
+        d.AUDIO_STEP_SZ,
+        d.AUDIO_MEL_NUM,
+        d.AUDIO_FRAME_NUM,
+        d.LOGMEL_MEAN,
+        d.LOGMEL_STD,
+    )
 
 
 def build_loader(cfg, split, videos_of=None):
@@ -89,12 +103,20 @@ def build_loader(cfg, split, videos_of=None):
         batch = cfg.TRAIN.BATCH_SIZE // (local_ranks * cfg.TRAIN.ACCUMULATION_STEPS)
         sampler = TrainBatchSampler(len(dataset), batch, rank, world, cfg.RNG_SEED)
         if not len(sampler):
-            raise ConfigError(f"TRAIN.BATCH_SIZE is {cfg.TRAIN.BATCH_SIZE}: the training list has {len(dataset)} videos, not one batch; use a smaller batch")
+            raise ConfigError(
+                f"TRAIN.BATCH_SIZE is {cfg.TRAIN.BATCH_SIZE}: the training list has {len(dataset)} videos, not one batch; use a smaller batch"
+            )
         return DataLoader(dataset, batch_sampler=sampler, collate_fn=collate_train, **common)
     views = cfg.TEST.NUM_ENSEMBLE_VIEWS * cfg.TEST.NUM_SPATIAL_CROPS if split == "test" and not dataset.boxes else 1
     videos = max(cfg.TEST.BATCH_SIZE // local_ranks // views, 1)
     sampler = EvalSampler(len(dataset), rank, world)
-    return DataLoader(dataset, batch_size=videos, sampler=sampler, collate_fn=collate_boxes if dataset.boxes else collate_eval, **common)
+    return DataLoader(
+        dataset,
+        batch_size=videos,
+        sampler=sampler,
+        collate_fn=collate_boxes if dataset.boxes else collate_eval,
+        **common,
+    )
 
 
 def collate_train(samples):
@@ -105,14 +127,19 @@ def collate_train(samples):
     """
     if isinstance(samples[0], list):
         samples = [clip for place in zip(*samples) for clip in place]
-    batch = {"failures": [f for sample in samples for f in sample.pop("failures")], "path": [sample.pop("path") for sample in samples]}
+    batch = {
+        "failures": [f for sample in samples for f in sample.pop("failures")],
+        "path": [sample.pop("path") for sample in samples],
+    }
     for name in _RAGGED:
         having = [i for i, sample in enumerate(samples) if name in sample]
         if having:
             batch[name] = torch.stack([samples[i].pop(name) for i in having])
             batch["audio_hard_negative_index"] = torch.tensor(having)
     if "boxes" in samples[0]:
-        batch.update(_join_boxes([sample.pop("boxes") for sample in samples], [sample.pop("targets") for sample in samples]))
+        batch.update(
+            _join_boxes([sample.pop("boxes") for sample in samples], [sample.pop("targets") for sample in samples])
+        )
         batch["dropped_boxes"] = sum(int(sample.pop("dropped_boxes")) for sample in samples)
     return {**default_collate(samples), **batch}
 
@@ -125,13 +152,24 @@ def _join_boxes(boxes, targets):
 
 def collate_boxes(samples):
     """Key frames for evaluation, as a list: in testing their pictures differ in size. "failed" as in `collate_eval`."""
-    batch = {"failed": [], "index": torch.stack([s["index"] for s in samples]), "path": [s["path"] for s in samples], "clips": []}
+    batch = {
+        "failed": [],
+        "index": torch.stack([s["index"] for s in samples]),
+        "path": [s["path"] for s in samples],
+        "clips": [],
+    }
     batch["label"] = torch.stack([s["label"] for s in samples])
     for sample in samples:
         if "failure" in sample:
             batch["failed"].append((int(sample["index"]), sample["path"], sample["failure"]))
         else:
-            batch["clips"].append({k: v for k, v in sample.items() if isinstance(v, torch.Tensor) and k not in ("label", "start", "dropped_boxes")})
+            batch["clips"].append(
+                {
+                    k: v
+                    for k, v in sample.items()
+                    if isinstance(v, torch.Tensor) and k not in ("label", "start", "dropped_boxes")
+                }
+            )
     batch["clip_index"] = torch.tensor([int(clip["index"]) for clip in batch["clips"]], dtype=torch.int64)
     return batch
 

@@ -71,7 +71,9 @@ class SoundReader:
             self._audio = self._container.streams.best("audio", related=self._video)
             if pictures and self._video is None:
                 raise DecodeError(f"{self.path}: no video stream in it")
-            self.video, self.audio = (stream and _stream_info(self.path, stream) for stream in (self._video, self._audio))
+            self.video, self.audio = (
+                stream and _stream_info(self.path, stream) for stream in (self._video, self._audio)
+            )
         except (DecodeError, av.error.FFmpegError) as error:
             self._container.close()
             raise error if isinstance(error, DecodeError) else DecodeError(f"{self.path}: {reason_of(error)}") from None
@@ -132,7 +134,9 @@ class SoundReader:
                 direct = frame.format.name == "fltp" and channels < 8
                 converter = None if direct else av.AudioResampler(format="flt", layout=frame.layout, rate=rate)
             if frame.sample_rate != rate:
-                raise DecodeError(f"{self.path}: the sound changes its rate from {rate} to {frame.sample_rate} Hz at {time:.3f} s")
+                raise DecodeError(
+                    f"{self.path}: the sound changes its rate from {rate} to {frame.sample_rate} Hz at {time:.3f} s"
+                )
             frame.pts = None
             if converter is None:
                 pieces.append((time, frame.to_ndarray()))
@@ -163,7 +167,9 @@ class SoundReader:
             if whole_file:
                 self._container.seek(0, backward=True, any_frame=False)
             else:
-                self._container.seek(int(np.floor(time / stream.time_base)), stream=stream, backward=True, any_frame=False)
+                self._container.seek(
+                    int(np.floor(time / stream.time_base)), stream=stream, backward=True, any_frame=False
+                )
 
     def _decode(self, stream):
         """Frames of a stream from the current position; damaged packets are passed over, up to a limit."""
@@ -212,7 +218,11 @@ class VideoReader(FrameSource, SoundReader):
 
     def read_audio(self, start, duration, sample_rate=16000):
         """See `SoundReader.read_audio`."""
-        return self._other.read_audio(start, duration, sample_rate) if self._other else super().read_audio(start, duration, sample_rate)
+        return (
+            self._other.read_audio(start, duration, sample_rate)
+            if self._other
+            else super().read_audio(start, duration, sample_rate)
+        )
 
     def _wanted(self, times):
         """The frame nearest to each instant, in order: by plan where the packets tell which are needed, else by decoding all on the way."""
@@ -241,7 +251,9 @@ class VideoReader(FrameSource, SoundReader):
         stamps = np.unique([packet.pts for packet in packets])
         shown = stamps * stream.time_base.numerator / stream.time_base.denominator
         # Of two frames at the same distance the earlier one, as in decoding all on the way.
-        right = np.clip(np.searchsorted(shown, times), 1, len(stamps) - 1) if len(stamps) > 1 else np.zeros(len(times), int)
+        right = (
+            np.clip(np.searchsorted(shown, times), 1, len(stamps) - 1) if len(stamps) > 1 else np.zeros(len(times), int)
+        )
         left = np.maximum(right - 1, 0)
         chosen = np.where(np.abs(shown[left] - times) <= np.abs(shown[right] - times), left, right)
         inside = (times >= self.video.start) & (times <= self.video.end)
@@ -271,7 +283,11 @@ class VideoReader(FrameSource, SoundReader):
             except av.error.FFmpegError:
                 return None
             # The first key frame has to come before what is wanted, as far as the stream reaches back.
-            if found and found[0].is_keyframe and (found[0].pts * base <= max(times[0], self.video.start) + 0.5 / self.video.rate):
+            if (
+                found
+                and found[0].is_keyframe
+                and (found[0].pts * base <= max(times[0], self.video.start) + 0.5 / self.video.rate)
+            ):
                 return found
             if target <= self.video.start:
                 return None
@@ -331,7 +347,9 @@ class VideoReader(FrameSource, SoundReader):
             distance = abs(self._time(best) - time)
             inside = self.video.start <= time <= self.video.end
             if inside and distance > max(_MAX_FRAME_DISTANCE, 2.0 / self.video.rate):
-                raise DecodeError(f"{self.path}: pictures are missing around {time:.3f} s (the nearest one is {distance:.2f} s away)")
+                raise DecodeError(
+                    f"{self.path}: pictures are missing around {time:.3f} s (the nearest one is {distance:.2f} s away)"
+                )
             yield time, best
 
     def _frames_from(self, time):

@@ -133,7 +133,9 @@ class _Transcoder:
             return
         if self.painter or frame.rotation:
             pixels = self.rgb.picture(frame, self.size)
-            picture = av.VideoFrame.from_ndarray(self.painter.paint(pixels, time) if self.painter else pixels, format="rgb24")
+            picture = av.VideoFrame.from_ndarray(
+                self.painter.paint(pixels, time) if self.painter else pixels, format="rgb24"
+            )
             picture = self.scaler.reformat(picture, format="yuv420p")
         else:
             picture = self.scaler.reformat(frame, self.size[1], self.size[0], "yuv420p", interpolation="BILINEAR")

@@ -113,7 +113,15 @@ class Bottleneck(nn.Module):
         s1, s3 = (spec.stride, 1) if spec.stride_1x1 else (1, spec.stride)
         self.a = conv(spec.dims, spec.dim_in, spec.dim_inner, spec.kernel(spec.temporal_kernel, 1), spec.strides(s1))
         self.a_bn = norm(spec.dim_inner, spec.dims)
-        self.b = conv(spec.dims, spec.dim_inner, spec.dim_inner, spec.kernel(1, 3), spec.strides(s3), spec.strides(spec.dilation), spec.groups)
+        self.b = conv(
+            spec.dims,
+            spec.dim_inner,
+            spec.dim_inner,
+            spec.kernel(1, 3),
+            spec.strides(s3),
+            spec.strides(spec.dilation),
+            spec.groups,
+        )
         self.b_bn = norm(spec.dim_inner, spec.dims)
         self.c = conv(spec.dims, spec.dim_inner, spec.dim_out, 1)
         self.c_bn = norm(spec.dim_out, spec.dims)
@@ -134,7 +142,9 @@ class Basic(nn.Module):
 
     def __init__(self, spec, norm):
         super().__init__()
-        self.a = conv(spec.dims, spec.dim_in, spec.dim_inner, spec.kernel(spec.temporal_kernel, 3), spec.strides(spec.stride))
+        self.a = conv(
+            spec.dims, spec.dim_in, spec.dim_inner, spec.kernel(spec.temporal_kernel, 3), spec.strides(spec.stride)
+        )
         self.a_bn = norm(spec.dim_inner, spec.dims)
         self.b = conv(spec.dims, spec.dim_inner, spec.dim_out, spec.kernel(1, 3), 1, spec.strides(spec.dilation))
         self.b_bn = norm(spec.dim_out, spec.dims)
@@ -244,7 +254,14 @@ class ResStage(nn.Module):
                 changes.update(dim_in=first.dim_out, stride=1)
             self._add(f"block{i}", ResBlock(spec.transform, BlockSpec(**{**first.__dict__, **changes}), spec.norm))
             if i in spec.nonlocal_after:
-                layer = NonLocal(first.dim_out, first.dim_out // 2, spec.nonlocal_pool, spec.nonlocal_kind, spec.norm, spec.nonlocal_group)
+                layer = NonLocal(
+                    first.dim_out,
+                    first.dim_out // 2,
+                    spec.nonlocal_pool,
+                    spec.nonlocal_kind,
+                    spec.norm,
+                    spec.nonlocal_group,
+                )
                 self._add(f"nonlocal{i}", layer)
 
     def _add(self, name, module):

@@ -63,15 +63,23 @@ def _build(cfg):
     fast_to_slow = {stage: _fast_to_slow(cfg, pathways, stage, norm) for stage in fs_stages}
     audio_laterals, sync_heads = {}, {}
     if cfg.MODEL.ARCH == "avslowfast":
-        audio_laterals = {stage: _audio_lateral(cfg, pathways, stage, fused, norm) for stage, on in zip(_LATERAL_STAGES, s.AFS_FUSION) if on}
-        sync_heads = {stage: _sync_head(cfg, pathways, stage, fused, audio_laterals, norm) for stage in _sync_stages(cfg)}
+        audio_laterals = {
+            stage: _audio_lateral(cfg, pathways, stage, fused, norm)
+            for stage, on in zip(_LATERAL_STAGES, s.AFS_FUSION)
+            if on
+        }
+        sync_heads = {
+            stage: _sync_head(cfg, pathways, stage, fused, audio_laterals, norm) for stage in _sync_stages(cfg)
+        }
     head = _head(cfg, pathways)
     drop = DropPathway(s.DROPPATHWAY_RATE, cfg.RNG_SEED) if cfg.MODEL.ARCH == "avslowfast" else None
     mean, std = cfg.DATA.MEAN, cfg.DATA.STD
     if cfg.DATA.REVERSE_INPUT_CHANNEL or cfg.DATA.USE_BGR_ORDER:
         mean, std = mean[::-1], std[::-1]
     thresholds = (s.AVS_VAR_THRESH, s.AVS_DUPLICATE_THRESH)
-    return Network(pathways, fast_to_slow, audio_laterals, sync_heads, head, drop, mean, std, thresholds, cfg.TRAIN.AUDIO_STREAM)
+    return Network(
+        pathways, fast_to_slow, audio_laterals, sync_heads, head, drop, mean, std, thresholds, cfg.TRAIN.AUDIO_STREAM
+    )
 
 
 def _norm(cfg):
@@ -171,7 +179,14 @@ def _sync_stages(cfg):
 
 def _fast_to_slow(cfg, pathways, stage, norm):
     s = cfg.SLOWFAST
-    return FastToSlow(pathways["fast"].channels[stage], s.FUSION_CONV_CHANNEL_RATIO, s.FUSION_KERNEL_SZ, s.ALPHA, norm, cfg.RESNET.INPLACE_RELU)
+    return FastToSlow(
+        pathways["fast"].channels[stage],
+        s.FUSION_CONV_CHANNEL_RATIO,
+        s.FUSION_KERNEL_SZ,
+        s.ALPHA,
+        norm,
+        cfg.RESNET.INPLACE_RELU,
+    )
 
 
 def _audio_geometry(cfg, pathways, stage, to):
@@ -182,7 +197,13 @@ def _audio_geometry(cfg, pathways, stage, to):
     dim = audio.channels[stage]
     by_dim = s.AU_FUSION_CONV_CHANNEL_MODE == "ByDim"
     inner = s.AU_FUSION_CONV_CHANNEL_DIM if by_dim else max(1, int(dim * s.AU_FUSION_CONV_CHANNEL_RATIO))
-    return {"dim_audio": dim, "stride": stride, "dim_inner": inner, "kernel": s.AU_FUSION_KERNEL_SZ, "num_convs": s.AU_FUSION_CONV_NUM}
+    return {
+        "dim_audio": dim,
+        "stride": stride,
+        "dim_inner": inner,
+        "kernel": s.AU_FUSION_KERNEL_SZ,
+        "num_convs": s.AU_FUSION_CONV_NUM,
+    }
 
 
 def _audio_lateral(cfg, pathways, stage, fused, norm):
@@ -204,8 +225,16 @@ def _sync_head(cfg, pathways, stage, fused, audio_laterals, norm):
         # A->FS without F->S at this stage has encoded audio for Slow alone; the picture is compared as Slow and Fast together.
         return SyncHead(visual, lateral.dim_encoded, dim, join, pool=pool)
     geometry = _audio_geometry(cfg, pathways, stage, "slow")
-    encoder = AudioEncoder(geometry["dim_audio"], geometry["dim_inner"], visual, geometry["kernel"], geometry["stride"],
-                           geometry["num_convs"], norm, cfg.RESNET.INPLACE_RELU)  # fmt: skip
+    encoder = AudioEncoder(
+        geometry["dim_audio"],
+        geometry["dim_inner"],
+        visual,
+        geometry["kernel"],
+        geometry["stride"],
+        geometry["num_convs"],
+        norm,
+        cfg.RESNET.INPLACE_RELU,
+    )
     return SyncHead(visual, visual, dim, join, encoder, pool)
 
 
@@ -225,12 +254,19 @@ def _head(cfg, pathways):
     if cfg.TASK in ("sync", "pretrain"):
         # What is learnt without labels says nothing of classes, and rotations are seen, not heard.
         visual = {name: n for name, n in channels.items() if name != "audio"}
-        return HEADS["pretext"](channels=visual, window=window, rotation=cfg.TASK == "pretrain" and "rotation" in cfg.PRETRAIN.TASKS)
+        return HEADS["pretext"](
+            channels=visual, window=window, rotation=cfg.TASK == "pretrain" and "rotation" in cfg.PRETRAIN.TASKS
+        )
     if cfg.DETECTION.ENABLE:
         d = cfg.DETECTION
         common["act"] = "sigmoid" if cfg.MODEL.LOSS_FUNC.startswith("bce") else cfg.MODEL.HEAD_ACT
-        return HEADS["roi"](num_classes=cfg.MODEL.NUM_CLASSES, resolution=d.ROI_XFORM_RESOLUTION, scale_factor=d.SPATIAL_SCALE_FACTOR,
-                            aligned=d.ALIGNED, **common)  # fmt: skip
+        return HEADS["roi"](
+            num_classes=cfg.MODEL.NUM_CLASSES,
+            resolution=d.ROI_XFORM_RESOLUTION,
+            scale_factor=d.SPATIAL_SCALE_FACTOR,
+            aligned=d.ALIGNED,
+            **common,
+        )
     if cfg.MULTI_HEAD.NAMES:
         return HEADS["multi"](num_classes=dict(zip(cfg.MULTI_HEAD.NAMES, cfg.MULTI_HEAD.NUM_CLASSES)), **common)
     return HEADS["single"](num_classes=cfg.MODEL.NUM_CLASSES, **common)

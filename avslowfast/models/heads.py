@@ -104,7 +104,9 @@ class RoIHead(_Pooling):
         resolution: cells of RoIAlign's output; scale_factor: input pixels per feature cell; aligned: RoIAlign's half-pixel shift.
     """
 
-    def __init__(self, channels, window, num_classes, dropout=0.0, act="sigmoid", resolution=7, scale_factor=16, aligned=True):
+    def __init__(
+        self, channels, window, num_classes, dropout=0.0, act="sigmoid", resolution=7, scale_factor=16, aligned=True
+    ):
         super().__init__(channels, window)
         self.resolution, self.scale_factor, self.aligned = resolution, scale_factor, aligned
         self.dropout = nn.Dropout(dropout)

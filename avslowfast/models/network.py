@@ -50,8 +50,19 @@ class Network(nn.Module):
         audio_stream: on a GPU audio runs on a stream of its own, beside the visual stages.
     """
 
-    def __init__(self, pathways, fast_to_slow, audio_laterals, sync_heads, head, drop_pathway=None, mean=(0.45,) * 3, std=(0.225,) * 3,
-                 sync_thresholds=(0.01, 0.99999), audio_stream=False):  # fmt: skip
+    def __init__(
+        self,
+        pathways,
+        fast_to_slow,
+        audio_laterals,
+        sync_heads,
+        head,
+        drop_pathway=None,
+        mean=(0.45,) * 3,
+        std=(0.225,) * 3,
+        sync_thresholds=(0.01, 0.99999),
+        audio_stream=False,
+    ):
         super().__init__()
         self.pathways = nn.ModuleDict(pathways)
         self.fast_to_slow = nn.ModuleDict(fast_to_slow)
@@ -76,7 +87,9 @@ class Network(nn.Module):
         frozen = []
         for part in parts:
             if part in STAGES:
-                frozen += [f"pathways.{name}.{part}" for name, pathway in self.pathways.items() if hasattr(pathway, part)]
+                frozen += [
+                    f"pathways.{name}.{part}" for name, pathway in self.pathways.items() if hasattr(pathway, part)
+                ]
                 frozen += [f"{kind}.{part}" for kind, modules in laterals.items() if part in modules]
             else:
                 frozen += list(laterals) if part == "laterals" else [f"pathways.{part}"]
@@ -153,7 +166,9 @@ class Network(nn.Module):
         features = {name: inputs[name] for name in self.pathways}
         plan = AudioPlan(frozenset(), frozenset(self.sync_heads), max(STAGES.index(s) for s in self.sync_heads), False)
         found = {}
-        self._run_stages(features, None, plan, lambda stage, visual, audio: found.update({stage: (visual, audio)}), last=plan.last)
+        self._run_stages(
+            features, None, plan, lambda stage, visual, audio: found.update({stage: (visual, audio)}), last=plan.last
+        )
         return found
 
     def pooled_features(self, inputs, stage="res5", fuse=True):
@@ -215,10 +230,14 @@ class Network(nn.Module):
     def _check(self, inputs):
         for name in self.pathways:
             if name not in inputs:
-                raise ValueError(f"the model has a pathway '{name}' but the inputs are {sorted(inputs)}; add \"{name}\"")
+                raise ValueError(
+                    f"the model has a pathway '{name}' but the inputs are {sorted(inputs)}; add \"{name}\""
+                )
         for name in ("slow", "fast", "audio"):
             if name in inputs and name not in self.pathways:
-                raise ValueError(f"the model has no pathway '{name}' (it takes {', '.join(self.pathways)}); remove \"{name}\" from the inputs")
+                raise ValueError(
+                    f"the model has no pathway '{name}' (it takes {', '.join(self.pathways)}); remove \"{name}\" from the inputs"
+                )
 
     def _draw(self):
         if not self.training or self.drop_pathway is None:
@@ -253,7 +272,9 @@ class Network(nn.Module):
             if hard is not None and len(hard) == 0:
                 hard = None
             if hard is not None and index is None and len(hard) != len(audio):
-                raise ValueError(f"{len(hard)} hard negatives for {len(audio)} clips: add \"audio_hard_negative_index\", the clip of each")
+                raise ValueError(
+                    f'{len(hard)} hard negatives for {len(audio)} clips: add "audio_hard_negative_index", the clip of each'
+                )
             negatives = pair_up(audio, mask, hard, index, *self.sync_thresholds)
         features["audio"] = audio if hard is None else torch.cat([audio, hard])
         if mask is not None and "audio_index" in inputs:

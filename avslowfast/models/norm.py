@@ -22,14 +22,19 @@ class _SubBatchNormMixin:
         if not self.training:
             return super().forward(x)
         if len(x) % self.num_splits:
-            raise ValueError(f"a batch of {len(x)} does not split into BN.NUM_SPLITS {self.num_splits} parts; change one of them")
+            raise ValueError(
+                f"a batch of {len(x)} does not split into BN.NUM_SPLITS {self.num_splits} parts; change one of them"
+            )
         with torch.no_grad():
             # What testing will normalise by is the statistics of the batch as a whole.
             var, mean = torch.var_mean(x, (0, *range(2, x.dim())))
             self.num_batches_tracked.add_(1)
             self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
             self.running_var.lerp_(var.to(self.running_var.dtype), self.momentum)
-        parts = [F.batch_norm(part, None, None, self.weight, self.bias, True, 0.0, self.eps) for part in x.chunk(self.num_splits)]
+        parts = [
+            F.batch_norm(part, None, None, self.weight, self.bias, True, 0.0, self.eps)
+            for part in x.chunk(self.num_splits)
+        ]
         return torch.cat(parts)
 
 

@@ -47,9 +47,25 @@ class VisualPathway(Pathway):
         nonlocals: for res2 .. res5, a dict with `after`, `group`, `pool`.
     """
 
-    def __init__(self, *, dim_in, width, depth, transform, temporal_kernels, norm, strides=(1, 2, 2, 2), dilations=(1, 1, 1, 1),
-                 temporal_blocks=None, extra_in=None, nonlocals=None, nonlocal_kind="dot_product", num_groups=1, stride_1x1=False,
-                 inplace=True):  # fmt: skip
+    def __init__(
+        self,
+        *,
+        dim_in,
+        width,
+        depth,
+        transform,
+        temporal_kernels,
+        norm,
+        strides=(1, 2, 2, 2),
+        dilations=(1, 1, 1, 1),
+        temporal_blocks=None,
+        extra_in=None,
+        nonlocals=None,
+        nonlocal_kind="dot_product",
+        num_groups=1,
+        stride_1x1=False,
+        inplace=True,
+    ):
         blocks = NUM_BLOCKS[depth]
         temporal_blocks = temporal_blocks or blocks
         extra_in = extra_in or {}
@@ -61,14 +77,33 @@ class VisualPathway(Pathway):
         for i, name in enumerate(STAGES[1:]):
             inner = width * num_groups * 2**i
             block = BlockSpec(
-                dims=3, dim_in=dim + extra_in.get(name, 0), dim_out=width * expansion * 2**i, dim_inner=inner, stride=strides[i],
-                temporal_kernel=temporal_kernels[i + 1], dilation=dilations[i], groups=num_groups, stride_1x1=stride_1x1, inplace=inplace,
-            )  # fmt: skip
+                dims=3,
+                dim_in=dim + extra_in.get(name, 0),
+                dim_out=width * expansion * 2**i,
+                dim_inner=inner,
+                stride=strides[i],
+                temporal_kernel=temporal_kernels[i + 1],
+                dilation=dilations[i],
+                groups=num_groups,
+                stride_1x1=stride_1x1,
+                inplace=inplace,
+            )
             nl = nonlocals[i]
-            stages.append(ResStage(StageSpec(
-                transform, blocks[i], block, temporal_blocks[i], tuple(nl.get("after", ())), nl.get("group", 1),
-                tuple(nl.get("pool", (1, 2, 2))), nonlocal_kind, norm,
-            )))  # fmt: skip
+            stages.append(
+                ResStage(
+                    StageSpec(
+                        transform,
+                        blocks[i],
+                        block,
+                        temporal_blocks[i],
+                        tuple(nl.get("after", ())),
+                        nl.get("group", 1),
+                        tuple(nl.get("pool", (1, 2, 2))),
+                        nonlocal_kind,
+                        norm,
+                    )
+                )
+            )
             dim = channels[name] = block.dim_out
         super().__init__(stem, stages, channels, dict.fromkeys(STAGES, 1))
 
@@ -100,8 +135,22 @@ class AudioPathway(Pathway):
         last_stage: nothing is built beyond it (an unused stage would have weights without a gradient).
     """
 
-    def __init__(self, *, dim_in, width, depth, transform, norm, tf_transform="tf_bottleneck_transform_v1", tf_stages=2, reduce_tf=True,
-                 last_stage="res5", num_groups=1, stride_1x1=False, inplace=True):  # fmt: skip
+    def __init__(
+        self,
+        *,
+        dim_in,
+        width,
+        depth,
+        transform,
+        norm,
+        tf_transform="tf_bottleneck_transform_v1",
+        tf_stages=2,
+        reduce_tf=True,
+        last_stage="res5",
+        num_groups=1,
+        stride_1x1=False,
+        inplace=True,
+    ):
         expansion = TRANSFORMS[transform].expansion
         stem = AudioStem(dim_in, width, norm, inplace)
         channels, time_stride, stages = {"pool1": width}, {"pool1": 1}, []
@@ -111,8 +160,16 @@ class AudioPathway(Pathway):
             total *= stride
             kind, groups = (tf_transform, 1) if i < tf_stages else (transform, num_groups)
             inner = width * num_groups * 2**i
-            block = BlockSpec(dims=2, dim_in=dim, dim_out=width * expansion * 2**i, dim_inner=inner, stride=stride, groups=groups,
-                              stride_1x1=stride_1x1, inplace=inplace)  # fmt: skip
+            block = BlockSpec(
+                dims=2,
+                dim_in=dim,
+                dim_out=width * expansion * 2**i,
+                dim_inner=inner,
+                stride=stride,
+                groups=groups,
+                stride_1x1=stride_1x1,
+                inplace=inplace,
+            )
             stages.append(ResStage(StageSpec(kind, NUM_BLOCKS[depth][i], block, norm=norm)))
             dim = channels[name] = block.dim_out
             time_stride[name] = total

@@ -12,7 +12,21 @@ from ..utils.errors import UserError
 from ..utils.seeding import generator
 
 SPLITS = ("train", "val", "test")
-VIDEO_ENDINGS = (".mp4", ".m4v", ".mkv", ".webm", ".mov", ".avi", ".mpg", ".mpeg", ".wmv", ".flv", ".ts", ".3gp", ".ogv")
+VIDEO_ENDINGS = (
+    ".mp4",
+    ".m4v",
+    ".mkv",
+    ".webm",
+    ".mov",
+    ".avi",
+    ".mpg",
+    ".mpeg",
+    ".wmv",
+    ".flv",
+    ".ts",
+    ".3gp",
+    ".ogv",
+)
 
 
 class FolderError(UserError, ValueError):
@@ -56,7 +70,9 @@ def find_videos(folder):
                 else:
                     others.append(path)
     if not videos:
-        raise FolderError(f"{folder}: no videos in it; put them into a folder a class, as in {os.path.join(folder, 'CLASS', 'video.mp4')}")
+        raise FolderError(
+            f"{folder}: no videos in it; put them into a folder a class, as in {os.path.join(folder, 'CLASS', 'video.mp4')}"
+        )
     return names, videos, others
 
 
@@ -68,7 +84,9 @@ def list_videos(paths):
     """
     found = []
     for path in paths:
-        found += [file for file in _files(path) if file.lower().endswith(VIDEO_ENDINGS)] if os.path.isdir(path) else [path]
+        found += (
+            [file for file in _files(path) if file.lower().endswith(VIDEO_ENDINGS)] if os.path.isdir(path) else [path]
+        )
     if not found:
         raise FolderError(f"no videos in {', '.join(map(str, paths))}")
     return found

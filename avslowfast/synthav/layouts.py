@@ -15,16 +15,37 @@ from . import render as base
 
 # (verb, how it moves, how it sounds): the first two look alike, and so do the next two; tone and beeps each serve two verbs.
 # Sight alone can tell 4 of 6 halves: 66.7 % at best; so can sound alone.
-VERBS = (("wash", "slide", "hiss"), ("pour", "slide", "sweep"), ("cut", "bob", "beeps"), ("chop", "bob", "tone"), ("open", "pulse", "tone"),
-         ("close", "blink", "beeps"))  # fmt: skip
+VERBS = (
+    ("wash", "slide", "hiss"),
+    ("pour", "slide", "sweep"),
+    ("cut", "bob", "beeps"),
+    ("chop", "bob", "tone"),
+    ("open", "pulse", "tone"),
+    ("close", "blink", "beeps"),
+)
 # (noun, colour of the object): seen, never heard.
-NOUNS = (("tomato", (0.95, 0.15, 0.1)), ("cucumber", (0.1, 0.85, 0.2)), ("plate", (0.2, 0.35, 1.0)), ("lemon", (0.95, 0.9, 0.1)))
+NOUNS = (
+    ("tomato", (0.95, 0.15, 0.1)),
+    ("cucumber", (0.1, 0.85, 0.2)),
+    ("plate", (0.2, 0.35, 1.0)),
+    ("lemon", (0.95, 0.9, 0.1)),
+)
 SEGMENTS = 8
 _GAP = 0.4
 
 # Charades' classes: four can only be seen, four only be heard.
-SEEN = (("sliding something", "slide"), ("bobbing something", "bob"), ("inflating something", "pulse"), ("flashing something", "blink"))
-HEARD = (("playing a tone", "tone"), ("hearing beeps", "beeps"), ("hearing a sweep", "sweep"), ("hearing a hiss", "hiss"))
+SEEN = (
+    ("sliding something", "slide"),
+    ("bobbing something", "bob"),
+    ("inflating something", "pulse"),
+    ("flashing something", "blink"),
+)
+HEARD = (
+    ("playing a tone", "tone"),
+    ("hearing beeps", "beeps"),
+    ("hearing a sweep", "sweep"),
+    ("hearing a hiss", "hiss"),
+)
 SCENE_SECONDS = 6.0
 
 # AVA's actions: three are seen in a person's box, three are only heard, and then everyone in the picture does them.
@@ -153,7 +174,23 @@ def write_epic_video(job):
     rows = []
     for start, stop, verb, noun in labels:
         names = VERBS[verb][0], NOUNS[noun][0]
-        rows.append([participant, video, " ".join(names), _clock(start), _clock(stop), 0, 0, names[0], verb, names[1], noun, f"['{names[1]}']", f"[{noun}]"])
+        rows.append(
+            [
+                participant,
+                video,
+                " ".join(names),
+                _clock(start),
+                _clock(stop),
+                0,
+                0,
+                names[0],
+                verb,
+                names[1],
+                noun,
+                f"['{names[1]}']",
+                f"[{noun}]",
+            ]
+        )
     return rows
 
 
@@ -186,29 +223,55 @@ def _write(path, frames, sound):
     os.replace(part, path)
 
 
-_EPIC_COLUMNS = ("uid", "participant_id", "video_id", "narration", "start_timestamp", "stop_timestamp", "start_frame", "stop_frame", "verb",
-                 "verb_class", "noun", "noun_class", "all_nouns", "all_noun_classes")  # fmt: skip
+_EPIC_COLUMNS = (
+    "uid",
+    "participant_id",
+    "video_id",
+    "narration",
+    "start_timestamp",
+    "stop_timestamp",
+    "start_frame",
+    "stop_frame",
+    "verb",
+    "verb_class",
+    "noun",
+    "noun_class",
+    "all_nouns",
+    "all_noun_classes",
+)
 
 
 def plan_epic(folder, seed, num_train, num_val):
     """Jobs for `write_epic_video`: kitchens P01 to P25 for training, P26 to P31 for validation."""
     groups = ((num_train, 1, 25), (num_val, 26, 6))
-    return [(folder, seed, f"P{first + i % count:02d}", 1 + i // count) for number, first, count in groups for i in range(number)]
+    return [
+        (folder, seed, f"P{first + i % count:02d}", 1 + i // count)
+        for number, first, count in groups
+        for i in range(number)
+    ]
 
 
 def write_epic_labels(folder, rows):
     """The official label files of EPIC-Kitchens-55, from the rows of all videos in order."""
     rows = [row for video in rows for row in video]
-    pd.DataFrame([[uid, *row] for uid, row in enumerate(rows)], columns=_EPIC_COLUMNS).to_csv(f"{folder}/EPIC_train_action_labels.csv", index=False)
+    pd.DataFrame([[uid, *row] for uid, row in enumerate(rows)], columns=_EPIC_COLUMNS).to_csv(
+        f"{folder}/EPIC_train_action_labels.csv", index=False
+    )
     for head, kinds in (("verb", VERBS), ("noun", NOUNS)):
         table = [[i, kind[0], f"['{kind[0]}']"] for i, kind in enumerate(kinds)]
-        pd.DataFrame(table, columns=[f"{head}_id", "class_key", f"{head}s"]).to_csv(f"{folder}/EPIC_{head}_classes.csv", index=False)
+        pd.DataFrame(table, columns=[f"{head}_id", "class_key", f"{head}s"]).to_csv(
+            f"{folder}/EPIC_{head}_classes.csv", index=False
+        )
     return len(rows)
 
 
 def plan_charades(folder, seed, num_train, num_test):
     """Jobs for `write_charades_video`."""
-    return [(folder, seed, split, number) for split, count in (("train", num_train), ("test", num_test)) for number in range(count)]
+    return [
+        (folder, seed, split, number)
+        for split, count in (("train", num_train), ("test", num_test))
+        for number in range(count)
+    ]
 
 
 def write_charades_labels(folder, rows, num_train):
@@ -222,7 +285,11 @@ def write_charades_labels(folder, rows, num_train):
 
 def plan_ava(folder, seed, num_train, num_val):
     """Jobs for `write_ava_movie`."""
-    return [(folder, seed, split, number) for split, count in (("train", num_train), ("val", num_val)) for number in range(count)]
+    return [
+        (folder, seed, split, number)
+        for split, count in (("train", num_train), ("val", num_val))
+        for number in range(count)
+    ]
 
 
 def write_ava_labels(folder, rows, num_train, seed=0):
@@ -235,12 +302,16 @@ def write_ava_labels(folder, rows, num_train, seed=0):
     for split, parts in movies.items():
         with open(f"{folder}/ava_{split}_v2.2.csv", "w", encoding="utf-8") as f:
             for person, (name, second, *box, ids) in enumerate(row for movie in parts for row in movie):
-                f.writelines(f"{name},{second:04d},{','.join(f'{v:.3f}' for v in box)},{class_id},{person}\n" for class_id in ids)
+                f.writelines(
+                    f"{name},{second:04d},{','.join(f'{v:.3f}' for v in box)},{class_id},{person}\n" for class_id in ids
+                )
     with open(f"{folder}/ava_val_predicted_boxes.csv", "w", encoding="utf-8") as f:
         for name, second, *box, _ in (row for movie in movies["val"] for row in movie):
             moved = np.clip(np.array(box) + rng.uniform(-0.01, 0.01, 4), 0, 1)
             f.write(f"{name},{second:04d},{','.join(f'{v:.3f}' for v in moved)},,{rng.uniform(0.91, 0.99):.4f}\n")
-            f.write(f"{name},{second:04d},{','.join(f'{v:.3f}' for v in (0.4, 0.7, 0.6, 0.9))},,{rng.uniform(0.1, 0.5):.4f}\n")
+            f.write(
+                f"{name},{second:04d},{','.join(f'{v:.3f}' for v in (0.4, 0.7, 0.6, 0.9))},,{rng.uniform(0.1, 0.5):.4f}\n"
+            )
     with open(f"{folder}/ava_action_list_v2.2_for_activitynet_2019.pbtxt", "w", encoding="utf-8") as f:
         f.writelines(f'item {{\n  name: "{name}"\n  id: {i}\n}}\n' for i, (name, _) in enumerate((*MOVES, *VOICES), 1))
     open(f"{folder}/ava_val_excluded_timestamps_v2.2.csv", "w").close()

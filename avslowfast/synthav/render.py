@@ -74,7 +74,9 @@ def render_clip(variant, seed, split, number):
         moves = draw_motion(rng, MOTIONS[motion], times)
         frames, centres = _draw_frames(rng, *moves[:3])
         # Loudness follows the motion, so that there is something to synchronise; all motions share the curve, so that it tells none of them.
-        loudness = 0.6 + 0.4 * np.sin(np.interp(np.arange(int(SAMPLE_RATE * SECONDS)) / SAMPLE_RATE, times, moves.phase))
+        loudness = 0.6 + 0.4 * np.sin(
+            np.interp(np.arange(int(SAMPLE_RATE * SECONDS)) / SAMPLE_RATE, times, moves.phase)
+        )
         return Clip(frames, _mix(rng, loudness * draw_sound(rng, sound), noise=(-1.8, -1.2)), label, centres)
     motion, sound = MOTIONS[label // len(SOUNDS)], SOUNDS[label % len(SOUNDS)]
     frames, centres = _draw_frames(rng, *draw_motion(rng, motion, _frame_times(SECONDS))[:3])
@@ -206,8 +208,21 @@ def _render_bounces(rng, label):
     return Clip(frames, _mix(rng, sound), label, centres, tuple(events))
 
 
-def write_video(path, frames, fps, sound=None, sample_rate=SAMPLE_RATE, *, video_start=0.0, audio_start=0.0, video_codec="libx264",
-                audio_codec="aac", gop=None, layout="mono", preset="ultrafast"):  # fmt: skip
+def write_video(
+    path,
+    frames,
+    fps,
+    sound=None,
+    sample_rate=SAMPLE_RATE,
+    *,
+    video_start=0.0,
+    audio_start=0.0,
+    video_codec="libx264",
+    audio_codec="aac",
+    gop=None,
+    layout="mono",
+    preset="ultrafast",
+):
     """Encode frames and sound into a file whose format its ending says.
 
     Args:
@@ -223,17 +238,23 @@ def write_video(path, frames, fps, sound=None, sample_rate=SAMPLE_RATE, *, video
         video = None
         packets = []
         fast = {"aac_coder": "fast"} if audio_codec == "aac" else {}
-        audio = out.add_stream(audio_codec, rate=sample_rate, layout=layout, options=fast) if sound is not None else None
+        audio = (
+            out.add_stream(audio_codec, rate=sample_rate, layout=layout, options=fast) if sound is not None else None
+        )
         for i, frame in enumerate(frames):
             if video is None:
-                video = out.add_stream(video_codec, rate=fps, options={"preset": preset, "crf": "20"} if video_codec == "libx264" else {})
+                video = out.add_stream(
+                    video_codec, rate=fps, options={"preset": preset, "crf": "20"} if video_codec == "libx264" else {}
+                )
                 video.height, video.width = frame.shape[:2]
                 video.codec_context.thread_count = 1
                 video.pix_fmt = "yuv420p"
                 if gop:
                     video.codec_context.gop_size = gop
                 # Finer than a frame, so that any start is exact to a millisecond.
-                video.codec_context.time_base = Fraction(1, fps.numerator * 1000 // np.gcd(fps.numerator * 1000, fps.denominator))
+                video.codec_context.time_base = Fraction(
+                    1, fps.numerator * 1000 // np.gcd(fps.numerator * 1000, fps.denominator)
+                )
             picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
             picture.time_base = video.codec_context.time_base
             picture.pts = round((video_start + i / fps) / picture.time_base)
@@ -250,7 +271,9 @@ def _encode_sound(stream, sound, rate, start, layout):
     if len(sound) not in (1, channels):
         raise ValueError(f"the sound has {len(sound)} channels, the layout {layout} {channels}")
     packed = np.ascontiguousarray(np.broadcast_to(sound, (channels, sound.shape[1])).T, dtype=np.float32).reshape(1, -1)
-    converter = av.AudioResampler(format=stream.codec_context.format, layout=layout, rate=rate, frame_size=stream.codec_context.frame_size or 1024)
+    converter = av.AudioResampler(
+        format=stream.codec_context.format, layout=layout, rate=rate, frame_size=stream.codec_context.frame_size or 1024
+    )
     frame = av.AudioFrame.from_ndarray(packed, format="flt", layout=layout)
     frame.sample_rate, frame.time_base = rate, Fraction(1, rate)
     frame.pts = round(start * rate)

@@ -37,7 +37,9 @@ class ClassificationTask:
         self.front_end = audio_front_end(cfg).to(device) if cfg.DATA.LOGMEL_ON_DEVICE else None
         m = cfg.MIXUP
         self.mixing = (
-            Mixing(m.ALPHA, m.CUTMIX_ALPHA, m.PROB, m.SWITCH_PROB, m.LABEL_SMOOTH_VALUE, cfg.MODEL.NUM_CLASSES) if m.ENABLE else None
+            Mixing(m.ALPHA, m.CUTMIX_ALPHA, m.PROB, m.SWITCH_PROB, m.LABEL_SMOOTH_VALUE, cfg.MODEL.NUM_CLASSES)
+            if m.ENABLE
+            else None
         )
 
     def inputs(self, batch):
@@ -80,7 +82,10 @@ class ClassificationTask:
 
     def _classification(self, logits, labels):
         if isinstance(logits, dict):
-            return {f"loss_{n}": self.head_weights[n] * self._loss(x, labels[:, i]) for i, (n, x) in enumerate(logits.items())}
+            return {
+                f"loss_{n}": self.head_weights[n] * self._loss(x, labels[:, i])
+                for i, (n, x) in enumerate(logits.items())
+            }
         return {"loss_cls": self._loss(logits, labels)}
 
     def _loss(self, logits, labels):
@@ -131,10 +136,18 @@ class DetectionTask(ClassificationTask):
         first = 0
         while first < len(clips):
             last = first + 1
-            while last < len(clips) and last - first < max_clips and clips[last]["slow"].shape == clips[first]["slow"].shape:
+            while (
+                last < len(clips)
+                and last - first < max_clips
+                and clips[last]["slow"].shape == clips[first]["slow"].shape
+            ):
                 last += 1
             group = clips[first:last]
-            inputs = {name: torch.stack([clip[name] for clip in group]) for name in group[0] if name not in ("boxes", "targets", "index")}
+            inputs = {
+                name: torch.stack([clip[name] for clip in group])
+                for name in group[0]
+                if name not in ("boxes", "targets", "index")
+            }
             counts = [len(clip["boxes"]) for clip in group]
             numbers = torch.arange(len(group)).repeat_interleave(torch.tensor(counts)).float()
             boxes = torch.cat([numbers[:, None], torch.cat([clip["boxes"] for clip in group])], dim=1)

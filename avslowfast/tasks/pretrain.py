@@ -30,10 +30,18 @@ def stage_distances(network, inputs):
     """
     shifts, count = inputs["audio_shifts"], len(inputs["audio"])
     audio = torch.cat([inputs["audio"], inputs["audio_hard"], shifts.flatten(0, 1)])
-    masks = torch.cat([inputs["audio_mask"][:, None], inputs["audio_hard_mask"][:, None], inputs["audio_shifts_mask"]], dim=1)
+    masks = torch.cat(
+        [inputs["audio_mask"][:, None], inputs["audio_hard_mask"][:, None], inputs["audio_shifts_mask"]], dim=1
+    )
     found = {}
-    for stage, (visual, heard) in network.sync_embeddings({"slow": inputs["slow"], "fast": inputs["fast"], "audio": audio}).items():
-        sounds = [heard[:count, None], heard[count : 2 * count, None], heard[2 * count :].unflatten(0, shifts.shape[:2])]
+    for stage, (visual, heard) in network.sync_embeddings(
+        {"slow": inputs["slow"], "fast": inputs["fast"], "audio": audio}
+    ).items():
+        sounds = [
+            heard[:count, None],
+            heard[count : 2 * count, None],
+            heard[2 * count :].unflatten(0, shifts.shape[:2]),
+        ]
         distances = (visual[:, None] - torch.cat(sounds, dim=1)).norm(dim=-1).mean(dim=-1)
         found[stage] = distances.masked_fill(~masks, float("nan"))
         found[f"{stage}_visual"] = visual
@@ -70,7 +78,9 @@ class PretrainTask(ClassificationTask):
             inputs.update({name: turned(inputs[name], turns) for name in ("slow", "fast") if name in inputs})
         out = self._forward(model, inputs, True)
         if turns is not None:
-            parts["loss_rotation"] = self.rotation_weight * torch.nn.functional.cross_entropy(out["logits"].float(), turns)
+            parts["loss_rotation"] = self.rotation_weight * torch.nn.functional.cross_entropy(
+                out["logits"].float(), turns
+            )
         return self._with_total(parts, out["losses"])
 
     def forward_as_evaluated(self, model, inputs):

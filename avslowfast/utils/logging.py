@@ -53,4 +53,6 @@ def setup_logging(output_dir=None):
 def log_json_stats(stats, logger=None):
     """One line `json_stats: {...}` in the log files; floats with six significant digits."""
     rounded = {k: float(f"{v:.6g}") if isinstance(v, float) else v for k, v in stats.items()}
-    (logger or get_logger("avslowfast")).info("json_stats: %s", simplejson.dumps(rounded, sort_keys=True, ignore_nan=True))
+    (logger or get_logger("avslowfast")).info(
+        "json_stats: %s", simplejson.dumps(rounded, sort_keys=True, ignore_nan=True)
+    )

@@ -23,17 +23,28 @@ class Registry(Generic[T]):
     Args:
         kind: What the entries are, for messages, e.g. "lateral connection".
         builtin: {name: "module:attribute"} of the entries that come with the package.
+        facts: {name: what is to be known of an entry before it is imported}.
+        default_facts: Those of an entry that is registered without.
     """
 
-    def __init__(self, kind: str, builtin: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        kind: str,
+        builtin: dict[str, str] | None = None,
+        facts: dict[str, Any] | None = None,
+        default_facts: Any = None,
+    ) -> None:
         self.kind = kind
         self._entries: dict[str, Any] = dict(builtin or {})
+        self._facts: dict[str, Any] = dict(facts or {})
+        self._default_facts = default_facts
 
-    def register(self, name: str) -> Callable[[T], T]:
+    def register(self, name: str, facts: Any = None) -> Callable[[T], T]:
         """A decorator that stores an object under a name.
 
         Args:
             name: The new name.
+            facts: What is to be known of it without importing it; None takes the registry's default.
 
         Raises:
             ValueError: The name is taken.
@@ -41,11 +52,19 @@ class Registry(Generic[T]):
 
         def add(entry: T) -> T:
             if name in self._entries:
-                raise ValueError(f"there is a {self.kind} '{name}' already ({self._entries[name]!r}); choose another name")
+                raise ValueError(
+                    f"there is a {self.kind} '{name}' already ({self._entries[name]!r}); choose another name"
+                )
             self._entries[name] = entry
+            if facts is not None:
+                self._facts[name] = facts
             return entry
 
         return add
+
+    def facts(self, name: str) -> Any:
+        """What is known of an entry without importing it."""
+        return self._facts.get(name, self._default_facts)
 
     def check(self, name: str, key: str = "") -> str:
         """The name itself if it is known; nothing is imported.
@@ -61,7 +80,9 @@ class Registry(Generic[T]):
             near = difflib.get_close_matches(str(name), self._entries, n=1, cutoff=0.75)
             hint = f"did you mean '{near[0]}'? " if near else ""
             where = f"{key} is {name!r}: " if key else ""
-            raise UnknownNameError(f"{where}unknown {self.kind} '{name}'; {hint}known: {', '.join(sorted(self._entries))}")
+            raise UnknownNameError(
+                f"{where}unknown {self.kind} '{name}'; {hint}known: {', '.join(sorted(self._entries))}"
+            )
         return name
 
     def __getitem__(self, name: str) -> T:

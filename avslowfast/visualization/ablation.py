@@ -41,7 +41,11 @@ def verdict(better, worse):
     The word is "holds", "is contradicted", or "is not decided" where the difference is below two standard errors.
     """
     difference = statistics.fmean(better) - statistics.fmean(worse)
-    error = float(np.sqrt(sum(statistics.variance(v) / len(v) for v in (better, worse)))) if min(len(better), len(worse)) > 1 else float("inf")
+    error = (
+        float(np.sqrt(sum(statistics.variance(v) / len(v) for v in (better, worse))))
+        if min(len(better), len(worse)) > 1
+        else float("inf")
+    )
     if abs(difference) <= _SIGNIFICANT * error:
         return difference, error, "is not decided"
     return difference, error, "holds" if difference > 0 else "is contradicted"
@@ -49,7 +53,9 @@ def verdict(better, worse):
 
 def draw_suite(suite, rows, path):
     """A bar a variant with the spread of its seeds, a panel a metric."""
-    figure, panels = plt.subplots(1, len(suite["metrics"]), figsize=(5 * len(suite["metrics"]), 0.6 + 0.5 * len(suite["variants"])), squeeze=False)
+    figure, panels = plt.subplots(
+        1, len(suite["metrics"]), figsize=(5 * len(suite["metrics"]), 0.6 + 0.5 * len(suite["variants"])), squeeze=False
+    )
     for axes, metric in zip(panels[0], suite["metrics"]):
         groups = by_variant(rows, metric)
         means = [statistics.fmean(values) for values in groups.values()]
@@ -66,8 +72,10 @@ def draw_suite(suite, rows, path):
 def section(name, suite, rows, about):
     """A suite's part of the page, in Markdown. about: what it was run with, in words."""
     lines = [f"## {suite['title']}", "", f"**The paper:** {suite['claim']}", "", suite["note"], ""]
-    lines += [f"| variant | {' | '.join(f'{metric}, mean ± standard deviation' for metric in suite['metrics'])} | seeds |",
-              f"|---|{'---|' * len(suite['metrics'])}---|"]  # fmt: skip
+    lines += [
+        f"| variant | {' | '.join(f'{metric}, mean ± standard deviation' for metric in suite['metrics'])} | seeds |",
+        f"|---|{'---|' * len(suite['metrics'])}---|",
+    ]
     tables = {metric: by_variant(rows, metric) for metric in suite["metrics"]}
     for variant in suite["variants"]:
         cells = []
@@ -79,5 +87,7 @@ def section(name, suite, rows, about):
     for metric, table in tables.items():
         for better, worse in suite["expect"]:
             difference, error, word = verdict(table[better], table[worse])
-            lines.append(f"- {metric}: \"{better}\" above \"{worse}\" {word}: {difference:+.1f} points, standard error {error:.1f}.")
+            lines.append(
+                f'- {metric}: "{better}" above "{worse}" {word}: {difference:+.1f} points, standard error {error:.1f}.'
+            )
     return "\n".join([*lines, "", about, ""])

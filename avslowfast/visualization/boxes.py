@@ -45,7 +45,9 @@ def read_boxes(path):
                 except ValueError:
                     raise BoxesError(f"{path}, line {number}: not seconds,x1,y1,x2,y2 but {','.join(row)!r}") from None
                 if len(box) != 4 or not (0 <= box[0] < box[2] <= 1 and 0 <= box[1] < box[3] <= 1):
-                    raise BoxesError(f"{path}, line {number}: {box} is no box in shares of the picture, 0 <= x1 < x2 <= 1 and 0 <= y1 < y2 <= 1")
+                    raise BoxesError(
+                        f"{path}, line {number}: {box} is no box in shares of the picture, 0 <= x1 < x2 <= 1 and 0 <= y1 < y2 <= 1"
+                    )
                 found.setdefault(seconds, []).append(box)
     except OSError as error:
         raise BoxesError(f"{path}: cannot be read ({error.strerror})") from None
@@ -73,7 +75,9 @@ def classify_boxes(model, video, boxes):
                 inputs.update(dataset._sound(reader, start))
             moved, _ = transforms.move_boxes(shares, plan.geometry, False)
             numbered = torch.cat([torch.zeros(len(moved), 1), torch.from_numpy(moved)], dim=1)
-            scores = model({name: value[None].to(device) for name, value in inputs.items()}, boxes=numbered.to(device))["scores"]
+            scores = model({name: value[None].to(device) for name, value in inputs.items()}, boxes=numbered.to(device))[
+                "scores"
+            ]
             found.append(KeyFrame(seconds, shares, scores.cpu().numpy()))
     return found
 
@@ -105,5 +109,12 @@ class BoxPainter:
             draw.rectangle((x1, y1, x2, y2), outline=(86, 180, 233), width=2)
             for row, i in enumerate([i for i in np.argsort(-scores)[: self.topk] if scores[i] >= self.threshold]):
                 text = f"{100 * scores[i]:.0f} {self.meta.class_name(int(i))}"
-                draw.text((x1 + 3, y1 + 2 + 14 * row), text, fill=(255, 255, 255), font=self.font, stroke_width=2, stroke_fill=(0, 0, 0))
+                draw.text(
+                    (x1 + 3, y1 + 2 + 14 * row),
+                    text,
+                    fill=(255, 255, 255),
+                    font=self.font,
+                    stroke_width=2,
+                    stroke_fill=(0, 0, 0),
+                )
         return np.asarray(image)

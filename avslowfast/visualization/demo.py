@@ -113,7 +113,9 @@ class DemoPainter:
         image = Image.fromarray(pixels)
         draw = ImageDraw.Draw(image)
         for row, name in enumerate(names):
-            draw.text((4, _ROW * row + 1), name, fill=(255, 255, 255), font=self.font, stroke_width=1, stroke_fill=(0, 0, 0))
+            draw.text(
+                (4, _ROW * row + 1), name, fill=(255, 255, 255), font=self.font, stroke_width=1, stroke_fill=(0, 0, 0)
+            )
         for share in (0.0, 0.5, 1.0):
             text = _clock(self.begin + share * (self.end - self.begin))
             x = share * (self.width - self.font.getlength(text) - 8) + 4
@@ -128,7 +130,12 @@ class DemoPainter:
                 key = (head, int(np.argmax(scores)))
                 votes[key] = votes.get(key, 0) + 1
         chosen = sorted(votes, key=lambda key: -votes[key])[:6]
-        return {(f"{head}: " if head else "") + self.meta.class_name(i, head): [float(w.scores[head][i]) for w in self.windows] for head, i in chosen}
+        return {
+            (f"{head}: " if head else "") + self.meta.class_name(i, head): [
+                float(w.scores[head][i]) for w in self.windows
+            ]
+            for head, i in chosen
+        }
 
 
 def _clock(seconds):
@@ -137,16 +144,27 @@ def _clock(seconds):
 
 def write_predictions(windows, meta, video, folder, topk=5):
     """predictions.json and predictions.csv (start, end, class, score) of a file's windows into a folder (None: nowhere); gives lines for people."""
-    listed = [{"start": w.start, "end": w.stop, "classes": [{"class": n, "score": s} for n, s in top(w, meta, topk)]} for w in windows]
+    listed = [
+        {"start": w.start, "end": w.stop, "classes": [{"class": n, "score": s} for n, s in top(w, meta, topk)]}
+        for w in windows
+    ]
     runs = segments(windows, meta)
     lines = [f"{_clock(a)} - {_clock(b)}  {100 * s:3.0f} %  {n}" for a, b, n, s in runs]
     if folder is None:
         return lines
     os.makedirs(folder, exist_ok=True)
-    content = {"video": str(video), "windows": listed, "segments": [{"start": a, "end": b, "class": n, "score": s} for a, b, n, s in runs]}
+    content = {
+        "video": str(video),
+        "windows": listed,
+        "segments": [{"start": a, "end": b, "class": n, "score": s} for a, b, n, s in runs],
+    }
     with open(os.path.join(folder, "predictions.json"), "w", encoding="utf-8") as f:
         json.dump(content, f, indent=1)
     with open(os.path.join(folder, "predictions.csv"), "w", newline="", encoding="utf-8") as f:
-        rows = [[f"{w['start']:.3f}", f"{w['end']:.3f}", c["class"], f"{c['score']:.6f}"] for w in listed for c in w["classes"]]
+        rows = [
+            [f"{w['start']:.3f}", f"{w['end']:.3f}", c["class"], f"{c['score']:.6f}"]
+            for w in listed
+            for c in w["classes"]
+        ]
         csv.writer(f).writerows([["start", "end", "class", "score"], *rows])
     return lines

@@ -28,7 +28,9 @@ def draw_offset(shifts, curves, offset, title, path):
     for colour, (stage, curve) in zip(COLOURS, curves.items()):
         axes.plot([1000 * s for s in shifts], curve, color=colour, label=stage)
     axes.axvline(1000 * offset, color="black", linewidth=1, linestyle="--")
-    axes.annotate(f"{1000 * offset:+.0f} ms", (1000 * offset, axes.get_ylim()[1]), textcoords="offset points", xytext=(4, -12))
+    axes.annotate(
+        f"{1000 * offset:+.0f} ms", (1000 * offset, axes.get_ylim()[1]), textcoords="offset points", xytext=(4, -12)
+    )
     axes.set(xlabel="shift of the sound, ms (positive: the sound comes late)", ylabel="mean distance", title=title)
     axes.legend(frameon=False)
     save(figure, path)

@@ -56,12 +56,28 @@ def make_report(folder, out=None):
     """
     cfg, stats, results, scores = _read(folder)
     title = f"{(results or cfg).get('arch', (cfg.get('MODEL') or {}).get('ARCH', ''))} · {os.path.basename(os.path.abspath(folder))}"
-    parts = [f"<h1>{html.escape(title)}</h1>", _headline(results), _section("Training", _curves(stats)), _section("Results", _results(results)),
-             _section("Synchronisation", _sync(results)), _section("Classes", _classes(results)), _section("Confusion", _confusion(scores)),
-             _section("Clips", _clips(scores)), _section("Failed files", _failed(results, stats)), _section("Speed", _speed(stats)),
-             _section("Configuration", f"<details><summary>every key</summary><pre>{html.escape(yaml.safe_dump(cfg))}</pre></details>" if cfg else "")]  # fmt: skip
-    page = ("<!doctype html><html lang='en'><head><meta charset='utf-8'><meta name='viewport' content='width=device-width, initial-scale=1'>"
-            f"<link rel='icon' href='data:,'><title>{html.escape(title)}</title><style>{_STYLE}</style></head><body>{''.join(parts)}</body></html>")  # fmt: skip
+    parts = [
+        f"<h1>{html.escape(title)}</h1>",
+        _headline(results),
+        _section("Training", _curves(stats)),
+        _section("Results", _results(results)),
+        _section("Synchronisation", _sync(results)),
+        _section("Classes", _classes(results)),
+        _section("Confusion", _confusion(scores)),
+        _section("Clips", _clips(scores)),
+        _section("Failed files", _failed(results, stats)),
+        _section("Speed", _speed(stats)),
+        _section(
+            "Configuration",
+            f"<details><summary>every key</summary><pre>{html.escape(yaml.safe_dump(cfg))}</pre></details>"
+            if cfg
+            else "",
+        ),
+    ]
+    page = (
+        "<!doctype html><html lang='en'><head><meta charset='utf-8'><meta name='viewport' content='width=device-width, initial-scale=1'>"
+        f"<link rel='icon' href='data:,'><title>{html.escape(title)}</title><style>{_STYLE}</style></head><body>{''.join(parts)}</body></html>"
+    )
     out = out or os.path.join(folder, "report.html")
     os.makedirs(os.path.dirname(os.path.abspath(out)), exist_ok=True)
     with open(out, "w", encoding="utf-8") as f:
@@ -105,9 +121,23 @@ def _svg(figure, row=False):
 def _headline(results):
     if not results:
         return "<p>Not tested yet.</p>"
-    words = {"top1": "top-1 %", "map": "mAP %", "action_top1": "action top-1 %", "sync": "pairs told apart %", "visual_top1": "probe, sight %",
-             "both_top1": "probe, both %", "top5": "top-5 %", "parameters_m": "M parameters", "gflops": "GFLOPs a view", "videos": "videos"}  # fmt: skip
-    cells = [f"<div><b>{_number(results[key])}</b>{word}</div>" for key, word in words.items() if isinstance(results.get(key), (int, float))]
+    words = {
+        "top1": "top-1 %",
+        "map": "mAP %",
+        "action_top1": "action top-1 %",
+        "sync": "pairs told apart %",
+        "visual_top1": "probe, sight %",
+        "both_top1": "probe, both %",
+        "top5": "top-5 %",
+        "parameters_m": "M parameters",
+        "gflops": "GFLOPs a view",
+        "videos": "videos",
+    }
+    cells = [
+        f"<div><b>{_number(results[key])}</b>{word}</div>"
+        for key, word in words.items()
+        if isinstance(results.get(key), (int, float))
+    ]
     return f"<div class='big'>{''.join(cells)}</div>"
 
 
@@ -120,8 +150,14 @@ def _curves(stats):
     val = [s for s in stats if s["_type"] == "val_epoch"]
     if not train:
         return ""
-    losses = [name for name in dict.fromkeys(n for s in train for n in s) if name == "loss" or name.startswith(("loss_", "avs_"))]
-    metric = next((n for n in val[0] if n in ("top1", "map", "action_top1", "sync", "rotation_top1")), None) if val else None
+    losses = [
+        name
+        for name in dict.fromkeys(n for s in train for n in s)
+        if name == "loss" or name.startswith(("loss_", "avs_"))
+    ]
+    metric = (
+        next((n for n in val[0] if n in ("top1", "map", "action_top1", "sync", "rotation_top1")), None) if val else None
+    )
     figure, panels = plt.subplots(1, 3 if metric else 2, figsize=(11, 3))
 
     def at(s):
@@ -146,7 +182,11 @@ def _results(results):
     if not results:
         return ""
     rows = [(k, v) for k, v in results.items() if isinstance(v, (int, float, str))]
-    return "<div class='wide'><table>" + "".join(f"<tr><td>{html.escape(k)}</td><td class='n'>{html.escape(_number(v))}</td></tr>" for k, v in rows) + "</table></div>"
+    return (
+        "<div class='wide'><table>"
+        + "".join(f"<tr><td>{html.escape(k)}</td><td class='n'>{html.escape(_number(v))}</td></tr>" for k, v in rows)
+        + "</table></div>"
+    )
 
 
 def _sync(results):
@@ -155,7 +195,9 @@ def _sync(results):
         return ""
     figure, panels = plt.subplots(1, 2, figsize=(11, 3))
     for colour, (stage, values) in zip(COLOURS, found.items()):
-        panels[0].plot(values["shifts"], [np.nan if d is None else d for d in values["distance"]], color=colour, label=stage)
+        panels[0].plot(
+            values["shifts"], [np.nan if d is None else d for d in values["distance"]], color=colour, label=stage
+        )
     panels[0].set(xlabel="shift of the sound, s", ylabel="mean distance")
     panels[0].legend(frameon=False)
     stage, values = next(iter(found.items()))
@@ -172,14 +214,24 @@ def _classes(results):
     rows = sorted(((name, value) for name, value in values.items() if value is not None), key=lambda row: row[1])
     if not rows:
         return ""
-    bars = [(html.escape(name), value, f"<span class='bar' style='width:calc(var(--w) * {value / 100:.3f})'></span>") for name, value in rows]
-    lines = "".join(f"<tr><td>{name}</td><td class='n'>{value:.1f}</td><td>{bar}</td></tr>" for name, value, bar in bars)
+    bars = [
+        (html.escape(name), value, f"<span class='bar' style='width:calc(var(--w) * {value / 100:.3f})'></span>")
+        for name, value in rows
+    ]
+    lines = "".join(
+        f"<tr><td>{name}</td><td class='n'>{value:.1f}</td><td>{bar}</td></tr>" for name, value, bar in bars
+    )
     return f"<div class='wide'><table><tr><th>class</th><th>%</th><th></th></tr>{lines}</table></div>"
 
 
 def _single(scores):
     """(scores [N, K], labels [N], paths, names) of a single classifier with one label a video; None for anything else."""
-    if scores is None or isinstance(scores["scores"], dict) or scores["labels"].dim() != 1 or (scores["labels"] < 0).any():
+    if (
+        scores is None
+        or isinstance(scores["scores"], dict)
+        or scores["labels"].dim() != 1
+        or (scores["labels"] < 0).any()
+    ):
         return None
     values, labels = scores["scores"].numpy(), scores["labels"].numpy()
     names = scores["class_names"] or [f"class {i}" for i in range(values.shape[1])]
@@ -198,13 +250,21 @@ def _confusion(scores):
         figure, axes = plt.subplots(figsize=(size, size))
         shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
         axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-        axes.set(xticks=range(len(names)), yticks=range(len(names)), yticklabels=names, xlabel="predicted", ylabel="true")
+        axes.set(
+            xticks=range(len(names)), yticks=range(len(names)), yticklabels=names, xlabel="predicted", ylabel="true"
+        )
         axes.set_xticklabels(names, rotation=90)
         body = _svg(figure)
     off = counts - np.diag(np.diag(counts))
-    pairs = [(off[i, j], names[i], names[j]) for i, j in zip(*np.unravel_index(np.argsort(-off, axis=None)[:10], off.shape)) if off[i, j]]
+    pairs = [
+        (off[i, j], names[i], names[j])
+        for i, j in zip(*np.unravel_index(np.argsort(-off, axis=None)[:10], off.shape))
+        if off[i, j]
+    ]
     if pairs:
-        lines = "".join(f"<tr><td>{html.escape(a)}</td><td>{html.escape(b)}</td><td class='n'>{n}</td></tr>" for n, a, b in pairs)
+        lines = "".join(
+            f"<tr><td>{html.escape(a)}</td><td>{html.escape(b)}</td><td class='n'>{n}</td></tr>" for n, a, b in pairs
+        )
         body += f"<p>Most confused pairs</p><div class='wide'><table><tr><th>is</th><th>was taken for</th><th>videos</th></tr>{lines}</table></div>"
     return body or "<p>Not one mistake.</p>"
 
@@ -220,18 +280,24 @@ def _clips(scores):
     worst = good[np.argsort(own, kind="stable")][:_CLIPS] if not right.all() else []
     body = ""
     for title, chosen in (("Most wrong", worst), ("Most right", good[np.argsort(-own, kind="stable")][:_CLIPS])):
-        cards = "".join(_card(paths[i], names[labels[i]], names[values[i].argmax()], values[i, labels[i]]) for i in chosen)
+        cards = "".join(
+            _card(paths[i], names[labels[i]], names[values[i].argmax()], values[i, labels[i]]) for i in chosen
+        )
         body += f"<p>{title}</p><div class='cards'>{cards}</div>" if cards else ""
     return body
 
 
 def _card(path, label, best, score):
-    words = f"<b>{html.escape(label)}</b> {100 * score:.1f} %" + (f"<br>taken for {html.escape(best)}" if best != label else "")
+    words = f"<b>{html.escape(label)}</b> {100 * score:.1f} %" + (
+        f"<br>taken for {html.escape(best)}" if best != label else ""
+    )
     try:
         image, sound = thumbnail(path), sound_of(path)
     except DecodeError as error:
         return f"<div class='card'>{words}<br>{html.escape(str(error))}</div>"
-    player = f"<audio controls preload='none' src='data:audio/mp4;base64,{sound}'></audio>" if sound else "<i>no sound</i>"
+    player = (
+        f"<audio controls preload='none' src='data:audio/mp4;base64,{sound}'></audio>" if sound else "<i>no sound</i>"
+    )
     return f"<div class='card'><img alt='' src='data:image/jpeg;base64,{image}'>{player}<br>{words}<br>{html.escape(os.path.basename(path))}</div>"
 
 
@@ -267,7 +333,9 @@ def sound_of(path):
 
 def _failed(results, stats):
     failed = (results or {}).get("failed") or []
-    rows = "".join(f"<tr><td>{html.escape(item['path'])}</td><td>{html.escape(item['reason'])}</td></tr>" for item in failed)
+    rows = "".join(
+        f"<tr><td>{html.escape(item['path'])}</td><td>{html.escape(item['reason'])}</td></tr>" for item in failed
+    )
     return f"<div class='wide'><table>{rows}</table></div>" if rows else ("<p>None in the test.</p>" if results else "")
 
 
@@ -275,6 +343,20 @@ def _speed(stats):
     train = [s for s in stats if s["_type"] == "train_iter"]
     if not train:
         return ""
-    medians = {name: float(np.median([s[name] for s in train])) for name in ("clips_per_s", "dt", "dt_data", "ram_gb", "gpu_gb") if name in train[0]}
-    words = {"clips_per_s": "clips a second", "dt": "seconds a step", "dt_data": "of them waiting for data", "ram_gb": "memory, GB", "gpu_gb": "GPU memory, GB"}
-    return "<table>" + "".join(f"<tr><td>{words[name]}</td><td class='n'>{value:.3g}</td></tr>" for name, value in medians.items()) + "</table>"
+    medians = {
+        name: float(np.median([s[name] for s in train]))
+        for name in ("clips_per_s", "dt", "dt_data", "ram_gb", "gpu_gb")
+        if name in train[0]
+    }
+    words = {
+        "clips_per_s": "clips a second",
+        "dt": "seconds a step",
+        "dt_data": "of them waiting for data",
+        "ram_gb": "memory, GB",
+        "gpu_gb": "GPU memory, GB",
+    }
+    return (
+        "<table>"
+        + "".join(f"<tr><td>{words[name]}</td><td class='n'>{value:.3g}</td></tr>" for name, value in medians.items())
+        + "</table>"
+    )

@@ -35,7 +35,9 @@ def write_clips(writer, paths, step):
         try:
             with VideoReader(path) as reader:
                 strip = picture_strip(reader, _PICTURES, _HEIGHT)
-                samples, heard = reader.read_audio(reader.video.start, min(_SECONDS, reader.video.end - reader.video.start), _RATE)
+                samples, heard = reader.read_audio(
+                    reader.video.start, min(_SECONDS, reader.video.end - reader.video.start), _RATE
+                )
         except DecodeError:
             continue
         writer.add_image(f"clips/{number}", strip, step, dataformats="HWC")

@@ -33,8 +33,17 @@ def site_video(tmp_path_factory):
     """Eight seconds as video sites encode them: frames that no other frame refers to, a key frame every four seconds."""
     path = tmp_path_factory.mktemp("site") / "x.mp4"
     yy, xx = np.mgrid[0:96, 0:128]
-    frames = [np.stack([127 + 90 * np.sin((xx + 3 * i) / 17), 127 + 90 * np.sin((yy - 2 * i) / 11), np.full_like(xx, 40 + i % 150)], 2).astype(np.uint8)
-              for i in range(240)]  # fmt: skip
+    frames = [
+        np.stack(
+            [
+                127 + 90 * np.sin((xx + 3 * i) / 17),
+                127 + 90 * np.sin((yy - 2 * i) / 11),
+                np.full_like(xx, 40 + i % 150),
+            ],
+            2,
+        ).astype(np.uint8)
+        for i in range(240)
+    ]
     write_video(path, frames, 30, np.zeros(8 * 16000, np.float32), 16000, gop=120, preset="medium")
     return path
 
@@ -52,7 +61,10 @@ def plain(reader, times):
     return np.stack([frame.to_ndarray(format="rgb24") for _, frame in reader._nearest(np.asarray(times))])
 
 
-@pytest.mark.parametrize("times", [2.0 + np.arange(16) / 15, 5.0 + np.arange(8) / 30, np.linspace(0, 7.9, 40), [0.0, 3.97, 4.03, 7.95], [3.0] * 3])
+@pytest.mark.parametrize(
+    "times",
+    [2.0 + np.arange(16) / 15, 5.0 + np.arange(8) / 30, np.linspace(0, 7.9, 40), [0.0, 3.97, 4.03, 7.95], [3.0] * 3],
+)
 def test_the_plan_gives_the_frames_that_decoding_all_gives_and_decodes_fewer(site_video, times):
     with VideoReader(site_video) as reader:
         expected = plain(reader, times)
@@ -74,7 +86,10 @@ def test_groups_of_pictures_without_a_wanted_frame_are_not_decoded(tmp_path):
 
 
 @pytest.mark.shared
-@pytest.mark.parametrize("name", ["flipping_a_pancake.mkv", "nasa_13013.mp4", "big_buck_bunny_30s.webm", "av1_video.mkv", "test_non_zero_start.mp4"])
+@pytest.mark.parametrize(
+    "name",
+    ["flipping_a_pancake.mkv", "nasa_13013.mp4", "big_buck_bunny_30s.webm", "av1_video.mkv", "test_non_zero_start.mp4"],
+)
 def test_the_plan_gives_the_frames_of_real_files_too(shared, name):
     with VideoReader(shared / "clips" / name) as reader:
         length = reader.video.end - reader.video.start
@@ -113,7 +128,10 @@ def test_thirty_views_open_and_decode_a_video_once(site_video, opened):
 
 
 def test_a_training_clip_opens_its_file_once(synthav, opened):
-    build_dataset(cfg_for(synthav, "DATA.GET_MISALIGNED_AUDIO", True, "DATA.MIX_NEG_EPOCH", 0, "DATA.EASY_NEG_RATIO", 0.0), "train")[0]
+    build_dataset(
+        cfg_for(synthav, "DATA.GET_MISALIGNED_AUDIO", True, "DATA.MIX_NEG_EPOCH", 0, "DATA.EASY_NEG_RATIO", 0.0),
+        "train",
+    )[0]
     assert len(opened) == 1
 
 
@@ -121,7 +139,11 @@ def test_several_clips_of_a_file_share_what_is_decoded(site_video):
     def geometry(height, width):
         return Geometry((48, 64), (5, 7, 32, 40))
 
-    requests = [(2.0 + np.arange(16) / 15, None), (1.5 + np.arange(16) / 15, geometry), (3.1 + np.arange(4) / 5, geometry)]
+    requests = [
+        (2.0 + np.arange(16) / 15, None),
+        (1.5 + np.arange(16) / 15, geometry),
+        (3.1 + np.arange(4) / 5, geometry),
+    ]
     with VideoReader(site_video) as reader:
         apart = []
         for times, choose in requests:
@@ -150,7 +172,9 @@ def test_the_crops_of_a_clip_share_one_audio_forward(kind):
         torch.testing.assert_close(found["scores"], model(apart)["scores"], atol=1e-6, rtol=0)
         a, b = model.pooled_features(shared), model.pooled_features(apart)
     assert all(torch.allclose(a[name], b[name], atol=1e-5) for name in b)
-    assert {n for name, n in seen if name.startswith("pathways.audio")} == {2} and {n for name, n in seen if name.startswith("pathways.slow")} == {6}
+    assert {n for name, n in seen if name.startswith("pathways.audio")} == {2} and {
+        n for name, n in seen if name.startswith("pathways.slow")
+    } == {6}
 
 
 def test_a_test_gives_the_scores_of_the_usual_way(synthav):
@@ -167,9 +191,17 @@ def test_a_test_gives_the_scores_of_the_usual_way(synthav):
 
 
 def test_pieces_hold_the_sounds_that_their_clips_hear():
-    batch = {"fast": torch.arange(7), "audio": torch.tensor([10, 20, 30]), "audio_index": torch.tensor([0, 0, 1, 1, 1, 2, 2]), "path": ["x"]}
+    batch = {
+        "fast": torch.arange(7),
+        "audio": torch.tensor([10, 20, 30]),
+        "audio_index": torch.tensor([0, 0, 1, 1, 1, 2, 2]),
+        "path": ["x"],
+    }
     for piece in pieces(batch, 7, 3):
-        assert torch.equal(piece["audio"][piece["audio_index"]], 10 * (1 + batch["audio_index"][piece["fast"]])) and "path" not in piece
+        assert (
+            torch.equal(piece["audio"][piece["audio_index"]], 10 * (1 + batch["audio_index"][piece["fast"]]))
+            and "path" not in piece
+        )
     assert [len(p["audio"]) for p in pieces(batch, 7, 3)] == [2, 2, 1]
 
 
@@ -222,7 +254,14 @@ def test_hard_negatives_that_come_and_go_add_graphs_for_none_one_and_several():
     compiled = torch.compile(stepper.model, backend=counter, fullgraph=True)
     for hard in (2, 3, 0, 1, 4, 2, 1, 0, 3):
         for drop in (False, True):
-            extra = {"audio_hard_negative": torch.randn_like(stepper.inputs["audio"][:hard]), "audio_hard_negative_index": torch.arange(hard)} if hard else {}
+            extra = (
+                {
+                    "audio_hard_negative": torch.randn_like(stepper.inputs["audio"][:hard]),
+                    "audio_hard_negative_index": torch.arange(hard),
+                }
+                if hard
+                else {}
+            )
             stepper.task.losses(compiled, {**stepper.data, **extra}, drop, 0)
         counts.append(counter.frame_count)
     assert counts[-1] == counts[4] == 6
@@ -245,7 +284,9 @@ print(kept, resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
     outcome = {}
     for way in ("kept", "given back"):
-        outcome[way] = subprocess.run([sys.executable, "-c", script, way], capture_output=True, text=True, check=True, cwd=ROOT).stdout.split()
+        outcome[way] = subprocess.run(
+            [sys.executable, "-c", script, way], capture_output=True, text=True, check=True, cwd=ROOT
+        ).stdout.split()
     if outcome["kept"][0] == "False":
         pytest.skip("the C library is not glibc")
     # 40 MB are 9,766 pages.
@@ -259,9 +300,23 @@ def test_without_avs_a_dropped_step_runs_no_audio(synthav):
 
 def test_the_benchmark_measures_and_prints(tmp_path):
     tool = [sys.executable, str(ROOT / "tools/benchmark.py")]
-    cfg = ["--cfg", str(ROOT / "configs/SynthAV/AVSLOWFAST_TINY.yaml"), "--data", str(tmp_path), "--repeats", "1", "--videos", "1"]
-    for what, extra in (("loader", ["--against", "naive"]), ("decode", []), ("step", []), ("profile", []),
-                        ("test", ["--against", "usual", "TEST.NUM_ENSEMBLE_VIEWS", "2", "TEST.NUM_SPATIAL_CROPS", "3"])):  # fmt: skip
+    cfg = [
+        "--cfg",
+        str(ROOT / "configs/SynthAV/AVSLOWFAST_TINY.yaml"),
+        "--data",
+        str(tmp_path),
+        "--repeats",
+        "1",
+        "--videos",
+        "1",
+    ]
+    for what, extra in (
+        ("loader", ["--against", "naive"]),
+        ("decode", []),
+        ("step", []),
+        ("profile", []),
+        ("test", ["--against", "usual", "TEST.NUM_ENSEMBLE_VIEWS", "2", "TEST.NUM_SPATIAL_CROPS", "3"]),
+    ):
         done = subprocess.run([*tool, what, *cfg, *extra], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         rows = json.loads(done.stdout.strip().split("\n")[-1])["rows"]

@@ -34,40 +34,96 @@ def test_every_network_of_every_suite_has_a_valid_configuration(scale):
 
 def test_a_network_that_suites_share_is_trained_once():
     found = plans()
-    folder = {(name, variant, seed): chain[-1]["folder"] for name, rows in found.items() for variant, seed, chain in rows}
-    assert folder["modality", "both", 1] == folder["fusion", "res3 + res4 + pool5", 1] == folder["droppathway", "0.5", 1] == folder["avs", "off", 1]
+    folder = {
+        (name, variant, seed): chain[-1]["folder"] for name, rows in found.items() for variant, seed, chain in rows
+    }
+    assert (
+        folder["modality", "both", 1]
+        == folder["fusion", "res3 + res4 + pool5", 1]
+        == folder["droppathway", "0.5", 1]
+        == folder["avs", "off", 1]
+    )
     assert folder["lateral", "none", 2] == folder["fusion", "pool5", 2]
-    assert len({folder["droppathway", rate, 1] for rate in ("0", "0.2", "0.5", "0.8")}) == 4 and folder["avs", "off", 1] != folder["avs", "off", 2]
+    assert (
+        len({folder["droppathway", rate, 1] for rate in ("0", "0.2", "0.5", "0.8")}) == 4
+        and folder["avs", "off", 1] != folder["avs", "off", 2]
+    )
     chains = [chain for _, _, chain in found["pretraining"]]
-    assert [len(chain) for chain in chains] == [1] * 3 + [2] * 6 and chains[3][0]["folder"] in " ".join(chains[3][1]["command"])
+    assert [len(chain) for chain in chains] == [1] * 3 + [2] * 6 and chains[3][0]["folder"] in " ".join(
+        chains[3][1]["command"]
+    )
 
 
 def test_verdicts_go_by_two_standard_errors():
-    assert verdict([80, 81, 82], [70, 71, 72])[2] == "holds" and verdict([70, 71, 72], [80, 81, 82])[2] == "is contradicted"
+    assert (
+        verdict([80, 81, 82], [70, 71, 72])[2] == "holds"
+        and verdict([70, 71, 72], [80, 81, 82])[2] == "is contradicted"
+    )
     assert verdict([80, 60, 70], [69, 75, 60])[2] == "is not decided" and verdict([80], [10])[2] == "is not decided"
 
 
 def test_the_page_says_what_was_measured():
-    suite = {"title": "T", "claim": "C.", "note": "N.", "metrics": ["top1"], "variants": {"a": {}, "b": {}}, "expect": [["a", "b"]]}
+    suite = {
+        "title": "T",
+        "claim": "C.",
+        "note": "N.",
+        "metrics": ["top1"],
+        "variants": {"a": {}, "b": {}},
+        "expect": [["a", "b"]],
+    }
     rows = [{"variant": v, "seed": s, "top1": 60.0 + 10 * (v == "a") + s} for v in "ab" for s in (1, 2, 3)]
     text = section("t", suite, rows, "about")
     assert "| a | 72.0 ± 1.0 | 3 |" in text and '"a" above "b" holds: +10.0 points, standard error 0.8.' in text
 
 
 def test_a_suite_runs_goes_on_and_writes_its_page(tmp_path):
-    quick = {"SOLVER.MAX_EPOCH": 1, "SOLVER.WARMUP_EPOCHS": 0.0, "RESNET.WIDTH_PER_GROUP": 8, "DATA_LOADER.NUM_WORKERS": 0, "TRAIN.BATCH_SIZE": 8,
-             "LOG_MODEL_INFO": False}  # fmt: skip
-    suite = {**SPEC["suites"]["droppathway"], "variants": {"0": {"SLOWFAST.DROPPATHWAY_RATE": 0.0}, "0.5": {}}, "expect": [["0.5", "0"]]}
-    spec = {"scales": {"small": {"jobs_of_one_thread": True, "overrides": quick, "clips": {"hard": [16, 8, 8]}}}, "suites": {"droppathway": suite}}
+    quick = {
+        "SOLVER.MAX_EPOCH": 1,
+        "SOLVER.WARMUP_EPOCHS": 0.0,
+        "RESNET.WIDTH_PER_GROUP": 8,
+        "DATA_LOADER.NUM_WORKERS": 0,
+        "TRAIN.BATCH_SIZE": 8,
+        "LOG_MODEL_INFO": False,
+    }
+    suite = {
+        **SPEC["suites"]["droppathway"],
+        "variants": {"0": {"SLOWFAST.DROPPATHWAY_RATE": 0.0}, "0.5": {}},
+        "expect": [["0.5", "0"]],
+    }
+    spec = {
+        "scales": {"small": {"jobs_of_one_thread": True, "overrides": quick, "clips": {"hard": [16, 8, 8]}}},
+        "suites": {"droppathway": suite},
+    }
     (tmp_path / "spec.yaml").write_text(yaml.safe_dump(spec))
-    command = [sys.executable, str(ROOT / "tools/ablate.py"), "droppathway", "--spec", str(tmp_path / "spec.yaml"), "--seeds", "1", "--output", str(tmp_path / "out"),
-               "--data", str(tmp_path / "data"), "--docs", str(tmp_path / "docs")]  # fmt: skip
+    command = [
+        sys.executable,
+        str(ROOT / "tools/ablate.py"),
+        "droppathway",
+        "--spec",
+        str(tmp_path / "spec.yaml"),
+        "--seeds",
+        "1",
+        "--output",
+        str(tmp_path / "out"),
+        "--data",
+        str(tmp_path / "data"),
+        "--docs",
+        str(tmp_path / "docs"),
+    ]
     first = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert first.returncode == 0 and "2 networks, 0 of them trained already" in first.stdout, first.stderr
     rows = read_rows(tmp_path / "docs/ablations/droppathway.csv")
-    assert [row["variant"] for row in rows] == ["0", "0.5"] and all(0 <= row["top1"] <= 100 and row["seconds"] > 0 for row in rows)
-    assert "| 0.5 |" in (tmp_path / "docs/ABLATIONS.md").read_text() and (tmp_path / "docs/ablations/droppathway.png").stat().st_size > 3000
+    assert [row["variant"] for row in rows] == ["0", "0.5"] and all(
+        0 <= row["top1"] <= 100 and row["seconds"] > 0 for row in rows
+    )
+    assert (
+        "| 0.5 |" in (tmp_path / "docs/ABLATIONS.md").read_text()
+        and (tmp_path / "docs/ablations/droppathway.png").stat().st_size > 3000
+    )
     again = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert "2 networks, 2 of them trained already" in again.stdout and json.load(open(tmp_path / "docs/ablations/droppathway.json"))["jobs"] == os.cpu_count()
+    assert (
+        "2 networks, 2 of them trained already" in again.stdout
+        and json.load(open(tmp_path / "docs/ablations/droppathway.json"))["jobs"] == os.cpu_count()
+    )
     wrong = subprocess.run([*command[:2], "none", *command[3:]], capture_output=True, text=True)
     assert wrong.returncode == 2 and "has no suite 'none'" in wrong.stderr

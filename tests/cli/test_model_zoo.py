@@ -19,7 +19,11 @@ def test_the_page_is_what_the_command_writes_from_these_figures():
 
 
 def test_every_configuration_of_the_zoo_has_a_row_and_every_figure_a_source():
-    configs = {path.relative_to(ROOT / "configs").with_suffix("").as_posix() for folder in ("Kinetics", "Kinetics600") for path in (ROOT / "configs" / folder).glob("*")}
+    configs = {
+        path.relative_to(ROOT / "configs").with_suffix("").as_posix()
+        for folder in ("Kinetics", "Kinetics600")
+        for path in (ROOT / "configs" / folder).glob("*")
+    }
     assert configs == {row["config"] for row in ROWS}
     assert all(bool(row["top1"]) == bool(row["source"]) for row in ROWS)
     for row in ROWS:
@@ -44,6 +48,14 @@ def test_large_networks_measure_what_the_page_says(config):
 
 def test_published_sizes_are_met():
     # PyTorchVideo's model zoo gives these parameters (M); the SlowFast paper's GFLOPs are 106 and 213.
-    assert WRITTEN["Kinetics/SLOWFAST_8x8_R101_101_101"][0] == "62.83" and WRITTEN["Kinetics/SLOWFAST_16x8_R101"][0] == "53.77"
-    for config, gflops in (("SLOWFAST_8x8_R101", 106), ("SLOWFAST_16x8_R101", 213), ("SLOWFAST_4x16_R50", 36.1), ("SLOWFAST_8x8_R50", 65.7)):
+    assert (
+        WRITTEN["Kinetics/SLOWFAST_8x8_R101_101_101"][0] == "62.83"
+        and WRITTEN["Kinetics/SLOWFAST_16x8_R101"][0] == "53.77"
+    )
+    for config, gflops in (
+        ("SLOWFAST_8x8_R101", 106),
+        ("SLOWFAST_16x8_R101", 213),
+        ("SLOWFAST_4x16_R50", 36.1),
+        ("SLOWFAST_8x8_R50", 65.7),
+    ):
         assert float(WRITTEN[f"Kinetics/{config}"][1]) == pytest.approx(gflops, rel=0.015)

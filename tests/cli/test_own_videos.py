@@ -38,19 +38,27 @@ def test_the_page_runs_word_for_word(tmp_path):
     my_videos(tmp_path, 5)
     for name in ("tools", "configs"):
         os.symlink(ROOT / name, tmp_path / name)
-    assert [command.split()[1] for command in COMMANDS] == ["tools/make_list.py", "tools/run_net.py", "tools/predict.py"]
+    assert [command.split()[1] for command in COMMANDS] == [
+        "tools/make_list.py",
+        "tools/run_net.py",
+        "tools/predict.py",
+    ]
     outputs = []
     for command in COMMANDS:
         words = shlex.split(command)
         assert words[0] == "python"
         env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
-        done = subprocess.run([sys.executable, *words[1:]], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=500)
+        done = subprocess.run(
+            [sys.executable, *words[1:]], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=500
+        )
         assert done.returncode == 0, done.stderr[-2000:]
         outputs.append(done.stdout)
     # The next command that the first one names is the page's.
     assert COMMANDS[1] in outputs[0] and "20 videos, 20 of them readable" in outputs[0]
     results = json.load(open(tmp_path / "output/own_videos/results.json"))
     assert list(results["per_class_accuracy"]) == list(CLASSES) and results["videos"] == 4 and not results["failed"]
-    assert torch.load(tmp_path / "output/own_videos/checkpoints/checkpoint_best.pyth", weights_only=True)["class_names"] == list(CLASSES)
+    assert torch.load(tmp_path / "output/own_videos/checkpoints/checkpoint_best.pyth", weights_only=True)[
+        "class_names"
+    ] == list(CLASSES)
     rows = list(csv.DictReader(open(tmp_path / "predictions.csv")))
     assert len(rows) == 10 and {row["class"] for row in rows} <= set(CLASSES) and outputs[2].count(" % ") == 10

@@ -1,6 +1,5 @@
 """Log-mel spectrograms against the paper's authors' front end, and what is done to them."""
 
-
 import numpy as np
 import pytest
 import torch
@@ -16,7 +15,9 @@ GOLDEN = np.load(ROOT / "tests/golden/logmel.npz")
 def wave(rate):
     t = np.arange(int(2.5 * rate)) / rate
     noise = 0.02 * np.random.RandomState(11).standard_normal(t.size)
-    return (0.3 * np.sin(2 * np.pi * 440 * t) + 0.2 * np.sin(2 * np.pi * (200 + 800 * t) * t) + noise).astype(np.float32)
+    return (0.3 * np.sin(2 * np.pi * 440 * t) + 0.2 * np.sin(2 * np.pi * (200 + 800 * t) * t) + noise).astype(
+        np.float32
+    )
 
 
 def test_log_mel_equals_the_reference_at_16_khz():

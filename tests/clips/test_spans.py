@@ -32,7 +32,14 @@ def test_the_span_of_sound_has_the_clips_middle_and_enough_frames(start, duratio
     assert length >= max(duration, (frames - 1) * 0.016 + 0.032) - 1e-9
 
 
-@given(start=st.floats(0, 10), duration=st.floats(0.3, 3), begin=st.floats(0, 2), length=st.floats(1, 20), gap=st.floats(0, 4), seed=st.integers(0, 2**31))
+@given(
+    start=st.floats(0, 10),
+    duration=st.floats(0.3, 3),
+    begin=st.floats(0, 2),
+    length=st.floats(1, 20),
+    gap=st.floats(0, 4),
+    seed=st.integers(0, 2**31),
+)
 def test_hard_negatives_share_nothing_with_the_clip_and_stay_inside(start, duration, begin, length, gap, seed):
     end = begin + length
     at = clips.shifted_start(start, duration, begin, end, max(duration, gap), float("inf"), np.random.default_rng(seed))

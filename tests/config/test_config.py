@@ -31,11 +31,26 @@ def test_every_key_has_a_comment():
 
 def test_every_key_is_read_or_said_to_be_inert():
     source = "".join(p.read_text() for p in (ROOT / "avslowfast").rglob("*.py") if p not in DEFAULTS)
-    inert = {"MODEL_NAME", "SINGLE_PATHWAY_ARCH", "MULTI_PATHWAY_ARCH", "CHECKPOINT_TYPE", "DECODING_BACKEND", "USE_AUDIO", "ENABLE_MULTI_THREAD_DECODE",
-             "CHECKPOINT_EPOCH_RESET", "CHECKPOINT_INFLATE", "CHECKPOINT_CLEAR_NAME_PATTERN", "FRAME_LIST_DIR",
-             "TRAIN_LISTS", "TEST_LISTS", "IMG_PROC_BACKEND"}  # fmt: skip
+    inert = {
+        "MODEL_NAME",
+        "SINGLE_PATHWAY_ARCH",
+        "MULTI_PATHWAY_ARCH",
+        "CHECKPOINT_TYPE",
+        "DECODING_BACKEND",
+        "USE_AUDIO",
+        "ENABLE_MULTI_THREAD_DECODE",
+        "CHECKPOINT_EPOCH_RESET",
+        "CHECKPOINT_INFLATE",
+        "CHECKPOINT_CLEAR_NAME_PATTERN",
+        "FRAME_LIST_DIR",
+        "TRAIN_LISTS",
+        "TEST_LISTS",
+        "IMG_PROC_BACKEND",
+    }
     keys = re.findall(r"^_C\.([A-Z_0-9.]+) = (?!CfgNode)", "".join(p.read_text() for p in DEFAULTS), re.M)
-    unread = [key for key in keys if not re.search(rf"\b{key.split('.')[-1]}\b", source) and key.split(".")[-1] not in inert]
+    unread = [
+        key for key in keys if not re.search(rf"\b{key.split('.')[-1]}\b", source) and key.split(".")[-1] not in inert
+    ]
     assert not unread
 
 
@@ -54,12 +69,18 @@ def test_every_key_is_read_or_said_to_be_inert():
         (["RESNET.DEPTH", 50], ["RESNET.TRANS_FUNC", "bottleneck_transform"]),
         (["SOLVER.LR_POLICY", "poly"], ["SOLVER.LR_POLICY", "cosine"]),
         (["SLOWFAST.AVS_FLAG", [True]], ["SLOWFAST.AVS_FLAG", "res5"]),
-        (["SLOWFAST.AFS_FUSION", [False] * 4, "SLOWFAST.AVS_FLAG", [False] * 5, "LATERAL.AUDIO_POOL5", False], ["SLOWFAST.AFS_FUSION", "slowfast"]),
+        (
+            ["SLOWFAST.AFS_FUSION", [False] * 4, "SLOWFAST.AVS_FLAG", [False] * 5, "LATERAL.AUDIO_POOL5", False],
+            ["SLOWFAST.AFS_FUSION", "slowfast"],
+        ),
         (["FINETUNE.FREEZE", ["slow", "res6"]], ["FINETUNE.FREEZE", "res6", "slow.res2"]),
         (["MODEL.ARCH", "slowfast", "FINETUNE.FREEZE", ["audio"]], ["FINETUNE.FREEZE", "audio", "slow, fast"]),
         (["FINETUNE.LR_HEAD", 0], ["FINETUNE.LR_HEAD", "FINETUNE.FREEZE"]),
         (["MULTIGRID.SHORT_CYCLE", True], ["MULTIGRID.SHORT_CYCLE"]),
-        (["LATERAL.AUDIO", "a2f2s", "DATA.AUDIO_FRAME_NUM", 16, "SLOWFAST.AU_ALPHA", 4], ["LATERAL.AUDIO", "res4", "Fast's 2"]),
+        (
+            ["LATERAL.AUDIO", "a2f2s", "DATA.AUDIO_FRAME_NUM", 16, "SLOWFAST.AU_ALPHA", 4],
+            ["LATERAL.AUDIO", "res4", "Fast's 2"],
+        ),
         (["MODEL.NUM_CLASSES"], ["MODEL.NUM_CLASSES", "no value"]),
     ],
 )
@@ -74,7 +95,10 @@ def test_mistakes_are_one_clear_line(overrides, words):
 def test_a_mistake_in_a_file_names_file_and_line(tmp_path):
     path = tmp_path / "x.yaml"
     path.write_text(f"_BASE_: {TINY}\nMODEL:\n  NUM_CLASSES: 10\n  DROPOUT_RAT: 0.1\n")
-    with pytest.raises(ConfigError, match=r"x\.yaml, line 4: there is no key MODEL\.DROPOUT_RAT; the nearest one is MODEL\.DROPOUT_RATE"):
+    with pytest.raises(
+        ConfigError,
+        match=r"x\.yaml, line 4: there is no key MODEL\.DROPOUT_RAT; the nearest one is MODEL\.DROPOUT_RATE",
+    ):
         load_cfg(path)
 
 
@@ -82,7 +106,12 @@ def test_base_files_are_read_first(tmp_path):
     (tmp_path / "a.yaml").write_text(f"_BASE_: {TINY}\nMODEL:\n  NUM_CLASSES: 10\nSOLVER:\n  WEIGHT_DECAY: 1e-3\n")
     (tmp_path / "b.yaml").write_text("_BASE_: a.yaml\nMODEL:\n  NUM_CLASSES: 11\n")
     cfg = load_cfg(tmp_path / "b.yaml", ["DATA.MEAN", "[0.1, 0.2, 0.3]"])
-    assert (cfg.MODEL.NUM_CLASSES, cfg.SOLVER.WEIGHT_DECAY, cfg.DATA.NUM_FRAMES, cfg.DATA.MEAN) == (11, 1e-3, 8, [0.1, 0.2, 0.3])
+    assert (cfg.MODEL.NUM_CLASSES, cfg.SOLVER.WEIGHT_DECAY, cfg.DATA.NUM_FRAMES, cfg.DATA.MEAN) == (
+        11,
+        1e-3,
+        8,
+        [0.1, 0.2, 0.3],
+    )
 
 
 def test_the_configuration_that_a_run_writes_loads_again(tmp_path):
@@ -125,7 +154,9 @@ def test_published_settings_give_the_network(name):
         assert set(model.audio_laterals) == {"res3", "res4"} and set(model.sync_heads) == {"res3", "res4", "res5"}
     if "NLN" in name:
         blocks = [n for n, m in model.named_modules() if type(m).__name__ == "NonLocal"]
-        assert blocks == [f"pathways.slow.{s}.nonlocal{i}" for s, ids in (("res3", (1, 3)), ("res4", (1, 3, 5))) for i in ids]
+        assert blocks == [
+            f"pathways.slow.{s}.nonlocal{i}" for s, ids in (("res3", (1, 3)), ("res4", (1, 3, 5))) for i in ids
+        ]
 
 
 def test_keys_of_pyslowfast_yaml_that_have_no_effect_here_are_accepted(tmp_path):

@@ -20,9 +20,26 @@ from avslowfast.models import build_model
 from avslowfast.synthav import layouts as synthetic_sets
 from avslowfast.tasks.build import build_task
 
-BOXES = ("TRAIN.DATASET", "ava", "TEST.DATASET", "ava", "DETECTION.ENABLE", True, "MODEL.NUM_CLASSES", 6, "MODEL.LOSS_FUNC", "bce",
-         "RESNET.SPATIAL_DILATIONS", [[1, 1], [1, 1], [1, 1], [2, 2]], "RESNET.SPATIAL_STRIDES", [[1, 1], [2, 2], [2, 2], [1, 1]],
-         "RESNET.WIDTH_PER_GROUP", 8, "DATA_LOADER.NUM_WORKERS", 0)  # fmt: skip
+BOXES = (
+    "TRAIN.DATASET",
+    "ava",
+    "TEST.DATASET",
+    "ava",
+    "DETECTION.ENABLE",
+    True,
+    "MODEL.NUM_CLASSES",
+    6,
+    "MODEL.LOSS_FUNC",
+    "bce",
+    "RESNET.SPATIAL_DILATIONS",
+    [[1, 1], [1, 1], [1, 1], [2, 2]],
+    "RESNET.SPATIAL_STRIDES",
+    [[1, 1], [2, 2], [2, 2], [1, 1]],
+    "RESNET.WIDTH_PER_GROUP",
+    8,
+    "DATA_LOADER.NUM_WORKERS",
+    0,
+)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +52,9 @@ def movies(tmp_path_factory):
 
 
 def cfg_for(movies, *overrides):
-    return tiny_cfg(*BOXES, "DATA.PATH_TO_DATA_DIR", str(movies), "DATA.PATH_PREFIX", str(movies / "videos"), *overrides)
+    return tiny_cfg(
+        *BOXES, "DATA.PATH_TO_DATA_DIR", str(movies), "DATA.PATH_PREFIX", str(movies / "videos"), *overrides
+    )
 
 
 @settings(max_examples=100, deadline=None)
@@ -49,7 +68,9 @@ def test_a_box_follows_its_pixels_through_scale_crop_and_flip(height, width, sho
     (h, w), (top, left, rows, columns) = geometry.size, geometry.crop
     fine = 8
     yy, xx = (np.arange(n * fine) + 0.5 for n in (h, w))
-    inside = ((yy[:, None] > y1 * h * fine) & (yy[:, None] < y2 * h * fine) & (xx > x1 * w * fine) & (xx < x2 * w * fine)).astype(float)
+    inside = (
+        (yy[:, None] > y1 * h * fine) & (yy[:, None] < y2 * h * fine) & (xx > x1 * w * fine) & (xx < x2 * w * fine)
+    ).astype(float)
     picture = inside.reshape(h, fine, w, fine).mean(axis=(1, 3))[top : top + rows, left : left + columns]
     picture = picture[:, ::-1] if flip else picture
     boxes, kept = transforms.move_boxes(np.array([[x1, y1, x2, y2]]), geometry, flip)
@@ -61,12 +82,19 @@ def test_a_box_follows_its_pixels_through_scale_crop_and_flip(height, width, sho
     ys, xs = np.nonzero(picture > 0.5)
     if len(xs) > 20:
         # The pixels' outer edges are those of the box, to the pixel that the eye can tell.
-        assert abs(xs.min() - bx1) <= 1.01 and abs(xs.max() + 1 - bx2) <= 1.01 and abs(ys.min() - by1) <= 1.01 and abs(ys.max() + 1 - by2) <= 1.01
+        assert (
+            abs(xs.min() - bx1) <= 1.01
+            and abs(xs.max() + 1 - bx2) <= 1.01
+            and abs(ys.min() - by1) <= 1.01
+            and abs(ys.max() + 1 - by2) <= 1.01
+        )
     assert picture.sum() == pytest.approx((bx2 - bx1) * (by2 - by1), rel=0.1, abs=4)
 
 
 def test_boxes_outside_the_crop_are_left_out():
-    boxes, kept = transforms.move_boxes(np.array([[0, 0, 0.1, 0.1], [0.4, 0.4, 0.6, 0.6]]), Geometry((100, 100), (30, 30, 40, 40)))
+    boxes, kept = transforms.move_boxes(
+        np.array([[0, 0, 0.1, 0.1], [0.4, 0.4, 0.6, 0.6]]), Geometry((100, 100), (30, 30, 40, 40))
+    )
     assert kept.tolist() == [False, True] and np.allclose(boxes[1], [10, 10, 30, 30], atol=1e-4)
     assert transforms.move_boxes(np.zeros((0, 4)), Geometry((10, 10)))[0].shape == (0, 4)
 
@@ -78,7 +106,9 @@ def test_several_crops_of_a_key_frame_have_boxes_of_their_own(movies):
     assert float(first["start"]) == float(second["start"]) and not torch.equal(first["fast"], second["fast"])
     assert not torch.equal(first["boxes"], second["boxes"])
     batch = next(iter(build_loader(cfg, "train")))
-    assert len(batch["fast"]) == 8 and len(batch["boxes"]) == len(batch["targets"]) and int(batch["boxes"][:, 0].max()) > 3
+    assert (
+        len(batch["fast"]) == 8 and len(batch["boxes"]) == len(batch["targets"]) and int(batch["boxes"][:, 0].max()) > 3
+    )
 
 
 def test_key_frames_centre_their_clips(movies):
@@ -104,19 +134,39 @@ def test_splits_boxes_and_labels(movies):
     assert train.class_names == ["walk", "jump", "stretch", "talk", "sing", "clap"]
     targets = train.targets(0)
     # Two people, each with one move, both with the one voice.
-    assert targets.shape == (2, 6) and targets[:, :3].sum(1).tolist() == [1, 1] and torch.equal(targets[0, 3:], targets[1, 3:])
+    assert (
+        targets.shape == (2, 6)
+        and targets[:, :3].sum(1).tolist() == [1, 1]
+        and torch.equal(targets[0, 3:], targets[1, 3:])
+    )
     # Boxes of nobody have low scores.
     assert all(len(r.label[0]) == 2 for r in test.records)
-    assert all(len(r.label[0]) == 3 for r in build_dataset(cfg_for(movies, "AVA.DETECTION_SCORE_THRESH", 0.0), "test").records)
+    assert all(
+        len(r.label[0]) == 3 for r in build_dataset(cfg_for(movies, "AVA.DETECTION_SCORE_THRESH", 0.0), "test").records
+    )
     assert len(build_dataset(cfg_for(movies, "AVA.FULL_TEST_ON_VAL", True), "val")) == len(test)
 
 
 @pytest.mark.parametrize("arch", ["slow", "slowfast", "avslowfast"])
 def test_a_batch_without_boxes_trains(movies, arch):
-    cfg = cfg_for(movies, "MODEL.ARCH", arch, "TRAIN.BATCH_SIZE", 4, "AVA.TRAIN_USE_COLOR_AUGMENTATION", True, "AVA.TRAIN_PCA_JITTER_ONLY", False)
+    cfg = cfg_for(
+        movies,
+        "MODEL.ARCH",
+        arch,
+        "TRAIN.BATCH_SIZE",
+        4,
+        "AVA.TRAIN_USE_COLOR_AUGMENTATION",
+        True,
+        "AVA.TRAIN_PCA_JITTER_ONLY",
+        False,
+    )
     model, task = build_model(cfg), build_task(cfg, torch.device("cpu"))
     batch = next(iter(build_loader(cfg, "train")))
-    assert batch["boxes"].shape[1] == 5 and len(batch["boxes"]) == len(batch["targets"]) and set(batch["boxes"][:, 0].tolist()) <= {0, 1, 2, 3}
+    assert (
+        batch["boxes"].shape[1] == 5
+        and len(batch["boxes"]) == len(batch["targets"])
+        and set(batch["boxes"][:, 0].tolist()) <= {0, 1, 2, 3}
+    )
     losses = [task.losses(model, batch, False, 0)]
     none = {**batch, "boxes": torch.zeros(0, 5), "targets": torch.zeros(0, 6)}
     losses.append(task.losses(model, none, False, 0))
@@ -142,32 +192,69 @@ def test_pictures_of_different_sizes_are_scored_together(movies):
 
 
 def test_a_run_on_boxes_from_start_to_end(movies, tmp_path):
-    args = [*BOXES, "DATA.PATH_TO_DATA_DIR", movies, "DATA.PATH_PREFIX", movies / "videos", "OUTPUT_DIR", tmp_path / "out", "TRAIN.BATCH_SIZE", 8,
-            "SOLVER.MAX_EPOCH", 2, "BN.NUM_BATCHES_PRECISE", 2, "LOG_PERIOD", 2, "TRAIN.EVAL_PERIOD", 1, "LOG_MODEL_INFO", False, "NUM_CPU_PROCESSES", 2]  # fmt: skip
+    args = [
+        *BOXES,
+        "DATA.PATH_TO_DATA_DIR",
+        movies,
+        "DATA.PATH_PREFIX",
+        movies / "videos",
+        "OUTPUT_DIR",
+        tmp_path / "out",
+        "TRAIN.BATCH_SIZE",
+        8,
+        "SOLVER.MAX_EPOCH",
+        2,
+        "BN.NUM_BATCHES_PRECISE",
+        2,
+        "LOG_PERIOD",
+        2,
+        "TRAIN.EVAL_PERIOD",
+        1,
+        "LOG_MODEL_INFO",
+        False,
+        "NUM_CPU_PROCESSES",
+        2,
+    ]
     run(args)
     results = json.load(open(os.path.join(output_of(args), "results.json")))
     dataset = build_dataset(cfg_for(movies), "test")
-    assert results["videos"] == len(dataset) and 0 <= results["map"] <= 100 and set(results["per_class_ap"]) == set(dataset.class_names)
+    assert (
+        results["videos"] == len(dataset)
+        and 0 <= results["map"] <= 100
+        and set(results["per_class_ap"]) == set(dataset.class_names)
+    )
     lines = open(os.path.join(output_of(args), "detections.csv")).read().split("\n")[:-1]
     assert len(lines) == len(dataset) * 2 * 6 and lines[0].startswith("val000,903,")
     # The tool gives the same figure from the file.
     from test_metrics import evaluate
 
-    found = evaluate("ava", "--groundtruth", movies / "ava_val_v2.2.csv", "--detections", os.path.join(output_of(args), "detections.csv"),
-                     "--label-map", movies / "ava_action_list_v2.2_for_activitynet_2019.pbtxt")  # fmt: skip
+    found = evaluate(
+        "ava",
+        "--groundtruth",
+        movies / "ava_val_v2.2.csv",
+        "--detections",
+        os.path.join(output_of(args), "detections.csv"),
+        "--label-map",
+        movies / "ava_action_list_v2.2_for_activitynet_2019.pbtxt",
+    )
     assert 100 * found["mAP"] == pytest.approx(results["map"], abs=0.5)
     assert "boxes lay outside their crops" in open(os.path.join(output_of(args), "stdout.log")).read()
 
 
-@pytest.mark.parametrize("line, words", [
-    ("val000,0902,0.1,0.1,x,0.5,1", "line 1: not video,second"),
-    ("val000,0902,0.1,0.1,0.4,0.5,9,3", "line 1: the action 9 is above 6"),
-    ("val000,0100,0.1,0.1,0.4,0.5,1,3", "no boxes at seconds 902 to 1798"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "line, words",
+    [
+        ("val000,0902,0.1,0.1,x,0.5,1", "line 1: not video,second"),
+        ("val000,0902,0.1,0.1,0.4,0.5,9,3", "line 1: the action 9 is above 6"),
+        ("val000,0100,0.1,0.1,0.4,0.5,1,3", "no boxes at seconds 902 to 1798"),
+    ],
+)
 def test_mistakes_in_box_lists_are_named(movies, tmp_path, line, words):
     (tmp_path / "x.csv").write_text(line + "\n")
     with pytest.raises(ConfigError, match=words):
-        build_dataset(cfg_for(movies, "AVA.TRAIN_GT_BOX_LISTS", ["x.csv"], "AVA.ANNOTATION_DIR", str(tmp_path)), "train")
+        build_dataset(
+            cfg_for(movies, "AVA.TRAIN_GT_BOX_LISTS", ["x.csv"], "AVA.ANNOTATION_DIR", str(tmp_path)), "train"
+        )
 
 
 def test_a_data_set_of_boxes_needs_a_head_for_boxes(movies):

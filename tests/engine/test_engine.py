@@ -29,7 +29,9 @@ def test_weight_decay_groups_cover_each_weight_once():
         assert (id(model.head.projection.bias) in decayed) != zero_1d
 
 
-@pytest.mark.parametrize("keys", [(), ("SOLVER.DAMPENING", 0.1), ("SOLVER.MOMENTUM", 0.0), ("SOLVER.OPTIMIZING_METHOD", "adamw")])
+@pytest.mark.parametrize(
+    "keys", [(), ("SOLVER.DAMPENING", 0.1), ("SOLVER.MOMENTUM", 0.0), ("SOLVER.OPTIMIZING_METHOD", "adamw")]
+)
 def test_weights_whose_first_gradient_comes_later_learn_as_in_torch(keys):
     """With DropPathway the audio pathway may go without a gradient for many steps."""
     cfg = tiny_cfg(*keys)
@@ -40,7 +42,14 @@ def test_weights_whose_first_gradient_comes_later_learn_as_in_torch(keys):
     if s.OPTIMIZING_METHOD == "adamw":
         other = torch.optim.AdamW(parameters, s.BASE_LR, tuple(s.BETAS), weight_decay=s.WEIGHT_DECAY)
     else:
-        other = torch.optim.SGD(parameters, s.BASE_LR, s.MOMENTUM, s.DAMPENING, s.WEIGHT_DECAY, s.NESTEROV and s.MOMENTUM > 0 and s.DAMPENING == 0)
+        other = torch.optim.SGD(
+            parameters,
+            s.BASE_LR,
+            s.MOMENTUM,
+            s.DAMPENING,
+            s.WEIGHT_DECAY,
+            s.NESTEROV and s.MOMENTUM > 0 and s.DAMPENING == 0,
+        )
     optimizer = build_optimizer(cfg, ours)
     set_lr(optimizer, s.BASE_LR)
     for step in range(5):
@@ -55,22 +64,41 @@ def test_weights_whose_first_gradient_comes_later_learn_as_in_torch(keys):
 
 def test_schedules_warm_up_scale_and_end():
     cfg = get_cfg()
-    cfg.SOLVER.MAX_EPOCH, cfg.SOLVER.WARMUP_EPOCHS, cfg.SOLVER.COSINE_AFTER_WARMUP, cfg.SOLVER.COSINE_END_LR = 20, 5.0, True, 0.001
+    cfg.SOLVER.MAX_EPOCH, cfg.SOLVER.WARMUP_EPOCHS, cfg.SOLVER.COSINE_AFTER_WARMUP, cfg.SOLVER.COSINE_END_LR = (
+        20,
+        5.0,
+        True,
+        0.001,
+    )
     assert lr_at(cfg, 0) == 0.01 and lr_at(cfg, 5) == pytest.approx(0.1) and lr_at(cfg, 20) == pytest.approx(0.001)
     cfg.NUM_SHARDS, cfg.SOLVER.BASE_LR_SCALE_NUM_SHARDS = 4, True
     assert lr_at(cfg, 5) == pytest.approx(0.4)
 
 
 def test_published_steps_with_more_rates_than_steps(tmp_path):
-    cfg = tiny_cfg("SOLVER.LR_POLICY", "steps_with_relative_lrs", "SOLVER.LRS", [1, 0.1, 0.01, 0.001, 0.0001, 0.00001], "SOLVER.STEPS", [0, 94, 154, 196],
-                   "SOLVER.MAX_EPOCH", 239, "SOLVER.BASE_LR", 0.1)  # fmt: skip
+    cfg = tiny_cfg(
+        "SOLVER.LR_POLICY",
+        "steps_with_relative_lrs",
+        "SOLVER.LRS",
+        [1, 0.1, 0.01, 0.001, 0.0001, 0.00001],
+        "SOLVER.STEPS",
+        [0, 94, 154, 196],
+        "SOLVER.MAX_EPOCH",
+        239,
+        "SOLVER.BASE_LR",
+        0.1,
+    )
     assert [lr_at(cfg, e) for e in (93.9, 94, 160, 238.9, 239)] == pytest.approx([0.1, 0.01, 0.001, 0.0001, 0.0001])
 
 
 def _batch():
     torch.manual_seed(0)
-    inputs = {"slow": torch.randn(4, 3, 2, 20, 20), "fast": torch.randn(4, 3, 4, 20, 20), "audio": torch.randn(4, 1, 40, 10),
-              "audio_mask": torch.tensor([True, False, True, False])}  # fmt: skip
+    inputs = {
+        "slow": torch.randn(4, 3, 2, 20, 20),
+        "fast": torch.randn(4, 3, 4, 20, 20),
+        "audio": torch.randn(4, 1, 40, 10),
+        "audio_mask": torch.tensor([True, False, True, False]),
+    }
     return inputs, torch.tensor([0, 1, 2, 3])
 
 
@@ -91,7 +119,9 @@ def test_cutmix_takes_the_share_that_the_labels_say_from_the_partner():
         kept = soft[0, 0].item()
         same = (out["fast"][0] == inputs["fast"][0]).float().mean().item()
         assert same == pytest.approx(kept, abs=1e-5)
-        assert torch.equal(out["fast"][:, :, 0] == inputs["fast"][:, :, 0], out["slow"][:, :, 0] == inputs["slow"][:, :, 0])
+        assert torch.equal(
+            out["fast"][:, :, 0] == inputs["fast"][:, :, 0], out["slow"][:, :, 0] == inputs["slow"][:, :, 0]
+        )
         assert (out["audio"][0] == inputs["audio"][0]).float().mean().item() == pytest.approx(kept, abs=0.02)
     one_hot = torch.nn.functional.one_hot(labels, 5).float()
     logits = torch.randn(4, 5)
@@ -130,8 +160,13 @@ def test_precise_statistics_are_those_of_the_batches_with_audio():
     torch.testing.assert_close(bn.running_mean, x.mean((0, 2, 3)))
     torch.testing.assert_close(bn.running_var, x.var((0, 2, 3), unbiased=False), rtol=1e-3, atol=1e-5)
     assert bn.running_mean.data_ptr() == pointer and bn.momentum == 0.1
-    assert all(torch.equal(a, b) for a, b in zip(before, model.parameters())) and torch.equal(state, torch.get_rng_state())
-    assert model.sync_heads["res5"].join_fast.bn.training and (model.sync_heads["res5"].join_fast.bn.running_var == 1).all()
+    assert all(torch.equal(a, b) for a, b in zip(before, model.parameters())) and torch.equal(
+        state, torch.get_rng_state()
+    )
+    assert (
+        model.sync_heads["res5"].join_fast.bn.training
+        and (model.sync_heads["res5"].join_fast.bn.running_var == 1).all()
+    )
 
 
 def test_random_state_survives_a_checkpoint(tmp_path):
@@ -148,7 +183,10 @@ def test_prune_keeps_the_newest(tmp_path):
     for epoch, iteration in ((1, 0), (1, 5), (2, 0), (10, 0)):
         io.save({"epoch": epoch}, io.checkpoint_path(str(tmp_path), epoch, iteration))
     io.prune(str(tmp_path), 2)
-    assert [p[-29:] for p in io.list_checkpoints(str(tmp_path))] == ["s/checkpoint_epoch_00002.pyth", "s/checkpoint_epoch_00010.pyth"]
+    assert [p[-29:] for p in io.list_checkpoints(str(tmp_path))] == [
+        "s/checkpoint_epoch_00002.pyth",
+        "s/checkpoint_epoch_00010.pyth",
+    ]
 
 
 def test_load_reports_everything(tmp_path):
@@ -159,10 +197,23 @@ def test_load_reports_everything(tmp_path):
     state["pathways.slow.extra"] = torch.zeros(1)
     torch.save({"model_state": {f"module.{n}": t for n, t in state.items()}}, tmp_path / "x.pyth")
     report = load_weights(model, tmp_path / "x.pyth")
-    assert report.missing == ["head.projection.bias"] and report.mismatched == ["head.projection.weight"] and report.unexpected == ["pathways.slow.extra"]
+    assert (
+        report.missing == ["head.projection.bias"]
+        and report.mismatched == ["head.projection.weight"]
+        and report.unexpected == ["pathways.slow.extra"]
+    )
     assert len(report.loaded) == len(model.state_dict()) - 2
     assert not report.complete and set(report.fresh) == {"head.projection.bias", "head.projection.weight"}
-    for word in ("loaded", "fresh", "not in the file", "another shape", "[3, 3] in the file", "unused", "pathways.slow.extra", "head.projection.bias"):
+    for word in (
+        "loaded",
+        "fresh",
+        "not in the file",
+        "another shape",
+        "[3, 3] in the file",
+        "unused",
+        "pathways.slow.extra",
+        "head.projection.bias",
+    ):
         assert word in str(report)
 
 
@@ -180,8 +231,13 @@ def test_files_that_are_no_weights_are_refused(tmp_path, monkeypatch):
     torch.save({"something": 1}, "empty.pyth")
     torch.save({"resnet.conv1": torch.zeros(1)}, "other.pyth")
     open("text.pyth", "w").write("no checkpoint")
-    for name, words in (("evil.pyth", "not loaded"), ("empty.pyth", "no model weights"), ("other.pyth", "unknown checkpoint format"),
-                        ("text.pyth", "checkpoint"), ("none.pyth", "no such file")):  # fmt: skip
+    for name, words in (
+        ("evil.pyth", "not loaded"),
+        ("empty.pyth", "no model weights"),
+        ("other.pyth", "unknown checkpoint format"),
+        ("text.pyth", "checkpoint"),
+        ("none.pyth", "no such file"),
+    ):
         with pytest.raises(CheckpointError, match=words) as error:
             load_weights(model, name)
         assert name in str(error.value) and "\n" not in str(error.value)
@@ -205,4 +261,6 @@ def test_start_weights_come_from_the_seed_and_leave_the_global_generator_alone()
     a, b, c = build_model(tiny_cfg()), build_model(tiny_cfg()), build_model(tiny_cfg("RNG_SEED", 2))
     assert torch.equal(state, torch.get_rng_state())
     name = "pathways.slow.pool1.conv.weight"
-    assert torch.equal(a.state_dict()[name], b.state_dict()[name]) and not torch.equal(a.state_dict()[name], c.state_dict()[name])
+    assert torch.equal(a.state_dict()[name], b.state_dict()[name]) and not torch.equal(
+        a.state_dict()[name], c.state_dict()[name]
+    )

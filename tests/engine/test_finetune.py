@@ -27,13 +27,27 @@ def step(model, inputs):
         optimizer.step()
 
 
-@pytest.mark.parametrize("parts, frozen", [
-    (["slow"], ["pathways.slow."]),
-    (["res2", "pool1"], ["pathways.slow.res2.", "pathways.fast.res2.", "pathways.audio.res2.", "pathways.slow.pool1.", "pathways.fast.pool1.",
-                         "pathways.audio.pool1.", "fast_to_slow.res2.", "fast_to_slow.pool1."]),
-    (["fast.res5", "laterals"], ["pathways.fast.res5.", "fast_to_slow.", "audio_laterals."]),
-    (["slow", "fast", "audio", "laterals"], ["pathways.", "fast_to_slow.", "audio_laterals."]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "parts, frozen",
+    [
+        (["slow"], ["pathways.slow."]),
+        (
+            ["res2", "pool1"],
+            [
+                "pathways.slow.res2.",
+                "pathways.fast.res2.",
+                "pathways.audio.res2.",
+                "pathways.slow.pool1.",
+                "pathways.fast.pool1.",
+                "pathways.audio.pool1.",
+                "fast_to_slow.res2.",
+                "fast_to_slow.pool1.",
+            ],
+        ),
+        (["fast.res5", "laterals"], ["pathways.fast.res5.", "fast_to_slow.", "audio_laterals."]),
+        (["slow", "fast", "audio", "laterals"], ["pathways.", "fast_to_slow.", "audio_laterals."]),
+    ],
+)
 def test_frozen_parts_keep_weights_and_statistics_and_the_rest_learns(parts, frozen):
     model, inputs = make("FINETUNE.FREEZE", parts, "LATERAL.AUDIO", "a2fs")
     before = {n: t.clone() for n, t in model.state_dict().items()}
@@ -53,13 +67,17 @@ def test_freezing_spares_the_backward_pass_of_what_lies_below():
     model, inputs = make("MODEL.ARCH", "slow", "FINETUNE.FREEZE", ["pool1", "res2"])
     kept = {}
     for stage in ("res2", "res3"):
-        getattr(model.pathways["slow"], stage).register_forward_hook(lambda m, i, out, stage=stage: kept.update({stage: out.requires_grad}))
+        getattr(model.pathways["slow"], stage).register_forward_hook(
+            lambda m, i, out, stage=stage: kept.update({stage: out.requires_grad})
+        )
     model.train()(inputs)
     assert kept == {"res2": False, "res3": True}
 
 
 def test_every_part_has_its_share_of_the_learning_rate():
-    cfg = tiny_cfg("FINETUNE.LR_HEAD", 10.0, "FINETUNE.LR_AUDIO", 5.0, "FINETUNE.LR_REST", 0.5, "FINETUNE.FREEZE", ["fast"])
+    cfg = tiny_cfg(
+        "FINETUNE.LR_HEAD", 10.0, "FINETUNE.LR_AUDIO", 5.0, "FINETUNE.LR_REST", 0.5, "FINETUNE.FREEZE", ["fast"]
+    )
     model = build_model(cfg)
     optimizer = build_optimizer(cfg, model)
     set_lr(optimizer, 0.01)
@@ -81,21 +99,47 @@ def test_training_starts_at_epoch_one_from_a_checkpoint_of_other_classes(run_arg
     short = ("TRAIN.EVAL_PERIOD", 2, "TEST.ENABLE", False)
     run(source, "DATA.PATH_TO_DATA_DIR", eight, "MODEL.NUM_CLASSES", 8, *short)
     start = io.checkpoint_path(output_of(source), 2, 0)
-    run(run_args, "TRAIN.CHECKPOINT_FILE_PATH", start, "FINETUNE.FREEZE", ["slow", "fast.res2"], "FINETUNE.LR_HEAD", 2.0, *short)
+    run(
+        run_args,
+        "TRAIN.CHECKPOINT_FILE_PATH",
+        start,
+        "FINETUNE.FREEZE",
+        ["slow", "fast.res2"],
+        "FINETUNE.LR_HEAD",
+        2.0,
+        *short,
+    )
     log = open(os.path.join(output_of(run_args), "stdout.log")).read()
     assert "training starts at epoch 1 of 2 from these weights, with a fresh optimizer" in log and "resumed" not in log
     assert re.search(r"fresh +2 tensors  \(another shape in the file\)", log)
     steps = stats(output_of(run_args), "train_iter")
     assert [s["epoch"] for s in steps] == ["1/2", "1/2", "2/2", "2/2"]
-    old, new = (torch.load(path, weights_only=True)["model_state"] for path in (start, io.checkpoint_path(output_of(run_args), 2, 0)))
+    old, new = (
+        torch.load(path, weights_only=True)["model_state"]
+        for path in (start, io.checkpoint_path(output_of(run_args), 2, 0))
+    )
     for name in new:
         if name.startswith(("pathways.slow.", "pathways.fast.res2.")):
             assert torch.equal(old[name], new[name]), name
-    assert not torch.equal(old["pathways.fast.res3.block0.branch2.a.weight"], new["pathways.fast.res3.block0.branch2.a.weight"])
+    assert not torch.equal(
+        old["pathways.fast.res3.block0.branch2.a.weight"], new["pathways.fast.res3.block0.branch2.a.weight"]
+    )
     assert len(new["head.projection.bias"]) == 16
     # The same command goes on with its own state, not from the start weights again.
-    run(run_args, "TRAIN.CHECKPOINT_FILE_PATH", start, "FINETUNE.FREEZE", ["slow", "fast.res2"], "FINETUNE.LR_HEAD", 2.0, *short)
-    assert "resumed from" in open(os.path.join(output_of(run_args), "stdout.log")).read() and len(stats(output_of(run_args), "train_iter")) == 4
+    run(
+        run_args,
+        "TRAIN.CHECKPOINT_FILE_PATH",
+        start,
+        "FINETUNE.FREEZE",
+        ["slow", "fast.res2"],
+        "FINETUNE.LR_HEAD",
+        2.0,
+        *short,
+    )
+    assert (
+        "resumed from" in open(os.path.join(output_of(run_args), "stdout.log")).read()
+        and len(stats(output_of(run_args), "train_iter")) == 4
+    )
     assert weights(output_of(run_args))["class_names"] == (synthav / "classes.txt").read_text().split("\n")[:-1]
 
 
@@ -104,35 +148,88 @@ def test_a_poor_match_ends_the_run_before_it_starts(run_args, tmp_path):
     torch.save({"model_state": state}, tmp_path / "other.pyth")
     done = run(run_args, "TRAIN.CHECKPOINT_FILE_PATH", tmp_path / "other.pyth", code=2)
     # Five: the laterals after four stages and the one that synchronisation has at res5.
-    assert "5 tensors of the network do not come from it as they should, the first fast_to_slow.pool1.conv_f2s.weight" in done.stderr
+    assert (
+        "5 tensors of the network do not come from it as they should, the first fast_to_slow.pool1.conv_f2s.weight"
+        in done.stderr
+    )
     assert "TRAIN.CHECKPOINT_REQUIRED none" in done.stderr and "Traceback" not in done.stderr
-    run(run_args, "TRAIN.CHECKPOINT_FILE_PATH", tmp_path / "other.pyth", "TRAIN.CHECKPOINT_REQUIRED", "none", "SOLVER.MAX_EPOCH", 1,
-        "SOLVER.WARMUP_EPOCHS", 0)  # fmt: skip
+    run(
+        run_args,
+        "TRAIN.CHECKPOINT_FILE_PATH",
+        tmp_path / "other.pyth",
+        "TRAIN.CHECKPOINT_REQUIRED",
+        "none",
+        "SOLVER.MAX_EPOCH",
+        1,
+        "SOLVER.WARMUP_EPOCHS",
+        0,
+    )
     assert json.load(open(os.path.join(output_of(run_args), "results.json")))["videos"] == 16
 
 
 def test_frozen_parts_train_on_two_processes(run_args):
-    run(run_args, "NUM_CPU_PROCESSES", 2, "FINETUNE.FREEZE", ["slow", "audio.pool1"], "SOLVER.MAX_EPOCH", 1, "SOLVER.WARMUP_EPOCHS", 0,
-        "SLOWFAST.DROPPATHWAY_RATE", 0.5)  # fmt: skip
+    run(
+        run_args,
+        "NUM_CPU_PROCESSES",
+        2,
+        "FINETUNE.FREEZE",
+        ["slow", "audio.pool1"],
+        "SOLVER.MAX_EPOCH",
+        1,
+        "SOLVER.WARMUP_EPOCHS",
+        0,
+        "SLOWFAST.DROPPATHWAY_RATE",
+        0.5,
+    )
     first = build_model(tiny_cfg(*run_args)).state_dict()
     last = weights(output_of(run_args), 1)["model_state"]
-    assert all(torch.equal(first[n], last[n]) for n in first if n.startswith(("pathways.slow.", "pathways.audio.pool1.")))
+    assert all(
+        torch.equal(first[n], last[n]) for n in first if n.startswith(("pathways.slow.", "pathways.audio.pool1."))
+    )
     assert not torch.equal(first["pathways.fast.pool1.conv.weight"], last["pathways.fast.pool1.conv.weight"])
 
 
 @pytest.mark.slow
 def test_fine_tuning_beats_the_same_epochs_from_nothing(tmp_path):
     for name, seed, counts in (("first", 0, (640, 96, 16)), ("second", 5, (320, 96, 320))):
-        make_synthav.make(str(tmp_path / name), "pairs", dict(zip(("train", "val", "test"), counts)), seed, os.cpu_count())
+        make_synthav.make(
+            str(tmp_path / name), "pairs", dict(zip(("train", "val", "test"), counts)), seed, os.cpu_count()
+        )
     twelve = tmp_path / "twelve"
     twelve.mkdir()
     for split in ("train", "val", "test"):
-        lines = [line for line in (tmp_path / f"first/{split}.csv").read_text().split("\n")[:-1] if int(line.split()[-1]) < 12]
+        lines = [
+            line
+            for line in (tmp_path / f"first/{split}.csv").read_text().split("\n")[:-1]
+            if int(line.split()[-1]) < 12
+        ]
         (twelve / f"{split}.csv").write_text("".join(f"{tmp_path}/first/{line}\n" for line in lines))
-    run(["DATA.PATH_TO_DATA_DIR", twelve, "MODEL.NUM_CLASSES", 12, "OUTPUT_DIR", tmp_path / "source", "TEST.ENABLE", False])
+    run(
+        [
+            "DATA.PATH_TO_DATA_DIR",
+            twelve,
+            "MODEL.NUM_CLASSES",
+            12,
+            "OUTPUT_DIR",
+            tmp_path / "source",
+            "TEST.ENABLE",
+            False,
+        ]
+    )
     top1 = {}
     for name, start in (("nothing", ""), ("weights", io.best_path(tmp_path / "source"))):
-        run(["DATA.PATH_TO_DATA_DIR", tmp_path / "second", "OUTPUT_DIR", tmp_path / name, "SOLVER.MAX_EPOCH", 3, "TRAIN.CHECKPOINT_FILE_PATH", start])
+        run(
+            [
+                "DATA.PATH_TO_DATA_DIR",
+                tmp_path / "second",
+                "OUTPUT_DIR",
+                tmp_path / name,
+                "SOLVER.MAX_EPOCH",
+                3,
+                "TRAIN.CHECKPOINT_FILE_PATH",
+                start,
+            ]
+        )
         top1[name] = json.load(open(tmp_path / name / "results.json"))["top1"]
     # One standard deviation of a difference of two shares of 320 clips is at most 4 points.
     assert top1["weights"] > top1["nothing"] + 18, top1

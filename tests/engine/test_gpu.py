@@ -56,7 +56,9 @@ def assert_same(a, b, tolerance):
 
 
 @pytest.mark.parametrize("drop", [True, False])
-@pytest.mark.parametrize("keys", [(), ("TRAIN.CHANNELS_LAST", True), ("TRAIN.AUDIO_STREAM", True), ("BN.NORM_TYPE", "sync_batchnorm")])
+@pytest.mark.parametrize(
+    "keys", [(), ("TRAIN.CHANNELS_LAST", True), ("TRAIN.AUDIO_STREAM", True), ("BN.NORM_TYPE", "sync_batchnorm")]
+)
 def test_a_step_on_a_gpu_computes_what_a_cpu_computes(drop, keys):
     assert_same(losses_and_gradients(stepper(GPU, *keys), drop), losses_and_gradients(stepper(CPU), drop), 1e-4)
 
@@ -109,7 +111,14 @@ def test_prefetched_batches_are_the_loader_s(synthav):
         assert all(torch.equal(value, b[name].cpu()) for name, value in a.items() if isinstance(value, torch.Tensor))
 
 
-@pytest.mark.parametrize("keys", [(), ("TRAIN.MIXED_PRECISION", True, "TRAIN.CHANNELS_LAST", True, "TRAIN.AUDIO_STREAM", True), ("DATA.LOGMEL_ON_DEVICE", True)])
+@pytest.mark.parametrize(
+    "keys",
+    [
+        (),
+        ("TRAIN.MIXED_PRECISION", True, "TRAIN.CHANNELS_LAST", True, "TRAIN.AUDIO_STREAM", True),
+        ("DATA.LOGMEL_ON_DEVICE", True),
+    ],
+)
 def test_a_whole_run_on_a_gpu(run_args, keys):
     run(run_args, "NUM_GPUS", 1, *keys)
     results = json.load(open(os.path.join(output_of(run_args), "results.json")))

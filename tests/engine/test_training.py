@@ -31,7 +31,17 @@ def test_train_and_test_from_start_to_end(run_args):
     lines = open(os.path.join(folder, "scores.csv")).read().split("\n")
     assert lines[0].startswith("path,label,prediction,slide+tone") and len(lines) == 18
     train = stats(folder, "train_iter")
-    assert len(train) == 4 and {"loss", "loss_cls", "avs_res3", "lr", "dt_data", "dt_net", "clips_per_s", "eta", "ram_gb"} <= set(train[0])
+    assert len(train) == 4 and {
+        "loss",
+        "loss_cls",
+        "avs_res3",
+        "lr",
+        "dt_data",
+        "dt_net",
+        "clips_per_s",
+        "eta",
+        "ram_gb",
+    } <= set(train[0])
     assert len(stats(folder, "val_epoch")) == 2 and len(stats(folder, "test_final")) == 1
     assert any(name.startswith("events") for name in os.listdir(os.path.join(folder, "tensorboard")))
     assert os.path.isfile(io.best_path(folder))
@@ -66,8 +76,26 @@ def kill_when(args, pattern, number, *more):
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["kill", "term"])
 def test_a_stopped_run_goes_on_to_the_same_weights_bit_for_bit(run_args, tmp_path, number):
-    extra = ("TEST.ENABLE", False, "LOG_PERIOD", 1, "TRAIN.CHECKPOINT_SECONDS", 0.001, "EMA.ENABLE", True, "EMA.DECAY", 0.9, "MODEL.DROPOUT_RATE", 0.5,
-             "DATA_LOADER.NUM_WORKERS", 1, "DATA.GET_MISALIGNED_AUDIO", True, "DATA.MIX_NEG_EPOCH", 0)  # fmt: skip
+    extra = (
+        "TEST.ENABLE",
+        False,
+        "LOG_PERIOD",
+        1,
+        "TRAIN.CHECKPOINT_SECONDS",
+        0.001,
+        "EMA.ENABLE",
+        True,
+        "EMA.DECAY",
+        0.9,
+        "MODEL.DROPOUT_RATE",
+        0.5,
+        "DATA_LOADER.NUM_WORKERS",
+        1,
+        "DATA.GET_MISALIGNED_AUDIO",
+        True,
+        "DATA.MIX_NEG_EPOCH",
+        0,
+    )
     whole = with_output(run_args, tmp_path / "whole")
     run(whole, *extra)
     stopped = with_output(run_args, tmp_path / "stopped")
@@ -86,9 +114,30 @@ def test_a_stopped_run_goes_on_to_the_same_weights_bit_for_bit(run_args, tmp_pat
 
 @pytest.mark.parametrize("norm", ["sync_batchnorm", "frozen_batchnorm"])
 def test_two_processes_give_the_losses_of_one(run_args, tmp_path, norm):
-    args = ("BN.NORM_TYPE", norm, "MODEL.DROPOUT_RATE", 0.0, "SOLVER.MAX_EPOCH", 5, "LOG_PERIOD", 1, "TEST.ENABLE", False, "TRAIN.EVAL_PERIOD", 5,
-            "BN.USE_PRECISE_STATS", False, "SLOWFAST.DROPPATHWAY_RATE", 0.5, "SOLVER.BASE_LR", 0.01, "DATA.GET_MISALIGNED_AUDIO", True,
-            "DATA.MIX_NEG_EPOCH", 1)  # fmt: skip
+    args = (
+        "BN.NORM_TYPE",
+        norm,
+        "MODEL.DROPOUT_RATE",
+        0.0,
+        "SOLVER.MAX_EPOCH",
+        5,
+        "LOG_PERIOD",
+        1,
+        "TEST.ENABLE",
+        False,
+        "TRAIN.EVAL_PERIOD",
+        5,
+        "BN.USE_PRECISE_STATS",
+        False,
+        "SLOWFAST.DROPPATHWAY_RATE",
+        0.5,
+        "SOLVER.BASE_LR",
+        0.01,
+        "DATA.GET_MISALIGNED_AUDIO",
+        True,
+        "DATA.MIX_NEG_EPOCH",
+        1,
+    )
     one, two = with_output(run_args, tmp_path / "one"), with_output(run_args, tmp_path / "two")
     run(one, *args)
     run(two, *args, "NUM_CPU_PROCESSES", 2)
@@ -109,7 +158,11 @@ def test_torchrun_starts_ranks_and_a_wrong_number_is_explained(run_args):
     run(run_args, "NUM_CPU_PROCESSES", 2, "SOLVER.MAX_EPOCH", 1, "SOLVER.WARMUP_EPOCHS", 0, launcher=launcher)
     assert json.load(open(os.path.join(output_of(run_args), "results.json")))["videos"] == 16
     failed = subprocess.run(command(run_args, launcher=launcher), env=ENV, capture_output=True, text=True, timeout=200)
-    assert failed.returncode != 0 and "NUM_CPU_PROCESSES is 1" in failed.stderr and "pass NUM_CPU_PROCESSES 2" in failed.stderr
+    assert (
+        failed.returncode != 0
+        and "NUM_CPU_PROCESSES is 1" in failed.stderr
+        and "pass NUM_CPU_PROCESSES 2" in failed.stderr
+    )
 
 
 def test_a_torn_and_a_foreign_checkpoint_are_passed_over(run_args):
@@ -131,10 +184,15 @@ def test_failed_test_videos_are_reported_scored_as_wrong_and_named(run_args, syn
     folder = copy_lists(synthav, tmp_path, lambda split, lines: [f"{bad} 0", *lines[1:]] if split == "test" else lines)
     args = [*run_args, "DATA.PATH_TO_DATA_DIR", folder, "SOLVER.MAX_EPOCH", 1, "SOLVER.WARMUP_EPOCHS", 0]
     done = run(args, code=2)
-    assert "1 of 16 videos could not be read, more than DATA.MAX_FAILED_FRACTION 0.01" in done.stderr and "Traceback" not in done.stderr
+    assert (
+        "1 of 16 videos could not be read, more than DATA.MAX_FAILED_FRACTION 0.01" in done.stderr
+        and "Traceback" not in done.stderr
+    )
     run(args, "DATA.MAX_FAILED_FRACTION", 0.1)
     results = json.load(open(os.path.join(output_of(args), "results.json")))
-    assert results["videos"] == 16 and results["failed"] == [{"path": str(bad), "reason": results["failed"][0]["reason"]}]
+    assert results["videos"] == 16 and results["failed"] == [
+        {"path": str(bad), "reason": results["failed"][0]["reason"]}
+    ]
     assert results["per_class_accuracy"]["0"] == 0
     log = open(os.path.join(output_of(args), "stdout.log")).read()
     assert "1 of 16 videos failed" in log and str(bad) in log
@@ -144,7 +202,17 @@ def test_failed_training_files_are_counted_and_too_many_stop_the_run(run_args, s
     bad = tmp_path / "bad.mp4"
     bad.write_text("nothing")
     folder = copy_lists(synthav, tmp_path, lambda split, lines: [f"{bad} 0", *lines[1:]] if split == "train" else lines)
-    args = [*run_args, "DATA.PATH_TO_DATA_DIR", folder, "SOLVER.MAX_EPOCH", 1, "SOLVER.WARMUP_EPOCHS", 0, "TEST.ENABLE", False]
+    args = [
+        *run_args,
+        "DATA.PATH_TO_DATA_DIR",
+        folder,
+        "SOLVER.MAX_EPOCH",
+        1,
+        "SOLVER.WARMUP_EPOCHS",
+        0,
+        "TEST.ENABLE",
+        False,
+    ]
     done = run(args, code=2)
     assert "1 of 32 training files could not be read" in done.stderr and str(bad) in done.stderr
     run(args, "DATA.MAX_FAILED_FRACTION", 0.1)
@@ -173,9 +241,33 @@ def test_mistakes_end_with_one_line_before_anything_starts(run_args, args, words
 
 
 def test_accumulation_mixing_augmentation_and_adamw_train(run_args):
-    run(run_args, "TRAIN.ACCUMULATION_STEPS", 2, "MIXUP.ENABLE", True, "AUG.ENABLE", True, "SPECAUG.ENABLE", True, "SOLVER.OPTIMIZING_METHOD", "adamw",
-        "SOLVER.CLIP_GRAD_L2NORM", 1.0, "SOLVER.BASE_LR", 0.001, "TRAIN.MIXED_PRECISION", True, "DATA.LOGMEL_ON_DEVICE", True, "EMA.ENABLE", True,
-        "SOLVER.MAX_EPOCH", 1, "SOLVER.WARMUP_EPOCHS", 0)  # fmt: skip
+    run(
+        run_args,
+        "TRAIN.ACCUMULATION_STEPS",
+        2,
+        "MIXUP.ENABLE",
+        True,
+        "AUG.ENABLE",
+        True,
+        "SPECAUG.ENABLE",
+        True,
+        "SOLVER.OPTIMIZING_METHOD",
+        "adamw",
+        "SOLVER.CLIP_GRAD_L2NORM",
+        1.0,
+        "SOLVER.BASE_LR",
+        0.001,
+        "TRAIN.MIXED_PRECISION",
+        True,
+        "DATA.LOGMEL_ON_DEVICE",
+        True,
+        "EMA.ENABLE",
+        True,
+        "SOLVER.MAX_EPOCH",
+        1,
+        "SOLVER.WARMUP_EPOCHS",
+        0,
+    )
     assert json.load(open(os.path.join(output_of(run_args), "results.json")))["videos"] == 16
 
 
@@ -185,11 +277,39 @@ def test_the_real_configuration_on_real_files(shared, tmp_path):
     clips = [shared / "clips" / n for n in ("flipping_a_pancake.mkv", "nasa_13013.mp4", "big_buck_bunny_30s.webm")]
     for split, repeats in (("train", 2), ("val", 1), ("test", 1)):
         (tmp_path / f"{split}.csv").write_text("".join(f"{c} {i}\n" for i, c in enumerate(clips)) * repeats)
-    args = ["--cfg", str(ROOT / "configs/Kinetics/AVSLOWFAST_4x16_R50.yaml"), "DATA.PATH_TO_DATA_DIR", str(tmp_path), "OUTPUT_DIR", str(tmp_path / "out"),
-            "NUM_GPUS", "0", "TRAIN.BATCH_SIZE", "2", "SOLVER.MAX_EPOCH", "1", "SOLVER.WARMUP_EPOCHS", "0", "TEST.BATCH_SIZE", "2",
-            "TEST.NUM_ENSEMBLE_VIEWS", "2", "TEST.NUM_SPATIAL_CROPS", "3", "BN.NUM_BATCHES_PRECISE", "1", "DATA_LOADER.NUM_WORKERS", "1",
-            "LOG_PERIOD", "1", "SOLVER.BASE_LR", "0.001"]  # fmt: skip
-    done = subprocess.run([sys.executable, str(ROOT / "tools/run_net.py"), *args], capture_output=True, text=True, timeout=1500)
+    args = [
+        "--cfg",
+        str(ROOT / "configs/Kinetics/AVSLOWFAST_4x16_R50.yaml"),
+        "DATA.PATH_TO_DATA_DIR",
+        str(tmp_path),
+        "OUTPUT_DIR",
+        str(tmp_path / "out"),
+        "NUM_GPUS",
+        "0",
+        "TRAIN.BATCH_SIZE",
+        "2",
+        "SOLVER.MAX_EPOCH",
+        "1",
+        "SOLVER.WARMUP_EPOCHS",
+        "0",
+        "TEST.BATCH_SIZE",
+        "2",
+        "TEST.NUM_ENSEMBLE_VIEWS",
+        "2",
+        "TEST.NUM_SPATIAL_CROPS",
+        "3",
+        "BN.NUM_BATCHES_PRECISE",
+        "1",
+        "DATA_LOADER.NUM_WORKERS",
+        "1",
+        "LOG_PERIOD",
+        "1",
+        "SOLVER.BASE_LR",
+        "0.001",
+    ]
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "tools/run_net.py"), *args], capture_output=True, text=True, timeout=1500
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     results = json.load(open(tmp_path / "out/results.json"))
     assert results["videos"] == 3 and results["views"] == 6 and results["failed"] == []

@@ -23,7 +23,15 @@ KEY = "PascalBoxes_PerformanceByCategory/AP@0.5IOU/"
 @pytest.mark.shared
 def test_ava_equals_the_reference_to_the_last_digits(shared):
     names = shared / "annotations/ava/ava_action_list_v2.1_for_activitynet_2018.pbtxt"
-    args = ("ava", "--groundtruth", GOLDEN / "ava_eval_gt.csv", "--detections", GOLDEN / "ava_eval_det.csv", "--label-map", names)
+    args = (
+        "ava",
+        "--groundtruth",
+        GOLDEN / "ava_eval_gt.csv",
+        "--detections",
+        GOLDEN / "ava_eval_det.csv",
+        "--label-map",
+        names,
+    )
     found = evaluate(*args, "--excluded", GOLDEN / "ava_eval_excluded.csv", "--max-boxes", 0)
     expected = json.loads((GOLDEN / "ava_eval_expected.json").read_text())
     assert abs(found["mAP"] - expected["PascalBoxes_Precision/mAP@0.5IOU"]) < 1e-9 and len(found["per_class"]) == 60
@@ -42,7 +50,16 @@ def boxes(rows, score=False):
 
 def test_ava_by_hand():
     truth = boxes([["a", 1, 0, 0, 1, 1], ["a", 1, 2, 0, 3, 1], ["b", 1, 0, 0, 1, 1], ["a", 2, 0, 0, 1, 1]])
-    found = boxes([["a", 1, 0, 0, 1, 1, 0.9], ["a", 1, 0, 0, 1, 0.9, 0.8], ["a", 1, 2.1, 0, 3, 1, 0.7], ["c", 1, 0, 0, 1, 1, 0.95], ["a", 3, 0, 0, 1, 1, 1.0]], True)
+    found = boxes(
+        [
+            ["a", 1, 0, 0, 1, 1, 0.9],
+            ["a", 1, 0, 0, 1, 0.9, 0.8],
+            ["a", 1, 2.1, 0, 3, 1, 0.7],
+            ["c", 1, 0, 0, 1, 1, 0.95],
+            ["a", 3, 0, 0, 1, 1, 1.0],
+        ],
+        True,
+    )
     # Right, taken already, right; a frame without ground truth and a class without any do not count.
     assert ava.frame_ap(truth, found, [1, 2, 3]) == {1: pytest.approx(1 / 3 * 1 + 1 / 3 * 2 / 3), 2: 0.0, 3: None}
     assert ava.mean_ap({1: 0.5, 2: 0.0, 3: None}) == 0.25 and np.isnan(ava.mean_ap({1: None}))
@@ -54,7 +71,9 @@ def test_ava_scores_a_million_detections_quickly_enough():
     rng = np.random.default_rng(0)
     n = 1_000_000
     corner = rng.random((n, 2)) / 2
-    found = pd.DataFrame({"frame": rng.integers(0, 57000, n), "class_id": rng.integers(1, 81, n), "score": rng.random(n)})
+    found = pd.DataFrame(
+        {"frame": rng.integers(0, 57000, n), "class_id": rng.integers(1, 81, n), "score": rng.random(n)}
+    )
     found[["x1", "y1"]], found[["x2", "y2"]] = corner, corner + 0.1 + rng.random((n, 2)) / 3
     began = time.perf_counter()
     values = ava.frame_ap(found.sample(200_000, random_state=1).drop(columns="score"), found, list(range(1, 81)))
@@ -69,7 +88,9 @@ def test_mistakes_in_box_files_are_named(tmp_path):
         ava_files.read_boxes(tmp_path / "gt.csv")
     with pytest.raises(ConfigError, match="map.txt: no items"):
         ava_files.read_label_map(tmp_path / "map.txt")
-    assert "none.txt: cannot be read" in evaluate("ava", "--groundtruth", "x", "--detections", "x", "--label-map", tmp_path / "none.txt", code=2)
+    assert "none.txt: cannot be read" in evaluate(
+        "ava", "--groundtruth", "x", "--detections", "x", "--label-map", tmp_path / "none.txt", code=2
+    )
     (tmp_path / "short.csv").write_text("v,0902,0.1\n")
     with pytest.raises(ConfigError, match="3 columns"):
         ava_files.read_boxes(tmp_path / "short.csv")
@@ -86,7 +107,9 @@ def test_multi_label_map_equals_pyslowfasts_and_the_official_charades_rule():
         order = np.argsort(-lowest[:, k], kind="stable")
         hits = labels[order, k] == 1
         aps.append((np.cumsum(hits) / np.arange(1, len(hits) + 1))[hits].sum() / hits.sum())
-    assert classification.mean_average_precision(scores, labels, unlabelled_last=True) == pytest.approx(100 * np.mean(aps), abs=1e-9)
+    assert classification.mean_average_precision(scores, labels, unlabelled_last=True) == pytest.approx(
+        100 * np.mean(aps), abs=1e-9
+    )
 
 
 def epic_case(n=300, verbs=7, nouns=11):
@@ -116,7 +139,9 @@ def test_many_shot_precision_and_recall_by_hand():
     p = verb.argmax(axis=1)
     precision = [((p == c) & (v == c)).sum() / (p == c).sum() for c in (0, 2)]
     recall = [((p == c) & (v == c)).sum() / (v == c).sum() for c in (0, 2)]
-    assert found["verb_precision"] == pytest.approx(100 * np.mean(precision)) and found["verb_recall"] == pytest.approx(100 * np.mean(recall))
+    assert found["verb_precision"] == pytest.approx(100 * np.mean(precision)) and found["verb_recall"] == pytest.approx(
+        100 * np.mean(recall)
+    )
     assert set(found) == {f"{a}_{b}" for a in ("verb", "noun", "action") for b in ("precision", "recall")}
 
 
@@ -148,7 +173,9 @@ def test_a_submission_is_valid_and_scores_what_it_was_made_from(shared, tmp_path
     prefix = "" if name == "epic55" else "all_"
     for key, value in epic.accuracy(verb, noun, v, n).items():
         assert found[prefix + key] == pytest.approx(value), key
-    assert ("many_shot_action_recall" in found) == (name == "epic55") and ("tail_action_top1" in found and "unseen_verb_top1" in found) == (name == "epic100")
+    assert ("many_shot_action_recall" in found) == (name == "epic55") and (
+        "tail_action_top1" in found and "unseen_verb_top1" in found
+    ) == (name == "epic100")
     # And what is wrong is said.
     del content["results"][str(table.name.iloc[0])]
     content["version"] = "1"

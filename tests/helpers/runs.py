@@ -16,7 +16,15 @@ ENV = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
 
 
 def command(args, *more, launcher=()):
-    return [sys.executable, *launcher, str(ROOT / "tools/run_net.py"), "--cfg", str(TINY), *map(str, args), *map(str, more)]
+    return [
+        sys.executable,
+        *launcher,
+        str(ROOT / "tools/run_net.py"),
+        "--cfg",
+        str(TINY),
+        *map(str, args),
+        *map(str, more),
+    ]
 
 
 def run(args, *more, code=0, launcher=()):
@@ -45,6 +53,8 @@ def weights(folder, epochs=2):
 
 
 def evaluate(*args, code=0):
-    done = subprocess.run([sys.executable, str(ROOT / "tools/evaluate.py"), *map(str, args)], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "tools/evaluate.py"), *map(str, args)], capture_output=True, text=True
+    )
     assert done.returncode == code and "Traceback" not in done.stderr, done.stderr
     return json.loads(done.stdout) if code == 0 else done.stderr

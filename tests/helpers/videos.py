@@ -17,7 +17,9 @@ def flash_and_click(path, fps, *, rate=44100, seconds=3.0, sound_seconds=None, l
     for flash in FLASHES:
         first = int(round(int(round(flash * float(fps))) / float(fps) * rate))
         burst = np.arange(int(0.005 * rate)) / rate
-        sound[first : first + len(burst)] = 0.9 * np.sin(2 * np.pi * 1500 * burst)[: len(sound[first : first + len(burst)])]
+        sound[first : first + len(burst)] = (
+            0.9 * np.sin(2 * np.pi * 1500 * burst)[: len(sound[first : first + len(burst)])]
+        )
     write_video(path, frames, fps, sound, rate, layout=layout, **kwargs)
 
 

@@ -19,7 +19,14 @@ NETWORKS = {
     "av_nonlocal": ("LATERAL.AUDIO", "av_nonlocal"),
     "audio": ("MODEL.ARCH", "audio"),
     "boxes": ("DETECTION.ENABLE", True, "DETECTION.SPATIAL_SCALE_FACTOR", 32),
-    "verb and noun": ("MULTI_HEAD.NAMES", ["verb", "noun"], "MULTI_HEAD.NUM_CLASSES", [5, 7], "MULTI_HEAD.LOSS_WEIGHTS", [1.0, 1.0]),
+    "verb and noun": (
+        "MULTI_HEAD.NAMES",
+        ["verb", "noun"],
+        "MULTI_HEAD.NUM_CLASSES",
+        [5, 7],
+        "MULTI_HEAD.LOSS_WEIGHTS",
+        [1.0, 1.0],
+    ),
 }
 
 
@@ -32,7 +39,10 @@ def make(*overrides):
     return model, cfg
 
 
-@pytest.mark.parametrize("target, network", [("torch-export", n) for n in NETWORKS] + [("onnx", n) for n in ("slow", "avslowfast", "boxes", "verb and noun")])
+@pytest.mark.parametrize(
+    "target, network",
+    [("torch-export", n) for n in NETWORKS] + [("onnx", n) for n in ("slow", "avslowfast", "boxes", "verb and noun")],
+)
 def test_the_export_agrees_with_the_network(tmp_path, target, network):
     model, cfg = make(*NETWORKS[network])
     out = str(tmp_path / f"x{ENDINGS[target]}")
@@ -45,7 +55,11 @@ def test_the_export_agrees_with_the_network(tmp_path, target, network):
         program = torch.export.load(out, extra_files=extra).module()
         about = json.loads(extra["avslowfast"])
         shapes = {**{n: s[1:] for n, s in about["inputs"].items()}}
-        feed = {n: torch.randn(5, *shapes[n]) if n in shapes else torch.ones(5, dtype=torch.bool) for n in about["order"] if n != "boxes"}
+        feed = {
+            n: torch.randn(5, *shapes[n]) if n in shapes else torch.ones(5, dtype=torch.bool)
+            for n in about["order"]
+            if n != "boxes"
+        }
         boxes = torch.tensor([[0, 2.0, 2, 40, 40], [4, 1, 1, 30, 20]])
         args = [feed.get(n, boxes) for n in about["order"]]
         with torch.no_grad():
@@ -60,9 +74,18 @@ def test_the_export_agrees_with_the_network(tmp_path, target, network):
 
 def test_the_tool_exports_and_says_how_well(tmp_path):
     tool = [sys.executable, str(ROOT / "tools/export.py"), "--cfg", str(TINY), "--to", "onnx"]
-    done = subprocess.run([*tool, "MODEL.ARCH", "slow", "OUTPUT_DIR", str(tmp_path / "out")], capture_output=True, text=True)
-    assert (tmp_path / "out/model.onnx").is_file() and done.returncode == 0 and "largest difference" in done.stdout and "with 3 clips" in done.stdout
-    done = subprocess.run([*tool, "--out", str(tmp_path / "x.pt"), "MODEL.ARCH", "slow"], capture_output=True, text=True)
+    done = subprocess.run(
+        [*tool, "MODEL.ARCH", "slow", "OUTPUT_DIR", str(tmp_path / "out")], capture_output=True, text=True
+    )
+    assert (
+        (tmp_path / "out/model.onnx").is_file()
+        and done.returncode == 0
+        and "largest difference" in done.stdout
+        and "with 3 clips" in done.stdout
+    )
+    done = subprocess.run(
+        [*tool, "--out", str(tmp_path / "x.pt"), "MODEL.ARCH", "slow"], capture_output=True, text=True
+    )
     assert done.returncode == 2 and "ends in .onnx" in done.stderr and "Traceback" not in done.stderr
 
 

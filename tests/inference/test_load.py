@@ -21,7 +21,9 @@ from avslowfast.utils.errors import UserError
 def test_a_run_gives_its_network_with_names_and_the_scores_of_the_test(trained, synthav):
     model, meta = avslowfast.load_model(trained)
     assert model.meta is meta and not model.training and meta.report.complete
-    assert meta.class_names == (synthav / "classes.txt").read_text().split("\n")[:-1] and meta.source == io.best_path(trained)
+    assert meta.class_names == (synthav / "classes.txt").read_text().split("\n")[:-1] and meta.source == io.best_path(
+        trained
+    )
     saved = torch.load(trained / "scores.pt", weights_only=False)
     for index in (0, 5):
         best = avslowfast.predict(model, saved["paths"][index], topk=16)
@@ -39,7 +41,11 @@ def test_inputs_of_a_video_have_views_and_crops_first(trained, synthav):
     model, meta = avslowfast.load_model(trained)
     video = synthav / "test" / sorted(os.listdir(synthav / "test"))[0]
     inputs = meta.preprocess(video, views=3, crops=3)
-    assert inputs["fast"].shape == (9, 3, 8, 48, 48) and inputs["audio"].shape == (3, 1, 64, 40) and inputs["audio_mask"].all()
+    assert (
+        inputs["fast"].shape == (9, 3, 8, 48, 48)
+        and inputs["audio"].shape == (3, 1, 64, 40)
+        and inputs["audio_mask"].all()
+    )
     assert len(avslowfast.predict(model, video, topk=2, views=1)) == 2
     with pytest.raises(DecodeError, match="none.mp4"):
         avslowfast.predict(model, "none.mp4")
@@ -49,16 +55,26 @@ def test_the_tool_prints_names_and_goes_on_after_a_bad_file(trained, synthav, tm
     (tmp_path / "bad.mp4").write_text("text")
     video = synthav / "test" / sorted(os.listdir(synthav / "test"))[0]
     tool = [sys.executable, str(ROOT / "tools/predict.py"), "--weights", str(trained)]
-    done = subprocess.run([*tool, "--topk", "2", "--csv", str(tmp_path / "x.csv"), str(tmp_path), str(video)], capture_output=True, text=True)
+    done = subprocess.run(
+        [*tool, "--topk", "2", "--csv", str(tmp_path / "x.csv"), str(tmp_path), str(video)],
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 2 and "bad.mp4: cannot be opened" in done.stderr and "Traceback" not in done.stderr
     rows = list(csv.DictReader(open(tmp_path / "x.csv")))
-    assert [r["rank"] for r in rows] == ["1", "2"] and all(r["class"] in done.stdout and "+" in r["class"] for r in rows)
+    assert [r["rank"] for r in rows] == ["1", "2"] and all(
+        r["class"] in done.stdout and "+" in r["class"] for r in rows
+    )
     done = subprocess.run([*tool[:-1], str(tmp_path), str(video)], capture_output=True, text=True)
     assert done.returncode == 2 and "no checkpoints in it" in done.stderr and done.stderr.count("\n") == 1
 
 
 def test_configurations_are_found_by_name():
-    assert find_config("slowfast_8x8_r50") == find_config("Kinetics/SLOWFAST_8x8_R50") == str(ROOT / "configs/Kinetics/SLOWFAST_8x8_R50.yaml")
+    assert (
+        find_config("slowfast_8x8_r50")
+        == find_config("Kinetics/SLOWFAST_8x8_R50")
+        == str(ROOT / "configs/Kinetics/SLOWFAST_8x8_R50.yaml")
+    )
     assert find_config("Kinetics600/SLOWFAST_8x8_R50.yaml").endswith("Kinetics600/SLOWFAST_8x8_R50.yaml")
     assert find_config("slowfast_16x8_r50") == str(ROOT / "configs/Kinetics/SLOWFAST_16x8_R50.yaml")
     assert find_config("slowfast_32x2_r50_short") == str(ROOT / "configs/AVA/SLOWFAST_32x2_R50_SHORT.yaml")
@@ -80,7 +96,12 @@ def test_fresh_weights_are_said_to_be_fresh(caplog):
 
     logging.getLogger("avslowfast").propagate = True
     model, meta = avslowfast.load_model("SynthAV/AVSLOWFAST_TINY", overrides=["MODEL.NUM_CLASSES", 3])
-    assert "fresh" in caplog.text and meta.source is None and meta.class_name(2) == "class 2" and model.head.projection.out_features == 3
+    assert (
+        "fresh" in caplog.text
+        and meta.source is None
+        and meta.class_name(2) == "class 2"
+        and model.head.projection.out_features == 3
+    )
 
 
 def test_another_projects_file_takes_the_configuration_of_its_name(tmp_path):
@@ -90,7 +111,9 @@ def test_another_projects_file_takes_the_configuration_of_its_name(tmp_path):
     torch.save(state, tmp_path / "mine.pyth")
     model, meta = avslowfast.load_model(tmp_path / "SLOW_8x8_R50.pyth")
     assert meta.report.complete and meta.cfg.MODEL.ARCH == "slow" and meta.class_names is None
-    with pytest.raises(UserError, match=r"mine.pyth: its configuration is not one of this project .*MVIT.*load_model\("):
+    with pytest.raises(
+        UserError, match=r"mine.pyth: its configuration is not one of this project .*MVIT.*load_model\("
+    ):
         avslowfast.load_model(tmp_path / "mine.pyth")
     again, _ = avslowfast.load_model("SLOW_8x8_R50", weights=tmp_path / "mine.pyth")
     assert torch.equal(again.head.projection.weight, model.head.projection.weight)
@@ -108,10 +131,17 @@ def test_torch_hub_lists_and_loads_the_zoo(tmp_path):
     model = torch.hub.load(str(ROOT), "slow_4x16_r50", source="local", overrides=small)
     assert not model.training and model.meta.cfg.MODEL.ARCH == "slow"
     torch.save({"model_state": from_own(model.state_dict(), "pyslowfast")}, tmp_path / "x.pyth")
-    again = torch.hub.load(str(ROOT), "slow_4x16_r50", source="local", weights=str(tmp_path / "x.pyth"), overrides=small)
+    again = torch.hub.load(
+        str(ROOT), "slow_4x16_r50", source="local", weights=str(tmp_path / "x.pyth"), overrides=small
+    )
     assert again.meta.report.complete
-    torch.save({"model_state": build_model(cfg).state_dict(), "cfg": cfg.dump(), "class_names": [f"c{i}" for i in range(16)]}, tmp_path / "own.pyth")
-    assert torch.hub.load(str(ROOT), "load_model", str(tmp_path / "own.pyth"), source="local").meta.class_name(3) == "c3"
+    torch.save(
+        {"model_state": build_model(cfg).state_dict(), "cfg": cfg.dump(), "class_names": [f"c{i}" for i in range(16)]},
+        tmp_path / "own.pyth",
+    )
+    assert (
+        torch.hub.load(str(ROOT), "load_model", str(tmp_path / "own.pyth"), source="local").meta.class_name(3) == "c3"
+    )
 
 
 def test_an_output_folder_without_checkpoints_is_said(tmp_path):

@@ -17,8 +17,17 @@ from avslowfast.synthav.render import render_clip, write_video
 def test_a_training_sample_has_what_the_network_takes(synthav):
     cfg = cfg_for(synthav)
     sample = build_dataset(cfg, "train")[0]
-    assert sample["slow"].shape == (3, 4, 48, 48) and sample["fast"].shape == (3, 8, 48, 48) and sample["fast"].dtype == torch.uint8
-    assert sample["audio"].shape == (1, 64, 40) and bool(sample["audio_mask"]) and int(sample["label"]) == 0 and int(sample["index"]) == 0
+    assert (
+        sample["slow"].shape == (3, 4, 48, 48)
+        and sample["fast"].shape == (3, 8, 48, 48)
+        and sample["fast"].dtype == torch.uint8
+    )
+    assert (
+        sample["audio"].shape == (1, 64, 40)
+        and bool(sample["audio_mask"])
+        and int(sample["label"]) == 0
+        and int(sample["index"]) == 0
+    )
     assert torch.equal(sample["slow"][:, 0], sample["fast"][:, 0])
     assert abs(sample["audio"].mean()) < 3 and 0.1 < sample["audio"].std() < 3
     scores = build_model(cfg).eval()({k: sample[k][None] for k in ("slow", "fast", "audio")})["scores"]
@@ -37,25 +46,44 @@ def test_repeated_augmentation_gives_several_clips_of_each_video(synthav):
     key = SampleKey(5, 3, 17)
     clips = three[key]
     assert all(torch.equal(clips[0][name], one[key][name]) for name in ("slow", "fast", "audio", "label"))
-    assert len({float(clip["start"]) for clip in clips}) == 3 and len({clip["fast"].float().mean().item() for clip in clips}) == 3
+    assert (
+        len({float(clip["start"]) for clip in clips}) == 3
+        and len({clip["fast"].float().mean().item() for clip in clips}) == 3
+    )
     # Each is what its start and its draws say, whatever else was read from the open file.
     with VideoReader(one.records[5].path) as reader:
         assert torch.equal(clips[2]["audio"], one._sound(reader, float(clips[2]["start"]))["audio"])
 
 
 def test_the_clip_that_follows_is_another_video_s(synthav):
-    cfg = cfg_for(synthav, "AUG.NUM_SAMPLE", 2, "TRAIN.BATCH_SIZE", 4, "DATA.GET_MISALIGNED_AUDIO", True, "DATA.MIX_NEG_EPOCH", 0, "DATA.EASY_NEG_RATIO", 0.5)
+    cfg = cfg_for(
+        synthav,
+        "AUG.NUM_SAMPLE",
+        2,
+        "TRAIN.BATCH_SIZE",
+        4,
+        "DATA.GET_MISALIGNED_AUDIO",
+        True,
+        "DATA.MIX_NEG_EPOCH",
+        0,
+        "DATA.EASY_NEG_RATIO",
+        0.5,
+    )
     loader = build_loader(cfg, "train")
     batch = next(iter(loader))
     index = batch["index"]
-    assert len(batch["fast"]) == len(batch["path"]) == 8 and torch.equal(index[:4], index[4:]) and len(index.unique()) == 4
+    assert (
+        len(batch["fast"]) == len(batch["path"]) == 8 and torch.equal(index[:4], index[4:]) and len(index.unique()) == 4
+    )
     assert bool((index != index.roll(-1)).all())
     assert len(batch["audio_hard_negative"]) == len(batch["audio_hard_negative_index"])
     with pytest.raises(ConfigError, match="AUG.NUM_SAMPLE"):
         cfg_for(synthav, "AUG.NUM_SAMPLE", 2, "TRAIN.BATCH_SIZE", 1)
 
 
-@pytest.mark.parametrize("arch, names", [("slow", {"slow"}), ("slowfast", {"slow", "fast"}), ("audio", {"audio", "audio_mask"})])
+@pytest.mark.parametrize(
+    "arch, names", [("slow", {"slow"}), ("slowfast", {"slow", "fast"}), ("audio", {"audio", "audio_mask"})]
+)
 def test_only_what_the_architecture_takes_is_made(synthav, arch, names):
     cfg = cfg_for(synthav, "MODEL.ARCH", arch)
     sample = build_dataset(cfg, "train")[0]
@@ -66,7 +94,10 @@ def test_only_what_the_architecture_takes_is_made(synthav, arch, names):
 def test_log_mel_on_the_device_gives_the_same_numbers(synthav):
     from avslowfast.tasks.build import build_task
 
-    here, there = (cfg_for(synthav, "DATA.LOGMEL_ON_DEVICE", on, "SPECAUG.ENABLE", True, "DATA.GET_MISALIGNED_AUDIO", False) for on in (False, True))
+    here, there = (
+        cfg_for(synthav, "DATA.LOGMEL_ON_DEVICE", on, "SPECAUG.ENABLE", True, "DATA.GET_MISALIGNED_AUDIO", False)
+        for on in (False, True)
+    )
     batches = [next(iter(build_loader(cfg, "train"))) for cfg in (here, there)]
     assert "waveform" in batches[1] and "audio" not in batches[1]
     device = torch.device("cpu")
@@ -91,7 +122,10 @@ def test_hard_negatives_come_from_elsewhere_in_the_same_video(synthav):
     assert torch.equal(plain["fast"], build_dataset(cfg_for(synthav, *args), "train")[SampleKey(3, 2, 3)]["fast"])
     # None in validation and test.
     for split in ("val", "test"):
-        assert all("audio_hard_negative" not in batch for batch in build_loader(cfg_for(synthav, *args, "DATA.MIX_NEG_EPOCH", 0), split))
+        assert all(
+            "audio_hard_negative" not in batch
+            for batch in build_loader(cfg_for(synthav, *args, "DATA.MIX_NEG_EPOCH", 0), split)
+        )
 
 
 def test_short_videos_have_no_hard_negative(synthav, tmp_path):
@@ -99,7 +133,16 @@ def test_short_videos_have_no_hard_negative(synthav, tmp_path):
     write_video(tmp_path / "short.mp4", clip.frames[:18], 15, clip.sound[: 22050 * 18 // 15])
     for split in ("train", "val", "test"):
         (tmp_path / f"{split}.csv").write_text("short.mp4 0\n")
-    cfg = tiny_cfg("DATA.PATH_TO_DATA_DIR", str(tmp_path), "DATA.GET_MISALIGNED_AUDIO", True, "DATA.MIX_NEG_EPOCH", 0, "DATA.EASY_NEG_RATIO", 0.0)
+    cfg = tiny_cfg(
+        "DATA.PATH_TO_DATA_DIR",
+        str(tmp_path),
+        "DATA.GET_MISALIGNED_AUDIO",
+        True,
+        "DATA.MIX_NEG_EPOCH",
+        0,
+        "DATA.EASY_NEG_RATIO",
+        0.0,
+    )
     assert "audio_hard_negative" not in build_dataset(cfg, "train")[0]
 
 
@@ -120,12 +163,27 @@ def test_views_come_from_one_decode(synthav, monkeypatch):
     starts = sample["start"].tolist()
     assert starts == sorted(starts) and len(set(starts)) == 4
     # Crops of one view differ, their sound is one.
-    assert not torch.equal(sample["fast"][0], sample["fast"][2]) and sample["audio_index"].tolist() == [0, 0, 0, 1, 1, 1, 2, 2, 2, 3, 3, 3]
+    assert not torch.equal(sample["fast"][0], sample["fast"][2]) and sample["audio_index"].tolist() == [
+        0,
+        0,
+        0,
+        1,
+        1,
+        1,
+        2,
+        2,
+        2,
+        3,
+        3,
+        3,
+    ]
 
 
 def test_validation_is_the_same_each_time(synthav):
     a, b = (build_dataset(cfg_for(synthav), "val")[3] for _ in range(2))
-    assert torch.equal(a["fast"], b["fast"]) and torch.equal(a["audio"], b["audio"]) and a["fast"].shape == (3, 8, 48, 48)
+    assert (
+        torch.equal(a["fast"], b["fast"]) and torch.equal(a["audio"], b["audio"]) and a["fast"].shape == (3, 8, 48, 48)
+    )
 
 
 def test_unreadable_training_files_are_replaced_by_the_next_of_the_order_and_named(synthav, tmp_path):
@@ -161,7 +219,12 @@ def test_a_clip_without_sound_is_kept(synthav, tmp_path):
 
 @pytest.mark.parametrize(
     "line, words",
-    [("a.mp4", "no label"), ("a.mp4 dog", "'dog' is no class id"), ("a.mp4 16", "outside 0..15"), ("", "the list is empty")],
+    [
+        ("a.mp4", "no label"),
+        ("a.mp4 dog", "'dog' is no class id"),
+        ("a.mp4 16", "outside 0..15"),
+        ("", "the list is empty"),
+    ],
 )
 def test_mistakes_in_lists_name_file_and_line(tmp_path, line, words):
     (tmp_path / "train.csv").write_text(f"ok.mp4 1\n{line}\n" if line else "\n")
@@ -177,10 +240,21 @@ def test_a_missing_list_says_which_key_to_set(tmp_path):
 
 def test_separators_prefixes_and_several_labels(tmp_path):
     (tmp_path / "train.csv").write_text("a b.mp4,3\n")
-    cfg = tiny_cfg("DATA.PATH_TO_DATA_DIR", str(tmp_path), "DATA.PATH_LABEL_SEPARATOR", ",", "DATA.PATH_PREFIX", "/videos")
+    cfg = tiny_cfg(
+        "DATA.PATH_TO_DATA_DIR", str(tmp_path), "DATA.PATH_LABEL_SEPARATOR", ",", "DATA.PATH_PREFIX", "/videos"
+    )
     assert build_dataset(cfg, "train").records[0][:2] == ("/videos/a b.mp4", 3)
     (tmp_path / "train.csv").write_text("a.mp4 3,5\n")
-    cfg = tiny_cfg("DATA.PATH_TO_DATA_DIR", str(tmp_path), "DATA.MULTI_LABEL", True, "MODEL.LOSS_FUNC", "bce_logit", "MODEL.HEAD_ACT", "sigmoid")
+    cfg = tiny_cfg(
+        "DATA.PATH_TO_DATA_DIR",
+        str(tmp_path),
+        "DATA.MULTI_LABEL",
+        True,
+        "MODEL.LOSS_FUNC",
+        "bce_logit",
+        "MODEL.HEAD_ACT",
+        "sigmoid",
+    )
     dataset = build_dataset(cfg, "train")
     assert dataset.label(0).nonzero().flatten().tolist() == [3, 5]
 

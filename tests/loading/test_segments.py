@@ -59,7 +59,9 @@ def records_of(folder, span):
     return {
         "video": Record(str(folder / "x.mp4"), 0, span=span),
         "video, sound apart": Record(str(folder / "silent.mp4"), 0, span=span, sound=str(folder / "x.wav")),
-        "frames, sound apart": Record(str(folder / "frames"), 0, span=span, sound=str(folder / "x.wav"), frame_rate=FPS),
+        "frames, sound apart": Record(
+            str(folder / "frames"), 0, span=span, sound=str(folder / "x.wav"), frame_rate=FPS
+        ),
     }
 
 
@@ -116,7 +118,11 @@ def test_frames_without_sound_are_silent_and_broken_folders_are_named(long_video
 def test_frames_are_read_once_each(long_video):
     with FrameReader(long_video / "frames", FPS) as reader:
         frames = reader.read_frames([0.0, 0.01, 1.0, 1.0, 2.0])
-        assert reader.decoded_frames == 3 and frames.shape == (5, 64, 80, 3) and torch.tensor(frames[:, 0, 0, 0].tolist()).tolist() == [20, 20, 30, 30, 40]
+        assert (
+            reader.decoded_frames == 3
+            and frames.shape == (5, 64, 80, 3)
+            and torch.tensor(frames[:, 0, 0, 0].tolist()).tolist() == [20, 20, 30, 30, 40]
+        )
 
 
 def test_clips_of_a_folder_share_the_frames_that_are_read(long_video):

@@ -12,18 +12,27 @@ from avslowfast.media.pixels import ClipMaker, Geometry, Scaler
 def frame():
     """A textured picture with 4:2:0 chroma, as videos have it; its width is no multiple of anything."""
     yy, xx = np.mgrid[0:90, 0:154]
-    rgb = np.stack([127 + 100 * np.sin(xx / 9), 127 + 100 * np.sin(yy / 7), 127 + 100 * np.sin((xx + yy) / 13)], 2).astype(np.uint8)
+    rgb = np.stack(
+        [127 + 100 * np.sin(xx / 9), 127 + 100 * np.sin(yy / 7), 127 + 100 * np.sin((xx + yy) / 13)], 2
+    ).astype(np.uint8)
     return VideoReformatter().reformat(av.VideoFrame.from_ndarray(rgb, format="rgb24"), format="yuv420p")
 
 
 def expected(frame, height, width):
     """The scaled planes of swscale, turned into R, G, B by the formula of BT.601."""
-    y, u, v = VideoReformatter().reformat(frame, width, height, "yuv444p", interpolation="BILINEAR").to_ndarray().astype(float)
+    y, u, v = (
+        VideoReformatter()
+        .reformat(frame, width, height, "yuv444p", interpolation="BILINEAR")
+        .to_ndarray()
+        .astype(float)
+    )
     y, u, v = (y - 16) * 255 / 219, (u - 128) * 255 / 224, (v - 128) * 255 / 224
     return np.clip(np.stack([y + 1.402 * v, y - 0.344136 * u - 0.714136 * v, y + 1.772 * u], 2), 0, 255)
 
 
-@pytest.mark.parametrize("size", [(60, 103), (60, 100), (61, 104), (150, 257), (150, 256), (91, 155), (90, 150), (88, 154)])
+@pytest.mark.parametrize(
+    "size", [(60, 103), (60, 100), (61, 104), (150, 257), (150, 256), (91, 155), (90, 150), (88, 154)]
+)
 def test_colours_are_right_up_to_the_last_column(frame, size):
     found = Scaler().picture(frame, size).astype(float)
     wanted = expected(frame, *size)
@@ -33,7 +42,10 @@ def test_colours_are_right_up_to_the_last_column(frame, size):
 
 def test_what_keeps_its_size_is_complete(frame):
     found = Scaler().picture(frame, (90, 154)).astype(float)
-    assert np.abs(found - expected(frame, 90, 154)).mean() < 4 and np.abs(found - expected(frame, 90, 154))[:, -8:].mean() < 6
+    assert (
+        np.abs(found - expected(frame, 90, 154)).mean() < 4
+        and np.abs(found - expected(frame, 90, 154))[:, -8:].mean() < 6
+    )
 
 
 def test_a_crop_is_cut_from_the_scaled_picture(frame):

@@ -113,7 +113,15 @@ def test_pitch_and_level_survive_every_sample_format(tmp_path, layout, channels,
     t = np.arange(2 * 22050) / 22050
     # A level of its own in each channel: the mono mix is their mean.
     levels = np.linspace(0.1, 0.8, channels)[:, None]
-    write_video(path, np.zeros((50, 32, 32, 3), np.uint8), 25, levels * np.sin(2 * np.pi * 440 * t), 22050, audio_codec=codec, layout=layout)
+    write_video(
+        path,
+        np.zeros((50, 32, 32, 3), np.uint8),
+        25,
+        levels * np.sin(2 * np.pi * 440 * t),
+        22050,
+        audio_codec=codec,
+        layout=layout,
+    )
     with VideoReader(path) as reader:
         samples, heard = reader.read_audio(0.5, 1.0)
     assert heard and len(samples) == 16000
@@ -126,7 +134,15 @@ def test_pitch_and_level_survive_every_sample_format(tmp_path, layout, channels,
 def test_files_without_stored_stream_durations(tmp_path, suffix, codec):
     path = tmp_path / f"x.{suffix}"
     audio = "libopus" if suffix == "webm" else "aac"
-    write_video(path, np.zeros((40, 32, 32, 3), np.uint8), 20, np.zeros(48000, np.float32), 48000, video_codec=codec, audio_codec=audio)
+    write_video(
+        path,
+        np.zeros((40, 32, 32, 3), np.uint8),
+        20,
+        np.zeros(48000, np.float32),
+        48000,
+        video_codec=codec,
+        audio_codec=audio,
+    )
     with VideoReader(path) as reader:
         assert abs(reader.video.end - 2.0) < 0.06 and abs(reader.audio.end - 1.0) < 0.06
 
@@ -151,7 +167,12 @@ def test_files_that_are_no_videos_are_named(tmp_path):
         frame.sample_rate = 16000
         for packet in stream.encode(frame):
             out.mux(packet)
-    for path, words in ((text, "cannot be opened"), (empty, "cannot be opened"), (sound, "no video stream"), (tmp_path / "none.mp4", "No such file")):
+    for path, words in (
+        (text, "cannot be opened"),
+        (empty, "cannot be opened"),
+        (sound, "no video stream"),
+        (tmp_path / "none.mp4", "No such file"),
+    ):
         with pytest.raises(DecodeError) as error:
             VideoReader(path)
         assert path.name in str(error.value) and words in str(error.value) and "\n" not in str(error.value)
@@ -169,8 +190,19 @@ def test_a_truncated_file_gives_what_is_there_or_an_error(tmp_path):
 
 
 @pytest.mark.shared
-@pytest.mark.parametrize("name", ["flipping_a_pancake.mkv", "nasa_13013.mp4", "big_buck_bunny_30s.webm", "nasa_13013_rotated.mp4", "av1_video.mkv",
-                                  "test_non_zero_start.mp4", "discard_first_keyframe.mp4", "corrupted.mp4"])  # fmt: skip
+@pytest.mark.parametrize(
+    "name",
+    [
+        "flipping_a_pancake.mkv",
+        "nasa_13013.mp4",
+        "big_buck_bunny_30s.webm",
+        "nasa_13013_rotated.mp4",
+        "av1_video.mkv",
+        "test_non_zero_start.mp4",
+        "discard_first_keyframe.mp4",
+        "corrupted.mp4",
+    ],
+)
 def test_real_files_decode(shared, name):
     with VideoReader(shared / "clips" / name) as reader:
         length = reader.video.end - reader.video.start

@@ -40,14 +40,23 @@ def test_embeddings_have_length_one_half():
     assert torch.allclose(head.embed_visual(torch.randn(3, 6, 2, 4, 4)).norm(dim=2), torch.full((3, 1), 0.5))
     assert torch.allclose(head.embed_audio(torch.randn(3, 5, 7)).norm(dim=2), torch.full((3, 1), 0.5))
     head = SyncHead(6, 5, 8, pool="time")
-    assert head.embed_visual(torch.randn(3, 6, 2, 4, 4)).shape == head.embed_audio(torch.randn(3, 5, 2)).shape == (3, 2, 8)
+    assert (
+        head.embed_visual(torch.randn(3, 6, 2, 4, 4)).shape == head.embed_audio(torch.randn(3, 5, 2)).shape == (3, 2, 8)
+    )
 
 
 def test_silent_missing_and_equal_pairs_do_not_count():
     torch.manual_seed(0)
     audio = torch.randn(6, 1, 16, 8)
     assert pair_up(audio).valid.all()
-    assert pair_up(audio, torch.tensor([1, 1, 0, 1, 1, 1]).bool()).valid.tolist() == [True, False, False, True, True, True]
+    assert pair_up(audio, torch.tensor([1, 1, 0, 1, 1, 1]).bool()).valid.tolist() == [
+        True,
+        False,
+        False,
+        True,
+        True,
+        True,
+    ]
     quiet = audio.clone()
     quiet[3] *= 1e-3
     assert pair_up(quiet).valid.tolist() == [True, True, False, False, True, True]

@@ -14,7 +14,9 @@ def test_draws_depend_on_seed_and_iteration_alone():
     assert drops == [DropPathway(0.8, 3).draw(i) for i in range(2000)]
     assert drops != [DropPathway(0.8, 4).draw(i) for i in range(2000)]
     assert 0.76 < sum(drops) / len(drops) < 0.84
-    assert not any(DropPathway(0.0, 3).draw(i) for i in range(100)) and all(DropPathway(1.0, 3).draw(i) for i in range(100))
+    assert not any(DropPathway(0.0, 3).draw(i) for i in range(100)) and all(
+        DropPathway(1.0, 3).draw(i) for i in range(100)
+    )
 
 
 def test_a_dropped_iteration_without_sync_runs_no_audio_convolution():
@@ -39,7 +41,14 @@ def test_hard_negatives_go_no_further_than_the_last_comparison():
     inputs["audio_hard_negative_index"] = torch.tensor([0, 2])
     seen = dict(count_convolutions(model, lambda: model(inputs, drop_audio=False)))
     # Audio joins at res3, so nothing is compared after it.
-    assert seen["pathways.audio.res3.block1.branch2.a" if "pathways.audio.res3.block1.branch2.a" in seen else "pathways.audio.res3.block1.branch2.t"] == 5
+    assert (
+        seen[
+            "pathways.audio.res3.block1.branch2.a"
+            if "pathways.audio.res3.block1.branch2.a" in seen
+            else "pathways.audio.res3.block1.branch2.t"
+        ]
+        == 5
+    )
     assert seen["pathways.audio.res4.block0.branch2.a"] == 3
     seen = dict(count_convolutions(model, lambda: model(inputs, drop_audio=True)))
     assert seen["pathways.audio.res5.block1.branch2.b"] == 5

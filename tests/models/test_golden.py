@@ -16,8 +16,20 @@ from avslowfast.models.build import input_shapes
 from avslowfast.models.complexity import count_gflops, count_parameters
 
 GOLDEN = ROOT / "tests/golden"
-AVA = ["DETECTION.ENABLE", True, "MODEL.NUM_CLASSES", 80, "MODEL.HEAD_ACT", "sigmoid", "MODEL.LOSS_FUNC", "bce_logit",
-       "RESNET.SPATIAL_STRIDES", [[1, 1], [2, 2], [2, 2], [1, 1]], "RESNET.SPATIAL_DILATIONS", [[1, 1], [1, 1], [1, 1], [2, 2]]]  # fmt: skip
+AVA = [
+    "DETECTION.ENABLE",
+    True,
+    "MODEL.NUM_CLASSES",
+    80,
+    "MODEL.HEAD_ACT",
+    "sigmoid",
+    "MODEL.LOSS_FUNC",
+    "bce_logit",
+    "RESNET.SPATIAL_STRIDES",
+    [[1, 1], [2, 2], [2, 2], [1, 1]],
+    "RESNET.SPATIAL_DILATIONS",
+    [[1, 1], [1, 1], [1, 1], [2, 2]],
+]
 
 
 def kinetics(name, *overrides):

@@ -16,7 +16,14 @@ def with_gradient(model):
 
 HEADS = {
     "single": (),
-    "multi": ("MULTI_HEAD.NAMES", ["verb", "noun"], "MULTI_HEAD.NUM_CLASSES", [5, 7], "MULTI_HEAD.LOSS_WEIGHTS", [0.5, 0.5]),
+    "multi": (
+        "MULTI_HEAD.NAMES",
+        ["verb", "noun"],
+        "MULTI_HEAD.NUM_CLASSES",
+        [5, 7],
+        "MULTI_HEAD.LOSS_WEIGHTS",
+        [0.5, 0.5],
+    ),
     "roi": ("DETECTION.ENABLE", True, "DETECTION.SPATIAL_SCALE_FACTOR", 32),
 }
 DEPTHS = [18, 34, 50, 101, 152]
@@ -44,8 +51,17 @@ def check_outputs(model, inputs, head, boxes, classes=16):
 
 
 # Architecture and, with all three pathways, the audio lateral; boxes need pictures.
-NETWORKS = [("slow", "a2fs"), ("slowfast", "a2fs"), ("audio", "a2fs"), ("avslowfast", "a2fs"), ("avslowfast", "a2f2s"), ("avslowfast", "av_nonlocal")]
-COMBINATIONS = [(*network, head) for network, head in itertools.product(NETWORKS, HEADS) if (network[0], head) != ("audio", "roi")]
+NETWORKS = [
+    ("slow", "a2fs"),
+    ("slowfast", "a2fs"),
+    ("audio", "a2fs"),
+    ("avslowfast", "a2fs"),
+    ("avslowfast", "a2f2s"),
+    ("avslowfast", "av_nonlocal"),
+]
+COMBINATIONS = [
+    (*network, head) for network, head in itertools.product(NETWORKS, HEADS) if (network[0], head) != ("audio", "roi")
+]
 
 
 @pytest.mark.parametrize("arch, lateral, head", COMBINATIONS)
@@ -73,8 +89,20 @@ STAGE_SETS = [[i in s for i in range(4)] for s in ([], [0], [1], [2], [3], [2, 3
 @pytest.mark.parametrize("pool5", [True, False])
 def test_laterals_at_any_subset_of_stages(kind, stages, pool5):
     avs = [True] * 5
-    model, inputs = make("LATERAL.AUDIO", kind, "SLOWFAST.AFS_FUSION", stages, "LATERAL.AUDIO_POOL5", pool5, "SLOWFAST.AVS_FLAG", avs,
-                         "DATA.AUDIO_FRAME_NUM", 128, "SLOWFAST.AU_ALPHA", 32)  # fmt: skip
+    model, inputs = make(
+        "LATERAL.AUDIO",
+        kind,
+        "SLOWFAST.AFS_FUSION",
+        stages,
+        "LATERAL.AUDIO_POOL5",
+        pool5,
+        "SLOWFAST.AVS_FLAG",
+        avs,
+        "DATA.AUDIO_FRAME_NUM",
+        128,
+        "SLOWFAST.AU_ALPHA",
+        32,
+    )
     check_outputs(model, inputs, "single", None)
     first = next((i for i, on in enumerate(stages) if on), 4)
     names = ["avs_pool1", "avs_res2", "avs_res3", "avs_res4", "avs_res5"]
@@ -90,7 +118,9 @@ def test_laterals_at_any_subset_of_stages(kind, stages, pool5):
 @pytest.mark.parametrize("trans", ["tf_bottleneck_transform_v1", "tf_bottleneck_transform_v2", "bottleneck_transform"])
 @pytest.mark.parametrize("norm", ["batchnorm", "sub_batchnorm", "sync_batchnorm", "frozen_batchnorm"])
 def test_audio_blocks_and_norms(trans, norm):
-    model, inputs = make("RESNET.AUDIO_TRANS_FUNC", trans, "BN.NORM_TYPE", norm, "BN.NUM_SPLITS", 2, *depth_args(50), batch=4)
+    model, inputs = make(
+        "RESNET.AUDIO_TRANS_FUNC", trans, "BN.NORM_TYPE", norm, "BN.NUM_SPLITS", 2, *depth_args(50), batch=4
+    )
     model.train()
     before = {n: b.clone() for n, b in model.named_buffers() if n.endswith("running_mean")}
     loss_of(model(inputs, drop_audio=True)).backward()
@@ -114,9 +144,23 @@ def test_sub_batchnorm_is_plain_batchnorm_of_each_part():
 
 
 def test_slow_network_with_groups_pooling_and_dilation():
-    model, inputs = make("MODEL.ARCH", "slow", *depth_args(50), "RESNET.NUM_GROUPS", 2, "NONLOCAL.LOCATION", [[[]], [[0]], [[1]], [[]]],
-                         "NONLOCAL.GROUP", [[1], [2], [4], [1]], "NONLOCAL.INSTANTIATION", "softmax",
-                         "RESNET.SPATIAL_STRIDES", [[1], [2], [2], [1]], "RESNET.SPATIAL_DILATIONS", [[1], [1], [1], [2]])  # fmt: skip
+    model, inputs = make(
+        "MODEL.ARCH",
+        "slow",
+        *depth_args(50),
+        "RESNET.NUM_GROUPS",
+        2,
+        "NONLOCAL.LOCATION",
+        [[[]], [[0]], [[1]], [[]]],
+        "NONLOCAL.GROUP",
+        [[1], [2], [4], [1]],
+        "NONLOCAL.INSTANTIATION",
+        "softmax",
+        "RESNET.SPATIAL_STRIDES",
+        [[1], [2], [2], [1]],
+        "RESNET.SPATIAL_DILATIONS",
+        [[1], [1], [1], [2]],
+    )
     x = model.pathways["slow"](inputs["slow"], "pool1")
     for stage in ("res2", "res3", "res4", "res5"):
         x = model.pathways["slow"](x, stage)
@@ -142,12 +186,24 @@ def test_raw_pixels_equal_normalised_floats():
     mean, std = 0.45, 0.225
     with torch.no_grad():
         a = model({"slow": slow, "fast": raw, "audio": inputs["audio"]})["scores"]
-        b = model({"slow": (slow / 255 - mean) / std, "fast": (raw / 255 - mean) / std, "audio": inputs["audio"]})["scores"]
+        b = model({"slow": (slow / 255 - mean) / std, "fast": (raw / 255 - mean) / std, "audio": inputs["audio"]})[
+            "scores"
+        ]
     torch.testing.assert_close(a, b)
 
 
 def test_larger_crops_give_the_mean_of_the_positions_scores():
-    cfg = tiny_cfg(*WIDTH, "DATA.TRAIN_CROP_SIZE", 32, "DATA.TEST_CROP_SIZE", 64, "DATA.TRAIN_JITTER_SCALES", [32, 40], "MODEL.ARCH", "slow")
+    cfg = tiny_cfg(
+        *WIDTH,
+        "DATA.TRAIN_CROP_SIZE",
+        32,
+        "DATA.TEST_CROP_SIZE",
+        64,
+        "DATA.TRAIN_JITTER_SCALES",
+        [32, 40],
+        "MODEL.ARCH",
+        "slow",
+    )
     model = build_model(cfg).eval()
     torch.nn.init.normal_(model.head.projection.weight)
     x = torch.randn(2, 3, 8, 96, 96)

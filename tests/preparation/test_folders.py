@@ -32,7 +32,9 @@ def fill(root, video, counts):
 
 
 def make_list(*args, code=0):
-    done = subprocess.run([sys.executable, str(ROOT / "tools/make_list.py"), *map(str, args)], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "tools/make_list.py"), *map(str, args)], capture_output=True, text=True
+    )
     assert done.returncode == code and "Traceback" not in done.stderr, done.stderr
     return done
 
@@ -49,20 +51,37 @@ def test_lists_are_split_by_class_and_read_by_the_data_set(tmp_path, video):
     shutil.copy(video, root / "rare" / "deeper" / "third.mkv")
     out = make_list(root, "--out", tmp_path / "lists").stdout
     assert lines(tmp_path / "lists/classes.txt") == ["Juggling", "rare", "tap dancing"]
-    counts = {split: [sum(line.endswith(f" {c}") for line in lines(tmp_path / f"lists/{split}.csv")) for c in range(3)] for split in folders.SPLITS}
+    counts = {
+        split: [sum(line.endswith(f" {c}") for line in lines(tmp_path / f"lists/{split}.csv")) for c in range(3)]
+        for split in folders.SPLITS
+    }
     assert counts == {"train": [14, 1, 7], "val": [2, 1, 1], "test": [4, 1, 2]}
     everything = [line for split in folders.SPLITS for line in lines(tmp_path / f"lists/{split}.csv")]
     assert len(set(everything)) == 33
-    assert "34 videos, 33 of them readable" in out and "broken.mp4: " in out and "1 files that are no videos" in out and "0 without sound" in out
+    assert (
+        "34 videos, 33 of them readable" in out
+        and "broken.mp4: " in out
+        and "1 files that are no videos" in out
+        and "0 without sound" in out
+    )
     assert "MODEL.NUM_CLASSES 3" in out
-    assert [row[0] for row in csv.reader(open(tmp_path / "lists/unreadable.csv"))][1:] == [str(root / "rare" / "broken.mp4")]
-    cfg = load_cfg(ROOT / "configs/OwnVideos/AVSLOWFAST_TINY.yaml", ["DATA.PATH_TO_DATA_DIR", str(tmp_path / "lists"), "MODEL.NUM_CLASSES", 3])
+    assert [row[0] for row in csv.reader(open(tmp_path / "lists/unreadable.csv"))][1:] == [
+        str(root / "rare" / "broken.mp4")
+    ]
+    cfg = load_cfg(
+        ROOT / "configs/OwnVideos/AVSLOWFAST_TINY.yaml",
+        ["DATA.PATH_TO_DATA_DIR", str(tmp_path / "lists"), "MODEL.NUM_CLASSES", 3],
+    )
     dataset = build_dataset(cfg, "test")
     assert dataset.class_names == ["Juggling", "rare", "tap dancing"] and "failure" not in dataset[0]
     # The same folder and seed give the same lists; another seed others.
     make_list(root, "--out", tmp_path / "again")
     make_list(root, "--out", tmp_path / "other", "--seed", 1)
-    assert lines(tmp_path / "again/train.csv") == lines(tmp_path / "lists/train.csv") != lines(tmp_path / "other/train.csv")
+    assert (
+        lines(tmp_path / "again/train.csv")
+        == lines(tmp_path / "lists/train.csv")
+        != lines(tmp_path / "other/train.csv")
+    )
 
 
 def test_given_splits_are_kept_and_missing_ones_are_said(tmp_path, video):
@@ -70,7 +89,9 @@ def test_given_splits_are_kept_and_missing_ones_are_said(tmp_path, video):
     fill(tmp_path / "v/val", video, {"b": 1})
     out = make_list(tmp_path / "v", "--out", tmp_path / "lists").stdout
     assert len(lines(tmp_path / "lists/train.csv")) == 5 and len(lines(tmp_path / "lists/val.csv")) == 1
-    assert lines(tmp_path / "lists/test.csv") == lines(tmp_path / "lists/val.csv") and "test.csv holds those of val" in out
+    assert (
+        lines(tmp_path / "lists/test.csv") == lines(tmp_path / "lists/val.csv") and "test.csv holds those of val" in out
+    )
 
 
 def test_a_class_may_be_called_test(tmp_path, video):
@@ -78,11 +99,17 @@ def test_a_class_may_be_called_test(tmp_path, video):
     assert names == ["test", "train"] and {v.split for v in videos} == {None}
 
 
-@pytest.mark.parametrize("prepare, words", [
-    (lambda root: None, "no such folder"),
-    (lambda root: (root / "a").mkdir(parents=True), "no videos in it"),
-    (lambda root: [(root / "a").mkdir(parents=True), (root / "a/x.mp4").write_text("text")], "not one readable video"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "prepare, words",
+    [
+        (lambda root: None, "no such folder"),
+        (lambda root: (root / "a").mkdir(parents=True), "no videos in it"),
+        (
+            lambda root: [(root / "a").mkdir(parents=True), (root / "a/x.mp4").write_text("text")],
+            "not one readable video",
+        ),
+    ],
+)
 def test_folders_that_give_nothing_are_one_clear_line(tmp_path, prepare, words):
     prepare(tmp_path / "v")
     done = make_list(tmp_path / "v", "--out", tmp_path / "lists", code=2)
@@ -90,4 +117,7 @@ def test_folders_that_give_nothing_are_one_clear_line(tmp_path, prepare, words):
 
 
 def test_shares_that_leave_nothing_are_refused(tmp_path):
-    assert "leave nothing to train on" in make_list(tmp_path, "--out", tmp_path, "--val", 0.5, "--test", 0.5, code=2).stderr
+    assert (
+        "leave nothing to train on"
+        in make_list(tmp_path, "--out", tmp_path, "--val", 0.5, "--test", 0.5, code=2).stderr
+    )

@@ -29,7 +29,9 @@ def key_frames(path):
 @pytest.mark.parametrize("suffix, codec", [("mp4", "aac"), ("mkv", "libopus"), ("mov", "pcm_s16le"), ("mkv", "flac")])
 @pytest.mark.parametrize("video_start, audio_start", [(0.0, 0.0), (0.0, 0.3), (0.3, 0.0)])
 def test_sight_and_sound_stay_where_they_were(tmp_path, suffix, codec, video_start, audio_start):
-    flash_and_click(tmp_path / f"a.{suffix}", 25, rate=48000, audio_codec=codec, video_start=video_start, audio_start=audio_start)
+    flash_and_click(
+        tmp_path / f"a.{suffix}", 25, rate=48000, audio_codec=codec, video_start=video_start, audio_start=audio_start
+    )
     found = transcode(tmp_path / f"a.{suffix}", tmp_path / "b.mp4", 48)
     assert found["sound"] and not found["damaged"]
     with VideoReader(tmp_path / f"a.{suffix}") as old, VideoReader(tmp_path / "b.mp4") as new:
@@ -74,7 +76,10 @@ def test_a_hole_in_the_sound_moves_nothing_after_it(tmp_path):
             out.mux(video.encode(av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="rgb24")))
         out.mux(video.encode(None))
         # A second of tone, half a second of nothing at all, then a click 0.2 s later.
-        for start, samples in ((0.0, 0.1 * np.sin(np.arange(rate) / 5)), (1.5, np.where(np.arange(rate) // 40 == 80, 0.9, 0.0))):
+        for start, samples in (
+            (0.0, 0.1 * np.sin(np.arange(rate) / 5)),
+            (1.5, np.where(np.arange(rate) // 40 == 80, 0.9, 0.0)),
+        ):
             frame = av.AudioFrame.from_ndarray((samples * 32767).astype(np.int16)[None], format="s16", layout="mono")
             frame.sample_rate, frame.pts = rate, int(start * rate)
             out.mux(audio.encode(frame))
@@ -84,12 +89,27 @@ def test_a_hole_in_the_sound_moves_nothing_after_it(tmp_path):
 
 
 def test_sizes_are_even_and_never_grow():
-    assert target_size(1080, 1920, 256) == (256, 456) and target_size(1920, 1080, 256) == (456, 256) and target_size(101, 81, 256) == (100, 80)
+    assert (
+        target_size(1080, 1920, 256) == (256, 456)
+        and target_size(1920, 1080, 256) == (456, 256)
+        and target_size(101, 81, 256) == (100, 80)
+    )
 
 
 @pytest.mark.shared
-@pytest.mark.parametrize("name", ["flipping_a_pancake.mkv", "nasa_13013.mp4", "big_buck_bunny_30s.webm", "nasa_13013_rotated.mp4", "av1_video.mkv",
-                                  "test_non_zero_start.mp4", "discard_first_keyframe.mp4", "corrupted.mp4"])  # fmt: skip
+@pytest.mark.parametrize(
+    "name",
+    [
+        "flipping_a_pancake.mkv",
+        "nasa_13013.mp4",
+        "big_buck_bunny_30s.webm",
+        "nasa_13013_rotated.mp4",
+        "av1_video.mkv",
+        "test_non_zero_start.mp4",
+        "discard_first_keyframe.mp4",
+        "corrupted.mp4",
+    ],
+)
 def test_real_files_are_prepared(shared, tmp_path, name):
     path = shared / "clips" / name
     found = transcode(path, tmp_path / "x.mp4", 96)
@@ -104,7 +124,9 @@ def test_real_files_are_prepared(shared, tmp_path, name):
 
 
 def prepare(*args, code=0):
-    done = subprocess.run([sys.executable, str(ROOT / "tools/prepare_data.py"), *map(str, args)], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "tools/prepare_data.py"), *map(str, args)], capture_output=True, text=True
+    )
     assert done.returncode == code, done.stderr
     return done.stdout + done.stderr
 
@@ -131,14 +153,32 @@ def kitchens(tmp_path_factory):
 
 
 def test_a_download_with_holes_is_prepared_counted_and_read(kitchens, tmp_path):
-    args = ("epic55", "--annotations", kitchens, "--videos", kitchens / "videos", "--out", tmp_path / "out", "--short-side", 48, "--jobs", 2)
+    args = (
+        "epic55",
+        "--annotations",
+        kitchens,
+        "--videos",
+        kitchens / "videos",
+        "--out",
+        tmp_path / "out",
+        "--short-side",
+        48,
+        "--jobs",
+        2,
+    )
     text = prepare(*args, "--check")
     assert counts(text) == {"videos": 6, "found": 5, "missing": 1} and not (tmp_path / "out/videos").exists()
     text = prepare(*args)
-    assert counts(text) == {"videos": 6, "prepared": 4, "missing": 1, "unreadable": 1} and counts(text, "train")["videos"] == 6
+    assert (
+        counts(text) == {"videos": 6, "prepared": 4, "missing": 1, "unreadable": 1}
+        and counts(text, "train")["videos"] == 6
+    )
     assert "not looked at: s1" in text and "DATA.PATH_PREFIX" in text
     rows = list(csv.DictReader(open(tmp_path / "out/problems.csv")))
-    assert sorted((os.path.basename(row["path"]), row["state"]) for row in rows) == [("P02_01.MP4", "missing"), ("P03_01.MP4", "unreadable")]
+    assert sorted((os.path.basename(row["path"]), row["state"]) for row in rows) == [
+        ("P02_01.MP4", "missing"),
+        ("P03_01.MP4", "unreadable"),
+    ]
     # Given again it does nothing that is done; what was torn and has come again is taken.
     stamp = os.path.getmtime(tmp_path / "out/videos/P01/P01_01.MP4")
     text = prepare(*args)
@@ -150,24 +190,49 @@ def test_a_download_with_holes_is_prepared_counted_and_read(kitchens, tmp_path):
         dataset = build_dataset(load_cfg(ROOT / "configs/SynthAV/EPIC_AVSLOWFAST_TINY.yaml", folders), "train")
         samples.append(dataset.read_views(next(i for i, r in enumerate(dataset.records) if "P01_01" in r.path)))
     old, new = samples
-    assert (old["fast"].float() - new["fast"].float()).abs().mean() < 8 and (old["audio"] - new["audio"]).abs().mean() < 0.25
+    assert (old["fast"].float() - new["fast"].float()).abs().mean() < 8 and (
+        old["audio"] - new["audio"]
+    ).abs().mean() < 0.25
 
 
 def test_kinetics_lists_are_made_from_what_the_crawler_wrote(tmp_path):
-    rows = [("b act", "vid1", 3, "train"), ("a act", "vid2", 0, "train"), ("a act", "vid3", 7, "train"), ("b act", "vid4", 1, "val")]
+    rows = [
+        ("b act", "vid1", 3, "train"),
+        ("a act", "vid2", 0, "train"),
+        ("a act", "vid3", 7, "train"),
+        ("b act", "vid4", 1, "val"),
+    ]
     for split in ("train", "val"):
         with open(tmp_path / f"kinetics-400_{split}.csv", "w") as f:
             f.write("label,youtube_id,time_start,time_end,split,is_cc\n")
-            f.writelines(f"{label},{vid},{start},{start + 10},{split},0\n" for label, vid, start, part in rows if part == split)
+            f.writelines(
+                f"{label},{vid},{start},{start + 10},{split},0\n" for label, vid, start, part in rows if part == split
+            )
     clip = synthetic.render_clip("pairs", 0, "train", 0)
     os.makedirs(tmp_path / "downloaded/anywhere")
     for _, vid, start, _ in [rows[0], rows[1], rows[3]]:
-        synthetic.write_video(tmp_path / f"downloaded/anywhere/{vid}_{start:06d}_{start + 10:06d}.mkv", clip.frames, 15, clip.sound)
-    text = prepare("kinetics400", "--annotations", tmp_path, "--videos", tmp_path / "downloaded", "--out", tmp_path / "k")
+        synthetic.write_video(
+            tmp_path / f"downloaded/anywhere/{vid}_{start:06d}_{start + 10:06d}.mkv", clip.frames, 15, clip.sound
+        )
+    text = prepare(
+        "kinetics400", "--annotations", tmp_path, "--videos", tmp_path / "downloaded", "--out", tmp_path / "k"
+    )
     assert counts(text) == {"videos": 4, "prepared": 3, "missing": 1} and "test.csv holds the validation videos" in text
-    assert (tmp_path / "k/lists/train.csv").read_text() == "b act/vid1_000003_000013.mp4 1\na act/vid2_000000_000010.mp4 0\n"
+    assert (
+        tmp_path / "k/lists/train.csv"
+    ).read_text() == "b act/vid1_000003_000013.mp4 1\na act/vid2_000000_000010.mp4 0\n"
     assert (tmp_path / "k/lists/classes.txt").read_text() == "a act\nb act\n"
-    found = build_dataset(tiny_cfg("DATA.PATH_TO_DATA_DIR", str(tmp_path / "k/lists"), "DATA.PATH_PREFIX", str(tmp_path / "k/videos"), "MODEL.NUM_CLASSES", 2), "test")
+    found = build_dataset(
+        tiny_cfg(
+            "DATA.PATH_TO_DATA_DIR",
+            str(tmp_path / "k/lists"),
+            "DATA.PATH_PREFIX",
+            str(tmp_path / "k/videos"),
+            "MODEL.NUM_CLASSES",
+            2,
+        ),
+        "test",
+    )
     assert found.class_names == ["a act", "b act"] and found[0]["label"] == 1 and "fast" in found[0]
 
 

@@ -15,8 +15,24 @@ from avslowfast.evaluation.metrics import epic as epic_metrics
 from avslowfast.loading import build_dataset
 from avslowfast.synthav import layouts as synthetic_sets
 
-RUN = ("TRAIN.BATCH_SIZE", 8, "SOLVER.MAX_EPOCH", 1, "SOLVER.WARMUP_EPOCHS", 0, "DATA_LOADER.NUM_WORKERS", 0, "BN.NUM_BATCHES_PRECISE", 2,
-       "RESNET.WIDTH_PER_GROUP", 8, "LOG_MODEL_INFO", False, "TEST.NUM_SPATIAL_CROPS", 1)  # fmt: skip
+RUN = (
+    "TRAIN.BATCH_SIZE",
+    8,
+    "SOLVER.MAX_EPOCH",
+    1,
+    "SOLVER.WARMUP_EPOCHS",
+    0,
+    "DATA_LOADER.NUM_WORKERS",
+    0,
+    "BN.NUM_BATCHES_PRECISE",
+    2,
+    "RESNET.WIDTH_PER_GROUP",
+    8,
+    "LOG_MODEL_INFO",
+    False,
+    "TEST.NUM_SPATIAL_CROPS",
+    1,
+)
 HEADS = ("MULTI_HEAD.NAMES", ["verb", "noun"], "MULTI_HEAD.NUM_CLASSES", [6, 4], "MULTI_HEAD.LOSS_WEIGHTS", [0.5, 0.5])
 
 
@@ -53,8 +69,20 @@ def test_kitchens_are_the_same_each_time_and_their_segments_lie_apart():
 
 
 def test_a_run_on_kitchens_hands_in_what_scores_the_same(kitchens, tmp_path):
-    args = ["TRAIN.DATASET", "epic55", "TEST.DATASET", "epic55", "DATA.PATH_TO_DATA_DIR", kitchens, "DATA.PATH_PREFIX", kitchens / "videos",
-            "OUTPUT_DIR", tmp_path / "out", *HEADS, *RUN]  # fmt: skip
+    args = [
+        "TRAIN.DATASET",
+        "epic55",
+        "TEST.DATASET",
+        "epic55",
+        "DATA.PATH_TO_DATA_DIR",
+        kitchens,
+        "DATA.PATH_PREFIX",
+        kitchens / "videos",
+        "OUTPUT_DIR",
+        tmp_path / "out",
+        *HEADS,
+        *RUN,
+    ]
     run(args)
     folder = output_of(args)
     results = json.load(open(os.path.join(folder, "results.json")))
@@ -65,18 +93,37 @@ def test_a_run_on_kitchens_hands_in_what_scores_the_same(kitchens, tmp_path):
     found = evaluate("epic55", "--annotations", kitchens, "--submission", os.path.join(folder, "submission.json"))
     assert all(found[name] == pytest.approx(results[name], abs=1e-6) for name in names)
     scores = torch.load(os.path.join(folder, "scores.pt"), weights_only=True)
-    assert scores["scores"]["verb"].shape == (16, 6) and scores["class_names"]["noun"] == ["tomato", "cucumber", "plate", "lemon"]
+    assert scores["scores"]["verb"].shape == (16, 6) and scores["class_names"]["noun"] == [
+        "tomato",
+        "cucumber",
+        "plate",
+        "lemon",
+    ]
     assert open(os.path.join(folder, "scores_noun.csv")).readline().startswith("path,label,prediction,tomato")
 
 
 def test_a_test_without_labels_writes_the_submission_alone(kitchens, tmp_path):
     table = epic.read_validation("epic55", kitchens).rename(columns={"name": "uid"})
     os.symlink(kitchens / "EPIC_train_action_labels.csv", tmp_path / "EPIC_train_action_labels.csv")
-    table[["uid", "participant_id", "video_id", "start_timestamp", "stop_timestamp", "start_frame", "stop_frame"]].to_csv(
-        tmp_path / "EPIC_test_s1_timestamps.csv", index=False
-    )
-    args = ["TRAIN.DATASET", "epic55", "TEST.DATASET", "epic55", "DATA.PATH_TO_DATA_DIR", tmp_path, "DATA.PATH_PREFIX", kitchens / "videos",
-            "OUTPUT_DIR", tmp_path / "out", "DATA.TEST_PART", "s1", *HEADS, *RUN]  # fmt: skip
+    table[
+        ["uid", "participant_id", "video_id", "start_timestamp", "stop_timestamp", "start_frame", "stop_frame"]
+    ].to_csv(tmp_path / "EPIC_test_s1_timestamps.csv", index=False)
+    args = [
+        "TRAIN.DATASET",
+        "epic55",
+        "TEST.DATASET",
+        "epic55",
+        "DATA.PATH_TO_DATA_DIR",
+        tmp_path,
+        "DATA.PATH_PREFIX",
+        kitchens / "videos",
+        "OUTPUT_DIR",
+        tmp_path / "out",
+        "DATA.TEST_PART",
+        "s1",
+        *HEADS,
+        *RUN,
+    ]
     run(args)
     results = json.load(open(tmp_path / "out/results.json"))
     assert not [key for key in results if "top1" in key]
@@ -85,14 +132,51 @@ def test_a_test_without_labels_writes_the_submission_alone(kitchens, tmp_path):
 
 
 def test_a_run_on_scenes_measures_map_by_the_official_rule(scenes, tmp_path):
-    args = ["TRAIN.DATASET", "charades", "TEST.DATASET", "charades", "DATA.PATH_TO_DATA_DIR", scenes, "DATA.PATH_PREFIX", scenes / "videos",
-            "OUTPUT_DIR", tmp_path / "out", "DATA.MULTI_LABEL", True, "MODEL.LOSS_FUNC", "bce_logit", "MODEL.HEAD_ACT", "sigmoid", "MODEL.NUM_CLASSES", 8,
-            "DATA.ENSEMBLE_METHOD", "max", *RUN]  # fmt: skip
+    args = [
+        "TRAIN.DATASET",
+        "charades",
+        "TEST.DATASET",
+        "charades",
+        "DATA.PATH_TO_DATA_DIR",
+        scenes,
+        "DATA.PATH_PREFIX",
+        scenes / "videos",
+        "OUTPUT_DIR",
+        tmp_path / "out",
+        "DATA.MULTI_LABEL",
+        True,
+        "MODEL.LOSS_FUNC",
+        "bce_logit",
+        "MODEL.HEAD_ACT",
+        "sigmoid",
+        "MODEL.NUM_CLASSES",
+        8,
+        "DATA.ENSEMBLE_METHOD",
+        "max",
+        *RUN,
+    ]
     run(args)
     results = json.load(open(tmp_path / "out/results.json"))
-    assert results["videos"] == 8 and evaluate("charades", "--scores", tmp_path / "out/scores.pt")["map"] == pytest.approx(results["map"], abs=1e-6)
-    train = build_dataset(tiny_cfg("TRAIN.DATASET", "charades", "DATA.PATH_TO_DATA_DIR", str(scenes), "DATA.MULTI_LABEL", True, "MODEL.LOSS_FUNC", "bce_logit",
-                                   "MODEL.NUM_CLASSES", 8, "DATA.PATH_PREFIX", str(scenes / "videos")), "train")  # fmt: skip
+    assert results["videos"] == 8 and evaluate("charades", "--scores", tmp_path / "out/scores.pt")[
+        "map"
+    ] == pytest.approx(results["map"], abs=1e-6)
+    train = build_dataset(
+        tiny_cfg(
+            "TRAIN.DATASET",
+            "charades",
+            "DATA.PATH_TO_DATA_DIR",
+            str(scenes),
+            "DATA.MULTI_LABEL",
+            True,
+            "MODEL.LOSS_FUNC",
+            "bce_logit",
+            "MODEL.NUM_CLASSES",
+            8,
+            "DATA.PATH_PREFIX",
+            str(scenes / "videos"),
+        ),
+        "train",
+    )
     # Every scene has two things to see and two to hear; a clip of one second has those that overlap it.
     for index in range(len(train)):
         assert train.label(index)[:4].sum() == train.label(index)[4:].sum() == 2

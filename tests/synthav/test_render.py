@@ -3,7 +3,15 @@
 import numpy as np
 
 from avslowfast.media.decode import VideoReader
-from avslowfast.synthav.render import BOUNCE_SECONDS, class_names, FPS, plan_dataset, render_clip, SAMPLE_RATE, write_video
+from avslowfast.synthav.render import (
+    BOUNCE_SECONDS,
+    class_names,
+    FPS,
+    plan_dataset,
+    render_clip,
+    SAMPLE_RATE,
+    write_video,
+)
 
 
 def test_classes_are_all_pairs_and_balanced():
@@ -17,7 +25,12 @@ def test_classes_are_all_pairs_and_balanced():
 def test_clips_are_reproducible_and_splits_share_no_draw():
     a, b = render_clip("pairs", 0, "train", 5), render_clip("pairs", 0, "train", 5)
     assert np.array_equal(a.frames, b.frames) and np.array_equal(a.sound, b.sound) and a.label == 5
-    for other in (render_clip("pairs", 0, "val", 5), render_clip("pairs", 0, "test", 5), render_clip("pairs", 1, "train", 5), render_clip("pairs", 0, "train", 21)):
+    for other in (
+        render_clip("pairs", 0, "val", 5),
+        render_clip("pairs", 0, "test", 5),
+        render_clip("pairs", 1, "train", 5),
+        render_clip("pairs", 0, "train", 21),
+    ):
         assert not np.array_equal(a.frames, other.frames) and not np.array_equal(a.sound, other.sound)
 
 

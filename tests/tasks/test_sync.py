@@ -53,7 +53,13 @@ def bounce_args(bounces, run_args):
     return [*run_args, "DATA.PATH_TO_DATA_DIR", str(bounces), *SMALL, "MODEL.NUM_CLASSES", 6]
 
 
-@given(start=st.floats(0, 10), duration=st.floats(0.5, 3), length=st.floats(1, 20), gap=st.floats(0.05, 0.5), seed=st.integers(0, 2**31))
+@given(
+    start=st.floats(0, 10),
+    duration=st.floats(0.5, 3),
+    length=st.floats(1, 20),
+    gap=st.floats(0.05, 0.5),
+    seed=st.integers(0, 2**31),
+)
 def test_super_hard_negatives_overlap_the_clip_keep_their_gap_and_stay_inside(start, duration, length, gap, seed):
     at = clips.shifted_start(start, duration, 0.0, length, gap, duration, np.random.default_rng(seed))
     if at is not None:
@@ -62,8 +68,19 @@ def test_super_hard_negatives_overlap_the_clip_keep_their_gap_and_stay_inside(st
 
 def test_super_hard_negatives_come_from_the_loader(bounces):
     def starts(*args):
-        cfg = tiny_cfg("DATA.PATH_TO_DATA_DIR", str(bounces), "DATA.GET_MISALIGNED_AUDIO", True, "DATA.MIX_NEG_EPOCH", 0, "DATA.EASY_NEG_RATIO", 0.0,
-                       "MODEL.NUM_CLASSES", 6, *args)  # fmt: skip
+        cfg = tiny_cfg(
+            "DATA.PATH_TO_DATA_DIR",
+            str(bounces),
+            "DATA.GET_MISALIGNED_AUDIO",
+            True,
+            "DATA.MIX_NEG_EPOCH",
+            0,
+            "DATA.EASY_NEG_RATIO",
+            0.0,
+            "MODEL.NUM_CLASSES",
+            6,
+            *args,
+        )
         dataset = build_dataset(cfg, "train")
         return [dataset[i]["audio_hard_negative"] for i in range(8)]
 
@@ -73,7 +90,9 @@ def test_super_hard_negatives_come_from_the_loader(bounces):
 
 def test_the_curriculum_goes_by_epochs_or_by_progress():
     def begins(*args):
-        return clip_settings(tiny_cfg("DATA.GET_MISALIGNED_AUDIO", True, "SOLVER.MAX_EPOCH", 40, *args)).audio.hard_from_epoch
+        return clip_settings(
+            tiny_cfg("DATA.GET_MISALIGNED_AUDIO", True, "SOLVER.MAX_EPOCH", 40, *args)
+        ).audio.hard_from_epoch
 
     assert begins("DATA.MIX_NEG_EPOCH", 7) == 7 and begins("DATA.MIX_NEG_EPOCH", 7, "SYNC.HARD_FROM", 0.25) == 10
 
@@ -85,13 +104,20 @@ def test_measured_sound_is_the_files_own_at_each_shift(bounces):
     shifts = dataset.settings.audio.shifts
     assert np.allclose(shifts, [-0.4, -0.2, 0.0, 0.2, 0.4]) and sample["audio_shifts"].shape[:2] == (2, 5)
     # Cut from one decode of all shifts, up to a fraction of a sample, which moves quiet cells a little; other shifts differ at large.
-    assert (sample["audio_shifts"][:, 2] - sample["audio"]).abs().mean() < 0.02 < 0.2 < (sample["audio_shifts"][0, 3] - sample["audio"][0]).abs().mean()
+    assert (
+        (sample["audio_shifts"][:, 2] - sample["audio"]).abs().mean()
+        < 0.02
+        < 0.2
+        < (sample["audio_shifts"][0, 3] - sample["audio"][0]).abs().mean()
+    )
     # The first view begins with the file and the last ends with it: what lies beyond does not count.
     assert sample["audio_shifts_mask"].tolist() == [[False, False, True, True, True], [True, True, True, False, False]]
     start, length = clips.audio_span(float(sample["start"][0]), dataset.settings.duration, 64, 0.032, 0.016)
     with VideoReader(dataset.records[0].path) as reader:
         expected, _ = reader.read_audio(start + 0.4, length)
-    assert (sample["audio_shifts"][0, 4] - dataset.settings.audio.front_end(torch.from_numpy(expected))).abs().mean() < 0.02
+    assert (
+        sample["audio_shifts"][0, 4] - dataset.settings.audio.front_end(torch.from_numpy(expected))
+    ).abs().mean() < 0.02
     assert sample["audio_hard_mask"].all() and not torch.allclose(sample["audio_hard"], sample["audio"])
     # The same whenever it is asked for, and only where synchronisation is measured.
     assert torch.equal(dataset[0]["audio_hard"], sample["audio_hard"])
@@ -172,23 +198,30 @@ def test_each_pretext_task_trains_what_it_needs(tasks):
     model, task = build_model(cfg).train(), build_task(cfg, CPU)
     batch = {name: torch.randn(shape) for name, shape in input_shapes(cfg, 48, 4).items()}
     losses = task.losses(model, batch, False, 0)
-    assert ("loss_rotation" in losses) == ("rotation" in tasks) and any(n.startswith("avs") for n in losses) == ("avs" in tasks)
+    assert ("loss_rotation" in losses) == ("rotation" in tasks) and any(n.startswith("avs") for n in losses) == (
+        "avs" in tasks
+    )
     losses["loss"].backward()
     touched = {n.split(".")[0] + "." + n.split(".")[1] for n, p in model.named_parameters() if p.grad is not None}
     assert ("pathways.audio" in touched) == ("avs" in tasks) and "pathways.slow" in touched
-    assert ("head.rotation" in touched) == ("rotation" in tasks) and "head.projection" not in dict(model.named_modules())
+    assert ("head.rotation" in touched) == ("rotation" in tasks) and "head.projection" not in dict(
+        model.named_modules()
+    )
     # The pictures of a batch are turned alike after a resume, and otherwise in the next iteration.
     assert torch.equal(losses["loss"], task.losses(model, batch, True, 0)["loss"])
 
 
-@pytest.mark.parametrize("overrides, words", [
-    (["TASK", "sync", "SLOWFAST.AVS_FLAG", [False] * 5], "no stage compares"),
-    (["TASK", "pretrain", "PRETRAIN.TASKS", ["colour"]], "PRETRAIN.TASKS"),
-    (["TASK", "pretrain", "PRETRAIN.TASKS", []], "nothing to learn"),
-    (["SYNC.POOL", "time", "LATERAL.AUDIO", "av_nonlocal"], "SYNC.POOL"),
-    (["SYNC.SHIFT_STEP", 2.0], "SYNC.SHIFT_STEP"),
-    (["TASK", "probe", "DETECTION.ENABLE", True], "DETECTION.ENABLE"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "overrides, words",
+    [
+        (["TASK", "sync", "SLOWFAST.AVS_FLAG", [False] * 5], "no stage compares"),
+        (["TASK", "pretrain", "PRETRAIN.TASKS", ["colour"]], "PRETRAIN.TASKS"),
+        (["TASK", "pretrain", "PRETRAIN.TASKS", []], "nothing to learn"),
+        (["SYNC.POOL", "time", "LATERAL.AUDIO", "av_nonlocal"], "SYNC.POOL"),
+        (["SYNC.SHIFT_STEP", 2.0], "SYNC.SHIFT_STEP"),
+        (["TASK", "probe", "DETECTION.ENABLE", True], "DETECTION.ENABLE"),
+    ],
+)
 def test_what_cannot_work_is_said(overrides, words):
     with pytest.raises(ConfigError, match=words):
         tiny_cfg(*overrides)
@@ -196,8 +229,20 @@ def test_what_cannot_work_is_said(overrides, words):
 
 def test_pre_training_reads_no_label_and_its_weights_start_a_classifier(bounce_args, bounces, tmp_path):
     """Lists with other labels, or without any, give the same weights; what is learnt comes over whole, the rotation head does not."""
-    args = ("TASK", "pretrain", "PRETRAIN.TASKS", ["avs", "rotation"], "SOLVER.MAX_EPOCH", 1, "SOLVER.WARMUP_EPOCHS", 0.0, "DATA.GET_MISALIGNED_AUDIO", True,
-            "SYNC.HARD_FROM", 0.0)  # fmt: skip
+    args = (
+        "TASK",
+        "pretrain",
+        "PRETRAIN.TASKS",
+        ["avs", "rotation"],
+        "SOLVER.MAX_EPOCH",
+        1,
+        "SOLVER.WARMUP_EPOCHS",
+        0.0,
+        "DATA.GET_MISALIGNED_AUDIO",
+        True,
+        "SYNC.HARD_FROM",
+        0.0,
+    )
     one = with_output(bounce_args, tmp_path / "one")
     run(one, *args)
     bare = tmp_path / "bare"
@@ -216,7 +261,10 @@ def test_pre_training_reads_no_label_and_its_weights_start_a_classifier(bounce_a
     assert stats(output_of(one), "val_epoch")[-1]["sync"] >= 0
     model = build_model(tiny_cfg("RESNET.WIDTH_PER_GROUP", 8, "MODEL.NUM_CLASSES", 4))
     report = load_weights(model, io.resolve(output_of(one)))
-    assert {name for name in report.fresh} == {"head.projection.weight", "head.projection.bias"} and report.dropped == ["head.rotation.weight", "head.rotation.bias"]
+    assert {name for name in report.fresh} == {"head.projection.weight", "head.projection.bias"} and report.dropped == [
+        "head.rotation.weight",
+        "head.rotation.bias",
+    ]
     # Measured on its own, by the task of synchronisation, which needs no head.
     three = with_output(bounce_args, tmp_path / "three")
     run(three, "TASK", "sync", "TRAIN.ENABLE", False, "TEST.CHECKPOINT_FILE_PATH", output_of(one))
@@ -229,7 +277,9 @@ def test_a_probe_keeps_its_features_and_looks_things_up(bounce_args, bounces, tm
     run(bounce_args, *args)
     folder = output_of(bounce_args)
     results = json.load(open(os.path.join(folder, "results.json")))
-    assert {f"{sense}_{name}" for sense in ("visual", "audio", "both") for name in ("top1", "top5", "r1", "r5", "r10")} <= set(results)
+    assert {
+        f"{sense}_{name}" for sense in ("visual", "audio", "both") for name in ("top1", "top5", "r1", "r5", "r10")
+    } <= set(results)
     before = os.path.getmtime(os.path.join(folder, "features_train.pt"))
     run(bounce_args, *args, "PROBE.C", [10.0])
     assert os.path.getmtime(os.path.join(folder, "features_train.pt")) == before
@@ -244,7 +294,12 @@ def test_a_probe_keeps_its_features_and_looks_things_up(bounce_args, bounces, tm
 def test_a_fraction_of_the_training_videos_keeps_the_share_of_every_class(bounces):
     cfg = tiny_cfg("DATA.PATH_TO_DATA_DIR", str(bounces), "MODEL.NUM_CLASSES", 6, "DATA.TRAIN_FRACTION", 0.5)
     labels = [record.label for record in build_dataset(cfg, "train").records]
-    whole = [record.label for record in build_dataset(tiny_cfg("DATA.PATH_TO_DATA_DIR", str(bounces), "MODEL.NUM_CLASSES", 6), "train").records]
+    whole = [
+        record.label
+        for record in build_dataset(
+            tiny_cfg("DATA.PATH_TO_DATA_DIR", str(bounces), "MODEL.NUM_CLASSES", 6), "train"
+        ).records
+    ]
     assert np.bincount(labels).tolist() == [max(round(n / 2), 1) for n in np.bincount(whole)]
     assert len(build_dataset(cfg, "val")) == 8
 
@@ -266,23 +321,57 @@ def test_checking_the_offset_of_files(bounces, tmp_path):
     torch.save({"model_state": build_model(cfg).state_dict(), "cfg": cfg.dump()}, tmp_path / "w.pyth")
     model, _ = avslowfast.load_model(tmp_path / "w.pyth")
     found = estimate_offset(model, bounces / "test/000000.mp4", max_shift=0.4, step=0.2)
-    assert len(found.shifts) == 5 and list(found.curves) == ["res3", "res4", "res5"] and abs(found.seconds) <= 0.4 and found.clips == 10
+    assert (
+        len(found.shifts) == 5
+        and list(found.curves) == ["res3", "res4", "res5"]
+        and abs(found.seconds) <= 0.4
+        and found.clips == 10
+    )
     silent = tmp_path / "silent.mp4"
     synthetic.write_video(silent, synthetic.render_clip("bounces", 0, "test", 0).frames, synthetic.FPS)
     with pytest.raises(NoSync, match="silent.mp4: no sound"):
         estimate_offset(model, silent)
     with pytest.raises(NoSync, match="not at pool1"):
         estimate_offset(model, silent, stages=["pool1"])
-    tool = [sys.executable, str(ROOT / "tools/check_sync.py"), "--weights", str(tmp_path / "w.pyth"), "--max-shift", "0.4", "--step", "0.2"]
-    done = subprocess.run([*tool, str(bounces / "test/000000.mp4"), "--plot", str(tmp_path / "x.png")], capture_output=True, text=True)
+    tool = [
+        sys.executable,
+        str(ROOT / "tools/check_sync.py"),
+        "--weights",
+        str(tmp_path / "w.pyth"),
+        "--max-shift",
+        "0.4",
+        "--step",
+        "0.2",
+    ]
+    done = subprocess.run(
+        [*tool, str(bounces / "test/000000.mp4"), "--plot", str(tmp_path / "x.png")], capture_output=True, text=True
+    )
     assert done.returncode == 0 and "ms" in done.stdout and (tmp_path / "x.png").stat().st_size > 5000
     done = subprocess.run([*tool, str(silent)], capture_output=True, text=True)
     assert done.returncode == 2 and "no sound" in done.stderr and "Traceback" not in done.stderr
 
 
 def test_one_clip_a_rank_finds_its_easy_negatives_on_the_others(bounce_args, tmp_path):
-    args = ("TASK", "sync", "TRAIN.BATCH_SIZE", 2, "BN.NORM_TYPE", "frozen_batchnorm", "LOG_PERIOD", 1, "TEST.ENABLE", False, "SOLVER.MAX_EPOCH", 1,
-            "SOLVER.WARMUP_EPOCHS", 0.0, "BN.USE_PRECISE_STATS", False, "SOLVER.BASE_LR", 0.01)  # fmt: skip
+    args = (
+        "TASK",
+        "sync",
+        "TRAIN.BATCH_SIZE",
+        2,
+        "BN.NORM_TYPE",
+        "frozen_batchnorm",
+        "LOG_PERIOD",
+        1,
+        "TEST.ENABLE",
+        False,
+        "SOLVER.MAX_EPOCH",
+        1,
+        "SOLVER.WARMUP_EPOCHS",
+        0.0,
+        "BN.USE_PRECISE_STATS",
+        False,
+        "SOLVER.BASE_LR",
+        0.01,
+    )
     one, two = with_output(bounce_args, tmp_path / "one"), with_output(bounce_args, tmp_path / "two")
     run(one, *args)
     run(two, *args, "NUM_CPU_PROCESSES", 2)
@@ -293,7 +382,13 @@ def test_one_clip_a_rank_finds_its_easy_negatives_on_the_others(bounce_args, tmp
 def config(name, *args):
     """A run of a SynthAV configuration; its results."""
     words = [str(word) for word in args]
-    command = [sys.executable, str(ROOT / "tools/run_net.py"), "--cfg", str(ROOT / f"configs/SynthAV/{name}.yaml"), *words]
+    command = [
+        sys.executable,
+        str(ROOT / "tools/run_net.py"),
+        "--cfg",
+        str(ROOT / f"configs/SynthAV/{name}.yaml"),
+        *words,
+    ]
     done = subprocess.run(command, env=ENV, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0, done.stderr[-2000:]
     return json.load(open(os.path.join(words[words.index("OUTPUT_DIR") + 1], "results.json")))
@@ -302,7 +397,9 @@ def config(name, *args):
 @pytest.fixture(scope="module")
 def all_bounces(tmp_path_factory):
     folder = tmp_path_factory.mktemp("all")
-    subprocess.run([sys.executable, str(ROOT / "tools/make_synthav.py"), "--variant", "bounces", "--out", str(folder)], check=True)
+    subprocess.run(
+        [sys.executable, str(ROOT / "tools/make_synthav.py"), "--variant", "bounces", "--out", str(folder)], check=True
+    )
     return folder
 
 
@@ -315,7 +412,14 @@ def test_the_small_network_learns_synchronisation_and_recovers_offsets(all_bounc
     for number, offset in enumerate([-1.0, -0.5, -0.2, 0.2, 0.5, 1.0] * 2):
         # Of a split and a seed that nothing was trained or chosen on.
         clip = synthetic.render_clip("bounces", 99, "test", number)
-        synthetic.write_video(tmp_path / "x.mp4", clip.frames, synthetic.FPS, clip.sound, audio_start=max(offset, 0), video_start=max(-offset, 0))
+        synthetic.write_video(
+            tmp_path / "x.mp4",
+            clip.frames,
+            synthetic.FPS,
+            clip.sound,
+            audio_start=max(offset, 0),
+            video_start=max(-offset, 0),
+        )
         errors.append(abs(estimate_offset(model, tmp_path / "x.mp4").seconds - offset))
     assert np.median(errors) < 0.060
 

@@ -49,7 +49,9 @@ def tool(name, *args, code=0):
 
 def script(name, *args, code=0):
     """What a program prints that runs in a process of its own."""
-    done = subprocess.run([sys.executable, str(ROOT / name), *map(str, args)], env=ENV, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(
+        [sys.executable, str(ROOT / name), *map(str, args)], env=ENV, capture_output=True, text=True, timeout=300
+    )
     assert done.returncode == code and "Traceback" not in done.stderr, done.stdout + done.stderr
     return done.stdout + done.stderr
 
@@ -93,7 +95,11 @@ def test_an_annotated_copy_has_the_length_and_the_sound_of_the_original(trained,
         assert height > old.read_frames([1.0]).shape[1] + 64
     found = json.load(open(tmp_path / "demo/predictions.json"))
     rows = list(csv.DictReader(open(tmp_path / "demo/predictions.csv")))
-    assert len(rows) == 3 * len(found["windows"]) and set(rows[0]) == {"start", "end", "class", "score"} and found["segments"]
+    assert (
+        len(rows) == 3 * len(found["windows"])
+        and set(rows[0]) == {"start", "end", "class", "score"}
+        and found["segments"]
+    )
     assert all(abs(float(rows[0]["score"]) - found["windows"][0]["classes"][0]["score"]) < 1e-5 for _ in range(1))
 
 
@@ -105,7 +111,9 @@ def test_the_pictures_of_a_demo_show_now(network, synthav):
     assert height % 2 == width % 2 == 0
     pixels = np.full((96, 128, 3), 200, np.uint8)
     early, late = painter.paint(pixels, 0.2), painter.paint(pixels, 2.5)
-    assert early.shape == late.shape == (height, width, 3) and not np.array_equal(early[96 : 96 + 64], late[96 : 96 + 64])
+    assert early.shape == late.shape == (height, width, 3) and not np.array_equal(
+        early[96 : 96 + 64], late[96 : 96 + 64]
+    )
     # The cursor of the timeline moves.
     cursors = [np.flatnonzero((picture[96 + 64 : 96 + 70] == 255).all(axis=(0, 2))) for picture in (early, late)]
     assert cursors[0].mean() < cursors[1].mean()
@@ -125,24 +133,54 @@ def test_a_url_is_fetched_and_read_like_a_file(trained, synthav, tmp_path):
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}/000004.mp4"
         far = tool("demo_net", "--weights", trained, "--input", url, "--output", tmp_path / "out.mp4").split("\n")
-        assert "cannot be fetched" in tool("demo_net", "--weights", trained, "--input", url.replace("000004", "none"), code=2)
+        assert "cannot be fetched" in tool(
+            "demo_net", "--weights", trained, "--input", url.replace("000004", "none"), code=2
+        )
         server.shutdown()
     near = tool("demo_net", "--weights", trained, "--input", synthav / "test/000004.mp4").split("\n")
-    assert [line for line in far if "%" in line] == [line for line in near if "%" in line] and (tmp_path / "out.mp4").stat().st_size > 1000
+    assert [line for line in far if "%" in line] == [line for line in near if "%" in line] and (
+        tmp_path / "out.mp4"
+    ).stat().st_size > 1000
 
 
 def test_boxes_of_a_detection_network_are_painted(tmp_path):
-    cfg = tiny_cfg("DETECTION.ENABLE", True, "MODEL.LOSS_FUNC", "bce", "MODEL.NUM_CLASSES", 6, "RESNET.WIDTH_PER_GROUP", 8, "DETECTION.SPATIAL_SCALE_FACTOR", 32)
-    torch.save({"model_state": build_model(cfg).state_dict(), "cfg": cfg.dump(), "class_names": list("abcdef")}, tmp_path / "w.pyth")
+    cfg = tiny_cfg(
+        "DETECTION.ENABLE",
+        True,
+        "MODEL.LOSS_FUNC",
+        "bce",
+        "MODEL.NUM_CLASSES",
+        6,
+        "RESNET.WIDTH_PER_GROUP",
+        8,
+        "DETECTION.SPATIAL_SCALE_FACTOR",
+        32,
+    )
+    torch.save(
+        {"model_state": build_model(cfg).state_dict(), "cfg": cfg.dump(), "class_names": list("abcdef")},
+        tmp_path / "w.pyth",
+    )
     clip = synthetic.render_clip("pairs", 0, "test", 0)
     synthetic.write_video(tmp_path / "x.mp4", clip.frames, 15, clip.sound)
-    (tmp_path / "b.csv").write_text("seconds,x1,y1,x2,y2\n1.0,0.1,0.1,0.5,0.9\n1.0,0.5,0.2,0.9,0.8\n2.0,0.1,0.1,0.5,0.9\n")
+    (tmp_path / "b.csv").write_text(
+        "seconds,x1,y1,x2,y2\n1.0,0.1,0.1,0.5,0.9\n1.0,0.5,0.2,0.9,0.8\n2.0,0.1,0.1,0.5,0.9\n"
+    )
     model, meta = avslowfast.load_model(tmp_path / "w.pyth")
     frames = classify_boxes(model, tmp_path / "x.mp4", read_boxes(tmp_path / "b.csv"))
     assert [(f.seconds, f.scores.shape) for f in frames] == [(1.0, (2, 6)), (2.0, (1, 6))]
     painter, pixels = BoxPainter(frames, meta, threshold=0.0), np.zeros((96, 128, 3), np.uint8)
     assert painter.paint(pixels, 1.2).any() and not painter.paint(pixels, 2.9).any()
-    text = tool("demo_net", "--weights", tmp_path / "w.pyth", "--input", tmp_path / "x.mp4", "--boxes", tmp_path / "b.csv", "--output", tmp_path / "o.mp4")
+    text = tool(
+        "demo_net",
+        "--weights",
+        tmp_path / "w.pyth",
+        "--input",
+        tmp_path / "x.mp4",
+        "--boxes",
+        tmp_path / "b.csv",
+        "--output",
+        tmp_path / "o.mp4",
+    )
     assert "1.00 s" in text and (tmp_path / "o.mp4").stat().st_size > 1000
     (tmp_path / "bad.csv").write_text("1.0,0.5,0.1,0.1,0.9\n")
     with pytest.raises(BoxesError, match="line 1: .* is no box"):
@@ -154,7 +192,11 @@ def test_explanations_have_the_inputs_shapes_and_masking_is_what_it_says(network
     inputs = network.meta.preprocess(synthav / "test/000003.mp4", views=1, crops=1)
     found = explain(network, inputs)
     assert found.visual.shape == found.frames.shape[:3] and found.audio.shape == found.spectrogram.shape == (64, 40)
-    assert found.visual.min() >= 0 and abs(found.visual.max() - 1) < 1e-5 and set(found.contributions) == {"both", "without sound", "without pictures"}
+    assert (
+        found.visual.min() >= 0
+        and abs(found.visual.max() - 1) < 1e-5
+        and set(found.contributions) == {"both", "without sound", "without pictures"}
+    )
     with torch.no_grad():
         tensors = {name: value for name, value in inputs.items() if name != "start"}
         scores = network(tensors)["scores"][0]
@@ -165,15 +207,30 @@ def test_explanations_have_the_inputs_shapes_and_masking_is_what_it_says(network
     assert other.index == 5 and not np.allclose(other.visual, found.visual)
     with pytest.raises(CannotExplain, match="no stage 'res9'"):
         explain(network, inputs, stage="res9")
-    tool("explain", "--weights", network.meta.source, "--class", "bob+tone", "--out", tmp_path, synthav / "test/000003.mp4")
-    assert json.load(open(tmp_path / "000003.json"))["class"] == "bob+tone" and (tmp_path / "000003.png").stat().st_size > 10000
+    tool(
+        "explain",
+        "--weights",
+        network.meta.source,
+        "--class",
+        "bob+tone",
+        "--out",
+        tmp_path,
+        synthav / "test/000003.mp4",
+    )
+    assert (
+        json.load(open(tmp_path / "000003.json"))["class"] == "bob+tone"
+        and (tmp_path / "000003.png").stat().st_size > 10000
+    )
 
 
 def test_an_explanation_of_one_sense():
     cfg = tiny_cfg("MODEL.ARCH", "audio", "RESNET.WIDTH_PER_GROUP", 8)
     model = build_model(cfg).eval()
     model.meta = type("Meta", (), {"cfg": cfg})
-    found = explain(model, {"audio": torch.randn(1, 1, 64, 40), "audio_mask": torch.ones(1, dtype=torch.bool), "start": torch.zeros(1)})
+    found = explain(
+        model,
+        {"audio": torch.randn(1, 1, 64, 40), "audio_mask": torch.ones(1, dtype=torch.bool), "start": torch.zeros(1)},
+    )
     assert found.visual is None and found.audio.shape == (64, 40) and found.contributions == {}
 
 
@@ -183,7 +240,12 @@ def test_a_report_is_one_page_that_needs_nothing_else(trained, tmp_path):
         assert f"<h2>{title}</h2>" in text
     # The only addresses are names of namespaces, which nothing fetches.
     assert not [a for a in re.findall(r"""(?:src|href|url)\s*=?\(?["']?(https?:[^"')\s>]+)""", text)]
-    assert text.count("<audio") >= 4 and "data:audio/mp4;base64," in text and "data:image/jpeg;base64," in text and len(text) < 4e6
+    assert (
+        text.count("<audio") >= 4
+        and "data:audio/mp4;base64," in text
+        and "data:image/jpeg;base64," in text
+        and len(text) < 4e6
+    )
     assert "no run" not in text
     with pytest.raises(UserError, match="neither stdout.log nor results.json"):
         make_report(tmp_path)
@@ -202,7 +264,10 @@ def test_features_go_on_where_they_were_interrupted(network, synthav, tmp_path, 
 
     def content():
         if ending == ".pt":
-            return {path: {k: v.numpy() for k, v in f.items()} for path, f in torch.load(out, weights_only=True)["features"].items()}
+            return {
+                path: {k: v.numpy() for k, v in f.items()}
+                for path, f in torch.load(out, weights_only=True)["features"].items()
+            }
         import h5py
 
         with h5py.File(out) as f:
@@ -216,19 +281,31 @@ def test_features_go_on_where_they_were_interrupted(network, synthav, tmp_path, 
         np.testing.assert_allclose(first[str(folder / "1.mp4")][name], expected[name], atol=1e-5)
     os.symlink(synthav / "test/000005.mp4", folder / "5.mp4")
     read, original = [], type(network.meta).preprocess
-    monkeypatch.setattr(type(network.meta), "preprocess", lambda self, path, *a, **k: read.append(path) or original(self, path, *a, **k))
+    monkeypatch.setattr(
+        type(network.meta), "preprocess", lambda self, path, *a, **k: read.append(path) or original(self, path, *a, **k)
+    )
     assert avslowfast.extract_features(network, folder, stage="res4", out=out, views=2)[0] == 5
     assert sorted(map(os.path.basename, read)) == ["5.mp4", "bad.mp4"] and len(content()) == 5
     with pytest.raises(UserError, match="choose another file"):
         avslowfast.extract_features(network, folder, stage="res5", out=out)
     (tmp_path / "list.csv").write_text(f"{folder}/0.mp4 3\n{folder}/1.mp4 4\n")
-    assert avslowfast.extract_features(network, str(tmp_path / "list.csv"), stage="res4", out=str(tmp_path / f"g{ending}"))[0] == 2
+    assert (
+        avslowfast.extract_features(
+            network, str(tmp_path / "list.csv"), stage="res4", out=str(tmp_path / f"g{ending}")
+        )[0]
+        == 2
+    )
 
 
 def test_examples_run(trained, synthav, tmp_path):
     video = synthav / "test/000000.mp4"
-    args = {"predict": [video], "timeline": [video], "explain": [video, tmp_path / "x.png"], "features": [synthav / "test", tmp_path / "f.pt"],
-            "senses": [synthav, 2, 7]}  # fmt: skip
+    args = {
+        "predict": [video],
+        "timeline": [video],
+        "explain": [video, tmp_path / "x.png"],
+        "features": [synthav / "test", tmp_path / "f.pt"],
+        "senses": [synthav, 2, 7],
+    }
     names = {path.stem for path in (ROOT / "examples").glob("*.py")}
     assert names == set(args)
     for name in sorted(names):
@@ -236,13 +313,33 @@ def test_examples_run(trained, synthav, tmp_path):
 
 
 def test_tensorboard_shows_confusion_clips_with_sound_and_weights(run_args, tmp_path):
-    run(run_args, "SOLVER.MAX_EPOCH", 1, "SOLVER.WARMUP_EPOCHS", 0, "TENSORBOARD.ENABLE", True, "TENSORBOARD.HISTOGRAMS", True, "TENSORBOARD.CLIPS", 2,
-        "TENSORBOARD.LOG_DIR", tmp_path / "board", "TEST.ENABLE", False)  # fmt: skip
+    run(
+        run_args,
+        "SOLVER.MAX_EPOCH",
+        1,
+        "SOLVER.WARMUP_EPOCHS",
+        0,
+        "TENSORBOARD.ENABLE",
+        True,
+        "TENSORBOARD.HISTOGRAMS",
+        True,
+        "TENSORBOARD.CLIPS",
+        2,
+        "TENSORBOARD.LOG_DIR",
+        tmp_path / "board",
+        "TEST.ENABLE",
+        False,
+    )
     events = EventAccumulator(str(tmp_path / "board"), size_guidance={"images": 0, "audio": 0})
     events.Reload()
     tags = events.Tags()
-    assert set(tags["images"]) == {"val/confusion", "clips/0", "clips/1"} and set(tags["audio"]) == {"clips/0", "clips/1"}
-    assert {"train/loss", "train/lr", "val/top1"} <= set(tags["scalars"]) and "head.projection.weight" in tags["histograms"]
+    assert set(tags["images"]) == {"val/confusion", "clips/0", "clips/1"} and set(tags["audio"]) == {
+        "clips/0",
+        "clips/1",
+    }
+    assert {"train/loss", "train/lr", "val/top1"} <= set(tags["scalars"]) and "head.projection.weight" in tags[
+        "histograms"
+    ]
     assert events.Images("val/confusion")[0].width == 16 * 12 and events.Audio("clips/0")[0].sample_rate == 16000
 
 
@@ -252,9 +349,19 @@ def test_mistakes_get_one_line(trained, synthav, tmp_path):
     (tmp_path / "empty.mp4").write_bytes(b"")
     (tmp_path / "nothing").mkdir()
     for bad in (tmp_path / "none.mp4", text, tmp_path / "empty.mp4"):
-        for name, args in (("demo_net", ["--input", bad]), ("explain", [bad]), ("predict", [bad]), ("check_sync", [bad])):
+        for name, args in (
+            ("demo_net", ["--input", bad]),
+            ("explain", [bad]),
+            ("predict", [bad]),
+            ("check_sync", [bad]),
+        ):
             assert os.path.basename(bad) in tool(name, "--weights", trained, *args, code=2)
-    for name, args in (("demo_net", ["--input", video]), ("explain", [video]), ("predict", [video]), ("check_sync", [video])):
+    for name, args in (
+        ("demo_net", ["--input", video]),
+        ("explain", [video]),
+        ("predict", [video]),
+        ("check_sync", [video]),
+    ):
         assert "no checkpoints in it" in tool(name, "--weights", tmp_path / "nothing", *args, code=2)
     assert "none.mp4" in script("tools/predict.py", "--weights", trained, tmp_path / "none.mp4", code=2)
     assert "no class 'dancing'" in tool("explain", "--weights", trained, "--class", "dancing", video, code=2)

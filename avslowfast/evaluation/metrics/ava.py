@@ -51,7 +51,9 @@ def _matches(groundtruth, detections, threshold):
     """Which detections are right: bool [number of detections]."""
     right = np.zeros(len(detections), bool)
     left = detections.assign(det=np.arange(len(detections)))
-    pairs = left.merge(groundtruth.assign(truth=np.arange(len(groundtruth))), on=["frame", "class_id"], suffixes=("", "_gt"))
+    pairs = left.merge(
+        groundtruth.assign(truth=np.arange(len(groundtruth))), on=["frame", "class_id"], suffixes=("", "_gt")
+    )
     if not len(pairs):
         return right
     a, b = pairs[_BOX].to_numpy(float), pairs[[f"{name}_gt" for name in _BOX]].to_numpy(float)

@@ -44,7 +44,9 @@ def mean_average_precision(scores, labels, unlabelled_last=False):
     lowest = np.isnan(scores) | (unlabelled_last & ~labels.any(axis=1, keepdims=True))
     scores = np.where(lowest, np.nanmin(scores, initial=0.0) - 1.0, scores)
     present = labels.any(axis=0)
-    return 100.0 * float(np.mean([average_precision_score(labels[:, k], scores[:, k]) for k in np.flatnonzero(present)]))
+    return 100.0 * float(
+        np.mean([average_precision_score(labels[:, k], scores[:, k]) for k in np.flatnonzero(present)])
+    )
 
 
 def summarize(scores, labels, multi_label=False):

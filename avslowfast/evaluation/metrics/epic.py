@@ -69,8 +69,13 @@ def many_shot(verb_scores, noun_scores, verbs, nouns, many_verbs, many_nouns, ma
         classes = np.intersect1d(classes, truth)
         if not len(classes):
             continue
-        precision, recall, _, _ = precision_recall_fscore_support(truth, found, labels=classes, average=None, zero_division=0)
-        result[f"{name}_precision"], result[f"{name}_recall"] = 100.0 * float(precision.mean()), 100.0 * float(recall.mean())
+        precision, recall, _, _ = precision_recall_fscore_support(
+            truth, found, labels=classes, average=None, zero_division=0
+        )
+        result[f"{name}_precision"], result[f"{name}_recall"] = (
+            100.0 * float(precision.mean()),
+            100.0 * float(recall.mean()),
+        )
     return result
 
 
@@ -86,7 +91,11 @@ def challenge_100(verb_scores, noun_scores, verbs, nouns, unseen, tail_verbs, ta
     rare_verb, rare_noun = np.isin(verbs, tail_verbs), np.isin(nouns, tail_nouns)
     parts = {
         "unseen": {"verb": (verb_ok, unseen), "noun": (noun_ok, unseen), "action": (action_ok, unseen)},
-        "tail": {"verb": (verb_ok, rare_verb), "noun": (noun_ok, rare_noun), "action": (action_ok, rare_verb | rare_noun)},
+        "tail": {
+            "verb": (verb_ok, rare_verb),
+            "noun": (noun_ok, rare_noun),
+            "action": (action_ok, rare_verb | rare_noun),
+        },
     }
     for part, cases in parts.items():
         for name, (correct, where) in cases.items():
@@ -131,17 +140,23 @@ def check_submission(content, names, num_verbs, num_nouns):
         return ["it is not a JSON object"]
     wrong = []
     if content.get("version") not in ("0.1", "0.2"):
-        wrong.append(f"version is {content.get('version')!r}, not \"0.1\" or \"0.2\"")
+        wrong.append(f'version is {content.get("version")!r}, not "0.1" or "0.2"')
     if content.get("challenge") != "action_recognition":
-        wrong.append(f"challenge is {content.get('challenge')!r}, not \"action_recognition\"")
+        wrong.append(f'challenge is {content.get("challenge")!r}, not "action_recognition"')
     if content.get("version") == "0.2":
-        wrong += [f"{key} is missing" for key in ("sls_pt", "sls_tl", "sls_td") if not isinstance(content.get(key), int)]
+        wrong += [
+            f"{key} is missing" for key in ("sls_pt", "sls_tl", "sls_td") if not isinstance(content.get(key), int)
+        ]
     results = content.get("results")
     if not isinstance(results, dict):
         return [*wrong, "results is missing"]
     wanted, given = {str(name) for name in names}, set(results)
     wrong += [f"{len(wanted - given)} segments are missing, the first {min(wanted - given)}"] if wanted - given else []
-    wrong += [f"{len(given - wanted)} segments are not in the list, the first {min(given - wanted)}"] if given - wanted else []
+    wrong += (
+        [f"{len(given - wanted)} segments are not in the list, the first {min(given - wanted)}"]
+        if given - wanted
+        else []
+    )
     sizes = {"verb": num_verbs, "noun": num_nouns}
     for name, scores in results.items():
         for part, size in sizes.items():
@@ -149,8 +164,10 @@ def check_submission(content, names, num_verbs, num_nouns):
                 wrong.append(f"{name}: {part} does not have a score for each of 0..{size - 1}")
         actions = scores.get("action", {})
         pairs = [key.split(",") for key in actions]
-        if not 1 <= len(actions) <= TOP_ACTIONS or any(len(p) != 2 or int(p[0]) >= num_verbs or int(p[1]) >= num_nouns for p in pairs):
-            wrong.append(f"{name}: action needs 1 to {TOP_ACTIONS} scores under \"verb,noun\"")
+        if not 1 <= len(actions) <= TOP_ACTIONS or any(
+            len(p) != 2 or int(p[0]) >= num_verbs or int(p[1]) >= num_nouns for p in pairs
+        ):
+            wrong.append(f'{name}: action needs 1 to {TOP_ACTIONS} scores under "verb,noun"')
         if wrong and len(wrong) > 20:
             break
     return wrong
@@ -159,4 +176,6 @@ def check_submission(content, names, num_verbs, num_nouns):
 def scores_of(content, names):
     """(verb scores [N, V], noun scores [N, M]) of a submission, in the order of `names`."""
     rows = [content["results"][str(name)] for name in names]
-    return tuple(np.array([[row[part][str(i)] for i in range(len(row[part]))] for row in rows]) for part in ("verb", "noun"))
+    return tuple(
+        np.array([[row[part][str(i)] for i in range(len(row[part]))] for row in rows]) for part in ("verb", "noun")
+    )

@@ -1,0 +1,149 @@
+"""Facts that follow from a configuration, each derived here and nowhere else."""
+
+from typing import Any
+
+from .names import ARCHITECTURES, PretextFacts, PRETEXTS, STAGES, TaskFacts, TASKS
+
+# A frozen or open configuration (`fvcore.common.config.CfgNode`), whose keys have no static types.
+Cfg = Any
+
+
+def pathways(cfg: Cfg) -> tuple[str, ...]:
+    """The pathways of the network, in order."""
+    return ARCHITECTURES[cfg.MODEL.ARCH]
+
+
+def alpha(cfg: Cfg) -> int:
+    """Fast's frames per Slow frame; 1 where Slow is alone."""
+    return int(cfg.SLOWFAST.ALPHA) if "fast" in pathways(cfg) else 1
+
+
+def slow_frames(cfg: Cfg) -> int:
+    """Frames of a clip that the Slow pathway sees."""
+    return int(cfg.DATA.NUM_FRAMES) // alpha(cfg)
+
+
+def task_name(cfg: Cfg) -> str:
+    """Name of the task; DETECTION.ENABLE alone chooses detection."""
+    return "detection" if cfg.DETECTION.ENABLE else str(cfg.TASK)
+
+
+def task_facts(cfg: Cfg) -> TaskFacts:
+    """What the task needs from data and network."""
+    facts: TaskFacts = TASKS.facts(task_name(cfg))
+    return facts
+
+
+def pretexts(cfg: Cfg) -> tuple[str, ...]:
+    """Names of the pretexts that are learnt; () for a task with labels."""
+    chosen = task_facts(cfg).pretexts
+    if chosen is None:
+        return ()
+    return chosen or tuple(cfg.PRETRAIN.TASKS)
+
+
+def pretext_facts(cfg: Cfg) -> dict[str, PretextFacts]:
+    """{pretext: what it needs} of those that are learnt."""
+    return {name: PRETEXTS.facts(name) for name in pretexts(cfg)}
+
+
+def has_sync_heads(cfg: Cfg) -> bool:
+    """Whether visual and audio features are compared at some stage of the network."""
+    if not {"slow", "audio"} <= set(pathways(cfg)) or not any(cfg.SLOWFAST.AVS_FLAG):
+        return False
+    return not pretexts(cfg) or any(facts.synchronisation for facts in pretext_facts(cfg).values())
+
+
+def sync_stages(cfg: Cfg) -> tuple[str, ...]:
+    """Stages with a synchronisation head that some training iteration reaches.
+
+    Visual features that have met audio are never compared: where the audio pathway is never dropped, stages after the first
+    audio lateral would have weights without a gradient.
+    """
+    if not has_sync_heads(cfg):
+        return ()
+    flagged = tuple(stage for stage, on in zip(STAGES, cfg.SLOWFAST.AVS_FLAG) if on)
+    if cfg.SLOWFAST.DROPPATHWAY_RATE > 0 or pretexts(cfg):
+        return flagged
+    first = min((i for i, on in enumerate(cfg.SLOWFAST.AFS_FUSION) if on), default=len(STAGES))
+    return tuple(stage for stage in flagged if STAGES.index(stage) <= first)
+
+
+def measures_sync(cfg: Cfg) -> bool:
+    """Whether validation and test measure synchronisation, for which clips need shifted audio and a hard negative."""
+    return has_sync_heads(cfg) and bool(pretexts(cfg))
+
+
+def reads_hard_negatives(cfg: Cfg) -> bool:
+    """Whether training reads audio of the same video from another time."""
+    return has_sync_heads(cfg) and bool(cfg.DATA.GET_MISALIGNED_AUDIO)
+
+
+def hard_negatives_from_epoch(cfg: Cfg) -> float:
+    """Epoch from which hard negatives are mixed in."""
+    share = float(cfg.SYNC.HARD_FROM)
+    return float(cfg.DATA.MIX_NEG_EPOCH) if share < 0 else share * float(cfg.SOLVER.MAX_EPOCH)
+
+
+def is_bgr(cfg: Cfg) -> bool:
+    """Whether the network takes channels in the order B, G, R."""
+    return bool(cfg.DATA.REVERSE_INPUT_CHANNEL or cfg.DATA.USE_BGR_ORDER or (task_facts(cfg).boxes and cfg.AVA.BGR))
+
+
+def pixel_mean(cfg: Cfg) -> tuple[float, ...]:
+    """Pixel mean per channel, in the order of the network's channels."""
+    return tuple(cfg.DATA.MEAN[::-1] if is_bgr(cfg) else cfg.DATA.MEAN)
+
+
+def pixel_std(cfg: Cfg) -> tuple[float, ...]:
+    """Pixel standard deviation per channel, in the order of the network's channels."""
+    return tuple(cfg.DATA.STD[::-1] if is_bgr(cfg) else cfg.DATA.STD)
+
+
+def head_classes(cfg: Cfg) -> dict[str, int]:
+    """{classifier: classes}; the only classifier of a network with one is called ""."""
+    if cfg.MULTI_HEAD.NAMES:
+        return dict(zip(cfg.MULTI_HEAD.NAMES, cfg.MULTI_HEAD.NUM_CLASSES))
+    return {"": int(cfg.MODEL.NUM_CLASSES)}
+
+
+def score_activation(cfg: Cfg) -> str:
+    """What turns logits into scores: softmax | sigmoid. Boxes with a binary loss are scored by sigmoid."""
+    binary = task_facts(cfg).boxes and cfg.MODEL.LOSS_FUNC.startswith("bce")
+    return "sigmoid" if binary else str(cfg.MODEL.HEAD_ACT)
+
+
+def configured_ranks_per_machine(cfg: Cfg) -> int:
+    """Processes that a run of this configuration has on one machine."""
+    return int(cfg.NUM_GPUS or cfg.NUM_CPU_PROCESSES)
+
+
+def ranks_per_machine(cfg: Cfg, world_size: int) -> int:
+    """Processes on one machine, of those that run.
+
+    Args:
+        cfg: The configuration.
+        world_size: Processes on all machines.
+    """
+    return max(world_size // int(cfg.NUM_SHARDS), 1)
+
+
+def train_videos_per_pass(cfg: Cfg, world_size: int) -> int:
+    """Videos in one forward pass of one rank in training; each gives AUG.NUM_SAMPLE clips."""
+    return int(cfg.TRAIN.BATCH_SIZE) // (ranks_per_machine(cfg, world_size) * int(cfg.TRAIN.ACCUMULATION_STEPS))
+
+
+def train_clips_per_step(cfg: Cfg) -> int:
+    """Clips of one optimiser step, over all machines."""
+    return int(cfg.TRAIN.BATCH_SIZE) * int(cfg.AUG.NUM_SAMPLE) * int(cfg.NUM_SHARDS)
+
+
+def test_clips_per_pass(cfg: Cfg, world_size: int) -> int:
+    """Clips in one forward pass of one rank in validation and test, at most."""
+    return max(int(cfg.TEST.BATCH_SIZE) // ranks_per_machine(cfg, world_size), 1)
+
+
+def test_views(cfg: Cfg) -> int:
+    """Views of one video in the test: clips times crops."""
+    crops = int(cfg.TEST.NUM_SPATIAL_CROPS) if "slow" in pathways(cfg) else 1
+    return int(cfg.TEST.NUM_ENSEMBLE_VIEWS) * crops

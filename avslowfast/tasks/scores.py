@@ -1,0 +1,276 @@
+"""Scores of clips and videos as typed classes: views are joined, videos stacked, files written and read.
+
+Inside the package scores are numpy arrays with the name of their head: {head: array}. The only classifier of a network
+is called "". A batch has one row per clip. Joined and stacked scores have one row per video, in the data set's order;
+the row of a video that could not be read is NaN.
+"""
+
+import csv
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..checkpoint import read_checkpoint
+from ..utils.errors import UserError
+
+# Name of the only head of a network that has one.
+ONLY = ""
+# How the scores of a video's views become one: their mean ("sum", PySlowFast's name), their maximum, or not at all.
+ENSEMBLES = ("sum", "max", "none")
+
+FloatArray = NDArray[np.float32]
+# Names in order of the class ids, {head: names} with several classifiers, None without names.
+ClassNames = list[str] | dict[str, list[str]] | None
+S = TypeVar("S", bound="Scores")
+H = TypeVar("H", bound="HeadScores")
+T = TypeVar("T")
+
+
+class ScoresFileError(UserError, ValueError):
+    """A file that holds no scores of a test."""
+
+
+def by_head(value: T | Mapping[str, T]) -> dict[str, T]:
+    """What a network gives at its public edge, {head: value}: a network with one head gives the bare value."""
+    return dict(value) if isinstance(value, Mapping) else {ONLY: value}
+
+
+def unwrapped(heads: Mapping[str, T]) -> T | dict[str, T]:
+    """What users and files get: the bare value of the only head, or {head: value}. The inverse of `by_head`."""
+    return heads[ONLY] if ONLY in heads else dict(heads)
+
+
+def names_of_head(class_names: ClassNames, head: str) -> list[str] | None:
+    """Class names of one head; None without names."""
+    return class_names.get(head) if isinstance(class_names, dict) else class_names
+
+
+class Scores(ABC):
+    """What a task gives for the clips of a batch or, joined and stacked, for the videos of a data set."""
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Number of rows: clips, or videos."""
+
+    @classmethod
+    @abstractmethod
+    def concatenate(cls: type[S], parts: Sequence[S]) -> S:
+        """The rows of several forward passes as one object."""
+
+    @abstractmethod
+    def of_video(self: S, clips: NDArray[np.bool_], ensemble: str) -> S:
+        """One video's scores, as a single row.
+
+        Args:
+            clips: [rows] which rows are its views.
+            ensemble: How they are joined, one of `ENSEMBLES`.
+        """
+
+    @classmethod
+    @abstractmethod
+    def stack(cls: type[S], videos: Sequence[S | None]) -> S:
+        """Videos of one row each as one object; None is a video that could not be read. At least one was read."""
+
+    def single_label(self, labels: NDArray[Any]) -> FloatArray | None:
+        """Scores [N, K] where one classifier scores videos that have one known label each; else None.
+
+        Args:
+            labels: As the data set gives them, [N, ...].
+        """
+        return None
+
+
+@dataclass(frozen=True, eq=False)
+class HeadScores(Scores):
+    """Arrays by head.
+
+    Attributes:
+        heads: {head: [rows, ...] float32}, all with the same number of rows.
+    """
+
+    heads: dict[str, FloatArray]
+
+    def __len__(self) -> int:
+        return len(next(iter(self.heads.values())))
+
+    def __repr__(self) -> str:
+        shapes = ", ".join(f"{name or 'scores'} {list(values.shape)}" for name, values in self.heads.items())
+        return f"{type(self).__name__}({shapes})"
+
+    @classmethod
+    def from_tensors(cls: type[H], value: torch.Tensor | Mapping[str, torch.Tensor]) -> H:
+        """From tensors on any device, as a network gives them."""
+        return cls({name: tensor.detach().float().cpu().numpy() for name, tensor in by_head(value).items()})
+
+    @classmethod
+    def concatenate(cls: type[H], parts: Sequence[H]) -> H:
+        """See `Scores.concatenate`."""
+        return cls({name: np.concatenate([part.heads[name] for part in parts]) for name in parts[0].heads})
+
+    def of_video(self: H, clips: NDArray[np.bool_], ensemble: str) -> H:
+        """See `Scores.of_video`. With "none" a row is [views, ...]."""
+        return type(self)({name: _joined(values[clips], ensemble)[None] for name, values in self.heads.items()})
+
+    @classmethod
+    def stack(cls: type[H], videos: Sequence[H | None]) -> H:
+        """See `Scores.stack`."""
+        first = next(video for video in videos if video is not None)
+        blank = {name: np.full_like(values, np.nan) for name, values in first.heads.items()}
+        rows = [blank if video is None else video.heads for video in videos]
+        return cls({name: np.concatenate([row[name] for row in rows]) for name in blank})
+
+    @property
+    def known(self) -> NDArray[np.bool_]:
+        """[rows] whether a row has no NaN in any head: the video could be read."""
+        parts = [~np.isnan(values).reshape(len(values), -1).any(axis=1) for values in self.heads.values()]
+        return np.logical_and.reduce(parts)
+
+    def rows(self: H, chosen: NDArray[Any]) -> H:
+        """Some of the rows, by index or as a mask."""
+        return type(self)({name: values[chosen] for name, values in self.heads.items()})
+
+
+def _joined(views: FloatArray, ensemble: str) -> FloatArray:
+    if ensemble == "none":
+        return views
+    if ensemble not in ENSEMBLES:
+        raise ValueError(f"scores of views are joined by one of {', '.join(ENSEMBLES)}, not {ensemble!r}")
+    joined: FloatArray = views.max(axis=0) if ensemble == "max" else views.mean(axis=0)
+    return joined
+
+
+class ClassScores(HeadScores):
+    """Scores of classes: {head: [rows, classes]}, each 0..1."""
+
+    @property
+    def only(self) -> FloatArray:
+        """[rows, classes] of the only classifier.
+
+        Raises:
+            UserError: There are several.
+        """
+        if ONLY not in self.heads:
+            raise UserError(f"the scores are of several classifiers ({', '.join(self.heads)}), not of one")
+        return self.heads[ONLY]
+
+    def labels_by_head(self, labels: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """{head: its labels} of labels [N, heads]; with a single classifier all of [N] or [N, K] are its labels."""
+        return {name: labels[:, column] if name else labels for column, name in enumerate(self.heads)}
+
+    def single_label(self, labels: NDArray[Any]) -> FloatArray | None:
+        """See `Scores.single_label`."""
+        return self.heads[ONLY] if ONLY in self.heads and labels.ndim == 1 and not (labels < 0).any() else None
+
+    def to_csv(self, path: str, labels: NDArray[Any], paths: Sequence[str], class_names: ClassNames = None) -> None:
+        """A table per head: path, label, prediction (empty for a failed video), one column per class.
+
+        Args:
+            path: Without the ending; the files are `path`.csv, or `path`_HEAD.csv for several classifiers.
+            labels: [N], or [N, ...] for several labels per video.
+            paths: N files.
+            class_names: For the columns; numbers without.
+        """
+        words = [str(row) if labels.ndim == 1 else " ".join(map(str, row)) for row in labels]
+        for head, scores in self.heads.items():
+            columns = names_of_head(class_names, head) or [str(k) for k in range(scores.shape[1])]
+            with open(f"{path}{'_' + head if head else ''}.csv", "w", newline="", encoding="utf-8") as f:
+                table = csv.writer(f, lineterminator="\n")
+                table.writerow(["path", "label", "prediction", *columns])
+                for file, label, row in zip(paths, words, scores):
+                    failed = np.isnan(row).any()
+                    numbers = ["" if np.isnan(value) else f"{value:.6g}" for value in row]
+                    table.writerow([file, label, "" if failed else columns[int(np.argmax(row))], *numbers])
+
+
+class Distances(HeadScores):
+    """What metrics of pretexts are made of, clip by clip; views are not joined.
+
+    A stage that compares visual and audio features has three arrays. "STAGE": [clips, 2 + S] distances of the visual
+    embedding from its audio, from a hard negative and from its audio at S shifts; "STAGE_visual", "STAGE_audio":
+    [clips, T, D] embeddings. A pretext that predicts something has one array with its name: [clips, 1], the share of
+    right predictions. NaN stands where there is no audio.
+    """
+
+
+class Features(HeadScores):
+    """Pooled features: {"visual": [rows, C], "audio": [rows, C]}, the modalities that the network has."""
+
+
+@dataclass(frozen=True, eq=False)
+class BoxScores(Scores):
+    """Scores of the classes of boxes.
+
+    Attributes:
+        frames: Of each key frame [boxes, classes] float32; None for one that could not be read.
+    """
+
+    frames: list[FloatArray | None]
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __repr__(self) -> str:
+        boxes = sum(len(frame) for frame in self.frames if frame is not None)
+        return f"BoxScores({len(self)} key frames, {boxes} boxes)"
+
+    @classmethod
+    def concatenate(cls, parts: "Sequence[BoxScores]") -> "BoxScores":
+        """See `Scores.concatenate`."""
+        return cls([frame for part in parts for frame in part.frames])
+
+    def of_video(self, clips: NDArray[np.bool_], ensemble: str) -> "BoxScores":
+        """See `Scores.of_video`; a key frame has a single view."""
+        return BoxScores([self.frames[int(clips.argmax())]])
+
+    @classmethod
+    def stack(cls, videos: "Sequence[BoxScores | None]") -> "BoxScores":
+        """See `Scores.stack`."""
+        return cls([None if video is None else video.frames[0] for video in videos])
+
+
+@dataclass(frozen=True, eq=False)
+class SavedScores:
+    """The content of a scores.pt.
+
+    Attributes:
+        scores: Of N videos.
+        labels: [N], [N, K] (several labels per video) or [N, heads].
+        paths: N files.
+        class_names: As they were known when the test ran.
+    """
+
+    scores: ClassScores
+    labels: NDArray[Any]
+    paths: list[str] = field(default_factory=list)
+    class_names: ClassNames = None
+
+    def save(self, path: str) -> None:
+        """Write `path`.pt ("scores": tensor, or {head: tensor}; "labels", "paths", "class_names") and `path`.csv."""
+        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+        content: dict[str, Any] = {
+            "scores": unwrapped({name: torch.from_numpy(values) for name, values in self.scores.heads.items()}),
+            "labels": torch.from_numpy(self.labels),
+            "paths": self.paths,
+            "class_names": self.class_names,
+        }
+        torch.save(content, f"{path}.pt")
+        self.scores.to_csv(path, self.labels, self.paths, self.class_names)
+
+    @classmethod
+    def load(cls, path: str) -> "SavedScores":
+        """Read a scores.pt.
+
+        Raises:
+            UserError: The file cannot be read, or holds something else.
+        """
+        content = read_checkpoint(path)
+        if not isinstance(content, dict) or not {"scores", "labels"} <= set(content):
+            raise ScoresFileError(f"{path}: not a scores.pt that a test has written (no scores and labels in it)")
+        scores = ClassScores.from_tensors(content["scores"])
+        return cls(scores, content["labels"].numpy(), list(content.get("paths", ())), content.get("class_names"))

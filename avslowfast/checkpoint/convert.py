@@ -2,7 +2,7 @@
 
 import yaml
 
-from . import io
+from . import states
 from .files import CheckpointError, read_checkpoint, weights_of
 from .released import from_own, PYTORCHVIDEO, to_own, TORCHVISION
 
@@ -37,7 +37,7 @@ def convert(source, out, target):
     kept = {key: content[key] for key in _KEPT if key in content}
     if detection:
         kept["detection"] = True
-    io.save({"model_state": converted, **kept}, out)
+    states.save({"model_state": converted, **kept}, out)
     lines = [f"{source} ({found.format.name}) -> {out} ({target}): {len(converted)} tensors"]
     if isinstance(content.get("ema_state"), dict):
         lines.append("  the average of the weights (EMA), which is what testing uses")

@@ -306,7 +306,7 @@ _C.DATA.TARGET = "verb"
 # frames serves as well. (new)
 _C.DATA.VIDEO_FILE = ""
 # Name of a separate file with the sound, with the same fields, e.g. {video}.wav; "" takes the video's. (new)
-_C.DATA.SOUND_FILE = ""
+_C.DATA.AUDIO_FILE = ""
 
 # ---- Loader ---------------------------------------------------------------------------------------------------------
 _C.DATA_LOADER = CfgNode()

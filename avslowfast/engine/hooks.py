@@ -14,7 +14,7 @@ from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from ..checkpoint import io
+from ..checkpoint import states
 from ..evaluation.build import build_protocol
 from ..evaluation.evaluator import evaluate, TooManyFailures
 from ..loading import build_loader
@@ -329,17 +329,17 @@ class CheckpointHook(Hook):
         if trainer.stop or votes[0][1] or last or improved or trainer.epoch % self.cfg.TRAIN.CHECKPOINT_PERIOD == 0:
             path = self._save(trainer)
             if improved and distributed.is_main():
-                shutil.copyfile(path, f"{io.best_path(self.cfg.OUTPUT_DIR)}.part")
-                os.replace(f"{io.best_path(self.cfg.OUTPUT_DIR)}.part", io.best_path(self.cfg.OUTPUT_DIR))
+                shutil.copyfile(path, f"{states.best_path(self.cfg.OUTPUT_DIR)}.part")
+                os.replace(f"{states.best_path(self.cfg.OUTPUT_DIR)}.part", states.best_path(self.cfg.OUTPUT_DIR))
         trainer.improved = False
 
     def _save(self, trainer):
         self.finite.check()
         state = trainer.state()
-        path = io.checkpoint_path(self.cfg.OUTPUT_DIR, trainer.epoch, trainer.iteration)
+        path = states.checkpoint_path(self.cfg.OUTPUT_DIR, trainer.epoch, trainer.iteration)
         if distributed.is_main():
-            io.save(state, path)
-            io.prune(self.cfg.OUTPUT_DIR, self.cfg.TRAIN.CHECKPOINT_KEEP)
+            states.save(state, path)
+            states.prune(self.cfg.OUTPUT_DIR, self.cfg.TRAIN.CHECKPOINT_KEEP)
             logger.info("saved %s", path)
         distributed.barrier()
         self.last = time.monotonic()

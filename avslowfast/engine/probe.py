@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegressionCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from ..checkpoint import io, read_checkpoint
+from ..checkpoint import read_checkpoint, states
 from ..config import ConfigError
 from ..evaluation.evaluator import evaluate, load_for_test
 from ..evaluation.metrics.classification import topk_correct
@@ -177,7 +177,7 @@ def _features(cfg, model, device, part, path):
     }
     if distributed.is_main():
         tensors = {name: torch.from_numpy(values) for name, values in found["features"].items()}
-        io.save(
+        states.save(
             {"key": key, "features": tensors, "labels": torch.from_numpy(found["labels"]), "failed": found["failed"]},
             file,
         )

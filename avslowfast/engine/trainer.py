@@ -7,7 +7,7 @@ import torch
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from ..checkpoint import io, load_weights, require
+from ..checkpoint import load_weights, require, states
 from ..config import ConfigError
 from ..loading import build_loader
 from ..models import build_model
@@ -95,13 +95,13 @@ class Trainer:
         """This run's newest state, or else the weights of TRAIN.CHECKPOINT_FILE_PATH with a fresh optimiser."""
         path, state = None, None
         if self.cfg.TRAIN.AUTO_RESUME:
-            path, state = io.load_newest(self.cfg.OUTPUT_DIR, lambda s: self._resume_mismatch(s))
+            path, state = states.load_newest(self.cfg.OUTPUT_DIR, lambda s: self._resume_mismatch(s))
         if state is not None:
             self.load_state(state)
             logger.info("resumed from %s: epoch %d, iteration %d", path, self.epoch + 1, self.iteration)
         elif self.cfg.TRAIN.CHECKPOINT_FILE_PATH:
             require(
-                load_weights(self.model, io.resolve(self.cfg.TRAIN.CHECKPOINT_FILE_PATH)),
+                load_weights(self.model, states.resolve(self.cfg.TRAIN.CHECKPOINT_FILE_PATH)),
                 self.cfg.TRAIN.CHECKPOINT_REQUIRED,
             )
             logger.info(
@@ -119,7 +119,7 @@ class Trainer:
                 len(state["rng"]),
                 distributed.world_size(),
             )
-        return io.mismatch(self.model, state)
+        return states.mismatch(self.model, state)
 
     def _wrap(self):
         model = self.model

@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from ..checkpoint import io, load_content, read_checkpoint, require
+from ..checkpoint import load_content, read_checkpoint, require, states
 from ..config import ConfigError
 from ..utils import distributed
 from ..utils.errors import UserError
@@ -51,16 +51,16 @@ def load_for_test(cfg, model):
         (path, class names or None).
     """
     path, content = cfg.TEST.CHECKPOINT_FILE_PATH, None
-    if not path and cfg.TEST.USE_BEST and os.path.isfile(io.best_path(cfg.OUTPUT_DIR)):
-        path = io.best_path(cfg.OUTPUT_DIR)
+    if not path and cfg.TEST.USE_BEST and os.path.isfile(states.best_path(cfg.OUTPUT_DIR)):
+        path = states.best_path(cfg.OUTPUT_DIR)
     if not path:
-        path, content = io.load_newest(cfg.OUTPUT_DIR, lambda s: io.mismatch(model, s))
+        path, content = states.load_newest(cfg.OUTPUT_DIR, lambda s: states.mismatch(model, s))
     path = path or cfg.TRAIN.CHECKPOINT_FILE_PATH
     if not path:
         raise ConfigError(
             f"OUTPUT_DIR is {cfg.OUTPUT_DIR!r}: no checkpoint in it to test; train first, or set TEST.CHECKPOINT_FILE_PATH"
         )
-    path = io.resolve(path)
+    path = states.resolve(path)
     content = content or read_checkpoint(path)
     require(load_content(model, content, path), _required(cfg, model))
     return path, content.get("class_names") if isinstance(content, dict) else None

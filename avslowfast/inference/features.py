@@ -5,7 +5,7 @@ import os
 import torch
 from tqdm import tqdm
 
-from ..checkpoint import io, read_checkpoint
+from ..checkpoint import read_checkpoint, states
 from ..media.decode import DecodeError
 from ..preparation.folders import list_videos
 from ..utils.batches import pieces
@@ -46,7 +46,7 @@ class _TorchFile:
 
     def close(self):
         """Write all there is."""
-        io.save({"about": self.about, "features": self.content}, self.path)
+        states.save({"about": self.about, "features": self.content}, self.path)
 
 
 class _HDF5File:

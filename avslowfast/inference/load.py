@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from iopath.common.file_io import g_pathmgr
 
-from ..checkpoint import io, load_content, read_checkpoint, require
+from ..checkpoint import load_content, read_checkpoint, require, states
 from ..config import ConfigError, load_cfg, parse_cfg
 from ..datasets.base import Record, VideoDataset
 from ..loading.build import clip_settings
@@ -85,7 +85,7 @@ def load_model(name_or_path, weights=None, overrides=()):
     Raises:
         UserError: no such name or file, no configuration for a checkpoint, or weights that are not the network's.
     """
-    content, name = None, io.resolve(str(name_or_path))
+    content, name = None, states.resolve(str(name_or_path))
     if not name.lower().endswith((".yaml", ".yml")) and g_pathmgr.isfile(name):
         if weights is not None:
             raise UnknownModel(
@@ -95,7 +95,7 @@ def load_model(name_or_path, weights=None, overrides=()):
         cfg = _cfg_of_checkpoint(content, name, overrides)
     else:
         cfg = load_cfg(find_config(name), [*overrides, *_OVERRIDES])
-    weights = None if weights is None else io.resolve(weights)
+    weights = None if weights is None else states.resolve(weights)
     model, report, names = build_model(cfg), None, None
     if weights is None:
         logger.warning("%s: no weights are given; the network has fresh ones", name)

@@ -58,7 +58,7 @@ def _source(cfg):
         test_part=d.TEST_PART,
         target=d.TARGET,
         video_file=d.VIDEO_FILE,
-        sound_file=d.SOUND_FILE,
+        sound_file=d.AUDIO_FILE,
         options=dict(cfg.AVA),
         labelled=cfg.TASK not in ("sync", "pretrain"),
     )

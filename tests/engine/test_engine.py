@@ -6,7 +6,7 @@ import torch
 from helpers import tiny_cfg
 from helpers.networks import make
 
-from avslowfast.checkpoint import CheckpointError, io, load_weights
+from avslowfast.checkpoint import CheckpointError, load_weights, states
 from avslowfast.config import get_cfg
 from avslowfast.engine.hooks import precise_bn
 from avslowfast.engine.optim import build_optimizer, lr_at, parameter_groups, set_lr
@@ -172,7 +172,7 @@ def test_precise_statistics_are_those_of_the_batches_with_audio():
 def test_random_state_survives_a_checkpoint(tmp_path):
     seeding.seed_everything(3)
     path = tmp_path / "checkpoints/x.pyth"
-    io.save({"rng": seeding.rng_state()}, str(path))
+    states.save({"rng": seeding.rng_state()}, str(path))
     expected = (torch.rand(3), np.random.rand(3))
     seeding.set_rng_state(torch.load(path, weights_only=True)["rng"])
     assert torch.equal(torch.rand(3), expected[0]) and np.array_equal(np.random.rand(3), expected[1])
@@ -181,9 +181,9 @@ def test_random_state_survives_a_checkpoint(tmp_path):
 
 def test_prune_keeps_the_newest(tmp_path):
     for epoch, iteration in ((1, 0), (1, 5), (2, 0), (10, 0)):
-        io.save({"epoch": epoch}, io.checkpoint_path(str(tmp_path), epoch, iteration))
-    io.prune(str(tmp_path), 2)
-    assert [p[-29:] for p in io.list_checkpoints(str(tmp_path))] == [
+        states.save({"epoch": epoch}, states.checkpoint_path(str(tmp_path), epoch, iteration))
+    states.prune(str(tmp_path), 2)
+    assert [p[-29:] for p in states.list_checkpoints(str(tmp_path))] == [
         "s/checkpoint_epoch_00002.pyth",
         "s/checkpoint_epoch_00010.pyth",
     ]

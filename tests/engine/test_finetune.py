@@ -12,7 +12,7 @@ from helpers.lists import copy_lists
 from helpers.networks import make
 from helpers.runs import output_of, run, stats, weights, with_output
 
-from avslowfast.checkpoint import io
+from avslowfast.checkpoint import states
 from avslowfast.engine.hooks import precise_bn
 from avslowfast.engine.optim import build_optimizer, parameter_groups, set_lr
 from avslowfast.models import build_model
@@ -98,7 +98,7 @@ def test_training_starts_at_epoch_one_from_a_checkpoint_of_other_classes(run_arg
     source = with_output(run_args, tmp_path / "source")
     short = ("TRAIN.EVAL_PERIOD", 2, "TEST.ENABLE", False)
     run(source, "DATA.PATH_TO_DATA_DIR", eight, "MODEL.NUM_CLASSES", 8, *short)
-    start = io.checkpoint_path(output_of(source), 2, 0)
+    start = states.checkpoint_path(output_of(source), 2, 0)
     run(
         run_args,
         "TRAIN.CHECKPOINT_FILE_PATH",
@@ -116,7 +116,7 @@ def test_training_starts_at_epoch_one_from_a_checkpoint_of_other_classes(run_arg
     assert [s["epoch"] for s in steps] == ["1/2", "1/2", "2/2", "2/2"]
     old, new = (
         torch.load(path, weights_only=True)["model_state"]
-        for path in (start, io.checkpoint_path(output_of(run_args), 2, 0))
+        for path in (start, states.checkpoint_path(output_of(run_args), 2, 0))
     )
     for name in new:
         if name.startswith(("pathways.slow.", "pathways.fast.res2.")):
@@ -217,7 +217,7 @@ def test_fine_tuning_beats_the_same_epochs_from_nothing(tmp_path):
         ]
     )
     top1 = {}
-    for name, start in (("nothing", ""), ("weights", io.best_path(tmp_path / "source"))):
+    for name, start in (("nothing", ""), ("weights", states.best_path(tmp_path / "source"))):
         run(
             [
                 "DATA.PATH_TO_DATA_DIR",

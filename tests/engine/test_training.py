@@ -14,7 +14,7 @@ from helpers import ROOT
 from helpers.lists import copy_lists
 from helpers.runs import command, ENV, output_of, run, stats, weights, with_output
 
-from avslowfast.checkpoint import io
+from avslowfast.checkpoint import states
 
 
 def test_train_and_test_from_start_to_end(run_args):
@@ -44,7 +44,7 @@ def test_train_and_test_from_start_to_end(run_args):
     } <= set(train[0])
     assert len(stats(folder, "val_epoch")) == 2 and len(stats(folder, "test_final")) == 1
     assert any(name.startswith("events") for name in os.listdir(os.path.join(folder, "tensorboard")))
-    assert os.path.isfile(io.best_path(folder))
+    assert os.path.isfile(states.best_path(folder))
     # The same command has nothing left to train and tests again.
     run(run_args)
     assert len(stats(folder, "train_iter")) == 4
@@ -101,7 +101,7 @@ def test_a_stopped_run_goes_on_to_the_same_weights_bit_for_bit(run_args, tmp_pat
     stopped = with_output(run_args, tmp_path / "stopped")
     code = kill_when(stopped, r'"iter": "2/4"', number, *extra)
     assert code == (75 if number == signal.SIGTERM else -signal.SIGKILL)
-    newest = io.list_checkpoints(output_of(stopped))[-1]
+    newest = states.list_checkpoints(output_of(stopped))[-1]
     assert "_iter_" in newest
     run(stopped, *extra)
     assert "resumed from" in open(os.path.join(output_of(stopped), "stdout.log")).read()
@@ -168,11 +168,11 @@ def test_torchrun_starts_ranks_and_a_wrong_number_is_explained(run_args):
 def test_a_torn_and_a_foreign_checkpoint_are_passed_over(run_args):
     run(run_args, "SOLVER.MAX_EPOCH", 1, "SOLVER.WARMUP_EPOCHS", 0, "TEST.ENABLE", False)
     folder = output_of(run_args)
-    good = io.checkpoint_path(folder, 1, 0)
+    good = states.checkpoint_path(folder, 1, 0)
     data = open(good, "rb").read()
-    with open(io.checkpoint_path(folder, 1, 3), "wb") as f:
+    with open(states.checkpoint_path(folder, 1, 3), "wb") as f:
         f.write(data[: len(data) // 2])
-    torch.save({"model_state": {"other.weight": torch.zeros(3)}}, io.checkpoint_path(folder, 1, 2))
+    torch.save({"model_state": {"other.weight": torch.zeros(3)}}, states.checkpoint_path(folder, 1, 2))
     run(run_args, "SOLVER.WARMUP_EPOCHS", 0, "TEST.ENABLE", False)
     log = open(os.path.join(folder, "stdout.log")).read()
     assert log.count("passed over") == 2 and f"resumed from {good}" in log

@@ -8,7 +8,7 @@ import sys
 
 import torch
 
-from avslowfast.checkpoint import io
+from avslowfast.checkpoint import states
 
 from . import ROOT, TINY
 
@@ -49,7 +49,7 @@ def stats(folder, kind):
 
 
 def weights(folder, epochs=2):
-    return torch.load(io.checkpoint_path(folder, epochs, 0), weights_only=True)
+    return torch.load(states.checkpoint_path(folder, epochs, 0), weights_only=True)
 
 
 def evaluate(*args, code=0):

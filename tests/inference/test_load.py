@@ -11,7 +11,7 @@ import weights as conformance
 from helpers import ROOT, tiny_cfg
 
 import avslowfast
-from avslowfast.checkpoint import from_own, io
+from avslowfast.checkpoint import from_own, states
 from avslowfast.inference.load import find_config
 from avslowfast.media.decode import DecodeError
 from avslowfast.models import build_model
@@ -21,7 +21,7 @@ from avslowfast.utils.errors import UserError
 def test_a_run_gives_its_network_with_names_and_the_scores_of_the_test(trained, synthav):
     model, meta = avslowfast.load_model(trained)
     assert model.meta is meta and not model.training and meta.report.complete
-    assert meta.class_names == (synthav / "classes.txt").read_text().split("\n")[:-1] and meta.source == io.best_path(
+    assert meta.class_names == (synthav / "classes.txt").read_text().split("\n")[:-1] and meta.source == states.best_path(
         trained
     )
     saved = torch.load(trained / "scores.pt", weights_only=False)
@@ -32,7 +32,7 @@ def test_a_run_gives_its_network_with_names_and_the_scores_of_the_test(trained, 
         scores[[p.index for p in best]] = torch.tensor([p.score for p in best])
         assert (scores - saved["scores"][index]).abs().max() < 1e-5
         assert best[0].name == meta.class_names[best[0].index]
-    for source in (meta.source, io.list_checkpoints(trained)[-1]):
+    for source in (meta.source, states.list_checkpoints(trained)[-1]):
         other, _ = avslowfast.load_model(source)
         assert torch.equal(other.head.projection.weight, model.head.projection.weight)
 
@@ -158,6 +158,6 @@ def test_importing_the_package_is_cheap():
 
 def test_the_newest_state_serves_where_none_was_best(trained, tmp_path):
     os.makedirs(tmp_path / "checkpoints")
-    newest = io.list_checkpoints(trained)[-1]
-    os.symlink(newest, io.checkpoint_path(tmp_path, 1, 0))
-    assert avslowfast.load_model(tmp_path)[1].source == io.checkpoint_path(tmp_path, 1, 0)
+    newest = states.list_checkpoints(trained)[-1]
+    os.symlink(newest, states.checkpoint_path(tmp_path, 1, 0))
+    assert avslowfast.load_model(tmp_path)[1].source == states.checkpoint_path(tmp_path, 1, 0)

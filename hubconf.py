@@ -6,7 +6,7 @@
 Networks come in eval mode; `model.meta` has configuration, class names and preprocessing.
 """
 
-from avslowfast.inference.load import CONFIGS
+from avslowfast.config import list_models as _list_models
 from avslowfast.inference.load import load_model as _load
 
 dependencies = ["torch", "torchvision", "torchaudio", "fvcore", "iopath", "av", "librosa", "pandas", "yaml", "yacs"]
@@ -27,5 +27,5 @@ def _entry(config):
     return entry
 
 
-for _path in sorted((CONFIGS / "Kinetics").glob("*.yaml")):
-    globals()[_path.stem.lower()] = _entry(f"Kinetics/{_path.stem}")
+for _name in _list_models("Kinetics/*"):
+    globals()[_name.split("/")[-1].lower()] = _entry(_name)

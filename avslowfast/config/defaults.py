@@ -6,11 +6,17 @@ A key that this project adds stands in a node of its own or says "(new)". `tests
 
 from fvcore.common.config import CfgNode
 
-from .defaults_model import _C
+from .defaults_model import DEFAULTS
+from .derived import Cfg
+
+_C = DEFAULTS
 
 # What is done: classification | detection (which DETECTION.ENABLE chooses as well) | sync (train synchronisation alone, measure it) | pretrain
 # (learn without labels, see PRETRAIN) | probe (a linear classifier on fixed features, see PROBE). (new)
 _C.TASK = "classification"
+# Modules of your own that are imported first, by name as after `import`; they register laterals, data sets, tasks, ... and may add
+# configuration nodes. Those given by --import are added to it. (new)
+_C.PLUGINS = []
 
 # ---- Batch normalisation --------------------------------------------------------------------------------------------
 _C.BN = CfgNode()
@@ -49,6 +55,8 @@ _C.TRAIN.CHECKPOINT_SECONDS = 1800.0
 _C.TRAIN.CHECKPOINT_KEEP = 3
 # Go on from the newest whole checkpoint in OUTPUT_DIR.
 _C.TRAIN.AUTO_RESUME = True
+# Metric that chooses the best checkpoint, by its name in the results of validation; "" is the first of the data set's protocol. (new)
+_C.TRAIN.BEST_METRIC = ""
 # Weights to start from: any supported format, a local path or one that iopath opens. Starts at epoch 0.
 _C.TRAIN.CHECKPOINT_FILE_PATH = ""
 # What of the network has to come from it, or the run ends at once: shared (every part that both have, the classifier apart) | all | none |
@@ -151,6 +159,8 @@ _C.TEST.NUM_ENSEMBLE_VIEWS = 10
 _C.TEST.NUM_SPATIAL_CROPS = 3
 # Where the per-video scores go, without ending; "" is OUTPUT_DIR/scores. Both .pt and .csv are written.
 _C.TEST.SAVE_RESULTS_PATH = ""
+# Further metrics of the METRICS registry that validation and test compute. (new)
+_C.TEST.METRICS = []
 # Test the checkpoint that was best in validation, not the newest one. (new)
 _C.TEST.USE_BEST = False
 
@@ -373,6 +383,8 @@ _C.OUTPUT_DIR = "./tmp"
 _C.RNG_SEED = 1
 # Log every so many iterations.
 _C.LOG_PERIOD = 10
+# Further loggers of the LOGGERS registry; TENSORBOARD.ENABLE adds "tensorboard". (new)
+_C.LOGGERS = []
 # Print parameters, GFLOPs and the network at the start.
 _C.LOG_MODEL_INFO = True
 # nccl | gloo; on the CPU always gloo.
@@ -397,6 +409,6 @@ _C.MULTIGRID.SHORT_CYCLE = False
 _C.MULTIGRID.LONG_CYCLE = False
 
 
-def get_cfg():
-    """A fresh, changeable copy of the defaults."""
-    return _C.clone()
+def get_cfg() -> Cfg:
+    """A fresh, changeable copy of the defaults, the nodes of imported plugins included."""
+    return DEFAULTS.clone()

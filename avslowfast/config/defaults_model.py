@@ -2,7 +2,8 @@
 
 from fvcore.common.config import CfgNode
 
-_C = CfgNode()
+DEFAULTS = CfgNode()
+_C = DEFAULTS
 
 # ---- ResNet ---------------------------------------------------------------------------------------------------------
 _C.RESNET = CfgNode()

@@ -57,8 +57,8 @@ def has_sync_heads(cfg: Cfg) -> bool:
 def sync_stages(cfg: Cfg) -> tuple[str, ...]:
     """Stages with a synchronisation head that some training iteration reaches.
 
-    Visual features that have met audio are never compared: where the audio pathway is never dropped, stages after the first
-    audio lateral would have weights without a gradient.
+    Visual features that have met audio are never compared: where the audio pathway is never dropped, stages after the
+    first audio lateral would have weights without a gradient.
     """
     if not has_sync_heads(cfg):
         return ()
@@ -147,3 +147,8 @@ def test_views(cfg: Cfg) -> int:
     """Views of one video in the test: clips times crops."""
     crops = int(cfg.TEST.NUM_SPATIAL_CROPS) if "slow" in pathways(cfg) else 1
     return int(cfg.TEST.NUM_ENSEMBLE_VIEWS) * crops
+
+
+def loggers(cfg: Cfg) -> tuple[str, ...]:
+    """Names of the loggers of a run, without doublets; TENSORBOARD.ENABLE stands for "tensorboard"."""
+    return tuple(dict.fromkeys([*(["tensorboard"] if cfg.TENSORBOARD.ENABLE else []), *cfg.LOGGERS]))

@@ -1,7 +1,7 @@
-"""Names that configuration, data and models share: stages, architectures, and the registries that a configuration chooses from.
+"""Names that configuration, data and models share: stages, architectures, and the registries that a YAML chooses from.
 
-Entries that come with the package are written as "module:attribute", so that a name can be checked without importing torch.
-A module of the user's own adds entries with `@REGISTRY.register(name)`; see `PLUGINS` and docs on extending.
+Entries that come with the package are written as "module:attribute", so that a name can be checked without importing
+torch. A plugin adds entries with `@REGISTRY.register(name)`; see `plugins`.
 """
 
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class TaskFacts:
         classifier: The network ends in a classifier of the data set's classes.
         boxes: Boxes are classified, not clips.
         trains: The network's weights are trained (a probe leaves them as they are).
-        pretexts: Pretexts that are learnt in place of labels; () means those of PRETRAIN.TASKS, None that there are none.
+        pretexts: Pretexts that are learnt in place of labels; () means those of PRETRAIN.TASKS, None means no pretexts.
     """
 
     labels: bool = True
@@ -76,7 +76,8 @@ PRETEXTS: Registry[Any] = Registry(
     facts={"avs": PretextFacts(visual=False, synchronisation=True), "rotation": PretextFacts(outputs=4)},
     default_facts=PretextFacts(),
 )
-# How a data set is scored, by the name of the data set; the others are scored as "classification" (labels) or "sync" (pretexts).
+# How a data set is scored, by the name of the data set; the others are scored as "classification" (labels) or "sync"
+# (pretexts).
 PROTOCOLS: Registry[Any] = Registry("protocol")
 # Further metrics that TEST.METRICS names.
 METRICS: Registry[Any] = Registry("metric")

@@ -1,11 +1,8 @@
 """Checks that a configuration makes sense, before anything starts."""
 
-from ..utils.errors import UserError
+from .errors import ConfigError
 from .names import ARCHITECTURES
-
-
-class ConfigError(UserError, ValueError):
-    """A configuration that cannot work; the message names the key, the value and the remedy."""
+from .plugins import check_added
 
 
 def validate_cfg(cfg):
@@ -24,6 +21,7 @@ def validate_cfg(cfg):
     _check_finetuning(cfg)
     _check_training(cfg)
     _check_batches(cfg)
+    check_added(cfg)
 
 
 def _fail(key, value, problem, remedy):

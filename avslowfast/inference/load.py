@@ -1,31 +1,23 @@
 """Networks by name or file, ready to use: weights, preprocessing and class names together."""
 
 import dataclasses
-import difflib
 from pathlib import Path
 
 import torch
 from iopath.common.file_io import g_pathmgr
 
 from ..checkpoint import load_content, read_checkpoint, require, states
-from ..config import ConfigError, load_cfg, parse_cfg
+from ..config import ConfigError, load_cfg, parse_cfg, PluginError, UnknownModelError
 from ..datasets.base import Record, VideoDataset
 from ..loading.build import clip_settings
 from ..models import build_model
 from ..utils.batches import pieces
-from ..utils.errors import UserError
 from ..utils.logging import get_logger
 
 logger = get_logger(__name__)
 
-CONFIGS = Path(__file__).resolve().parents[2] / "configs"
-
 # The spectrogram is part of the preprocessing here, wherever training computed it.
 _OVERRIDES = ("DATA.LOGMEL_ON_DEVICE", False)
-
-
-class UnknownModel(UserError, ValueError):
-    """A name that is neither a file nor a configuration; the message lists near ones."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,13 +80,13 @@ def load_model(name_or_path, weights=None, overrides=()):
     content, name = None, states.resolve(str(name_or_path))
     if not name.lower().endswith((".yaml", ".yml")) and g_pathmgr.isfile(name):
         if weights is not None:
-            raise UnknownModel(
+            raise UnknownModelError(
                 f"{name} is a checkpoint, and weights {weights} are given as well; give a configuration's name with `weights`"
             )
         weights, content = name, read_checkpoint(name)
         cfg = _cfg_of_checkpoint(content, name, overrides)
     else:
-        cfg = load_cfg(find_config(name), [*overrides, *_OVERRIDES])
+        cfg = load_cfg(name, [*overrides, *_OVERRIDES])
     weights = None if weights is None else states.resolve(weights)
     model, report, names = build_model(cfg), None, None
     if weights is None:
@@ -109,47 +101,20 @@ def load_model(name_or_path, weights=None, overrides=()):
     return model.eval(), meta
 
 
-def find_config(name):
-    """Path of a configuration by its file or its name, in any case; a name without a folder means the one for Kinetics-400, where there is one.
-
-    Raises:
-        UnknownModel: there is none, or it is in several folders.
-    """
-    if g_pathmgr.isfile(name):
-        return name
-    known = {path.relative_to(CONFIGS).with_suffix("").as_posix(): path for path in sorted(CONFIGS.rglob("*.yaml"))}
-    if not known:
-        raise UnknownModel(
-            f"{name}: no such file, and the folder of configurations {CONFIGS} is not there; install from a clone with pip install -e"
-        )
-    wanted = name.removesuffix(".yaml").lower()
-    lower = {key.lower(): path for key, path in known.items()}
-    for key in (wanted, f"kinetics/{wanted}"):
-        if key in lower:
-            return str(lower[key])
-    same = [key for key, path in known.items() if path.stem.lower() == wanted]
-    if len(same) == 1:
-        return str(known[same[0]])
-    if same:
-        raise UnknownModel(f"{name}: in several folders of configurations; say which: {', '.join(same)}")
-    near = difflib.get_close_matches(wanted.upper(), [path.stem for path in known.values()], n=3, cutoff=0.3)
-    raise UnknownModel(
-        f"{name}: neither a file nor a configuration of this project; near ones: {', '.join(dict.fromkeys(near)) or ', '.join(list(known)[:3])}"
-    )
-
-
 def _cfg_of_checkpoint(content, path, overrides):
     text = content.get("cfg") if isinstance(content, dict) else None
     reason = "it holds no configuration"
     if isinstance(text, str):
         try:
             return parse_cfg(text, f"configuration inside {path}", [*overrides, *_OVERRIDES])
+        except PluginError:
+            raise
         except ConfigError as error:
             reason = f"its configuration is not one of this project ({error})"
     try:
-        return load_cfg(find_config(Path(path).stem), [*overrides, *_OVERRIDES])
-    except UnknownModel:
-        raise UnknownModel(
+        return load_cfg(Path(path).stem, [*overrides, *_OVERRIDES])
+    except UnknownModelError:
+        raise UnknownModelError(
             f'{path}: {reason}, and no configuration has its name; say which: load_model("SLOWFAST_8x8_R50", weights={path!r})'
         ) from None
 

@@ -46,6 +46,7 @@ def test_every_key_is_read_or_said_to_be_inert():
         "TRAIN_LISTS",
         "TEST_LISTS",
         "IMG_PROC_BACKEND",
+        "BEST_METRIC",
     }
     keys = re.findall(r"^_C\.([A-Z_0-9.]+) = (?!CfgNode)", "".join(p.read_text() for p in DEFAULTS), re.M)
     unread = [
@@ -97,9 +98,29 @@ def test_a_mistake_in_a_file_names_file_and_line(tmp_path):
     path.write_text(f"_BASE_: {TINY}\nMODEL:\n  NUM_CLASSES: 10\n  DROPOUT_RAT: 0.1\n")
     with pytest.raises(
         ConfigError,
-        match=r"x\.yaml, line 4: there is no key MODEL\.DROPOUT_RAT; the nearest one is MODEL\.DROPOUT_RATE",
+        match=r"x\.yaml, line 4: unknown key MODEL\.DROPOUT_RAT; did you mean MODEL\.DROPOUT_RATE\?",
     ):
         load_cfg(path)
+
+
+@pytest.mark.parametrize("key", ["MODEL.COLOUR", "FOO.ENABLE"])
+def test_nothing_is_proposed_where_nothing_is_near(key):
+    with pytest.raises(ConfigError, match=f"unknown key {key}; remove it") as error:
+        tiny_cfg(key, 1)
+    assert "did you mean" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "key, near",
+    [
+        ("DATA.NUM_CLASSES", "MODEL.NUM_CLASSES or MULTI_HEAD.NUM_CLASSES"),
+        ("model.num_classes", "MODEL.NUM_CLASSES"),
+        ("TRAN.BATCH_SIZE", r"TRAIN.BATCH_SIZE\?"),
+    ],
+)
+def test_a_near_key_is_proposed(key, near):
+    with pytest.raises(ConfigError, match=f"unknown key {key}; did you mean {near}"):
+        tiny_cfg(key, 1)
 
 
 def test_base_files_are_read_first(tmp_path):
@@ -112,6 +133,22 @@ def test_base_files_are_read_first(tmp_path):
         8,
         [0.1, 0.2, 0.3],
     )
+
+
+def test_a_base_may_be_the_name_of_a_configuration(tmp_path):
+    (tmp_path / "a.yaml").write_text("_BASE_: SynthAV/AVSLOWFAST_TINY\nMODEL:\n  NUM_CLASSES: 11\n")
+    cfg = load_cfg(tmp_path / "a.yaml")
+    assert (cfg.MODEL.NUM_CLASSES, cfg.RESNET.DEPTH) == (11, load_cfg(TINY).RESNET.DEPTH)
+
+
+def test_a_base_that_does_not_exist_names_the_file_that_wants_it(tmp_path):
+    (tmp_path / "a.yaml").write_text("NUM_GPUS: 0\n_BASE_: nothing.yaml\n")
+    with pytest.raises(ConfigError, match=r"a\.yaml, line 2: _BASE_ nothing\.yaml: neither a file nor"):
+        load_cfg(tmp_path / "a.yaml")
+
+
+def test_a_configuration_is_loaded_by_its_name():
+    assert load_cfg("SynthAV/AVSLOWFAST_TINY") == load_cfg(TINY)
 
 
 def test_the_configuration_that_a_run_writes_loads_again(tmp_path):
@@ -132,7 +169,7 @@ def test_an_int_serves_for_a_float_and_the_reverse():
     assert isinstance(cfg.SOLVER.WARMUP_EPOCHS, float) and isinstance(cfg.SOLVER.MAX_EPOCH, int)
 
 
-# What the published files of the two projects set, as far as it decides the network (facts, gathered from their configurations).
+# What the published files of the two projects set, as far as it decides the network (facts from their configurations).
 PUBLISHED = {
     "SLOW_8x8_R50": ("slow", {"res4": 1024}, 0),
     "SLOWFAST_4x16_R50": ("slowfast", {"res4": 1024}, 4),

@@ -12,7 +12,7 @@ from helpers import ROOT, tiny_cfg
 
 import avslowfast
 from avslowfast.checkpoint import from_own, states
-from avslowfast.inference.load import find_config
+from avslowfast.config import find_config
 from avslowfast.media.decode import DecodeError
 from avslowfast.models import build_model
 from avslowfast.utils.errors import UserError
@@ -21,9 +21,9 @@ from avslowfast.utils.errors import UserError
 def test_a_run_gives_its_network_with_names_and_the_scores_of_the_test(trained, synthav):
     model, meta = avslowfast.load_model(trained)
     assert model.meta is meta and not model.training and meta.report.complete
-    assert meta.class_names == (synthav / "classes.txt").read_text().split("\n")[:-1] and meta.source == states.best_path(
-        trained
-    )
+    assert meta.class_names == (synthav / "classes.txt").read_text().split("\n")[
+        :-1
+    ] and meta.source == states.best_path(trained)
     saved = torch.load(trained / "scores.pt", weights_only=False)
     for index in (0, 5):
         best = avslowfast.predict(model, saved["paths"][index], topk=16)
@@ -86,7 +86,7 @@ def test_a_name_in_several_folders_is_refused(monkeypatch, tmp_path):
     for folder in ("A", "B"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "NET.yaml").write_text("MODEL:\n  ARCH: slow\n")
-    monkeypatch.setattr("avslowfast.hub.CONFIGS", tmp_path)
+    monkeypatch.setattr("avslowfast.config.zoo.CONFIGS", tmp_path)
     with pytest.raises(UserError, match="say which: A/NET, B/NET"):
         find_config("NET")
 

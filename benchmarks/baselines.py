@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from avslowfast.clips import spans as clips
 from avslowfast.clips import transforms
 from avslowfast.config.names import STAGES
-from avslowfast.media.decode import VideoReader
+from avslowfast.media import VideoReader
 from avslowfast.media.pixels import Scaler
 from avslowfast.models.blocks import Shortcut
 
@@ -170,10 +170,10 @@ def usual_views(path, settings):
         for crop in range(settings.num_crops):
             with VideoReader(path) as reader:
                 frames, instants = [], []
-                for frame in reader._frames_from(start):
+                for instant, frame in reader.iter_frames(start):
                     geometry = transforms.only_scale(settings.test_crop)(frame.height, frame.width)
-                    instants.append(reader._time(frame))
-                    frames.append(Scaler().picture(frame, geometry.size))
+                    instants.append(instant)
+                    frames.append(Scaler().convert(frame, geometry.size))
                     if instants[-1] > times[-1] + 1 / settings.target_fps:
                         break
                 clip = np.stack([frames[int(np.argmin(np.abs(np.array(instants) - t)))] for t in times])

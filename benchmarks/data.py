@@ -10,7 +10,7 @@ import torch
 from avslowfast.datasets.base import Record, VideoDataset
 from avslowfast.loading.build import clip_settings, collate_eval
 from avslowfast.loading.samplers import SampleKey
-from avslowfast.media.decode import VideoReader
+from avslowfast.media import VideoReader
 from avslowfast.models import build_model
 from avslowfast.tasks.build import build_task
 from avslowfast.utils.seeding import generator
@@ -39,14 +39,14 @@ def decode(cfg, folder, repeats=5, videos=8):
         for path, start in zip(paths, starts):
             with VideoReader(path) as reader:
                 times = start + np.arange(settings.num_frames) * settings.sampling_rate / settings.target_fps
-                for _ in reader._wanted(times):
+                for _ in reader.nearest_frames(times):
                     pass
                 counts["as the loader"].append(reader.decoded_frames)
 
     def everything():
         for path, start in zip(paths, starts):
             with VideoReader(path) as reader:
-                for time_, _ in ((reader._time(frame), frame) for frame in reader._frames_from(start)):
+                for time_, _ in reader.iter_frames(start):
                     if time_ > start + settings.duration:
                         break
                 counts["every frame"].append(reader.decoded_frames)

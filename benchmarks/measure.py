@@ -10,7 +10,7 @@ from concurrent.futures import ProcessPoolExecutor
 import numpy as np
 import torch
 
-from avslowfast.synthav.render import write_video
+from avslowfast.media import write_video
 from avslowfast.utils.seeding import generator
 
 # What Kinetics looks like once its short side is 256: 10 s, 454 x 256, 30 frames a second, a key frame about every 8 s, AAC at 44.1 kHz.

@@ -25,8 +25,8 @@ import av
 
 import avslowfast
 from avslowfast.inference.sliding_window import slide
-from avslowfast.media.decode import DecodeError, reason_of
-from avslowfast.media.transcode import transcode
+from avslowfast.media import DecodeError, transcode
+from avslowfast.media.streams import reason_of
 from avslowfast.preparation.folders import VIDEO_ENDINGS
 from avslowfast.utils.errors import UserError
 from avslowfast.visualization.boxes import BoxPainter, classify_boxes, read_boxes
@@ -178,8 +178,8 @@ def demo(model, source, out, args):
         print("\n".join(f"  {line}" for line in lines))
         painter = DemoPainter(windows, meta, source, args.topk) if out else None
     if out:
-        found = transcode(source, out, args.short_side, crf=20, painter=painter)
-        print(f"  wrote {out}: {found['seconds']:.1f} s, {'with' if found['sound'] else 'no'} sound")
+        written = transcode(source, out, args.short_side, crf=20, painter=painter)
+        print(f"  wrote {out}: {written.seconds:.1f} s, {'with' if written.has_audio else 'no'} sound")
 
 
 if __name__ == "__main__":

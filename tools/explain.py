@@ -17,7 +17,7 @@ import sys
 import avslowfast
 from avslowfast.inference.explain import draw_explanation, explain
 from avslowfast.inference.sliding_window import class_index
-from avslowfast.media.decode import DecodeError
+from avslowfast.media import DecodeError
 from avslowfast.preparation.folders import list_videos
 from avslowfast.utils.errors import UserError
 

@@ -13,7 +13,7 @@ import csv
 import sys
 
 import avslowfast
-from avslowfast.media.decode import DecodeError
+from avslowfast.media import DecodeError
 from avslowfast.preparation.folders import list_videos
 from avslowfast.utils.errors import UserError
 

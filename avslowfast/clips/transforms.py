@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torchvision.transforms import v2
 
-from ..media.pixels import Geometry
+from ..media import Geometry
 
 
 def scaled_size(height, width, short_side):

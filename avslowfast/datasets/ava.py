@@ -9,7 +9,7 @@ import torch
 
 from ..clips import transforms
 from ..config import ConfigError
-from ..media.decode import DecodeError
+from ..media import DecodeError
 from .base import DATASETS, open_record, Record, VideoDataset
 
 # Key frames: every second of this range.
@@ -175,7 +175,7 @@ class AVA(VideoDataset):
             )
             plan = transforms.Recorded(kind)
             sample = self._pictures(
-                transforms.to_tensor(reader.read_frames(self._times(start, record, end), plan), bgr=s.bgr)
+                transforms.to_tensor(reader.read_frames(self._times(start, record, end), plan).pixels, bgr=s.bgr)
             )
             sample.update(self._boxes(index, plan.geometry, keep_all=True))
             if s.audio:

@@ -13,8 +13,7 @@ from ..clips import transforms
 from ..clips.logmel import apply_spec_masks, draw_spec_masks
 from ..clips.negatives import measured_sounds, training_negative
 from ..config import ConfigError
-from ..media.decode import DecodeError, VideoReader
-from ..media.frames import FrameReader
+from ..media import DecodeError, open_media
 from ..utils.registry import Registry
 from ..utils.seeding import generator
 
@@ -139,7 +138,7 @@ class ClipSettings:
         test_crop: short side and crop in testing. num_views, num_crops: clips per video and crops per clip there.
         num_classes: with `multi_label`, labels become a vector of 0 and 1 of this length.
         num_samples: training clips out of each video that an epoch visits, from one open file.
-        loop_filter: training videos are decoded with the deblocking filter, see `decode.VideoReader`.
+        loop_filter: training videos are decoded with the deblocking filter, see `media.VideoReader`.
     """
 
     pathways: tuple
@@ -181,10 +180,8 @@ class _Drawn(NamedTuple):
 
 
 def open_record(record, loop_filter=True):
-    """A reader of a record's pictures and sound; the pictures may be a folder of frames. loop_filter: see `decode.VideoReader`."""
-    if record.frame_rate:
-        return FrameReader(record.path, record.frame_rate, record.sound)
-    return VideoReader(record.path, sound=record.sound, loop_filter=loop_filter)
+    """A reader of a record's pictures and sound; the pictures may be a folder of frames. loop_filter: see `media.VideoReader`."""
+    return open_media(record.path, record.sound, record.frame_rate, loop_filter)
 
 
 class VideoDataset(Dataset):
@@ -290,7 +287,7 @@ class VideoDataset(Dataset):
             ]
             # What the clips of a file share is decoded once.
             frames = (
-                reader.read_clips([(self._times(d.start, record, end), d.geometry) for d in drawn])
+                [f.pixels for f in reader.read_clips([(self._times(d.start, record, end), d.geometry) for d in drawn])]
                 if self._has_pictures
                 else [None] * len(drawn)
             )
@@ -397,7 +394,7 @@ class VideoDataset(Dataset):
         test = self.split == "test"
         geometry = transforms.only_scale(s.test_crop) if test else transforms.centre_crop(s.scales[0], s.crop)
         flat = sorted({t for clip in times for t in clip})
-        frames = reader.read_frames(flat, geometry)
+        frames = reader.read_frames(flat, geometry).pixels
         place = {t: i for i, t in enumerate(flat)}
         parts = []
         for clip in times:

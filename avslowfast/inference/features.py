@@ -6,7 +6,7 @@ import torch
 from tqdm import tqdm
 
 from ..checkpoint import read_checkpoint, states
-from ..media.decode import DecodeError
+from ..media import DecodeError
 from ..preparation.folders import list_videos
 from ..utils.batches import pieces
 from ..utils.errors import UserError

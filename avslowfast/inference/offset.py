@@ -10,7 +10,7 @@ from ..clips.spans import shift_grid
 from ..datasets.base import Record, VideoDataset
 from ..evaluation.metrics.sync import offset_curve, offset_estimate
 from ..loading.build import clip_settings
-from ..media.decode import VideoReader
+from ..media import VideoReader
 from ..tasks.pretrain import stage_distances
 from ..utils.errors import UserError
 

@@ -11,7 +11,7 @@ from tqdm import tqdm
 from ..clips.logmel import log_mel
 from ..datasets.base import Record, VideoDataset
 from ..loading.build import clip_settings
-from ..media.decode import VideoReader
+from ..media import VideoReader
 from ..utils.errors import UserError
 from .load import scores_of
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tqdm import tqdm
 
-from ..media.decode import DecodeError, VideoReader
+from ..media import DecodeError, VideoReader
 from ..utils.errors import UserError
 from ..utils.seeding import generator
 

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 
 from tqdm import tqdm
 
-from ..media.decode import DecodeError, VideoReader
-from ..media.transcode import transcode
+from ..media import DecodeError, transcode, VideoReader
 from .folders import VIDEO_ENDINGS
 
 # What AVA looks at of each movie, seconds.
@@ -75,7 +74,7 @@ def _prepare(source, out, short_side, movie):
             with VideoReader(source) as reader:
                 # Movies that are cut to AVA's span already begin where it does.
                 span = AVA_SPAN if reader.video.end > AVA_SPAN[1] - AVA_SPAN[0] + 60 else None
-        return transcode(source, out, short_side, span)["damaged"], ""
+        return transcode(source, out, short_side, span).damaged_packets, ""
     except DecodeError as error:
         return 0, str(error)
 

@@ -10,6 +10,7 @@ import os
 import numpy as np
 import pandas as pd
 
+from ..media import write_video
 from ..utils.seeding import generator
 from . import render as base
 
@@ -219,7 +220,7 @@ def _write(path, frames, sound):
     os.makedirs(os.path.dirname(path), exist_ok=True)
     part = f"{path}.{os.getpid()}.mp4"
     # A key frame a second, as prepared videos have: segments in the middle are found at once.
-    base.write_video(part, frames, base.FPS, sound, gop=base.FPS)
+    write_video(part, frames, base.FPS, sound, base.SAMPLE_RATE, gop=base.FPS)
     os.replace(part, path)
 
 

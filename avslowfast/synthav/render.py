@@ -13,12 +13,11 @@ Files are H.264 + AAC in mp4; lists are written in Kinetics' format, so that the
 
 import os
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import NamedTuple
 
-import av
 import numpy as np
 
+from ..media import write_video
 from ..utils.seeding import generator
 
 MOTIONS = ("slide", "bob", "pulse", "blink")
@@ -43,12 +42,12 @@ class Clip:
     """A rendered clip.
 
     Attributes:
-        frames: uint8 [T, H, W, 3]. sound: float32 [N] in [-1, 1].
+        frames: uint8 [T, H, W, 3]. audio: float32 [N] in [-1, 1].
         label: class id. centres: [T, 2] (x, y) of the moving object in pixels. events: seconds of the impacts (bounces alone).
     """
 
     frames: np.ndarray
-    sound: np.ndarray
+    audio: np.ndarray
     label: int
     centres: np.ndarray
     events: tuple = ()
@@ -208,81 +207,6 @@ def _render_bounces(rng, label):
     return Clip(frames, _mix(rng, sound), label, centres, tuple(events))
 
 
-def write_video(
-    path,
-    frames,
-    fps,
-    sound=None,
-    sample_rate=SAMPLE_RATE,
-    *,
-    video_start=0.0,
-    audio_start=0.0,
-    video_codec="libx264",
-    audio_codec="aac",
-    gop=None,
-    layout="mono",
-    preset="ultrafast",
-):
-    """Encode frames and sound into a file whose format its ending says.
-
-    Args:
-        frames: uint8 [T, H, W, 3], or an iterable of [H, W, 3]. fps: a number or Fraction.
-        sound: float [N] (copied to every channel) or [channels, N] in [-1, 1]; None writes no sound.
-        video_start, audio_start: instant of each stream's first frame or sample, seconds.
-        gop: frames from one key frame to the next.
-        layout: channel layout of the sound, e.g. "stereo", "5.1", "7.1".
-        preset: of x264; "medium" makes files like those of video sites, with frames that no other frame refers to.
-    """
-    fps = Fraction(fps).limit_denominator(100000)
-    with av.open(str(path), "w") as out:
-        video = None
-        packets = []
-        fast = {"aac_coder": "fast"} if audio_codec == "aac" else {}
-        audio = (
-            out.add_stream(audio_codec, rate=sample_rate, layout=layout, options=fast) if sound is not None else None
-        )
-        for i, frame in enumerate(frames):
-            if video is None:
-                video = out.add_stream(
-                    video_codec, rate=fps, options={"preset": preset, "crf": "20"} if video_codec == "libx264" else {}
-                )
-                video.height, video.width = frame.shape[:2]
-                video.codec_context.thread_count = 1
-                video.pix_fmt = "yuv420p"
-                if gop:
-                    video.codec_context.gop_size = gop
-                # Finer than a frame, so that any start is exact to a millisecond.
-                video.codec_context.time_base = Fraction(
-                    1, fps.numerator * 1000 // np.gcd(fps.numerator * 1000, fps.denominator)
-                )
-            picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
-            picture.time_base = video.codec_context.time_base
-            picture.pts = round((video_start + i / fps) / picture.time_base)
-            packets += video.encode(picture)
-        packets += video.encode(None)
-        if audio is not None:
-            packets += _encode_sound(audio, np.atleast_2d(sound), sample_rate, audio_start, layout)
-        for packet in sorted(packets, key=lambda p: float(p.dts * p.time_base)):
-            out.mux(packet)
-
-
-def _encode_sound(stream, sound, rate, start, layout):
-    channels = stream.codec_context.layout.nb_channels
-    if len(sound) not in (1, channels):
-        raise ValueError(f"the sound has {len(sound)} channels, the layout {layout} {channels}")
-    packed = np.ascontiguousarray(np.broadcast_to(sound, (channels, sound.shape[1])).T, dtype=np.float32).reshape(1, -1)
-    converter = av.AudioResampler(
-        format=stream.codec_context.format, layout=layout, rate=rate, frame_size=stream.codec_context.frame_size or 1024
-    )
-    frame = av.AudioFrame.from_ndarray(packed, format="flt", layout=layout)
-    frame.sample_rate, frame.time_base = rate, Fraction(1, rate)
-    frame.pts = round(start * rate)
-    packets = []
-    for piece in (*converter.resample(frame), *converter.resample(None)):
-        packets += stream.encode(piece)
-    return packets + stream.encode(None)
-
-
 def write_clip(job):
     """Render and write one clip, whole or not at all; skip it where the file exists. job: (path, variant, seed, split, number)."""
     path, variant, seed, split, number = job
@@ -290,7 +214,7 @@ def write_clip(job):
         return False
     clip = render_clip(variant, seed, split, number)
     part = f"{path}.{os.getpid()}.mp4"
-    write_video(part, clip.frames, FPS, clip.sound)
+    write_video(part, clip.frames, FPS, clip.audio, SAMPLE_RATE)
     os.replace(part, path)
     return True
 

@@ -1,5 +1,8 @@
-"""What tells a mistake that a person can mend from a fault of the program."""
+"""The base of errors that a person can correct, as opposed to faults of the program."""
 
 
 class UserError(Exception):
-    """Base of errors whose message says in one line what is wrong, where, and what to do; tools print it without a traceback."""
+    """An error whose message says in one line what is wrong, where, and what to do.
+
+    Command lines print it without a traceback.
+    """

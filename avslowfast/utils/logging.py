@@ -1,36 +1,44 @@
-"""Log lines for people (terminal, stdout.log) and JSON lines for programs."""
+"""Log lines for people (terminal, stdout.log) and JSON lines for programs.
+
+torch is imported by `setup_logging` alone, so that any module can have a logger.
+"""
 
 import logging
 import os
 import sys
+from collections.abc import Mapping
+from typing import Any
 
 import simplejson
 from tqdm import tqdm
 
-from . import distributed
 
-
-def get_logger(name):
+def get_logger(name: str) -> logging.Logger:
     """The logger of a module; `setup_logging` decides where its lines go."""
     return logging.getLogger(name)
 
 
-class _TerminalHandler(logging.StreamHandler):
+class _TerminalHandler(logging.StreamHandler[Any]):
     """Writes through tqdm, so that a progress bar at the bottom stays whole."""
 
-    def emit(self, record):
-        """Write one record; JSON lines, which the bar says in fewer words, go to the file alone."""
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record; JSON lines, which the progress bar summarises, go to the file alone."""
         if sys.stdout.isatty() and record.getMessage().startswith("json_stats"):
             return
         tqdm.write(self.format(record), file=sys.stdout)
         sys.stdout.flush()
 
 
-def setup_logging(output_dir=None):
-    """Send log lines to the terminal and, with `output_dir`, to `output_dir/stdout.log`; rank 0 alone prints.
+def setup_logging(output_dir: str | None = None) -> None:
+    """Send log lines to the terminal and to `stdout.log`; rank 0 alone prints.
 
     Calling it again replaces the earlier handlers.
+
+    Args:
+        output_dir: Folder of `stdout.log`; None writes no file.
     """
+    from . import distributed
+
     root = logging.getLogger("avslowfast")
     root.setLevel(logging.INFO)
     root.propagate = False
@@ -50,8 +58,13 @@ def setup_logging(output_dir=None):
         root.addHandler(file)
 
 
-def log_json_stats(stats, logger=None):
-    """One line `json_stats: {...}` in the log files; floats with six significant digits."""
+def log_json_stats(stats: Mapping[str, Any], logger: logging.Logger | None = None) -> None:
+    """One line `json_stats: {...}` in the log files; floats with six significant digits.
+
+    Args:
+        stats: Names and values.
+        logger: Where the line goes; None is the package's logger.
+    """
     rounded = {k: float(f"{v:.6g}") if isinstance(v, float) else v for k, v in stats.items()}
     (logger or get_logger("avslowfast")).info(
         "json_stats: %s", simplejson.dumps(rounded, sort_keys=True, ignore_nan=True)

@@ -1,32 +1,43 @@
-"""Random numbers that depend on what is drawn for, not on which process draws."""
+"""Random numbers that depend on what is drawn for, not on which process draws.
+
+torch is imported where it is used, so that rendering and reading data sets do not need it.
+"""
 
 import random
 import zlib
+from typing import Any
 
 import numpy as np
-import torch
 
 
-def generator(*key):
-    """A numpy generator seeded by a tuple of numbers and names, e.g. (seed, epoch, index, "crop")."""
+def generator(*key: int | np.integer[Any] | str) -> np.random.Generator:
+    """A numpy generator seeded by numbers and names.
+
+    Args:
+        *key: What the numbers are drawn for, e.g. seed, epoch, index, "crop".
+    """
     words = [k if isinstance(k, (int, np.integer)) else zlib.crc32(str(k).encode()) for k in key]
     return np.random.default_rng([int(w) & 0xFFFFFFFF for w in words])
 
 
-def seed_everything(seed):
+def seed_everything(seed: int) -> None:
     """Seed Python, numpy and torch (every device)."""
+    import torch
+
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
 
 
-def rng_state():
+def rng_state() -> dict[str, Any]:
     """The state of every generator of this process, for a checkpoint: containers and tensors alone."""
-    name, keys, pos, has_gauss, cached = np.random.get_state()
+    import torch
+
+    name, keys, pos, has_gauss, cached = np.random.get_state(legacy=True)
     version, internal, gauss = random.getstate()
-    state = {
+    state: dict[str, Any] = {
         "torch": torch.get_rng_state(),
-        "numpy": [name, torch.from_numpy(keys.astype(np.int64)), pos, has_gauss, cached],
+        "numpy": [name, torch.from_numpy(np.asarray(keys).astype(np.int64)), pos, has_gauss, cached],
         "python": [version, list(internal), gauss],
     }
     if torch.cuda.is_available():
@@ -34,8 +45,10 @@ def rng_state():
     return state
 
 
-def set_rng_state(state):
-    """Go on from a state that `rng_state` gave."""
+def set_rng_state(state: dict[str, Any]) -> None:
+    """Continue from a state that `rng_state` gave."""
+    import torch
+
     torch.set_rng_state(state["torch"])
     name, keys, pos, has_gauss, cached = state["numpy"]
     np.random.set_state((name, keys.numpy().astype(np.uint32), pos, has_gauss, cached))

@@ -12,7 +12,7 @@ from ..clips import spans as clips
 from ..clips import transforms
 from ..datasets.base import Record, VideoDataset
 from ..loading.build import clip_settings
-from ..media.decode import VideoReader
+from ..media import VideoReader
 from ..utils.errors import UserError
 
 
@@ -70,7 +70,7 @@ def classify_boxes(model, video, boxes):
             start = reader.video.start + seconds - settings.duration / 2
             plan = transforms.Recorded(transforms.only_scale(settings.test_crop))
             times = clips.frame_times(start, settings.num_frames, settings.sampling_rate, settings.target_fps)
-            inputs = dataset._pictures(transforms.to_tensor(reader.read_frames(times, plan), bgr=settings.bgr))
+            inputs = dataset._pictures(transforms.to_tensor(reader.read_frames(times, plan).pixels, bgr=settings.bgr))
             if settings.audio:
                 inputs.update(dataset._sound(reader, start))
             moved, _ = transforms.move_boxes(shares, plan.geometry, False)

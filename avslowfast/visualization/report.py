@@ -15,7 +15,7 @@ from PIL import Image
 
 from ..checkpoint import read_checkpoint
 from ..evaluation.metrics.classification import confusion_matrix, topk_correct
-from ..media.decode import DecodeError, VideoReader
+from ..media import DecodeError, VideoReader
 from ..utils.errors import UserError
 from .draw import COLOURS, plt
 from .tensorboard import picture_strip

@@ -3,8 +3,7 @@
 import numpy as np
 
 from ..evaluation.metrics.classification import confusion_matrix
-from ..media.decode import DecodeError, VideoReader
-from ..media.pixels import Geometry
+from ..media import DecodeError, Geometry, VideoReader
 
 _RATE, _SECONDS, _HEIGHT, _PICTURES = 16000, 4.0, 96, 6
 # A cell of the confusion matrix, pixels; fewer where there are many classes.

@@ -15,11 +15,9 @@ from helpers.networks import count_convolutions, is_audio, make
 from avslowfast.datasets.base import Record, VideoDataset
 from avslowfast.loading import build_dataset
 from avslowfast.loading.build import clip_settings, collate_eval
-from avslowfast.media import decode
-from avslowfast.media.decode import VideoReader
-from avslowfast.media.pixels import Geometry, Scaler
+from avslowfast.media import Geometry, VideoReader, write_video
+from avslowfast.media.pixels import Scaler
 from avslowfast.models import build_model
-from avslowfast.synthav.render import write_video
 from avslowfast.tasks.build import build_task
 from avslowfast.utils.batches import pieces
 from benchmarks import baselines, data
@@ -52,13 +50,20 @@ def site_video(tmp_path_factory):
 def opened(monkeypatch):
     """The files that are opened, in order."""
     found, original = [], av.open
-    monkeypatch.setattr(decode.av, "open", lambda *args, **kwargs: found.append(args) or original(*args, **kwargs))
+    monkeypatch.setattr(av, "open", lambda *args, **kwargs: found.append(args) or original(*args, **kwargs))
     return found
 
 
 def plain(reader, times):
     """The nearest frames, decoding everything on the way."""
-    return np.stack([frame.to_ndarray(format="rgb24") for _, frame in reader._nearest(np.asarray(times))])
+    frames, found = reader.iter_frames(times[0]), []
+    before, after = None, next(frames, None)
+    for time in times:
+        while after is not None and after[0] < time:
+            before, after = after, next(frames, None)
+        nearest = min((f for f in (before, after) if f is not None), key=lambda f: abs(f[0] - time))
+        found.append(nearest[1].to_ndarray(format="rgb24"))
+    return np.stack(found)
 
 
 @pytest.mark.parametrize(

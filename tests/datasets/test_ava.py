@@ -15,7 +15,7 @@ from avslowfast.clips import transforms
 from avslowfast.config import ConfigError, load_cfg
 from avslowfast.engine.optim import stepped_lr
 from avslowfast.loading import build_dataset, build_loader
-from avslowfast.media.pixels import Geometry
+from avslowfast.media import Geometry
 from avslowfast.models import build_model
 from avslowfast.synthav import layouts as synthetic_sets
 from avslowfast.tasks.build import build_task

@@ -2,18 +2,18 @@
 
 import numpy as np
 
-from avslowfast.synthav.render import write_video
+from avslowfast.media import write_video
 
 FLASHES = (0.5, 1.4, 2.6)
 
 
-def flash_and_click(path, fps, *, rate=44100, seconds=3.0, sound_seconds=None, layout="mono", **kwargs):
+def flash_and_click(path, fps, *, rate=44100, seconds=3.0, audio_seconds=None, layout="mono", **kwargs):
     """A dark video with white frames and a click at FLASHES (counted from each stream's own start)."""
     count = int(seconds * float(fps))
     frames = np.zeros((count, 64, 80, 3), np.uint8)
     for flash in FLASHES:
         frames[int(round(flash * float(fps)))] = 255
-    sound = np.zeros(int((sound_seconds or seconds) * rate), np.float32)
+    sound = np.zeros(int((audio_seconds or seconds) * rate), np.float32)
     for flash in FLASHES:
         first = int(round(int(round(flash * float(fps))) / float(fps) * rate))
         burst = np.arange(int(0.005 * rate)) / rate
@@ -26,7 +26,7 @@ def flash_and_click(path, fps, *, rate=44100, seconds=3.0, sound_seconds=None, l
 def flash_times(reader, begin, end):
     """Instants at which the picture is white, to a millisecond: read on a fine grid, onset of each run."""
     times = np.arange(begin, end, 0.002)
-    bright = reader.read_frames(times).mean(axis=(1, 2, 3)) > 128
+    bright = reader.read_frames(times).pixels.mean(axis=(1, 2, 3)) > 128
     edges = np.flatnonzero(np.diff(bright.astype(int)))
     # The nearest frame is shown from half a frame before its instant to half a frame after it: the middle of a run is the instant.
     return [(times[a] + times[b]) / 2 + 0.001 for a, b in zip(edges[::2], edges[1::2])]

@@ -13,7 +13,7 @@ from helpers import ROOT, tiny_cfg
 import avslowfast
 from avslowfast.checkpoint import from_own, states
 from avslowfast.config import find_config
-from avslowfast.media.decode import DecodeError
+from avslowfast.media import DecodeError
 from avslowfast.models import build_model
 from avslowfast.utils.errors import UserError
 

@@ -9,9 +9,9 @@ from helpers.lists import cfg_for, copy_lists
 from avslowfast.config import ConfigError
 from avslowfast.loading import build_dataset, build_loader
 from avslowfast.loading.samplers import epoch_order, EvalSampler, SampleKey, TrainBatchSampler
-from avslowfast.media.decode import DecodeError, VideoReader
+from avslowfast.media import DecodeError, VideoReader, write_video
 from avslowfast.models import build_model
-from avslowfast.synthav.render import render_clip, write_video
+from avslowfast.synthav.render import render_clip
 
 
 def test_a_training_sample_has_what_the_network_takes(synthav):
@@ -130,7 +130,7 @@ def test_hard_negatives_come_from_elsewhere_in_the_same_video(synthav):
 
 def test_short_videos_have_no_hard_negative(synthav, tmp_path):
     clip = render_clip("pairs", 1, "x", 0)
-    write_video(tmp_path / "short.mp4", clip.frames[:18], 15, clip.sound[: 22050 * 18 // 15])
+    write_video(tmp_path / "short.mp4", clip.frames[:18], 15, clip.audio[: 22050 * 18 // 15], 22050)
     for split in ("train", "val", "test"):
         (tmp_path / f"{split}.csv").write_text("short.mp4 0\n")
     cfg = tiny_cfg(

@@ -9,10 +9,7 @@ from helpers import tiny_cfg
 from avslowfast.datasets.base import Record, VideoDataset
 from avslowfast.loading.build import clip_settings
 from avslowfast.loading.samplers import SampleKey
-from avslowfast.media.decode import DecodeError, SoundReader, VideoReader
-from avslowfast.media.frames import FrameReader
-from avslowfast.media.pixels import Geometry
-from avslowfast.synthav.render import write_video
+from avslowfast.media import DecodeError, FrameFolderReader, Geometry, SoundReader, VideoReader, write_video
 
 FPS, RATE = 15, 16000
 
@@ -102,21 +99,21 @@ def test_a_segment_after_the_end_fails_by_name(long_video):
 def test_frames_without_sound_are_silent_and_broken_folders_are_named(long_video, tmp_path):
     sample = dataset([Record(str(long_video / "frames"), 0, frame_rate=FPS)])[0]
     assert not sample["audio_mask"] and sample["fast"].shape == (3, 8, 48, 48)
-    for path, words in ((tmp_path / "none", "cannot be opened"), (tmp_path, "no pictures in it")):
+    for path, words in ((tmp_path / "none", "cannot be opened"), (tmp_path, "no frames in it")):
         with pytest.raises(DecodeError, match=words):
-            FrameReader(path, 24)
+            FrameFolderReader(path, 24)
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad/a.jpg").write_text("no picture")
     with pytest.raises(DecodeError, match="a.jpg: cannot be read"):
-        FrameReader(tmp_path / "bad", 24).read_frames([0.0])
-    with pytest.raises(DecodeError, match="no sound in it"):
+        FrameFolderReader(tmp_path / "bad", 24).read_frames([0.0])
+    with pytest.raises(DecodeError, match="no audio stream in it"):
         SoundReader(long_video / "silent.mp4")
     with pytest.raises(DecodeError, match="none.wav"):
-        VideoReader(long_video / "x.mp4", sound=str(tmp_path / "none.wav"))
+        VideoReader(long_video / "x.mp4", audio_path=str(tmp_path / "none.wav"))
 
 
 def test_frames_are_read_once_each(long_video):
-    with FrameReader(long_video / "frames", FPS) as reader:
+    with FrameFolderReader(long_video / "frames", FPS) as reader:
         frames = reader.read_frames([0.0, 0.01, 1.0, 1.0, 2.0])
         assert (
             reader.decoded_frames == 3
@@ -126,6 +123,6 @@ def test_frames_are_read_once_each(long_video):
 
 
 def test_clips_of_a_folder_share_the_frames_that_are_read(long_video):
-    with FrameReader(long_video / "frames", FPS) as reader:
+    with FrameFolderReader(long_video / "frames", FPS) as reader:
         a, b = reader.read_clips([([0.0, 1.0, 2.0], None), ([0.01, 1.0], lambda h, w: Geometry((32, 40)))])
         assert reader.decoded_frames == 3 and a.shape == (3, 64, 80, 3) and b.shape == (2, 32, 40, 3)

@@ -1,4 +1,4 @@
-"""Decoding of files that the tests render themselves: one clock for sight and sound, every layout, every start, damaged files."""
+"""Decoding of rendered files: one clock for visual and audio, every layout, every start, damaged files."""
 
 from fractions import Fraction
 
@@ -7,9 +7,7 @@ import numpy as np
 import pytest
 from helpers.videos import click_times, flash_and_click, flash_times, FLASHES
 
-from avslowfast.media.decode import DecodeError, VideoReader
-from avslowfast.media.pixels import Geometry
-from avslowfast.synthav.render import write_video
+from avslowfast.media import DecodeError, Geometry, VideoReader, write_video
 
 
 @pytest.mark.parametrize("fps", [24, 25, Fraction(30000, 1001), 60], ids=str)
@@ -38,17 +36,17 @@ def test_any_span_of_any_codec_is_in_sync(tmp_path, suffix, codec, span):
     assert max(abs(a - round(b * 25) / 25) for a, b in zip(seen, expected)) < 0.020
 
 
-@pytest.mark.parametrize("sound_seconds", [1.8, 4.5])
-def test_streams_of_unequal_length_stay_in_sync(tmp_path, sound_seconds):
+@pytest.mark.parametrize("audio_seconds", [1.8, 4.5])
+def test_streams_of_unequal_length_stay_in_sync(tmp_path, audio_seconds):
     path = tmp_path / "flash.mp4"
-    flash_and_click(path, 30, sound_seconds=sound_seconds)
+    flash_and_click(path, 30, audio_seconds=audio_seconds)
     with VideoReader(path) as reader:
-        assert abs(reader.video.end - 3.0) < 0.05 and abs(reader.audio.end - sound_seconds) < 0.1
+        assert abs(reader.video.end - 3.0) < 0.05 and abs(reader.audio.end - audio_seconds) < 0.1
         samples, heard = reader.read_audio(0.0, 3.0)
         seen, clicks = flash_times(reader, 0.0, 3.0), click_times(reader, 0.0, 3.0)
     assert heard and len(samples) == 48000
     assert max(abs(a - b) for a, b in zip(seen, clicks)) < 0.020
-    if sound_seconds < 3:
+    if audio_seconds < 3:
         # Padded with silence, never stretched.
         assert len(clicks) == 2 and np.abs(samples[int(1.95 * 16000) :]).max() == 0
 
@@ -98,7 +96,7 @@ def test_variable_frame_rate_goes_by_time(tmp_path):
         for packet in stream.encode(None):
             out.mux(packet)
     with VideoReader(path) as reader:
-        seen = reader.read_frames([0.03, 0.2, 0.45, 0.515, 1.0, 1.3]).mean(axis=(1, 2, 3))
+        seen = reader.read_frames([0.03, 0.2, 0.45, 0.515, 1.0, 1.3]).pixels.mean(axis=(1, 2, 3))
     assert [round((float(v) - 20) / 40) for v in seen] == [1, 1, 2, 3, 3, 4]
 
 
@@ -185,7 +183,7 @@ def test_a_truncated_file_gives_what_is_there_or_an_error(tmp_path):
     cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
     with VideoReader(cut) as reader:
         assert reader.read_frames([0.0, 1.0, 2.0]).shape[0] == 3
-        with pytest.raises(DecodeError, match="pictures are missing around 9"):
+        with pytest.raises(DecodeError, match="frames are missing around 9"):
             reader.read_frames([1.0, 9.0])
 
 
@@ -209,7 +207,7 @@ def test_real_files_decode(shared, name):
         assert length > 0.3
         frames = reader.read_frames(reader.video.start + np.linspace(0, length, 12))
         samples, heard = reader.read_audio(reader.video.start, 2.0)
-    assert frames.shape[0] == 12 and frames.std() > 0
+    assert frames.shape[0] == 12 and frames.pixels.std() > 0
     assert heard == (name in ("flipping_a_pancake.mkv", "nasa_13013.mp4", "big_buck_bunny_30s.webm"))
     assert len(samples) == 32000 and (samples.std() > 0) == heard
     if "rotated" in name:

@@ -10,8 +10,9 @@ from helpers import ROOT
 
 from avslowfast.config import load_cfg
 from avslowfast.loading import build_dataset
+from avslowfast.media import write_video
 from avslowfast.preparation import folders
-from avslowfast.synthav.render import render_clip, write_video
+from avslowfast.synthav.render import render_clip
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +20,7 @@ def video(tmp_path_factory):
     """A short real video with sound."""
     path = tmp_path_factory.mktemp("video") / "x.mp4"
     clip = render_clip("pairs", 1, "x", 0)
-    write_video(path, clip.frames[:18], 15, clip.sound[: 22050 * 18 // 15])
+    write_video(path, clip.frames[:18], 15, clip.audio[: 22050 * 18 // 15], 22050)
     return path
 
 

@@ -13,9 +13,8 @@ from helpers.videos import click_times, flash_and_click, flash_times
 
 from avslowfast.config import load_cfg
 from avslowfast.loading import build_dataset
-from avslowfast.media.decode import DecodeError, VideoReader
-from avslowfast.media.pixels import Geometry
-from avslowfast.media.transcode import target_size, transcode
+from avslowfast.media import DecodeError, Geometry, transcode, VideoReader, write_video
+from avslowfast.media.transcode import target_size
 from avslowfast.synthav import layouts as synthetic_sets
 from avslowfast.synthav import render as synthetic
 
@@ -32,8 +31,8 @@ def test_sight_and_sound_stay_where_they_were(tmp_path, suffix, codec, video_sta
     flash_and_click(
         tmp_path / f"a.{suffix}", 25, rate=48000, audio_codec=codec, video_start=video_start, audio_start=audio_start
     )
-    found = transcode(tmp_path / f"a.{suffix}", tmp_path / "b.mp4", 48)
-    assert found["sound"] and not found["damaged"]
+    written = transcode(tmp_path / f"a.{suffix}", tmp_path / "b.mp4", 48)
+    assert written.has_audio and not written.damaged_packets
     with VideoReader(tmp_path / f"a.{suffix}") as old, VideoReader(tmp_path / "b.mp4") as new:
         for times in (flash_times, click_times):
             before, after = times(old, 0.0, 3.6), times(new, 0.0, 3.6)
@@ -44,7 +43,7 @@ def test_sight_and_sound_stay_where_they_were(tmp_path, suffix, codec, video_sta
 def test_a_key_frame_every_second_whatever_the_frame_rate(tmp_path):
     for fps in (15, 24, 60):
         frames = np.random.RandomState(0).randint(0, 255, (4 * fps, 64, 96, 3), np.uint8)
-        synthetic.write_video(tmp_path / "a.mp4", frames, fps, gop=400)
+        write_video(tmp_path / "a.mp4", frames, fps, gop=400)
         transcode(tmp_path / "a.mp4", tmp_path / "b.mp4", 32)
         assert np.allclose(key_frames(tmp_path / "b.mp4"), [0, 1, 2, 3], atol=1e-3)
 
@@ -53,15 +52,15 @@ def test_a_part_of_a_movie_begins_at_zero(tmp_path):
     frames = [np.full((48, 64, 3), 20 + 20 * (i // 15), np.uint8) for i in range(150)]
     t = np.arange(160000) / 16000
     sound = (0.5 * np.sin(2 * np.pi * np.cumsum(300 + 100 * np.floor(t)) / 16000)).astype(np.float32)
-    synthetic.write_video(tmp_path / "a.mkv", frames, 15, sound, 16000, gop=50)
+    write_video(tmp_path / "a.mkv", frames, 15, sound, 16000, gop=50)
     transcode(tmp_path / "a.mkv", tmp_path / "b.mp4", span=(4.0, 7.0))
     with VideoReader(tmp_path / "b.mp4") as reader:
         assert abs(reader.video.start) < 0.05 and abs(reader.video.end - 3.0) < 0.1
-        grey = reader.read_frames([0.5, 1.5, 2.5]).mean(axis=(1, 2, 3))
+        grey = reader.read_frames([0.5, 1.5, 2.5]).pixels.mean(axis=(1, 2, 3))
         assert np.allclose(grey, [100, 120, 140], atol=4)
         samples, _ = reader.read_audio(1.3, 0.4)
         assert abs(np.fft.rfft(samples).__abs__().argmax() / 0.4 - 800) < 5
-    with pytest.raises(DecodeError, match="no picture in it between 20 and 30 s"):
+    with pytest.raises(DecodeError, match="no frame in it between 20 and 30 s"):
         transcode(tmp_path / "a.mkv", tmp_path / "c.mp4", span=(20.0, 30.0))
     assert not [name for name in os.listdir(tmp_path) if name.startswith("c.mp4")]
 
@@ -112,10 +111,10 @@ def test_sizes_are_even_and_never_grow():
 )
 def test_real_files_are_prepared(shared, tmp_path, name):
     path = shared / "clips" / name
-    found = transcode(path, tmp_path / "x.mp4", 96)
+    written = transcode(path, tmp_path / "x.mp4", 96)
     with VideoReader(path) as old, VideoReader(tmp_path / "x.mp4") as new:
         assert abs(old.video.start - new.video.start) < 0.04 and abs(old.video.end - new.video.end) < 0.11
-        assert (old.audio is None) == (new.audio is None) == (not found["sound"])
+        assert (old.audio is None) == (new.audio is None) == (not written.has_audio)
         middle = (old.video.start + old.video.end) / 2
         size = new.read_frames([middle]).shape[1:3]
         # Turned as it is shown, and the same picture.
@@ -211,8 +210,12 @@ def test_kinetics_lists_are_made_from_what_the_crawler_wrote(tmp_path):
     clip = synthetic.render_clip("pairs", 0, "train", 0)
     os.makedirs(tmp_path / "downloaded/anywhere")
     for _, vid, start, _ in [rows[0], rows[1], rows[3]]:
-        synthetic.write_video(
-            tmp_path / f"downloaded/anywhere/{vid}_{start:06d}_{start + 10:06d}.mkv", clip.frames, 15, clip.sound
+        write_video(
+            tmp_path / f"downloaded/anywhere/{vid}_{start:06d}_{start + 10:06d}.mkv",
+            clip.frames,
+            15,
+            clip.audio,
+            synthetic.SAMPLE_RATE,
         )
     text = prepare(
         "kinetics400", "--annotations", tmp_path, "--videos", tmp_path / "downloaded", "--out", tmp_path / "k"

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from avslowfast.media.decode import VideoReader
+from avslowfast.media import VideoReader, write_video
 from avslowfast.synthav.render import (
     BOUNCE_SECONDS,
     class_names,
@@ -10,7 +10,6 @@ from avslowfast.synthav.render import (
     plan_dataset,
     render_clip,
     SAMPLE_RATE,
-    write_video,
 )
 
 
@@ -24,21 +23,21 @@ def test_classes_are_all_pairs_and_balanced():
 
 def test_clips_are_reproducible_and_splits_share_no_draw():
     a, b = render_clip("pairs", 0, "train", 5), render_clip("pairs", 0, "train", 5)
-    assert np.array_equal(a.frames, b.frames) and np.array_equal(a.sound, b.sound) and a.label == 5
+    assert np.array_equal(a.frames, b.frames) and np.array_equal(a.audio, b.audio) and a.label == 5
     for other in (
         render_clip("pairs", 0, "val", 5),
         render_clip("pairs", 0, "test", 5),
         render_clip("pairs", 1, "train", 5),
         render_clip("pairs", 0, "train", 21),
     ):
-        assert not np.array_equal(a.frames, other.frames) and not np.array_equal(a.sound, other.sound)
+        assert not np.array_equal(a.frames, other.frames) and not np.array_equal(a.audio, other.audio)
 
 
 def test_sight_alone_and_sound_alone_do_not_tell_the_pair():
     # Of four labels with one motion the pictures say nothing about the sound: the draws of both are independent.
     for label in (0, 4, 8, 12):
         clip = render_clip("pairs", 0, "train", label)
-        assert clip.frames.dtype == np.uint8 and np.abs(clip.sound).max() <= 1
+        assert clip.frames.dtype == np.uint8 and np.abs(clip.audio).max() <= 1
     slide, bob = (render_clip("pairs", 0, "train", n).centres for n in (0, 4))
     assert np.ptp(slide[:, 0]) > 5 and np.ptp(slide[:, 1]) == 0 and np.ptp(bob[:, 1]) > 5 and np.ptp(bob[:, 0]) == 0
 
@@ -47,7 +46,7 @@ def test_impacts_are_seen_and_heard_at_the_same_instant(tmp_path):
     errors = []
     for number in range(6):
         clip = render_clip("bounces", 0, "train", number)
-        write_video(tmp_path / f"{number}.mp4", clip.frames, FPS, clip.sound)
+        write_video(tmp_path / f"{number}.mp4", clip.frames, FPS, clip.audio, SAMPLE_RATE)
         with VideoReader(tmp_path / f"{number}.mp4") as reader:
             samples, _ = reader.read_audio(0.0, BOUNCE_SECONDS)
             assert reader.read_frames(np.arange(90) / FPS).shape[0] == 90

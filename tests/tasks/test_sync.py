@@ -22,7 +22,7 @@ from avslowfast.evaluation.metrics import retrieval, sync
 from avslowfast.inference.offset import estimate_offset, NoSync
 from avslowfast.loading import build_dataset, build_loader
 from avslowfast.loading.build import clip_settings
-from avslowfast.media.decode import VideoReader
+from avslowfast.media import VideoReader, write_video
 from avslowfast.models import build_model
 from avslowfast.models.avs import pair_up, sync_loss
 from avslowfast.models.build import input_shapes
@@ -328,7 +328,7 @@ def test_checking_the_offset_of_files(bounces, tmp_path):
         and found.clips == 10
     )
     silent = tmp_path / "silent.mp4"
-    synthetic.write_video(silent, synthetic.render_clip("bounces", 0, "test", 0).frames, synthetic.FPS)
+    write_video(silent, synthetic.render_clip("bounces", 0, "test", 0).frames, synthetic.FPS)
     with pytest.raises(NoSync, match="silent.mp4: no sound"):
         estimate_offset(model, silent)
     with pytest.raises(NoSync, match="not at pool1"):
@@ -412,11 +412,12 @@ def test_the_small_network_learns_synchronisation_and_recovers_offsets(all_bounc
     for number, offset in enumerate([-1.0, -0.5, -0.2, 0.2, 0.5, 1.0] * 2):
         # Of a split and a seed that nothing was trained or chosen on.
         clip = synthetic.render_clip("bounces", 99, "test", number)
-        synthetic.write_video(
+        write_video(
             tmp_path / "x.mp4",
             clip.frames,
             synthetic.FPS,
-            clip.sound,
+            clip.audio,
+            synthetic.SAMPLE_RATE,
             audio_start=max(offset, 0),
             video_start=max(-offset, 0),
         )

@@ -24,8 +24,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 import avslowfast
 from avslowfast.inference.explain import CannotExplain, explain
 from avslowfast.inference.sliding_window import class_index, segments, slide, spectrogram_of
-from avslowfast.media.decode import VideoReader
-from avslowfast.media.transcode import transcode
+from avslowfast.media import transcode, VideoReader, write_video
 from avslowfast.models import build_model
 from avslowfast.synthav import render as synthetic
 from avslowfast.utils.errors import UserError
@@ -82,7 +81,7 @@ def test_an_annotated_copy_has_the_length_and_the_sound_of_the_original(trained,
     if sound:
         flash_and_click(source, 25, rate=48000, audio_codec="libopus", audio_start=0.1)
     else:
-        synthetic.write_video(source, synthetic.render_clip("pairs", 0, "test", 0).frames, 15)
+        write_video(source, synthetic.render_clip("pairs", 0, "test", 0).frames, 15)
     text = tool("demo_net", "--weights", trained, "--input", source, "--output", tmp_path / "demo/out.mp4", "--topk", 3)
     assert "%" in text and ("with sound" in text) == sound
     with VideoReader(source) as old, VideoReader(tmp_path / "demo/out.mp4") as new:
@@ -161,7 +160,7 @@ def test_boxes_of_a_detection_network_are_painted(tmp_path):
         tmp_path / "w.pyth",
     )
     clip = synthetic.render_clip("pairs", 0, "test", 0)
-    synthetic.write_video(tmp_path / "x.mp4", clip.frames, 15, clip.sound)
+    write_video(tmp_path / "x.mp4", clip.frames, 15, clip.audio, synthetic.SAMPLE_RATE)
     (tmp_path / "b.csv").write_text(
         "seconds,x1,y1,x2,y2\n1.0,0.1,0.1,0.5,0.9\n1.0,0.5,0.2,0.9,0.8\n2.0,0.1,0.1,0.5,0.9\n"
     )
@@ -391,8 +390,8 @@ def test_a_painter_changes_the_pictures_and_nothing_else(tmp_path):
             return np.full_like(pixels, (255, 0, 0) if seconds < 1 else (0, 0, 0))
 
     clip = synthetic.render_clip("pairs", 0, "test", 0)
-    synthetic.write_video(tmp_path / "a.mp4", clip.frames, 15, clip.sound)
+    write_video(tmp_path / "a.mp4", clip.frames, 15, clip.audio, synthetic.SAMPLE_RATE)
     transcode(tmp_path / "a.mp4", tmp_path / "b.mp4", painter=Red())
     with VideoReader(tmp_path / "b.mp4") as reader:
-        early, late = reader.read_frames([0.5, 2.0]).mean(axis=(1, 2))
+        early, late = reader.read_frames([0.5, 2.0]).pixels.mean(axis=(1, 2))
     assert early[0] > 200 and early[1] < 40 and late.max() < 20

@@ -1,0 +1,117 @@
+"""The common interface of what gives frames and audio on one clock: video files and folders of frames."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+from typing import TypeVar
+
+import av
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .pixels import ChooseGeometry, ClipMaker, Frames
+from .sound import AudioSamples
+from .streams import StreamInfo
+
+Reader = TypeVar("Reader", bound="MediaReader")
+
+
+class MediaReader(ABC):
+    """An open source of frames and audio; use as a context manager.
+
+    Attributes:
+        path: The file, or the folder of frames.
+        video: Where the frames lie on the presentation clock, and their rate.
+        audio: Where the audio lies, None without audio.
+        decoded_frames: Frames decoded so far, for tests and benchmarks.
+    """
+
+    path: str
+    video: StreamInfo
+    audio: StreamInfo | None
+    decoded_frames: int
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close the files."""
+
+    @abstractmethod
+    def nearest_frames(self, times: NDArray[np.float64]) -> Iterator[tuple[float, av.VideoFrame]]:
+        """The decoded frame nearest to each instant, not converted, decoding no more than needed.
+
+        Args:
+            times: Ascending presentation times, seconds, float64 [T].
+
+        Yields:
+            (presentation time, frame) for each of them; instants in one frame give the same object again.
+
+        Raises:
+            DecodeError: Nothing could be decoded, or frames are missing around an instant.
+        """
+
+    @abstractmethod
+    def iter_frames(self, start: float) -> Iterator[tuple[float, av.VideoFrame]]:
+        """Every frame in order of presentation, not converted.
+
+        The first one is the last at or before `start`, or a little earlier.
+
+        Args:
+            start: Presentation time, seconds.
+
+        Yields:
+            (presentation time, frame).
+        """
+
+    @abstractmethod
+    def read_audio(self, start: float, duration: float, sample_rate: int = 16000) -> AudioSamples:
+        """The audio of a span; see `SoundReader.read_audio`. Silence without audio."""
+
+    def __enter__(self: Reader) -> Reader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        audio = f"audio {self.audio}" if self.audio else "no audio"
+        return f"{type(self).__name__}({self.path!r}, video {self.video}, {audio})"
+
+    def read_frames(self, times: ArrayLike, geometry: ChooseGeometry | None = None) -> Frames:
+        """The frames nearest to instants, decoding no more than needed and converting only what is returned.
+
+        Args:
+            times: Ascending presentation times, seconds, [T].
+            geometry: Called once with the (height, width) of the frames as shown; None keeps the file's size.
+
+        Returns:
+            `Frames` of length T, rotation applied.
+
+        Raises:
+            DecodeError: Nothing could be decoded, or frames are missing around an instant.
+        """
+        return self.read_clips([(times, geometry)])[0]
+
+    def read_clips(self, requests: Sequence[tuple[ArrayLike, ChooseGeometry | None]]) -> list[Frames]:
+        """Several clips at once, each scaled and cropped in its own way; frames that they share are decoded once.
+
+        Args:
+            requests: (times, geometry) of each clip, as for `read_frames`.
+
+        Returns:
+            What `read_frames` gives, for each.
+
+        Raises:
+            DecodeError: Nothing could be decoded, or frames are missing around an instant.
+        """
+        wanted = [(np.asarray(times, dtype=np.float64), geometry) for times, geometry in requests]
+        if any(np.any(np.diff(times) < 0) for times, _ in wanted):
+            raise ValueError("times must ascend")
+        makers = [ClipMaker(len(times), geometry) for times, geometry in wanted]
+        maker_of = np.repeat(np.arange(len(wanted)), [len(times) for times, _ in wanted])
+        together = np.concatenate([times for times, _ in wanted])
+        order = np.argsort(together, kind="stable")
+        for number, (time, frame) in zip(maker_of[order], self.nearest_frames(together[order])):
+            makers[number].add(frame, time)
+        return [maker.frames for maker in makers]

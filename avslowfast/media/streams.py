@@ -1,0 +1,254 @@
+"""The streams of a media file: opening, where they lie on the presentation clock, decoding them in order."""
+
+import contextlib
+import functools
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import av
+import numpy as np
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.frame import Frame
+from av.stream import Stream
+from av.video.stream import VideoStream
+
+from ..utils.errors import UserError
+
+PathLike = str | os.PathLike[str]
+
+# Packets in a row that may fail before the file counts as unreadable.
+_MAX_BAD_PACKETS = 50
+# Assumed for a stream that does not tell its rate, Hz.
+_DEFAULT_RATE = 25.0
+
+
+class DecodeError(UserError, RuntimeError):
+    """A file, or a span of it, that cannot be decoded; the message names the file and the reason."""
+
+
+@dataclass(frozen=True)
+class StreamInfo:
+    """Where a stream lies on the presentation clock.
+
+    Attributes:
+        start: Presentation time of its first frame or sample, seconds.
+        end: Presentation time at which its last frame or sample ends, seconds.
+        rate: Frames or samples per second, Hz; for a variable frame rate the mean.
+    """
+
+    start: float
+    end: float
+    rate: float
+
+    @property
+    def duration(self) -> float:
+        """Length in seconds."""
+        return self.end - self.start
+
+    def __str__(self) -> str:
+        return f"{self.start:.2f}-{self.end:.2f} s at {self.rate:.6g} Hz"
+
+
+def open_input(path: str) -> InputContainer:
+    """Open a media file for reading.
+
+    Args:
+        path: The file.
+
+    Raises:
+        DecodeError: It does not exist or is not a media file.
+    """
+    try:
+        return av.open(path)
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        raise DecodeError(f"{path}: cannot be opened ({reason_of(error)})") from None
+
+
+@contextlib.contextmanager
+def closed_on_failure(container: InputContainer, path: str) -> Iterator[None]:
+    """Close a file when the block fails.
+
+    Args:
+        container: The open file.
+        path: Its name, for the message.
+
+    Raises:
+        DecodeError: FFmpeg reported an error in the block.
+    """
+    try:
+        yield
+    except DecodeError:
+        container.close()
+        raise
+    except av.error.FFmpegError as error:
+        container.close()
+        raise DecodeError(f"{path}: {reason_of(error)}") from None
+
+
+def best_video(container: InputContainer) -> VideoStream | None:
+    """The video stream that FFmpeg prefers, None for a file without."""
+    stream = container.streams.best("video")
+    return stream if isinstance(stream, VideoStream) else None
+
+
+def best_audio(container: InputContainer, related: VideoStream | None = None) -> AudioStream | None:
+    """The audio stream that FFmpeg prefers, None for a file without.
+
+    Args:
+        container: The open file.
+        related: Video stream to which the audio should belong.
+    """
+    stream = container.streams.best("audio", related=related)
+    return stream if isinstance(stream, AudioStream) else None
+
+
+def time_unit(source: Stream | Frame) -> Fraction:
+    """Unit of the time stamps of a stream or of a decoded frame, seconds."""
+    assert source.time_base is not None  # set for every stream that can be decoded, and for frames of `decode_streams`
+    return source.time_base
+
+
+def frame_time(frame: Frame) -> float:
+    """Presentation time of a frame that `decode_streams` gave, seconds."""
+    base = time_unit(frame)
+    assert frame.pts is not None  # `decode_streams` passes over frames without a time stamp
+    return frame.pts * base.numerator / base.denominator
+
+
+def seek(container: InputContainer, stream: Stream, time: float) -> None:
+    """Move to the last key frame at or before an instant, as far as the file's index tells.
+
+    Without an index the demuxer may refuse. Decoding then continues from the current position, which the caller checks.
+
+    Args:
+        container: The open file.
+        stream: The stream whose key frames count.
+        time: Presentation time in seconds.
+    """
+    with contextlib.suppress(av.error.FFmpegError):
+        container.seek(int(np.floor(time / time_unit(stream))), stream=stream, backward=True, any_frame=False)
+
+
+def seek_to_beginning(container: InputContainer) -> None:
+    """Move to the beginning of a file; see `seek`."""
+    with contextlib.suppress(av.error.FFmpegError):
+        container.seek(0, backward=True, any_frame=False)
+
+
+def decode_streams(
+    container: InputContainer,
+    streams: Sequence[Stream],
+    path: str,
+    on_damage: Callable[[], None] | None = None,
+) -> Iterator[tuple[Stream, Frame]]:
+    """Decode streams from the current position, in the file's order; damaged packets are passed over.
+
+    Args:
+        container: The open file.
+        streams: The streams to decode.
+        path: The file's name, for messages.
+        on_damage: Called without arguments for each damaged packet.
+
+    Yields:
+        (stream, frame); frames without a time stamp are left out.
+
+    Raises:
+        DecodeError: Too many damaged packets in a row.
+    """
+    in_a_row, packets = 0, container.demux(*streams)
+    while True:
+        try:
+            packet = next(packets, None)
+            if packet is None:
+                return
+            frames = packet.decode()
+            in_a_row = 0
+        except av.error.EOFError:
+            return
+        except av.error.FFmpegError as error:
+            in_a_row += 1
+            if on_damage:
+                on_damage()
+            if in_a_row > _MAX_BAD_PACKETS:
+                raise DecodeError(f"{path}: {in_a_row} damaged packets in a row ({reason_of(error)})") from None
+            continue
+        for frame in frames:
+            if isinstance(frame, Frame) and frame.pts is not None:
+                yield packet.stream, frame
+
+
+def reason_of(error: Exception) -> str:
+    """What an error of FFmpeg or of the system says, as a phrase."""
+    return getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
+
+
+def stream_info(path: str, stream: VideoStream | AudioStream) -> StreamInfo:
+    """Where a stream lies, from what the file stores or, where it stores nothing, from its packets.
+
+    Args:
+        path: The file.
+        stream: One of its streams.
+
+    Raises:
+        DecodeError: The stream is empty.
+    """
+    base = time_unit(stream)
+    start = float(stream.start_time * base) if stream.start_time is not None else 0.0
+    length: float | None
+    if stream.duration:
+        length = float(stream.duration * base)
+    else:
+        tagged = _tagged_duration(stream)
+        # Matroska's tag counts from zero, not from the stream's first packet.
+        length = tagged - start if tagged is not None else None
+    if length is None or length <= 0:
+        stat = os.stat(path)
+        start, length = _scan(path, (stat.st_mtime_ns, stat.st_size), stream.index)
+    if isinstance(stream, VideoStream):
+        rate = float(stream.average_rate or stream.guessed_rate or 0)
+    else:
+        rate = float(stream.codec_context.sample_rate or 0)
+    return StreamInfo(start, start + length, rate if rate > 0 else _DEFAULT_RATE)
+
+
+def _tagged_duration(stream: Stream) -> float | None:
+    """Seconds in Matroska's tag DURATION, None without it."""
+    text = stream.metadata.get("DURATION")
+    if not text:
+        return None
+    try:
+        hours, minutes, seconds = text.split(":")
+        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    except ValueError:
+        return None
+
+
+@functools.lru_cache(maxsize=4096)
+def _scan(path: str, stamp: tuple[int, int], index: int) -> tuple[float, float]:
+    """(start, length) of a stream from its packets' time stamps, seconds.
+
+    The whole file is read for them, so the result is kept for each file and process.
+
+    Args:
+        path: The file.
+        stamp: Its modification time and size, so that a file that changes is read again.
+        index: Number of the stream.
+    """
+    first, last = float("inf"), float("-inf")
+    with av.open(path) as container:
+        stream = container.streams[index]
+        base = time_unit(stream)
+        # Reading ends at a damaged tail; what was read until then is what there is.
+        with contextlib.suppress(av.error.FFmpegError):
+            for packet in container.demux(stream):
+                if packet.pts is None:
+                    continue
+                begin = float(packet.pts * base)
+                end = begin + float((packet.duration or 0) * base)
+                first, last = min(first, begin), max(last, end)
+        if first > last:
+            raise DecodeError(f"{path}: its {stream.type} stream is empty")
+    return first, max(last - first, 0.0)

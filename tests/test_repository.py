@@ -70,7 +70,7 @@ def test_docstrings_and_sizes(path):
 
 
 def test_the_installation_check_says_that_all_is_well():
-    done = subprocess.run([sys.executable, "-m", "avslowfast.cli.doctor"], capture_output=True, text=True, cwd=ROOT)
+    done = subprocess.run([sys.executable, "-m", "avslowfast", "doctor"], capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 0 and "ready" in done.stdout
 
 

@@ -23,12 +23,12 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-import make_synthav
 import torch
 import yaml
 from tqdm import tqdm
 
 from avslowfast.config import load_cfg
+from avslowfast.synthav.make import make
 from avslowfast.utils.errors import UserError
 from avslowfast.visualization.ablation import draw_suite, read_rows, section, write_rows
 
@@ -70,8 +70,8 @@ def main(argv=None):
         runs = {name: plan(name, spec["suites"][name], scale, args) for name in names}
         for variant in dict.fromkeys(spec["suites"][name]["variant"] for name in names):
             counts = scale["clips"].get(variant, _CLIPS[variant])
-            make_synthav.make(
-                folder_of(args, variant), variant, dict(zip(("train", "val", "test"), counts)), 0, os.cpu_count()
+            print(
+                make(folder_of(args, variant), variant, dict(zip(("train", "val", "test"), counts)), 0, os.cpu_count())
             )
         chains = {chain[-1]["folder"]: chain for suite in runs.values() for _, _, chain in suite}
         train_all(list(chains.values()), args.jobs, scale["jobs_of_one_thread"])

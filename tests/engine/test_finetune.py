@@ -4,7 +4,6 @@ import json
 import os
 import re
 
-import make_synthav
 import pytest
 import torch
 from helpers import tiny_cfg
@@ -16,6 +15,7 @@ from avslowfast.checkpoint import states
 from avslowfast.engine.hooks import precise_bn
 from avslowfast.engine.optim import build_optimizer, parameter_groups, set_lr
 from avslowfast.models import build_model
+from avslowfast.synthav.make import make as make_synthav
 from avslowfast.tasks.classification import ClassificationTask
 
 
@@ -192,9 +192,7 @@ def test_frozen_parts_train_on_two_processes(run_args):
 @pytest.mark.slow
 def test_fine_tuning_beats_the_same_epochs_from_nothing(tmp_path):
     for name, seed, counts in (("first", 0, (640, 96, 16)), ("second", 5, (320, 96, 320))):
-        make_synthav.make(
-            str(tmp_path / name), "pairs", dict(zip(("train", "val", "test"), counts)), seed, os.cpu_count()
-        )
+        make_synthav(str(tmp_path / name), "pairs", dict(zip(("train", "val", "test"), counts)), seed, os.cpu_count())
     twelve = tmp_path / "twelve"
     twelve.mkdir()
     for split in ("train", "val", "test"):

@@ -1,0 +1,133 @@
+"""Say what happens in videos over time and show it: annotated copies with audio, timelines, predictions as files.
+
+Examples:
+    avslowfast demo --weights output/synthav_avslowfast --input data/synthav/test/000000.mp4 --output demo/annotated.mp4
+    avslowfast demo --weights output/own_videos --input my_videos --output demo --topk 3
+    avslowfast demo --weights output/synthav_ava --input movie.mp4 --boxes boxes.csv --output demo/movie.mp4
+
+INPUT is a file, an http(s) URL of one, a folder of videos, or "webcam" (the first camera, for --seconds seconds).
+Without --output nothing is drawn. With a file as output predictions.json and predictions.csv are written next to it;
+with a folder every video gets a folder in it. A detection model takes the boxes of a CSV: seconds,x1,y1,x2,y2, shares
+of the frame. Exit codes: 0 done; 2 a mistake, or a file that cannot be read (the others are done all the same).
+"""
+
+import argparse
+import csv
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from .parser import CommandParser, load_model, UsageError
+
+if TYPE_CHECKING:
+    from ..inference.load import ModelMeta
+    from ..models.network import Network
+
+
+def add_arguments(parser: CommandParser) -> None:
+    """A network, an input, what to draw."""
+    parser.add_weights()
+    parser.add_argument("--input", required=True, help="video file, URL, folder of videos, or webcam")
+    parser.add_argument("--output", help="annotated video to write (.mp4), or a folder")
+    parser.add_argument("--topk", type=int, default=5, help="classes to show (default: %(default)s)")
+    parser.add_argument(
+        "--step", type=float, metavar="SECONDS", help="from one window to the next (default: half a window)"
+    )
+    parser.add_argument(
+        "--short-side",
+        type=int,
+        default=360,
+        metavar="PIXELS",
+        help="short side of the annotated video, at most (default: %(default)s)",
+    )
+    parser.add_argument("--boxes", metavar="CSV", help="boxes for a detection model: seconds,x1,y1,x2,y2")
+    parser.add_argument("--seconds", type=float, default=10.0, help="of the webcam (default: %(default)s)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Go through the inputs."""
+    from ..media import DecodeError
+
+    failed = 0
+    model, _ = load_model(args)
+    with tempfile.TemporaryDirectory() as scratch:
+        for source, out in _inputs(args, scratch):
+            try:
+                _show(model, source, out, args)
+            except DecodeError as error:
+                print(f"error: {error}", file=sys.stderr)
+                failed += 1
+    return 2 if failed else 0
+
+
+def _inputs(args: argparse.Namespace, scratch: str) -> Iterator[tuple[str, str | None]]:
+    """(file, annotated video to write or None) of each input."""
+    from ..media.sources import download, record_camera
+    from ..preparation.folders import VIDEO_ENDINGS
+
+    if args.input == "webcam":
+        source = os.path.join(scratch, "webcam.mkv")
+        record_camera(source, args.seconds)
+        yield source, _output_of(args.output, source, False)
+    elif args.input.startswith(("http://", "https://")):
+        source = download(args.input, scratch)
+        yield source, _output_of(args.output, source, False)
+    elif os.path.isdir(args.input):
+        names = sorted(name for name in os.listdir(args.input) if name.lower().endswith(VIDEO_ENDINGS))
+        if not names:
+            raise UsageError(f"{args.input}: no videos in this folder")
+        if args.output and args.output.endswith(".mp4"):
+            raise UsageError(f"{args.output}: {args.input} is a folder of {len(names)} videos; name a folder as output")
+        for name in names:
+            yield os.path.join(args.input, name), _output_of(args.output, name, True)
+    else:
+        yield args.input, _output_of(args.output, args.input, False)
+
+
+def _output_of(output: str | None, source: str, many: bool) -> str | None:
+    """The annotated video for a source; None without output."""
+    if not output:
+        return None
+    if output.endswith(".mp4") and not many:
+        return output
+    folder = os.path.join(output, os.path.splitext(os.path.basename(source))[0]) if many else output
+    return os.path.join(folder, "annotated.mp4")
+
+
+def _show(model: "Network", source: str, out: str | None, args: argparse.Namespace) -> None:
+    """Predict, print, and write what was asked for."""
+    from ..inference.sliding_window import slide
+    from ..media import transcode
+    from ..visualization.boxes import BoxPainter, classify_boxes, read_boxes
+    from ..visualization.demo import DemoPainter, write_predictions
+
+    meta: ModelMeta = model.meta
+    print(source)
+    folder = os.path.dirname(os.path.abspath(out)) if out else None
+    if meta.cfg.DETECTION.ENABLE or args.boxes:
+        if not (meta.cfg.DETECTION.ENABLE and args.boxes):
+            raise UsageError(f"{source}: --boxes goes with a detection model, and a detection model needs --boxes")
+        frames = classify_boxes(model, source, read_boxes(args.boxes))
+        rows = [
+            [frame.seconds, *(f"{v:.4f}" for v in box), meta.class_name(int(i)), f"{scores[i]:.4f}"]
+            for frame in frames
+            for box, scores in zip(frame.boxes, frame.scores)
+            for i in (-scores).argsort()[: args.topk]
+        ]
+        for row in rows:
+            print(f"  {row[0]:7.2f} s  {100 * float(row[-1]):3.0f} %  {row[-2]}")
+        if folder:
+            os.makedirs(folder, exist_ok=True)
+            with open(os.path.join(folder, "predictions.csv"), "w", newline="", encoding="utf-8") as f:
+                csv.writer(f).writerows([["seconds", "x1", "y1", "x2", "y2", "class", "score"], *rows])
+        painter: BoxPainter | DemoPainter | None = BoxPainter(frames, meta, args.topk)
+    else:
+        windows = slide(model, source, args.step)
+        lines = write_predictions(windows, meta, source, folder, args.topk)
+        print("\n".join(f"  {line}" for line in lines))
+        painter = DemoPainter(windows, meta, source, args.topk) if out else None
+    if out:
+        written = transcode(source, out, args.short_side, crf=20, painter=painter)
+        print(f"  wrote {out}: {written.seconds:.1f} s, {'with' if written.has_audio else 'no'} audio")

@@ -1,0 +1,61 @@
+"""Show what a network looks at and listens to for a class, and what each modality contributes.
+
+Examples:
+    avslowfast explain --weights output/synthav_avslowfast data/synthav/test/000000.mp4
+    avslowfast explain --weights output/own_videos --class clapping --out explanations my_videos/clapping
+
+For the middle clip of each file: Grad-CAM over frames and log-mel, and the class's score with both modalities, with
+the audio masked and with blank frames, as an image and as JSON. Without --class it is the best one. Exit codes: 0
+done; 2 a mistake, or a file that cannot be read.
+"""
+
+import argparse
+import json
+import os
+import sys
+
+from .parser import CommandParser, load_model
+
+
+def add_arguments(parser: CommandParser) -> None:
+    """A network, videos, the class."""
+    parser.add_weights()
+    parser.add_argument("--class", dest="name", help="name or number of the class (default: the best one)")
+    parser.add_argument("--stage", help="stage to look at, e.g. res4 (default: the deepest with spatial extent)")
+    parser.add_argument("--out", default="explanations", help="folder for the images (default: %(default)s)")
+    parser.add_argument("videos", nargs="+", help="video files, or folders of them")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Explain each file; print, draw."""
+    from ..inference.explain import draw_explanation, explain
+    from ..inference.sliding_window import class_index
+    from ..media import DecodeError
+    from ..preparation.folders import list_videos
+
+    failed = 0
+    model, meta = load_model(args)
+    index = None if args.name is None else class_index(meta, args.name)
+    for video in list_videos(args.videos):
+        try:
+            explanation = explain(model, meta.preprocess(video, views=1, crops=1), index, args.stage)
+        except DecodeError as error:
+            print(f"error: {error}", file=sys.stderr)
+            failed += 1
+            continue
+        base = os.path.join(args.out, os.path.splitext(os.path.basename(video))[0])
+        draw_explanation(explanation, meta, f"{base}.png", os.path.basename(video))
+        name = meta.class_name(explanation.index)
+        numbers = {
+            "video": str(video),
+            "class": name,
+            "score": explanation.score,
+            "start": explanation.start,
+            **explanation.contributions,
+        }
+        with open(f"{base}.json", "w", encoding="utf-8") as f:
+            json.dump(numbers, f, indent=1)
+        shares = explanation.contributions or {"score": explanation.score}
+        words = ", ".join(f"{case} {100 * score:.1f} %" for case, score in shares.items())
+        print(f"{video}: {name}: {words}  ({base}.png)")
+    return 2 if failed else 0

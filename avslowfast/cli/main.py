@@ -1,0 +1,113 @@
+"""The console script `avslowfast`: the table of commands, and the one place where errors become exit codes."""
+
+import argparse
+import difflib
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import cast, Protocol
+
+from .. import __version__
+from ..utils.errors import UserError
+from .parser import CommandParser
+
+# {title: {command: what it does}}; a command's module has the command's name and is imported when it runs.
+COMMANDS: dict[str, dict[str, str]] = {
+    "Networks": {
+        "train": "train a network, then test it",
+        "test": "test a trained network",
+        "export": "write a network as torch.export or ONNX program",
+        "convert": "convert a checkpoint between formats",
+    },
+    "Videos": {
+        "predict": "say what happens in videos",
+        "demo": "annotated copies of videos, timelines, predictions over time",
+        "features": "write the features of videos to a file",
+        "explain": "show what a network looks at and listens to",
+        "sync": "estimate how far a video's audio is from its frames",
+    },
+    "Results": {
+        "report": "write a page about a run",
+    },
+    "Data": {
+        "synthav": "render SynthAV, the data set that ships with the code",
+    },
+    "Installation": {
+        "quickstart": "render SynthAV, train and test a small network on it",
+        "doctor": "check this installation",
+    },
+}
+_INTERRUPTED = 130
+
+
+class CommandModule(Protocol):
+    """What the module of a command has."""
+
+    __doc__: str | None
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Add the command's arguments."""
+
+    def run(self, args: argparse.Namespace) -> int:
+        """Do it; gives the exit code."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Args:
+        argv: Words after the program's name; None takes those of the process.
+
+    Returns:
+        The exit code: 0 done; 2 a mistake, said in one line on stderr; what the command documents otherwise.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in ("-h", "--help", "help"):
+        print(overview())
+        return 0
+    if words[0] == "--version":
+        print(f"avslowfast {__version__}")
+        return 0
+    names = [name for group in COMMANDS.values() for name in group]
+    if words[0] not in names:
+        near = difflib.get_close_matches(words[0], names, n=1)
+        hint = f"did you mean '{near[0]}'? " if near else ""
+        print(f"error: unknown command '{words[0]}'; {hint}avslowfast --help lists the commands", file=sys.stderr)
+        return 2
+    return run_command(words[0], words[1:])
+
+
+def run_command(name: str, argv: Sequence[str] | None = None, script: str = "") -> int:
+    """Run one command; an error that a person can mend is one line on stderr.
+
+    Args:
+        name: Name of the command.
+        argv: Words after the command's name; None takes those of the process.
+        script: File name of the script in tools/ that calls; "" for `avslowfast NAME`.
+
+    Returns:
+        The exit code.
+    """
+    module = cast(CommandModule, importlib.import_module(f"{__package__}.{name}"))
+    parser = CommandParser(name, module.__doc__ or "", script)
+    module.add_arguments(parser)
+    args = parser.parse(sys.argv[1:] if argv is None else argv)
+    try:
+        return module.run(args)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+
+
+def overview() -> str:
+    """The help of `avslowfast` itself."""
+    lines = ["usage: avslowfast COMMAND ...", "", "Audiovisual SlowFast Networks (arXiv 2001.08740).", ""]
+    for title, group in COMMANDS.items():
+        lines += [f"{title}:", *(f"  {name:<10} {text}" for name, text in group.items()), ""]
+    return "\n".join([*lines, "avslowfast COMMAND --help shows the arguments, with examples; avslowfast --version."])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,99 @@
+"""What the commands' parsers share: configurations, weights, modules of the user, examples for both ways of calling."""
+
+import argparse
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ..utils.errors import UserError
+
+if TYPE_CHECKING:
+    from ..inference.load import ModelMeta
+    from ..models.network import Network
+
+# In an example: the name or the file of a configuration.
+_CONFIGURATION = re.compile(r"(?<= )(?=(?:[A-Z]\w*/[A-Z]\w*|[\w/]+\.yaml)(?: |$))", re.MULTILINE)
+
+
+class UsageError(UserError):
+    """Arguments that make no sense together; the message says which and what to give."""
+
+
+class CommandParser(argparse.ArgumentParser):
+    """The parser of a command, as `avslowfast COMMAND` or as the command's script in tools/.
+
+    Args:
+        command: Name of the command.
+        text: What it does, with examples written for `avslowfast COMMAND`.
+        script: File name of the script; "" for `avslowfast COMMAND`.
+    """
+
+    def __init__(self, command: str, text: str, script: str = "") -> None:
+        super().__init__(
+            prog=f"python tools/{script}" if script else f"avslowfast {command}",
+            description=_for_script(text, command, script),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        self.script = script
+        self.takes_overrides = False
+        # argparse takes -1e-3 for an option; as the value of a key it is a number.
+        self._negative_number_matcher = re.compile(r"^-\.?\d")
+
+    def add_configuration(self) -> None:
+        """Take a configuration with overrides: CONFIG KEY VALUE ..., in a script --cfg FILE KEY VALUE ...."""
+        text = "YAML file, or name of a configuration that comes with the package, e.g. SynthAV/AVSLOWFAST_TINY"
+        if self.script:
+            self.description = "\n".join(
+                _CONFIGURATION.sub("--cfg ", line, count=1) if f"tools/{self.script}" in line else line
+                for line in (self.description or "").split("\n")
+            )
+            self.add_argument("--cfg", dest="config", required=True, metavar="FILE", help=text)
+        else:
+            self.add_argument("config", metavar="CONFIG", help=text)
+        self.add_imports()
+        self.add_argument(
+            "overrides", nargs="*", default=[], metavar="KEY VALUE", help="keys of the configuration and their values"
+        )
+        self.takes_overrides = True
+
+    def add_weights(self) -> None:
+        """Take a trained network: --weights, and --model for weights without a configuration."""
+        self.add_argument("--weights", required=True, help="OUTPUT_DIR of a run, or a checkpoint")
+        self.add_argument("--model", help="configuration of a checkpoint that has none, e.g. SLOWFAST_8x8_R50")
+        self.add_imports()
+
+    def add_imports(self) -> None:
+        """Take modules of the user, which register further parts."""
+        self.add_argument(
+            "--import",
+            dest="imports",
+            action="append",
+            default=[],
+            metavar="MODULE",
+            help="module that registers pathways, laterals, data sets, tasks ... (repeatable; in a YAML: PLUGINS)",
+        )
+
+    def parse(self, words: Sequence[str]) -> argparse.Namespace:
+        """The arguments; `script` among them says how the command was called."""
+        args = self.parse_intermixed_args(words) if self.takes_overrides else self.parse_args(words)
+        args.script = self.script
+        return args
+
+
+def _for_script(text: str, command: str, script: str) -> str:
+    """A command's text with the examples of its script; the text itself without a script."""
+    if not script:
+        return text
+    return text.replace(f"-m avslowfast {command} ", f"tools/{script} ").replace(
+        f"avslowfast {command}", f"python tools/{script}"
+    )
+
+
+def load_model(args: argparse.Namespace) -> "tuple[Network, ModelMeta]":
+    """The network that `CommandParser.add_weights` asked for."""
+    import avslowfast
+
+    from ..config import import_modules
+
+    import_modules(args.imports)
+    return avslowfast.load_model(args.model, args.weights) if args.model else avslowfast.load_model(args.weights)

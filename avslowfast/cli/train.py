@@ -1,0 +1,50 @@
+"""Train a network that a configuration describes, then test it.
+
+Examples:
+    avslowfast train SynthAV/AVSLOWFAST_TINY
+    avslowfast train SynthAV/AVSLOWFAST_TINY MODEL.ARCH slowfast OUTPUT_DIR output/synthav_slowfast
+    avslowfast train my_network.yaml --import my_plugin
+    torchrun --nproc_per_node=2 -m avslowfast train SynthAV/AVSLOWFAST_TINY NUM_CPU_PROCESSES 2
+
+TRAIN.ENABLE False leaves the training out, TEST.ENABLE False the test. Exit codes: 0 done; 2 a mistake in the
+configuration or the data; 75 stopped by a signal with the state saved: the same command resumes.
+"""
+
+import argparse
+from collections.abc import Sequence
+
+from .parser import CommandParser
+
+
+def add_arguments(parser: CommandParser) -> None:
+    """A configuration with overrides, and what several machines need."""
+    parser.add_configuration()
+    parser.add_argument("--opts", action="store_true", help="may stand in front of the overrides")
+    parser.add_argument("--init_method", metavar="URL", help="where several machines meet, e.g. tcp://10.0.0.1:9999")
+    parser.add_argument("--shard_id", type=int, help="number of this machine (SHARD_ID)")
+    parser.add_argument("--num_shards", type=int, help="machines (NUM_SHARDS)")
+
+
+def run(args: argparse.Namespace, fixed: Sequence[object] = ()) -> int:
+    """Train and test.
+
+    Args:
+        args: The command line.
+        fixed: Further keys and values, which the command line cannot change.
+
+    Returns:
+        The exit code of the run.
+    """
+    from ..config import load_cfg
+
+    overrides = list(args.overrides)
+    for key, value in (("SHARD_ID", args.shard_id), ("NUM_SHARDS", args.num_shards)):
+        if value is not None:
+            overrides += [key, value]
+    # A mistake in the configuration ends here, before torch is imported.
+    cfg = load_cfg(args.config, [*overrides, *fixed], args.imports)
+
+    from ..engine.launch import launch
+    from ..engine.run import run as train_and_test
+
+    return int(launch(cfg, train_and_test, args.init_method))

@@ -28,6 +28,7 @@ COMMANDS: dict[str, dict[str, str]] = {
     },
     "Results": {
         "report": "write a page about a run",
+        "ablate": "train and compare the networks of a suite over several seeds",
     },
     "Data": {
         "synthav": "render SynthAV, the data set that ships with the code",

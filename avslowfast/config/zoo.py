@@ -65,7 +65,7 @@ def find_config(name: str) -> str:
 
 def _known() -> dict[str, Path]:
     """{name: file} of every configuration that comes with the project."""
-    files = sorted(CONFIGS.rglob("*.yaml")) if CONFIGS.is_dir() else []
+    files = sorted(CONFIGS.glob("*/*.yaml")) if CONFIGS.is_dir() else []
     return {path.relative_to(CONFIGS).with_suffix("").as_posix(): path for path in files}
 
 

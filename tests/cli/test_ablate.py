@@ -1,24 +1,23 @@
-"""Ablations: every suite's networks can be built, shared ones are trained once, verdicts go by the seeds, a suite runs from start to end."""
+"""Ablations: the networks of every suite can be built, shared ones are trained once, verdicts, a suite from start to end."""
 
-import argparse
 import json
 import os
 import subprocess
 import sys
 
-import ablate
 import pytest
 import yaml
 from helpers import ROOT
 
+from avslowfast.cli import ablation_suites
 from avslowfast.visualization.ablation import read_rows, section, verdict
 
-SPEC = yaml.safe_load((ROOT / "tools/ablations.yaml").read_text())
+SPEC = yaml.safe_load((ROOT / "configs/ablations.yaml").read_text())
 
 
 def plans(scale="small", seeds=3):
-    args = argparse.Namespace(seeds=seeds, scale=scale, output="out", data="data")
-    return {name: ablate.plan(name, suite, SPEC["scales"][scale], args) for name, suite in SPEC["suites"].items()}
+    settings = ablation_suites.Settings(scale, SPEC["scales"][scale], seeds, "out", "data")
+    return {name: ablation_suites.plan(suite, settings) for name, suite in SPEC["suites"].items()}
 
 
 @pytest.mark.parametrize("scale", list(SPEC["scales"]))
@@ -34,9 +33,7 @@ def test_every_network_of_every_suite_has_a_valid_configuration(scale):
 
 def test_a_network_that_suites_share_is_trained_once():
     found = plans()
-    folder = {
-        (name, variant, seed): chain[-1]["folder"] for name, rows in found.items() for variant, seed, chain in rows
-    }
+    folder = {(name, chain.variant, chain.seed): chain.folder for name, chains in found.items() for chain in chains}
     assert (
         folder["modality", "both", 1]
         == folder["fusion", "res3 + res4 + pool5", 1]
@@ -48,10 +45,9 @@ def test_a_network_that_suites_share_is_trained_once():
         len({folder["droppathway", rate, 1] for rate in ("0", "0.2", "0.5", "0.8")}) == 4
         and folder["avs", "off", 1] != folder["avs", "off", 2]
     )
-    chains = [chain for _, _, chain in found["pretraining"]]
-    assert [len(chain) for chain in chains] == [1] * 3 + [2] * 6 and chains[3][0]["folder"] in " ".join(
-        chains[3][1]["command"]
-    )
+    chains = [chain.runs for chain in found["pretraining"]]
+    assert [len(runs) for runs in chains] == [1] * 3 + [2] * 6
+    assert chains[3][0].folder in " ".join(chains[3][1].command)
 
 
 def test_verdicts_go_by_two_standard_errors():

@@ -1,0 +1,284 @@
+"""Suites of small networks: planned, trained in processes of their own, measured, written down."""
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+from tqdm import tqdm
+
+from ..config import load_cfg
+from ..utils.errors import UserError
+
+# Videos of a variant (train, val, test) where the scale says nothing else.
+_CLIPS = {"hard": [160, 64, 320], "bounces": [640, 96, 320]}
+_PARTS = ("train", "val", "test")
+
+
+class SuiteRunError(UserError, RuntimeError):
+    """A training of a suite that failed, or a file of suites that cannot be read; the message says where to look."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training with its test.
+
+    Attributes:
+        folder: Its OUTPUT_DIR.
+        command: The words that start it.
+    """
+
+    folder: str
+    command: list[str]
+
+    @property
+    def done_file(self) -> str:
+        """A file that exists when the run has ended; holds the seconds that it took."""
+        return os.path.join(self.folder, "seconds.json")
+
+
+@dataclass(frozen=True)
+class Chain:
+    """The runs of one network of a suite; each starts from the weights of the one before it.
+
+    Attributes:
+        variant: Name of the variant in its suite.
+        seed: Seed of every run.
+        runs: In order; the last one is measured.
+    """
+
+    variant: str
+    seed: int
+    runs: list[Run]
+
+    @property
+    def folder(self) -> str:
+        """OUTPUT_DIR of the run that is measured."""
+        return self.runs[-1].folder
+
+    @property
+    def done(self) -> bool:
+        """Whether all runs have ended."""
+        return all(os.path.exists(run.done_file) for run in self.runs)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How large and where.
+
+    Attributes:
+        scale: Name of the scale.
+        values: Its entry in the file of suites: overrides, clips, jobs_of_one_thread.
+        seeds: Seeds of each network, 1 to N.
+        output: Folder for the runs.
+        data: Folder for the videos.
+        plugins: Modules of the user to import.
+    """
+
+    scale: str
+    values: Mapping[str, Any]
+    seeds: int
+    output: str
+    data: str
+    plugins: Sequence[str] = ()
+
+    def videos_of(self, variant: str) -> str:
+        """Folder of a variant's videos."""
+        return os.path.join(self.data, f"synthav_{variant}" + ("" if self.scale == "small" else f"_{self.scale}"))
+
+
+def read_spec(path: str) -> dict[str, Any]:
+    """A file of suites: {"scales": {name: ...}, "suites": {name: ...}}.
+
+    Raises:
+        SuiteRunError: No such file, or not one of suites.
+    """
+    try:
+        with open(path, encoding="utf-8") as f:
+            spec = yaml.safe_load(f)
+    except (OSError, yaml.YAMLError) as error:
+        raise SuiteRunError(f"{path}: cannot be read ({' '.join(str(error).split())})") from None
+    if not isinstance(spec, dict) or not {"scales", "suites"} <= set(spec):
+        raise SuiteRunError(f"{path}: scales or suites are missing; see configs/ablations.yaml for an example")
+    return spec
+
+
+def plan(suite: Mapping[str, Any], settings: Settings) -> list[Chain]:
+    """The networks of a suite: one chain per variant and seed.
+
+    Args:
+        suite: Its entry in the file of suites.
+        settings: How large and where.
+    """
+    chains = []
+    for variant, stages in suite["variants"].items():
+        for seed in range(1, settings.seeds + 1):
+            runs: list[Run] = []
+            for stage in stages if isinstance(stages, list) else [stages]:
+                runs.append(_plan_run(suite, stage, seed, settings, runs[-1].folder if runs else None))
+            chains.append(Chain(variant, seed, runs))
+    return chains
+
+
+def _plan_run(
+    suite: Mapping[str, Any], stage: Mapping[str, Any], seed: int, settings: Settings, start: str | None
+) -> Run:
+    options = {
+        **suite.get("overrides", {}),
+        **settings.values["overrides"],
+        **{key: value for key, value in stage.items() if key != "cfg"},
+        "RNG_SEED": seed,
+        "DATA.PATH_TO_DATA_DIR": settings.videos_of(suite["variant"]),
+    }
+    if start:
+        options["TRAIN.CHECKPOINT_FILE_PATH"] = start
+    name = stage.get("cfg", suite["cfg"])
+    cfg = load_cfg(name, [word for pair in options.items() for word in pair], settings.plugins)
+    # Named after everything that it depends on: what two suites share is one run.
+    key = hashlib.sha256(cfg.dump().encode()).hexdigest()[:16]
+    folder = os.path.join(settings.output, settings.scale, key)
+    words = [word for pair in {**options, "OUTPUT_DIR": folder}.items() for word in (pair[0], str(pair[1]))]
+    plugins = [word for plugin in settings.plugins for word in ("--import", plugin)]
+    return Run(folder, [sys.executable, "-m", "avslowfast", "train", name, *plugins, *words])
+
+
+def render(variants: Iterable[str], settings: Settings) -> None:
+    """Render the videos that are missing."""
+    from ..synthav.make import make
+
+    for variant in variants:
+        counts = dict(zip(_PARTS, settings.values["clips"].get(variant, _CLIPS[variant])))
+        print(make(settings.videos_of(variant), variant, counts, 0, os.cpu_count() or 1))
+
+
+def train_all(chains: Sequence[Chain], jobs: int, settings: Settings) -> None:
+    """Train what is not trained yet, several at a time, with one bar.
+
+    Raises:
+        SuiteRunError: A training failed.
+    """
+    one_thread = {"OMP_NUM_THREADS": "1"} if settings.values["jobs_of_one_thread"] else {}
+    env = {**os.environ, "PYTHONWARNINGS": "ignore", **one_thread}
+    networks = {chain.folder: chain for chain in chains}
+    waiting = [chain for chain in networks.values() if not chain.done]
+    print(f"{len(networks)} networks, {len(networks) - len(waiting)} of them trained already")
+    # A run that chains share (a pre-training) is trained by the first that comes to it; the others wait.
+    locks = {run.folder: threading.Lock() for chain in waiting for run in chain.runs}
+    with ThreadPoolExecutor(jobs) as pool, tqdm(total=len(waiting), desc="networks", disable=None) as bar:
+        futures = [pool.submit(_train_chain, chain, env, locks) for chain in waiting]
+        try:
+            for future in futures:
+                future.result()
+                bar.update(1)
+        except BaseException:
+            for future in futures:
+                future.cancel()
+            raise
+
+
+def _train_chain(chain: Chain, env: Mapping[str, str], locks: Mapping[str, threading.Lock]) -> None:
+    for run in chain.runs:
+        with locks[run.folder]:
+            if not os.path.exists(run.done_file):
+                _train_run(run, env, keep_weights=run is not chain.runs[-1])
+
+
+def _train_run(run: Run, env: Mapping[str, str], keep_weights: bool) -> None:
+    """Train and test one network in a process, with its log in its folder; weights that nothing starts from are removed."""
+    began = time.time()
+    os.makedirs(run.folder, exist_ok=True)
+    log = os.path.join(run.folder, "output.log")
+    with open(log, "w", encoding="utf-8") as f:
+        code = subprocess.run(run.command, env=dict(env), stdout=f, stderr=subprocess.STDOUT).returncode
+    if code:
+        with open(log, encoding="utf-8") as f:
+            last = ([line.strip() for line in f if line.strip()] or [""])[-1]
+        raise SuiteRunError(f"{' '.join(run.command)}: exit code {code}; the last line of {log}: {last}")
+    if not keep_weights:
+        shutil.rmtree(os.path.join(run.folder, "checkpoints"), ignore_errors=True)
+    with open(run.done_file, "w", encoding="utf-8") as f:
+        json.dump(time.time() - began, f)
+
+
+def measured(chain: Chain, metrics: Iterable[str]) -> dict[str, float]:
+    """A chain's metrics, and "seconds": what its runs took."""
+    seconds = 0.0
+    for run in chain.runs:
+        with open(run.done_file, encoding="utf-8") as f:
+            seconds += json.load(f)
+    with open(os.path.join(chain.folder, "results.json"), encoding="utf-8") as f:
+        results = json.load(f)
+    return {**{metric: float(results[metric]) for metric in metrics}, "seconds": seconds}
+
+
+def write_results(
+    name: str, suite: Mapping[str, Any], chains: Sequence[Chain], settings: Settings, jobs: int, docs: str
+) -> None:
+    """A suite's CSV, plot and facts (JSON) in the folder `docs`/ablations."""
+    from ..visualization.ablation import draw_suite, write_rows
+
+    rows: list[dict[str, Any]] = [
+        {"variant": chain.variant, "seed": chain.seed, **measured(chain, suite["metrics"])} for chain in chains
+    ]
+    base = os.path.join(docs, "ablations", name)
+    write_rows(f"{base}.csv", rows)
+    draw_suite(suite, rows, f"{base}.png")
+    facts = {
+        "command": f"avslowfast ablate {name}"
+        + (f" --scale {settings.scale}" if settings.scale != "small" else "")
+        + (f" --seeds {settings.seeds}" if settings.seeds != 3 else ""),
+        **_machine(),
+        "date": time.strftime("%Y-%m-%d"),
+        "jobs": jobs,
+        "minutes": sum(float(row["seconds"]) for row in rows) / 60 / jobs,
+    }
+    with open(f"{base}.json", "w", encoding="utf-8") as f:
+        json.dump(facts, f, indent=1)
+
+
+def _machine() -> dict[str, str]:
+    import torch
+
+    gpu = torch.cuda.is_available()
+    name = torch.cuda.get_device_name() if gpu else f"CPU ({platform.machine()}, {os.cpu_count()} cores)"
+    return {"machine": name, "torch": torch.__version__}
+
+
+def write_page(spec: Mapping[str, Any], docs: str) -> str:
+    """Write ABLATIONS.md into the folder `docs` from the suites that have results; gives its path."""
+    from ..visualization.ablation import read_rows, section
+
+    parts = [
+        "# Ablations",
+        "",
+        "What the paper (arXiv 2001.08740) claims, tried on small networks and SynthAV, whatever came out. Made by",
+        "`avslowfast ablate all`. The data were fixed before the suites were run; nothing was tuned to them.",
+        "A claim is supported by a difference of more than two standard errors in the claimed direction and contradicted",
+        "by one in the other direction; a smaller difference is inconclusive. With three seeds much remains inconclusive,",
+        "and networks this small on rendered videos say little about Kinetics. Times are of a machine with other work to do.",
+        "",
+    ]
+    for name, suite in spec["suites"].items():
+        base = os.path.join(docs, "ablations", name)
+        if os.path.exists(f"{base}.json"):
+            with open(f"{base}.json", encoding="utf-8") as f:
+                facts = json.load(f)
+            text = (
+                f"`{facts['command']}`, {facts['machine']}, torch {facts['torch']}, {facts['date']}: about "
+                f"{facts['minutes']:.0f} minutes with {facts['jobs']} at a time, what other suites share included."
+            )
+            parts.append(section(name, suite, read_rows(f"{base}.csv"), text))
+    path = os.path.join(docs, "ABLATIONS.md")
+    with open(path, "w", encoding="utf-8") as f:
+        f.write("\n".join(parts))
+    return path

@@ -81,4 +81,6 @@ PRETEXTS: Registry[Any] = Registry(
 PROTOCOLS: Registry[Any] = Registry("protocol")
 # Further metrics that TEST.METRICS names.
 METRICS: Registry[Any] = Registry("metric")
-LOGGERS: Registry[Any] = Registry("logger")
+LOGGERS: Registry[Any] = Registry(
+    "logger", builtin={"tensorboard": "avslowfast.visualization.tensorboard:TensorBoardLogger"}
+)

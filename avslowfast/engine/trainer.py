@@ -2,244 +2,263 @@
 
 import contextlib
 import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, cast, TypeVar
 
 import torch
+from torch import nn, Tensor
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ..checkpoint import load_weights, require, states
 from ..config import ConfigError
+from ..config.derived import Cfg
 from ..loading import build_loader
+from ..loading.samplers import TrainBatchSampler
 from ..models import build_model
 from ..tasks.build import build_task
 from ..utils import distributed, seeding
-from ..utils.errors import UserError
 from ..utils.logging import get_logger
+from .hooks.base import Hook
 from .optim import build_optimizer, lr_at, set_lr
-from .prefetch import prefetched
+from .prefetch import Batch, prefetched
+from .state import TrainState
 
 logger = get_logger(__name__)
 
+Autocast = Callable[[], AbstractContextManager[Any]]
+Model = TypeVar("Model", bound=nn.Module)
 
-class NonFiniteLoss(UserError, RuntimeError):
-    """A loss became NaN or infinite; the message names the iteration, the clips and the losses by part."""
 
-
-def autocast_context(cfg, device):
+def autocast_context(cfg: Cfg, device: torch.device) -> tuple[Autocast, torch.amp.GradScaler | None]:
     """(function that gives the forward pass's precision context, gradient scaler or None)."""
     if not cfg.TRAIN.MIXED_PRECISION:
         return contextlib.nullcontext, None
-    kind = cfg.AMP.DTYPE
-    if kind == "auto":
-        kind = "bfloat16" if device.type == "cpu" or torch.cuda.is_bf16_supported() else "float16"
-    scaler = torch.amp.GradScaler(device.type) if kind == "float16" else None
-    return lambda: torch.autocast(device.type, dtype=getattr(torch, kind)), scaler
+    name = cfg.AMP.DTYPE
+    if name == "auto":
+        name = "bfloat16" if device.type == "cpu" or torch.cuda.is_bf16_supported() else "float16"
+    scaler = torch.amp.GradScaler(device.type) if name == "float16" else None
+    return lambda: torch.autocast(device.type, dtype=getattr(torch, name)), scaler
 
 
-def place_model(cfg, model, device):
-    """The model on its device; on GPUs in channels-last format where asked for."""
+def place_model(cfg: Cfg, model: Model, device: torch.device) -> Model:
+    """The model on its device; on GPUs in channels-last format where the configuration asks for it."""
     model = model.to(device)
     if cfg.TRAIN.CHANNELS_LAST:
         if device.type == "cuda":
             for module in model.modules():
-                if isinstance(module, torch.nn.Conv3d):
+                if isinstance(module, nn.Conv3d):
                     module.weight.data = module.weight.data.contiguous(memory_format=torch.channels_last_3d)
         else:
             logger.info("TRAIN.CHANNELS_LAST is for GPUs (slower on a CPU) and is left out")
     return model
 
 
-def compiled(model, device):
-    """The network under torch.compile, where that is of use."""
+def compiled(model: nn.Module, device: torch.device) -> nn.Module:
+    """The network under torch.compile on a GPU; on a CPU, which gains nothing from it, as it is."""
     if device.type == "cpu":
         logger.info("TRAIN.COMPILE is for GPUs (on a CPU it gains nothing: BENCHMARKS.md) and is left out")
         return model
-    return torch.compile(model)
+    return cast(nn.Module, torch.compile(model))
 
 
 class Trainer:
     """Trains a network for cfg.SOLVER.MAX_EPOCH epochs.
 
+    Args:
+        cfg: The configuration.
+        device: Of this rank.
+
     Attributes:
-        model: the network. wrapped: what the step calls (data-parallel, compiled).
-        epoch, iteration: the next iteration to run, within its epoch. iters_per_epoch: iterations an epoch.
-        lr: the schedule's learning rate in the last step.
-        best: best validation metric so far. improved: the epoch that has just ended set it.
-        failures: (path, reason) of training files that could not be read in this epoch. dropped_boxes: those outside their crops in it.
-        stop: set by a hook to end after the current iteration.
+        state: Where the training stands; shared with the hooks.
+        hooks: Called around steps and epochs, in this order.
+        model: The network.
+        wrapped: What a step calls: the network, data-parallel and compiled as far as asked for.
+        sampler: Chooses the epoch of `loader`, and the batch at which it starts.
     """
 
-    def __init__(self, cfg, device, hooks=()):
-        self.cfg, self.device, self.hooks = cfg, device, list(hooks)
+    def __init__(self, cfg: Cfg, device: torch.device) -> None:
+        self.cfg, self.device = cfg, device
+        self.hooks: list[Hook] = []
         seeding.seed_everything(cfg.RNG_SEED + distributed.rank())
         self.loader = build_loader(cfg, "train")
-        self.class_names = self.loader.dataset.class_names
+        self.dataset = self.loader.dataset
+        self.sampler: TrainBatchSampler = self.loader.batch_sampler
         self.model = place_model(cfg, build_model(cfg), device)
         self.task = build_task(cfg, device)
         self.optimizer = build_optimizer(cfg, self.model)
         self.autocast, self.scaler = autocast_context(cfg, device)
         decay = get_ema_multi_avg_fn(cfg.EMA.DECAY)
         self.ema = AveragedModel(self.model, multi_avg_fn=decay, use_buffers=True) if cfg.EMA.ENABLE else None
-        self.accumulate = cfg.TRAIN.ACCUMULATION_STEPS
-        self.iters_per_epoch = len(self.loader) // self.accumulate
-        if not self.iters_per_epoch:
-            raise ConfigError(
-                f"TRAIN.ACCUMULATION_STEPS is {self.accumulate}: an epoch has {len(self.loader)} batches, not one step; lower it"
-            )
-        self.epoch, self.iteration, self.best, self.improved = 0, 0, None, False
-        self.failures, self.dropped_boxes, self.stop, self.data_seconds, self.lr = [], 0, False, 0.0, 0.0
+        self.accumulate: int = cfg.TRAIN.ACCUMULATION_STEPS
+        self.state = TrainState(cfg.SOLVER.MAX_EPOCH, self._iters_per_epoch())
         self._start_weights()
-        self.wrapped = self._wrap()
+        self.parallel = self._parallel()
+        network = self.parallel or self.model
+        # Compiled last, so that the graph is cut where a bucket of gradients is full, and buckets travel while others
+        # are computed.
+        self.wrapped = compiled(network, device) if cfg.TRAIN.COMPILE else network
 
-    def _start_weights(self):
-        """This run's newest state, or else the weights of TRAIN.CHECKPOINT_FILE_PATH with a fresh optimiser."""
-        path, state = None, None
-        if self.cfg.TRAIN.AUTO_RESUME:
-            path, state = states.load_newest(self.cfg.OUTPUT_DIR, lambda s: self._resume_mismatch(s))
-        if state is not None:
-            self.load_state(state)
-            logger.info("resumed from %s: epoch %d, iteration %d", path, self.epoch + 1, self.iteration)
-        elif self.cfg.TRAIN.CHECKPOINT_FILE_PATH:
-            require(
-                load_weights(self.model, states.resolve(self.cfg.TRAIN.CHECKPOINT_FILE_PATH)),
-                self.cfg.TRAIN.CHECKPOINT_REQUIRED,
+    def _iters_per_epoch(self) -> int:
+        count = len(self.loader) // self.accumulate
+        if not count:
+            raise ConfigError(
+                f"TRAIN.ACCUMULATION_STEPS is {self.accumulate}: "
+                f"an epoch has {len(self.loader)} batches, not one step; lower it"
             )
+        return count
+
+    def _start_weights(self) -> None:
+        """This run's newest state, or else the weights of TRAIN.CHECKPOINT_FILE_PATH with a fresh optimiser."""
+        cfg, path, content = self.cfg, None, None
+        if cfg.TRAIN.AUTO_RESUME:
+            path, content = states.load_newest(cfg.OUTPUT_DIR, self._resume_mismatch)
+        if content is not None:
+            self.load_state_dict(content)
+            logger.info("resumed from %s: epoch %d, iteration %d", path, self.state.epoch + 1, self.state.iteration)
+        elif cfg.TRAIN.CHECKPOINT_FILE_PATH:
+            report = load_weights(self.model, states.resolve(cfg.TRAIN.CHECKPOINT_FILE_PATH))
+            require(report, cfg.TRAIN.CHECKPOINT_REQUIRED)
             logger.info(
-                "training starts at epoch 1 of %d from these weights, with a fresh optimizer", self.cfg.SOLVER.MAX_EPOCH
+                "training starts at epoch 1 of %d from these weights, with a fresh optimizer", cfg.SOLVER.MAX_EPOCH
             )
             if self.ema is not None:
                 self.ema.module.load_state_dict(self.model.state_dict())
 
-    def _resume_mismatch(self, state):
-        if state["iteration"] and state.get("iters_per_epoch") != self.iters_per_epoch:
-            return f"its epochs have {state.get('iters_per_epoch')} iterations, this run's {self.iters_per_epoch}"
-        if len(state["rng"]) != distributed.world_size():
+    def _resume_mismatch(self, content: dict[str, Any]) -> str | None:
+        """Why a saved state cannot be resumed by this run; None if it can."""
+        saved = content.get("iters_per_epoch")
+        if content["iteration"] and saved != self.state.iters_per_epoch:
+            return f"its epochs have {saved} iterations, this run's {self.state.iters_per_epoch}"
+        ranks = len(content["rng"])
+        if ranks != distributed.world_size():
             logger.warning(
-                "the state was saved by %d ranks, not %d; random numbers start anew",
-                len(state["rng"]),
-                distributed.world_size(),
+                "the state was saved by %d ranks, not %d; random numbers start anew", ranks, distributed.world_size()
             )
-        return states.mismatch(self.model, state)
+        reason: str | None = states.mismatch(self.model, content)
+        return reason
 
-    def _wrap(self):
-        model = self.model
-        if distributed.is_distributed():
-            # Dropped iterations leave the audio pathway without a gradient; synchronisation heads come and go with the drop.
-            drops = "audio" in self.model.pathways and "slow" in self.model.pathways
-            ids = [self.device.index] if self.device.type == "cuda" else None
-            model = DistributedDataParallel(
-                model, device_ids=ids, find_unused_parameters=drops, gradient_as_bucket_view=True
-            )
-        # Compiled last, so that the graph is cut where a bucket of gradients is full, and buckets travel while others are computed.
-        return compiled(model, self.device) if self.cfg.TRAIN.COMPILE else model
+    def _parallel(self) -> DistributedDataParallel | None:
+        if not distributed.is_distributed():
+            return None
+        # Dropped iterations leave the audio pathway without a gradient; synchronisation heads come and go with them.
+        drops = {"audio", "slow"} <= set(self.model.pathways)
+        ids = [self.device.index] if self.device.type == "cuda" else None
+        return DistributedDataParallel(
+            self.model, device_ids=ids, find_unused_parameters=drops, gradient_as_bucket_view=True
+        )
 
     @property
-    def global_iteration(self):
-        """Iterations done in the whole training."""
-        return self.epoch * self.iters_per_epoch + self.iteration
-
-    @property
-    def eval_model(self):
+    def eval_model(self) -> nn.Module:
         """The network that evaluation uses: the average of the weights where there is one."""
         return self.model if self.ema is None else self.ema.module
 
-    def state(self):
+    def state_dict(self) -> dict[str, Any]:
         """Everything that a resumed run needs, gathered on every rank."""
         return {
-            "epoch": self.epoch,
-            "iteration": self.iteration,
-            "iters_per_epoch": self.iters_per_epoch,
+            "epoch": self.state.epoch,
+            "iteration": self.state.iteration,
+            "iters_per_epoch": self.state.iters_per_epoch,
             "model_state": self.model.state_dict(),
             "ema_state": None if self.ema is None else self.ema.module.state_dict(),
             "optimizer_state": self.optimizer.state_dict(),
             "scaler_state": None if self.scaler is None else self.scaler.state_dict(),
             "rng": distributed.gather_objects(seeding.rng_state()),
-            "best": self.best,
+            "best": self.state.best,
             "cfg": self.cfg.dump(),
-            "class_names": self.class_names,
+            "class_names": self.dataset.class_names,
         }
 
-    def load_state(self, state):
-        """Go on from `state()`."""
-        self.epoch, self.iteration, self.best = state["epoch"], state["iteration"], state["best"]
-        self.model.load_state_dict(state["model_state"])
-        self.optimizer.load_state_dict(state["optimizer_state"])
+    def load_state_dict(self, content: dict[str, Any]) -> None:
+        """Resume from what `state_dict` gave."""
+        self.state.epoch, self.state.iteration = content["epoch"], content["iteration"]
+        self.state.best = content["best"]
+        self.model.load_state_dict(content["model_state"])
+        self.optimizer.load_state_dict(content["optimizer_state"])
         if self.ema is not None:
-            self.ema.module.load_state_dict(state["ema_state"] or state["model_state"])
+            self.ema.module.load_state_dict(content["ema_state"] or content["model_state"])
             # The first update of a fresh average copies the weights; this one is not fresh.
             self.ema.n_averaged.fill_(1)
-        if self.scaler is not None and state["scaler_state"]:
-            self.scaler.load_state_dict(state["scaler_state"])
-        if len(state["rng"]) == distributed.world_size():
-            seeding.set_rng_state(state["rng"][distributed.rank()])
+        if self.scaler is not None and content["scaler_state"]:
+            self.scaler.load_state_dict(content["scaler_state"])
+        if len(content["rng"]) == distributed.world_size():
+            seeding.set_rng_state(content["rng"][distributed.rank()])
 
-    def train(self):
-        """Run to the end, or until a hook sets `stop`."""
+    def train(self) -> None:
+        """Run to the end, or until a hook sets `state.stop`."""
         for hook in self.hooks:
-            hook.before_train(self)
+            hook.before_train(self.state)
         self.model.train()
-        while self.epoch < self.cfg.SOLVER.MAX_EPOCH and not self.stop:
+        while not (self.state.finished or self.state.stop):
             self._run_epoch()
         for hook in self.hooks:
-            hook.after_train(self)
+            hook.after_train(self.state)
 
-    def _run_epoch(self):
-        self.loader.batch_sampler.set_epoch(self.epoch, self.iteration * self.accumulate)
+    def _run_epoch(self) -> None:
+        state = self.state
+        self.sampler.set_epoch(state.epoch, state.iteration * self.accumulate)
         batches = prefetched(self.loader, self.device)
         for hook in self.hooks:
-            hook.before_epoch(self)
-        while self.iteration < self.iters_per_epoch and not self.stop:
+            hook.before_epoch(state)
+        while not (state.epoch_complete or state.stop):
             began = time.perf_counter()
-            micro = [next(batches) for _ in range(self.accumulate)]
-            self.data_seconds = time.perf_counter() - began
-            losses = self.run_step(micro)
-            self.iteration += 1
-            for batch in micro:
-                self.failures += batch["failures"]
-                self.dropped_boxes += batch.get("dropped_boxes", 0)
+            micro_batches = [next(batches) for _ in range(self.accumulate)]
+            state.data_seconds = time.perf_counter() - began
+            state.losses = self.run_step(micro_batches)
+            state.iteration += 1
+            state.paths = [path for batch in micro_batches for path in batch["path"]]
+            for batch in micro_batches:
+                state.count(batch["failures"], batch.get("dropped_boxes", 0))
             for hook in self.hooks:
-                hook.after_step(self, losses, [path for batch in micro for path in batch["path"]])
+                hook.after_step(state)
         del batches
-        if self.iteration == self.iters_per_epoch:
-            self.epoch, self.iteration = self.epoch + 1, 0
+        if state.epoch_complete:
+            state.end_epoch()
             for hook in self.hooks:
-                hook.after_epoch(self)
-            self.failures, self.dropped_boxes = [], 0
+                hook.after_epoch(state)
+            state.clear_epoch()
 
-    def run_step(self, micro):
-        """One optimiser step over `micro` batches; returns the mean losses by part, on the device."""
-        self.lr = lr_at(self.cfg, self.epoch + self.iteration / self.iters_per_epoch)
-        set_lr(self.optimizer, self.lr)
-        drop = self.model.drop_pathway.draw(self.global_iteration) if self.model.drop_pathway is not None else None
+    def run_step(self, micro_batches: Sequence[Batch]) -> dict[str, Tensor]:
+        """One optimiser step over the micro-batches.
+
+        Returns:
+            Mean losses by part, scalars on the device; "loss" is what was minimised.
+        """
+        state = self.state
+        state.lr = lr_at(self.cfg, state.epoch + state.iteration / state.iters_per_epoch)
+        set_lr(self.optimizer, state.lr)
+        drop_pathway = self.model.drop_pathway
+        drop_audio = drop_pathway.draw(state.global_iteration) if drop_pathway is not None else None
         self.optimizer.zero_grad(set_to_none=True)
-        sums = {}
-        for i, batch in enumerate(micro):
-            last = i == len(micro) - 1
-            sync = (
-                contextlib.nullcontext()
-                if last or self.wrapped is self.model or not distributed.is_distributed()
-                else self.wrapped.no_sync()
-            )
-            with sync:
+        sums: dict[str, Tensor] = {}
+        count = len(micro_batches)
+        for i, batch in enumerate(micro_batches):
+            with self._gradient_exchange(last=i == count - 1):
                 with self.autocast():
-                    losses = self.task.losses(self.wrapped, batch, drop, self.global_iteration)
-                self._backward(losses["loss"] / len(micro))
+                    losses = self.task.losses(self.wrapped, batch, drop_audio, state.global_iteration)
+                self._backward(losses["loss"] / count)
             for name, value in losses.items():
-                sums[name] = sums.get(name, 0.0) + value.detach() / len(micro)
+                share = value.detach() / count
+                sums[name] = sums[name] + share if name in sums else share
         self._update()
         return sums
 
-    def _backward(self, loss):
+    def _gradient_exchange(self, last: bool) -> AbstractContextManager[Any]:
+        """Ranks exchange gradients in the last backward pass of a step alone."""
+        return contextlib.nullcontext() if last or self.parallel is None else self.parallel.no_sync()
+
+    def _backward(self, loss: Tensor) -> None:
         (loss if self.scaler is None else self.scaler.scale(loss)).backward()
 
-    def _update(self):
-        s = self.cfg.SOLVER
+    def _update(self) -> None:
+        solver, parameters = self.cfg.SOLVER, self.model.parameters
         if self.scaler is not None:
             self.scaler.unscale_(self.optimizer)
-        if s.CLIP_GRAD_VAL:
-            torch.nn.utils.clip_grad_value_(self.model.parameters(), s.CLIP_GRAD_VAL)
-        if s.CLIP_GRAD_L2NORM:
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), s.CLIP_GRAD_L2NORM)
+        if solver.CLIP_GRAD_VAL:
+            nn.utils.clip_grad_value_(parameters(), solver.CLIP_GRAD_VAL)
+        if solver.CLIP_GRAD_L2NORM:
+            nn.utils.clip_grad_norm_(parameters(), solver.CLIP_GRAD_L2NORM)
         if self.scaler is None:
             self.optimizer.step()
         else:

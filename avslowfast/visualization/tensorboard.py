@@ -1,13 +1,52 @@
-"""What TensorBoard shows besides curves: the confusion matrix, a few clips with their sound, histograms of the weights."""
+"""What TensorBoard shows: curves, the confusion matrix, a few clips with their audio, histograms of the weights."""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
+from torch import nn
+from torch.utils.tensorboard import SummaryWriter
 
+from ..engine.hooks.loggers import RunLogger
+from ..evaluation.evaluator import Evaluation
 from ..evaluation.metrics.classification import confusion_matrix
 from ..media import DecodeError, Geometry, VideoReader
 
 _RATE, _SECONDS, _HEIGHT, _PICTURES = 16000, 4.0, 96, 6
 # A cell of the confusion matrix, pixels; fewer where there are many classes.
 _CELL, _MOST_PIXELS = 12, 800
+
+
+class TensorBoardLogger(RunLogger):
+    """Curves, the confusion matrix, clips and histograms, in files that TensorBoard shows."""
+
+    def __init__(self, options: Mapping[str, Any], output_dir: str) -> None:
+        super().__init__(options, output_dir)
+        self.writer = SummaryWriter(options["LOG_DIR"] or os.path.join(output_dir, "tensorboard"))
+
+    def write_step(self, stats: Mapping[str, Any], iteration: int) -> None:
+        """See `RunLogger.write_step`."""
+        for name, value in stats.items():
+            if isinstance(value, float):
+                self.writer.add_scalar(f"train/{name}", value, iteration)
+
+    def write_epoch(self, model: nn.Module, paths: Sequence[str], iteration: int) -> None:
+        """See `RunLogger.write_epoch`."""
+        write_clips(self.writer, paths[: self.options["CLIPS"]], iteration)
+        if self.options["HISTOGRAMS"]:
+            write_histograms(self.writer, model, iteration)
+
+    def write_evaluation(self, result: Evaluation, iteration: int) -> None:
+        """See `RunLogger.write_evaluation`."""
+        for key, value in result.metrics.items():
+            self.writer.add_scalar(f"val/{key}", value, iteration)
+        if self.options["CONFUSION_MATRIX"]:
+            write_confusion(self.writer, result.scores, result.labels, iteration)
+
+    def close(self) -> None:
+        """See `RunLogger.close`."""
+        self.writer.close()
 
 
 def write_confusion(writer, scores, labels, step):
@@ -29,7 +68,7 @@ def picture_strip(reader, count, height):
 
 
 def write_clips(writer, paths, step):
-    """Pictures in a strip and sound of some training files; a file that cannot be read is passed over, since training counts it already."""
+    """Frames in a strip and audio of some training files; unreadable files are left out, since training reports them."""
     for number, path in enumerate(paths):
         try:
             with VideoReader(path) as reader:

@@ -8,8 +8,8 @@ from helpers.networks import make
 
 from avslowfast.checkpoint import CheckpointError, load_weights, states
 from avslowfast.config import get_cfg
-from avslowfast.engine.hooks import precise_bn
 from avslowfast.engine.optim import build_optimizer, lr_at, parameter_groups, set_lr
+from avslowfast.engine.precise_bn import precise_bn
 from avslowfast.engine.prefetch import one_ahead
 from avslowfast.evaluation.metrics import classification
 from avslowfast.tasks.classification import ClassificationTask

@@ -12,8 +12,8 @@ from helpers.networks import make
 from helpers.runs import output_of, run, stats, weights, with_output
 
 from avslowfast.checkpoint import states
-from avslowfast.engine.hooks import precise_bn
 from avslowfast.engine.optim import build_optimizer, parameter_groups, set_lr
+from avslowfast.engine.precise_bn import precise_bn
 from avslowfast.models import build_model
 from avslowfast.synthav.make import make as make_synthav
 from avslowfast.tasks.classification import ClassificationTask

@@ -10,7 +10,7 @@ import time
 
 import pytest
 import torch
-from helpers import ROOT
+from helpers import ROOT, tiny_cfg
 from helpers.lists import copy_lists
 from helpers.runs import command, ENV, output_of, run, stats, weights, with_output
 
@@ -51,7 +51,6 @@ def test_train_and_test_from_start_to_end(run_args):
 
 
 def test_a_checkpoint_that_lacks_weights_is_not_tested(run_args, tmp_path):
-    from conftest import tiny_cfg
 
     from avslowfast.models import build_model
 

@@ -1,0 +1,79 @@
+"""Evaluation as a configuration says: in training, in the test, for probes."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+from torch import nn
+from torch.utils.data import DataLoader
+
+from ..config import derived
+from ..config.derived import Cfg
+from ..evaluation.build import build_protocol
+from ..evaluation.evaluator import evaluate, Evaluation
+from ..loading import build_loader
+from ..utils import distributed
+from .trainer import Trainer
+
+
+def evaluate_as_configured(
+    cfg: Cfg,
+    model: nn.Module,
+    loader: DataLoader[Any],
+    task: Any,
+    protocol: Any,
+    *,
+    autocast: Callable[[], AbstractContextManager[Any]],
+    ensemble: str = "sum",
+    desc: str = "test",
+) -> Evaluation:
+    """`evaluate` with the clips per forward pass and the failures that a configuration allows.
+
+    Args:
+        cfg: The configuration.
+        model: The network.
+        loader: Of evaluation batches.
+        task: Gives the scores.
+        protocol: Gives the metrics.
+        autocast: Context of the forward pass.
+        ensemble: How the scores of a video's views are joined.
+        desc: For the progress bar.
+
+    Raises:
+        TooManyFailures: More files failed than DATA.MAX_FAILED_FRACTION allows.
+    """
+    return evaluate(
+        model,
+        loader,
+        task,
+        protocol,
+        max_clips=derived.test_clips_per_pass(cfg, distributed.world_size()),
+        ensemble=ensemble,
+        max_failed=cfg.DATA.MAX_FAILED_FRACTION,
+        autocast=autocast,
+        desc=desc,
+    )
+
+
+class Validation:
+    """Evaluates the network that is trained on the validation videos. Their loader is built at the first call and kept.
+
+    Args:
+        cfg: The configuration.
+        trainer: Whose network.
+    """
+
+    def __init__(self, cfg: Cfg, trainer: Trainer) -> None:
+        self.cfg, self.trainer = cfg, trainer
+        self._loader: DataLoader[Any] | None = None
+
+    def __call__(self) -> Evaluation:
+        """The result, the same on every rank."""
+        cfg, trainer = self.cfg, self.trainer
+        self._loader = self._loader or build_loader(cfg, "val")
+        protocol = build_protocol(cfg, self._loader.dataset, cfg.TRAIN.DATASET)
+        result = evaluate_as_configured(
+            cfg, trainer.eval_model, self._loader, trainer.task, protocol, autocast=trainer.autocast, desc="val"
+        )
+        trainer.model.train()
+        return result

@@ -1,0 +1,106 @@
+"""Means of losses and times, every few iterations, for people and programs."""
+
+import resource
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...utils import distributed
+from ...utils.logging import get_logger, log_json_stats
+from ..state import TrainState
+from .base import Hook
+
+logger = get_logger(__name__)
+
+# Receives what is logged, and the state of the training.
+StatsReport = Callable[[Mapping[str, Any], TrainState], None]
+
+
+class LogHook(Hook):
+    """Logs the mean losses and times of every `period` iterations, and of the last ones of an epoch.
+
+    Args:
+        period: Iterations.
+        clips_per_step: Clips of one optimiser step, over all machines.
+        device: Where the network is, for its peak memory.
+        reports: Called with what is logged.
+    """
+
+    def __init__(
+        self, period: int, clips_per_step: int, device: torch.device, reports: Sequence[StatsReport] = ()
+    ) -> None:
+        self.period, self.clips_per_step, self.device = period, clips_per_step, device
+        self.reports = tuple(reports)
+        self._losses: defaultdict[str, list[Tensor]] = defaultdict(list)
+        self._data_seconds = 0.0
+        self._steps = 0
+        self._mark = time.perf_counter()
+
+    def before_epoch(self, state: TrainState) -> None:
+        """Starts the clock: evaluation and checkpoints between epochs do not count as time of a step."""
+        self._restart()
+
+    def after_step(self, state: TrainState) -> None:
+        """Collects; once per period reads the losses back and logs their means."""
+        for name, value in state.losses.items():
+            self._losses[name].append(value)
+        self._data_seconds += state.data_seconds
+        self._steps += 1
+        if state.iteration % self.period == 0 or state.epoch_complete:
+            self._log(state)
+
+    def after_epoch(self, state: TrainState) -> None:
+        """Logs the boxes of the epoch that lay outside their crops."""
+        dropped = sum(distributed.gather_objects(state.dropped_boxes))
+        if dropped:
+            logger.info("epoch %d: %d boxes lay outside their crops", state.epoch, dropped)
+
+    def _restart(self) -> None:
+        self._losses.clear()
+        self._data_seconds, self._steps = 0.0, 0
+        self._mark = time.perf_counter()
+
+    def _log(self, state: TrainState) -> None:
+        seconds = (time.perf_counter() - self._mark) / self._steps
+        data_seconds = self._data_seconds / self._steps
+        stats = {
+            "_type": "train_iter",
+            "epoch": f"{state.epoch + 1}/{state.max_epoch}",
+            "iter": f"{state.iteration}/{state.iters_per_epoch}",
+            **self._mean_losses(),
+            "lr": state.lr,
+            "dt": seconds,
+            "dt_data": data_seconds,
+            "dt_net": seconds - data_seconds,
+            "clips_per_s": self.clips_per_step / seconds,
+            "eta": remaining_time((state.total_iterations - state.global_iteration) * seconds),
+            **peak_memory(self.device),
+        }
+        log_json_stats(stats, logger)
+        for report in self.reports:
+            report(stats, state)
+        self._restart()
+
+    def _mean_losses(self) -> dict[str, float]:
+        # DropPathway is the same on every rank, so the names are, and one reduction serves all.
+        names = sorted(self._losses)
+        means = torch.stack([torch.stack(self._losses[name]).mean().float() for name in names])
+        means = distributed.all_reduce_sum(means) / distributed.world_size()
+        return dict(zip(names, means.tolist()))
+
+
+def remaining_time(seconds: float) -> str:
+    """A duration as HH:MM:SS, from a day on in days."""
+    return time.strftime("%H:%M:%S", time.gmtime(seconds)) if seconds < 86400 else f"{seconds / 86400:.1f} days"
+
+
+def peak_memory(device: torch.device) -> dict[str, float]:
+    """Peak memory in GB: of this process, and of the GPU where there is one."""
+    stats = {"ram_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20}
+    if device.type == "cuda":
+        stats["gpu_gb"] = torch.cuda.max_memory_allocated(device) / 2**30
+    return stats

@@ -1,0 +1,82 @@
+"""Where a training stands: the typed object that the trainer and its hooks share."""
+
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+
+@dataclass
+class TrainState:
+    """Progress of a training. The trainer counts; hooks read it, and write the fields named so.
+
+    Attributes:
+        max_epoch: Epochs of the whole training.
+        iters_per_epoch: Optimiser steps of an epoch.
+        epoch: Epochs done; while an epoch runs, the index of this one.
+        iteration: Steps done in the current epoch.
+        lr: The schedule's learning rate in the last step.
+        losses: Mean losses of the last step by part, scalar tensors on the device.
+        paths: Files of the clips of the last step.
+        data_seconds: How long the last step waited for its data.
+        failures: (path, reason) of the training files that could not be read in this epoch, on this rank.
+        dropped_boxes: Boxes outside their crops in this epoch, on this rank.
+        best: The best validation metric so far; None before the first validation. Written by the evaluation.
+        improved: The epoch that has just ended set `best`. Written by the evaluation, cleared before each epoch.
+        stop: End after the current iteration. Written by whatever decides to stop.
+    """
+
+    max_epoch: int
+    iters_per_epoch: int
+    epoch: int = 0
+    iteration: int = 0
+    lr: float = 0.0
+    losses: dict[str, Tensor] = field(default_factory=dict)
+    paths: list[str] = field(default_factory=list)
+    data_seconds: float = 0.0
+    failures: list[tuple[str, str]] = field(default_factory=list)
+    dropped_boxes: int = 0
+    best: float | None = None
+    improved: bool = False
+    stop: bool = False
+
+    @property
+    def global_iteration(self) -> int:
+        """Optimiser steps done in the whole training."""
+        return self.epoch * self.iters_per_epoch + self.iteration
+
+    @property
+    def total_iterations(self) -> int:
+        """Optimiser steps of the whole training."""
+        return self.max_epoch * self.iters_per_epoch
+
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs are done."""
+        return self.epoch >= self.max_epoch
+
+    @property
+    def epoch_complete(self) -> bool:
+        """Whether all steps of the current epoch are done."""
+        return self.iteration == self.iters_per_epoch
+
+    def ends_period(self, epochs: int) -> bool:
+        """Whether the epoch that has just ended is one of every `epochs`, or the last of the training."""
+        return self.epoch % epochs == 0 or self.epoch == self.max_epoch
+
+    def count(self, failures: list[tuple[str, str]], dropped_boxes: int) -> None:
+        """Add what a batch reports to the epoch's counts.
+
+        Args:
+            failures: (path, reason) of files that could not be read.
+            dropped_boxes: Boxes that lay outside their crops.
+        """
+        self.failures += failures
+        self.dropped_boxes += dropped_boxes
+
+    def end_epoch(self) -> None:
+        """Count the epoch as done."""
+        self.epoch, self.iteration = self.epoch + 1, 0
+
+    def clear_epoch(self) -> None:
+        """Forget what belongs to the epoch that has ended."""
+        self.failures, self.dropped_boxes, self.improved = [], 0, False

@@ -11,7 +11,7 @@ import torch
 import torch.distributed as dist
 from torch.multiprocessing.spawn import ProcessExitedException, spawn
 
-from ..config import ConfigError
+from ..config import ConfigError, import_plugins
 from ..config.derived import Cfg, configured_ranks_per_machine
 from ..utils.errors import UserError
 
@@ -88,6 +88,8 @@ def _spawn(cfg: Cfg, function: Workflow, local: int, method: str) -> int:
 
 def _worker(local_rank: int, local: int, method: str, cfg: Cfg, function: Workflow) -> None:
     try:
+        # A spawned process knows the package's registry entries alone.
+        import_plugins(cfg)
         code = _run(cfg, function, local_rank, method, cfg.SHARD_ID * local + local_rank, local * cfg.NUM_SHARDS)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)

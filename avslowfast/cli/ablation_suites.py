@@ -194,7 +194,7 @@ def _train_chain(chain: Chain, env: Mapping[str, str], locks: Mapping[str, threa
 
 
 def _train_run(run: Run, env: Mapping[str, str], keep_weights: bool) -> None:
-    """Train and test one network in a process, with its log in its folder; weights that nothing starts from are removed."""
+    """Train and test one network in a process with a log; weights that nothing starts from are removed."""
     began = time.time()
     os.makedirs(run.folder, exist_ok=True)
     log = os.path.join(run.folder, "output.log")
@@ -263,9 +263,10 @@ def write_page(spec: Mapping[str, Any], docs: str) -> str:
         "",
         "What the paper (arXiv 2001.08740) claims, tried on small networks and SynthAV, whatever came out. Made by",
         "`avslowfast ablate all`. The data were fixed before the suites were run; nothing was tuned to them.",
-        "A claim is supported by a difference of more than two standard errors in the claimed direction and contradicted",
-        "by one in the other direction; a smaller difference is inconclusive. With three seeds much remains inconclusive,",
-        "and networks this small on rendered videos say little about Kinetics. Times are of a machine with other work to do.",
+        "A claim is supported by a difference of more than two standard errors in the claimed direction and",
+        "contradicted by one in the other direction; a smaller difference is inconclusive. With three seeds much",
+        "remains inconclusive, and networks this small on rendered videos say little about Kinetics.",
+        "The machine had other work to do as well.",
         "",
     ]
     for name, suite in spec["suites"].items():

@@ -31,10 +31,13 @@ COMMANDS: dict[str, dict[str, str]] = {
         "ablate": "train and compare the networks of a suite over several seeds",
     },
     "Data": {
+        "lists": "make list files from a folder of videos by class",
+        "prepare": "make downloaded videos quick to read, and say what is missing",
         "synthav": "render SynthAV, the data set that ships with the code",
     },
     "Installation": {
         "quickstart": "render SynthAV, train and test a small network on it",
+        "zoo": "write MODEL_ZOO.md: every network, measured",
         "doctor": "check this installation",
     },
 }

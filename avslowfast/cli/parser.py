@@ -97,3 +97,13 @@ def load_model(args: argparse.Namespace) -> "tuple[Network, ModelMeta]":
 
     import_modules(args.imports)
     return avslowfast.load_model(args.model, args.weights) if args.model else avslowfast.load_model(args.weights)
+
+
+def training_command(args: argparse.Namespace, config: str) -> str:
+    """How a person trains with a configuration of the package: in the form in which they called this command.
+
+    Args:
+        args: The arguments of this command.
+        config: Name of the configuration.
+    """
+    return f"python tools/run_net.py --cfg configs/{config}.yaml" if args.script else f"avslowfast train {config}"

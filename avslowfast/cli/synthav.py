@@ -16,7 +16,7 @@ import os
 from .parser import CommandParser, UsageError
 
 # The parts of a variant's videos, in the order in which --num-clips takes them.
-_PARTS = {
+PARTS = {
     **dict.fromkeys(("pairs", "hard", "bounces"), ("train", "val", "test")),
     "epic": ("train", "val"),
     "charades": ("train", "test"),
@@ -27,7 +27,7 @@ _PARTS = {
 def add_arguments(parser: CommandParser) -> None:
     """A folder, the variant, how many videos."""
     parser.add_argument("--out", default="data/synthav", help="folder to write (default: %(default)s)")
-    parser.add_argument("--variant", default="pairs", choices=list(_PARTS), help="kind of clips (default: %(default)s)")
+    parser.add_argument("--variant", default="pairs", choices=list(PARTS), help="kind of clips (default: %(default)s)")
     parser.add_argument(
         "--num-clips",
         type=int,
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     """Render what is missing."""
     from ..synthav.make import make, VARIANTS
 
-    parts = _PARTS[args.variant]
+    parts = PARTS[args.variant]
     counts = args.num_clips or list(VARIANTS[args.variant].values())
     if len(counts) != len(parts):
         raise UsageError(f"--num-clips takes {len(parts)} numbers for {args.variant}, not {len(counts)}")

@@ -1,4 +1,4 @@
-"""Ablations: the networks of every suite can be built, shared ones are trained once, verdicts, a suite from start to end."""
+"""Ablations: networks of suites can be built, shared ones are trained once, verdicts, a suite from start to end."""
 
 import json
 import os

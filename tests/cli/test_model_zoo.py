@@ -2,9 +2,10 @@
 
 import re
 
-import make_model_zoo as zoo
 import pytest
 from helpers import ROOT
+
+from avslowfast.cli import zoo
 
 PAGE = (ROOT / "MODEL_ZOO.md").read_text()
 ROWS = zoo.published()

@@ -63,7 +63,7 @@ def test_lists_are_split_by_class_and_read_by_the_data_set(tmp_path, video):
         "34 videos, 33 of them readable" in out
         and "broken.mp4: " in out
         and "1 files that are no videos" in out
-        and "0 without sound" in out
+        and "0 without audio" in out
     )
     assert "MODEL.NUM_CLASSES 3" in out
     assert [row[0] for row in csv.reader(open(tmp_path / "lists/unreadable.csv"))][1:] == [

@@ -1,0 +1,117 @@
+"""Make downloaded videos quick to read, and say what is missing.
+
+Examples:
+    avslowfast prepare kinetics400 --annotations k400/annotations --videos k400/downloaded --out data/k400
+    avslowfast prepare epic55 --annotations epic55/annotations --videos epic55/videos --out data/epic55
+    avslowfast prepare ava --annotations ava/annotations --videos ava/movies --out data/ava --check
+
+NAME: kinetics400, kinetics600, kinetics_sounds, epic55, epic100, charades, ava, ave, vggsound, ucf101, hmdb51.
+Annotations are the official label files, unchanged. Videos may have any ending and be in any folder, as long as their
+names are those of the labels. Each is written to OUT/videos as H.264 and AAC: short side 256, a key frame every second,
+audio at its original times (of AVA's movies only seconds 900 to 1801). An interrupted run resumes when the command is
+given again. Missing and unreadable videos are counted and listed in OUT/problems.csv; for Kinetics OUT/lists receives
+train.csv, val.csv, test.csv and classes.txt. Exit codes: 0 done; 2 a mistake, or not one video in the folder.
+"""
+
+import argparse
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from .parser import CommandParser, training_command
+
+if TYPE_CHECKING:
+    from ..preparation.prepare import Job
+
+NAMES = (
+    "kinetics400",
+    "kinetics600",
+    "kinetics_sounds",
+    "epic55",
+    "epic100",
+    "charades",
+    "ava",
+    "ave",
+    "vggsound",
+    "ucf101",
+    "hmdb51",
+)
+
+
+def add_arguments(parser: CommandParser) -> None:
+    """A data set, its folders, how it is done."""
+    parser.add_argument("name", choices=NAMES, metavar="NAME", help="the data set")
+    parser.add_argument("--annotations", required=True, metavar="DIR", help="folder of the label files")
+    parser.add_argument("--videos", required=True, metavar="DIR", help="folder of the downloaded videos")
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder to write")
+    parser.add_argument(
+        "--short-side",
+        type=int,
+        default=256,
+        metavar="PIXELS",
+        help="short side of the prepared videos (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--jobs", type=int, default=os.cpu_count(), help="videos prepared at a time (default: one per core)"
+    )
+    parser.add_argument("--check", action="store_true", help="say what is there and what is missing; write no video")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Plan, prepare, list, summarise."""
+    from ..config import ConfigError
+    from ..preparation.plan import DATA_SETS, named_videos, write_lists
+    from ..preparation.prepare import plan_jobs, prepare, write_problems
+
+    data_set, prepared = DATA_SETS[args.name], os.path.join(args.out, "videos")
+    named = named_videos(args.name, args.annotations, args.videos)
+    for note in named.notes:
+        print(f"note: {note}")
+    jobs = plan_jobs(named.paths, args.videos, prepared)
+    if not any(job.source or os.path.isfile(job.out) for job in jobs):
+        raise ConfigError(
+            f"{args.videos}: not one of the {len(jobs)} videos of {args.name} is in it, "
+            f"the first looked for: {jobs[0].wanted}"
+        )
+    prepare(jobs, args.short_side, movies=args.name == "ava", workers=args.jobs, dry=args.check)
+    write_problems(jobs, os.path.join(args.out, "problems.csv"))
+    print(_summary(jobs, list(named.paths)))
+    if args.check:
+        return 0
+    annotations = args.annotations
+    if data_set.release:
+        annotations = os.path.join(args.out, "lists")
+        there = [job.name for job in jobs if job.state in ("prepared", "there")]
+        if write_lists(annotations, named, there):
+            print("note: the test has no labels; test.csv holds the validation videos, as in the literature")
+    words = f"DATA.PATH_TO_DATA_DIR {annotations} DATA.PATH_PREFIX {prepared}"
+    pattern = f" DATA.VIDEO_FILE '{data_set.video_file}'" if data_set.video_file else ""
+    print(f"\nNext, for example:\n  {training_command(args, data_set.config)} {words}{pattern}")
+    return 0
+
+
+def _summary(jobs: "Sequence[Job]", splits: Sequence[str]) -> str:
+    """A table of states by split, as lines."""
+    states = [
+        state
+        for state in ("found", "prepared", "there", "missing", "unreadable")
+        if any(job.state == state for job in jobs)
+    ]
+    width = max(len(split) for split in [*splits, "all"])
+    lines = [f"{'':<{width}}{'videos':>12}" + "".join(f"{state:>12}" for state in states)]
+    for split in [*splits, "all"]:
+        chosen = [job for job in jobs if split == "all" or split in job.splits]
+        counts = [sum(job.state == state for job in chosen) for state in states]
+        lines.append(f"{split:<{width}}{len(chosen):>12}" + "".join(f"{count:>12}" for count in counts))
+    damaged = [job for job in jobs if job.damaged]
+    if damaged:
+        lines.append(
+            f"{len(damaged)} files had damaged packets, which were left out; "
+            f"the first: {damaged[0].source} ({damaged[0].damaged})"
+        )
+    for state in ("missing", "unreadable"):
+        first = next((job for job in jobs if job.state == state), None)
+        if first:
+            reason = f": {first.reason}" if first.reason else ""
+            lines.append(f"{state}: the first is {first.wanted}{reason}; all of them: problems.csv")
+    return "\n".join(lines)

@@ -1,0 +1,96 @@
+"""Write MODEL_ZOO.md: every configuration of the papers' networks, measured, with what has been published for it.
+
+Example:
+    avslowfast zoo
+
+Parameters and multiply-adds are measured on the networks that the configurations build (two minutes on 2 CPU cores).
+Published accuracies, their sources and the released checkpoints that fit come from configs/published.csv.
+"""
+
+import argparse
+import csv
+from collections.abc import Mapping, Sequence
+
+from .parser import CommandParser
+
+_TITLES = {"Kinetics": "Kinetics-400", "Kinetics600": "Kinetics-600"}
+_COLUMNS = (
+    "| configuration | M parameters | GFLOPs | top-1 | top-5 | source | checkpoint |\n|---|---|---|---|---|---|---|\n"
+)
+_HEAD = """# Model zoo
+
+Made by `avslowfast zoo` from `configs/` and `configs/published.csv`; a test fails when it is stale.
+
+Parameters (millions, synchronisation heads included) and GFLOPs (multiply-adds of one view at the test crop, as fvcore
+counts them) are measured on the networks. Accuracies are published ones, of 10 x 3 views, from the source in their row;
+**nothing here has been trained on Kinetics by this project yet**. An empty cell means that no figure has been gathered,
+or that no released checkpoint is known.
+
+A checkpoint that fits loads with `load_weights`, `TEST.CHECKPOINT_FILE_PATH` or `avslowfast.load_model`, whatever its
+format; this was tested on the names and shapes of the formats, not on the released files themselves. "Visual weights"
+start an audiovisual network (`TRAIN.CHECKPOINT_FILE_PATH`) whose audio pathway is fresh.
+"""
+
+
+def add_arguments(parser: CommandParser) -> None:
+    """The file to write."""
+    parser.add_argument(
+        "--out", metavar="FILE", help="file to write (default: MODEL_ZOO.md of the repository, else here)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure and write."""
+    from tqdm import tqdm
+
+    from .checkout import document
+
+    out = args.out or str(document("MODEL_ZOO.md"))
+    rows = published()
+    measured = {row["config"]: measure(row["config"]) for row in tqdm(rows, desc="measuring", disable=None)}
+    with open(out, "w", encoding="utf-8") as f:
+        f.write(page(rows, measured))
+    print(f"{out}: {len(rows)} configurations")
+    return 0
+
+
+def published() -> list[dict[str, str]]:
+    """Rows of configs/published.csv, in order: "config", "top1", "top5", "source", "checkpoint"."""
+    from ..config.zoo import CONFIGS
+
+    with open(CONFIGS / "published.csv", newline="", encoding="utf-8") as f:
+        return list(csv.DictReader(f))
+
+
+def measure(config: str) -> tuple[str, str]:
+    """(M parameters, GFLOPs) of a configuration, as the page prints them."""
+    from ..config import load_cfg
+    from ..models import build_model
+    from ..models.build import input_shapes
+    from ..models.complexity import count_gflops, count_parameters
+
+    cfg = load_cfg(config)
+    model = build_model(cfg)
+    gflops = count_gflops(model, input_shapes(cfg, cfg.DATA.TEST_CROP_SIZE))
+    return f"{count_parameters(model) / 1e6:.2f}", f"{gflops:.2f}"
+
+
+def page(rows: Sequence[Mapping[str, str]], measured: Mapping[str, tuple[str, str]]) -> str:
+    """The whole page.
+
+    Args:
+        rows: Those of `published`.
+        measured: {config: (M parameters, GFLOPs)}.
+    """
+    text = _HEAD
+    for folder, title in _TITLES.items():
+        text += f"\n## {title}\n\n{_COLUMNS}"
+        text += "".join(_line(row, *measured[row["config"]]) for row in rows if row["config"].startswith(folder + "/"))
+    return text
+
+
+def _line(row: Mapping[str, str], size: str, gflops: str) -> str:
+    """One row of a table."""
+    folder, name = row["config"].split("/")
+    link = f"[{name}](configs/{folder}/{name}.yaml)"
+    return "| " + " | ".join((link, size, gflops, row["top1"], row["top5"], row["source"], row["checkpoint"])) + " |\n"

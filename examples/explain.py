@@ -1,4 +1,4 @@
-"""What each sense contributes to a prediction, and where the evidence lies.
+"""What each modality contributes to a prediction, and where the evidence lies.
 
 python examples/explain.py output/synthav_avslowfast data/synthav/test/000000.mp4 explanation.png
 """
@@ -6,10 +6,11 @@ python examples/explain.py output/synthav_avslowfast data/synthav/test/000000.mp
 import sys
 
 import avslowfast
-from avslowfast.inference.explain import draw_explanation, explain
+from avslowfast.inference.explain import explain
+from avslowfast.visualization.explanation import draw_explanation
 
 model, meta = avslowfast.load_model(sys.argv[1])
-found = explain(model, model.meta.preprocess(sys.argv[2], views=1, crops=1))
-for case, score in found.contributions.items():
-    print(f"{case:<18}{100 * score:5.1f} % {meta.class_name(found.index)}")
-draw_explanation(found, meta, sys.argv[3])
+explanation = explain(model, meta.preprocess(sys.argv[2], views=1, crops=1))
+for case, score in explanation.contributions.items():
+    print(f"{case:<18}{100 * score:5.1f} % {meta.class_name(explanation.class_id)}")
+draw_explanation(explanation, meta, sys.argv[3])

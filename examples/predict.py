@@ -8,5 +8,5 @@ import sys
 import avslowfast
 
 model, meta = avslowfast.load_model(sys.argv[1])
-for name, index, score in avslowfast.predict(model, sys.argv[2], topk=3):
-    print(f"{100 * score:5.1f} %  {name} (class {index})")
+for name, class_id, score in avslowfast.predict(model, sys.argv[2], topk=3):
+    print(f"{100 * score:5.1f} %  {name} (class {class_id})")

@@ -1,4 +1,4 @@
-"""What happens when in a long video.
+"""What happens at which time in a long video.
 
 python examples/timeline.py output/synthav_avslowfast data/synthav/test/000000.mp4
 """

@@ -7,6 +7,7 @@ import torch
 from helpers import SHARED
 from helpers.runs import run
 
+import avslowfast
 from avslowfast.synthav import render as synthetic
 
 # xdist runs a test process a core; each keeps to its own.
@@ -112,3 +113,9 @@ def trained(tmp_path_factory, synthav):
         ]
     )
     return folder
+
+
+@pytest.fixture(scope="session")
+def network(trained):
+    """The network of the short run, as `load_model` gives it."""
+    return avslowfast.load_model(trained, device="cpu")[0]

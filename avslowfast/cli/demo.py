@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING
 from .parser import CommandParser, load_model, UsageError
 
 if TYPE_CHECKING:
-    from ..inference.load import ModelMeta
     from ..models.network import Network
 
 
@@ -98,12 +97,14 @@ def _output_of(output: str | None, source: str, many: bool) -> str | None:
 
 def _show(model: "Network", source: str, out: str | None, args: argparse.Namespace) -> None:
     """Predict, print, and write what was asked for."""
+    from ..inference.boxes import classify_boxes, read_boxes
+    from ..inference.load import meta_of
     from ..inference.sliding_window import slide
     from ..media import transcode
-    from ..visualization.boxes import BoxPainter, classify_boxes, read_boxes
+    from ..visualization.boxes import BoxPainter
     from ..visualization.demo import DemoPainter, write_predictions
 
-    meta: ModelMeta = model.meta
+    meta = meta_of(model)
     print(source)
     folder = os.path.dirname(os.path.abspath(out)) if out else None
     if meta.cfg.DETECTION.ENABLE or args.boxes:

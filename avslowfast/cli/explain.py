@@ -28,24 +28,25 @@ def add_arguments(parser: CommandParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Explain each file; print, draw."""
-    from ..inference.explain import draw_explanation, explain
+    from ..inference.explain import explain
     from ..inference.sliding_window import class_index
     from ..media import DecodeError
     from ..preparation.folders import list_videos
+    from ..visualization.explanation import draw_explanation
 
     failed = 0
     model, meta = load_model(args)
-    index = None if args.name is None else class_index(meta, args.name)
+    class_id = None if args.name is None else class_index(meta, args.name)
     for video in list_videos(args.videos):
         try:
-            explanation = explain(model, meta.preprocess(video, views=1, crops=1), index, args.stage)
+            explanation = explain(model, meta.preprocess(video, views=1, crops=1), class_id, args.stage)
         except DecodeError as error:
             print(f"error: {error}", file=sys.stderr)
             failed += 1
             continue
         base = os.path.join(args.out, os.path.splitext(os.path.basename(video))[0])
         draw_explanation(explanation, meta, f"{base}.png", os.path.basename(video))
-        name = meta.class_name(explanation.index)
+        name = meta.class_name(explanation.class_id)
         numbers = {
             "video": str(video),
             "class": name,

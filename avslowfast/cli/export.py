@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     from ..inference.export import export_model
     from ..inference.load import load_model
 
-    model, meta = load_model(args.config, args.weights, args.overrides)
+    model, meta = load_model(args.config, args.weights, args.overrides, device="cpu")
     out = args.out or os.path.join(meta.cfg.OUTPUT_DIR, "model" + ENDINGS[args.to])
     differences = export_model(model, meta.cfg, args.to, out, meta.class_names)
     print(

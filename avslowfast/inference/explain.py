@@ -1,188 +1,221 @@
-"""What a network looks at and listens to (Grad-CAM, arXiv 1610.02391; its element-wise form, arXiv 2011.08891), and what each sense contributes."""
+"""Where the evidence for a class lies in a clip, and what each modality contributes to its score.
 
-from typing import NamedTuple
+Evidence is Grad-CAM (arXiv 1610.02391) in its element-wise form (arXiv 2011.08891).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
-from torch.nn import functional as F
+from numpy.typing import NDArray
+from torch import nn, Tensor
 
+from ..config.derived import head_classes, is_bgr, task_facts
 from ..config.names import STAGES
+from ..tasks.scores import ONLY
 from ..utils.errors import UserError
-from ..visualization.draw import plt, save
+from .load import meta_of, network_of
+from .scoring import network_inputs
 
-# Fewer cells than this along a side say little about where; res5 has as many at 224 pixels, for which Grad-CAM's maps are known.
+# Fewer cells than this along the shorter side localise little; res5 has as many at 224 pixels, for which Grad-CAM's
+# maps are known.
 _CELLS = 7
 
 
-class CannotExplain(UserError, ValueError):
-    """A network that this cannot explain; the message says why."""
+class ExplanationError(UserError, ValueError):
+    """A network or a stage that cannot be explained; the message says why."""
 
 
-class Explanation(NamedTuple):
-    """Of one clip and one class.
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """The evidence for one class in one clip.
 
     Attributes:
-        index: the class. score: its score.
-        visual: [T, H, W] over the Fast pathway's (or Slow's) frames, audio: [T_A, F] over the spectrogram; 0..1, None without the sense.
-        frames: uint8 [T, H, W, 3]; spectrogram: [T_A, F] as the network gets it, or None.
-        contributions: {"both", "without sound", "without pictures": score of the class}, as far as the network has both.
-        start: seconds at which the clip begins.
+        class_id: The class.
+        score: Its score, 0..1.
+        visual: float32 [T, H, W], 0..1, over the frames of the Fast pathway (of Slow, where it is alone); None without
+            frames.
+        audio: float32 [T_A, F], 0..1, over the spectrogram; None without audio.
+        frames: uint8 [T, H, W, 3] in the order R, G, B; None without frames.
+        spectrogram: float32 [T_A, F] as the network gets it; None without audio.
+        contributions: {"audiovisual", "without audio", "without frames": score of the class}; {} for a network with one
+            modality.
+        start: Second at which the clip begins.
     """
 
-    index: int
+    class_id: int
     score: float
-    visual: np.ndarray | None
-    audio: np.ndarray | None
-    frames: np.ndarray | None
-    spectrogram: np.ndarray | None
-    contributions: dict
+    visual: NDArray[np.float32] | None
+    audio: NDArray[np.float32] | None
+    frames: NDArray[np.uint8] | None
+    spectrogram: NDArray[np.float32] | None
+    contributions: dict[str, float]
     start: float
 
+    def __repr__(self) -> str:
+        return f"Explanation(class {self.class_id}, score {self.score:.3f}, clip at {self.start:.2f} s)"
 
-def explain(model, inputs, index=None, stage=None):
-    """Where the evidence for a class lies in a clip, and what each sense contributes.
+
+def explain(
+    model: nn.Module, clip: Mapping[str, Tensor], class_id: int | None = None, stage: str | None = None
+) -> Explanation:
+    """Locate the evidence for a class in a clip, and measure what each modality contributes.
 
     Args:
-        model: from `avslowfast.load_model`; one classifier.
-        inputs: of one clip, e.g. model.meta.preprocess(video, views=1, crops=1). index: class; None is the best one.
-        stage: whose features are looked at; None is the deepest with seven cells or more along the picture's side.
+        model: From `avslowfast.load_model`; a network with one classifier.
+        clip: The inputs of one clip, e.g. `meta.preprocess(video, views=1, crops=1)`.
+        class_id: The class; None is the one with the best score.
+        stage: Stage whose features are examined; None is the deepest with at least seven cells along the shorter side.
 
     Returns:
         An `Explanation`.
 
     Raises:
-        CannotExplain: a network with several classifiers, or one of boxes.
+        ExplanationError: The network has several classifiers, classifies boxes, or does not have the stage.
     """
-    cfg = model.meta.cfg
-    if cfg.DETECTION.ENABLE or cfg.MULTI_HEAD.NAMES:
-        raise CannotExplain("explanations are of networks with a single classifier of clips")
-    device = next(model.parameters()).device
-    tensors = {name: value.to(device) for name, value in inputs.items() if name not in ("start", "audio_index")}
-    features, hooks = {}, []
-    chosen = {name: _stage_of(pathway, tensors[name], stage) for name, pathway in model.pathways.items()}
-    for name, pathway in model.pathways.items():
-        layer = getattr(pathway, chosen[name])
-        hooks.append(
-            layer.register_forward_hook(lambda module, args, out, name=name: features.update({name: _kept(out)}))
-        )
-    try:
-        with torch.enable_grad():
-            scores = model(tensors)["scores"][0]
-            best = int(scores.argmax()) if index is None else index
-            model.zero_grad(set_to_none=True)
-            torch.log(scores[best].clamp_min(1e-12)).backward()
-    finally:
-        for hook in hooks:
-            hook.remove()
-    maps = {name: F.relu((x.grad * x).sum(dim=1))[0].detach() for name, x in features.items() if x.grad is not None}
-    model.zero_grad(set_to_none=True)
-    picture = tensors.get("fast", tensors.get("slow"))
-    visual = _visual(maps, picture.shape[2:]) if picture is not None else None
-    audio = _grown(maps["audio"][None, None], tensors["audio"].shape[2:]) if "audio" in maps else None
-    frames = picture[0].permute(1, 2, 3, 0).cpu().numpy() if picture is not None else None
-    if frames is not None and cfg.DATA.REVERSE_INPUT_CHANNEL:
-        frames = frames[..., ::-1]
-    spectrogram = tensors["audio"][0, 0].cpu().numpy() if "audio" in tensors else None
+    cfg, network = meta_of(model).cfg, network_of(model)
+    if task_facts(cfg).boxes or list(head_classes(cfg)) != [ONLY]:
+        raise ExplanationError("only networks with a single classifier of clips can be explained")
+    inputs = network_inputs(network, {name: value for name, value in clip.items() if name != "audio_index"})
+    stages = {name: _stage_of(pathway, inputs[name], stage) for name, pathway in network.pathways.items()}
+    scores, features = _forward(network, inputs, stages)
+    best = int(scores.argmax()) if class_id is None else class_id
+    maps = _evidence(network, scores[best], features)
+
+    visual_input = inputs.get("fast", inputs.get("slow"))
+    visual = frames = None
+    if visual_input is not None:
+        shape = visual_input.shape[2:]
+        visual = _relative(sum(_resized(maps[name], shape) for name in ("slow", "fast") if name in maps))
+        frames = _rgb(visual_input[0], is_bgr(cfg))
     return Explanation(
-        best,
-        float(scores[best].detach()),
-        visual,
-        audio,
-        frames,
-        spectrogram,
-        contributions(model, tensors, best),
-        float(inputs["start"][0]),
+        class_id=best,
+        score=float(scores[best].detach()),
+        visual=visual,
+        audio=_relative(_resized(maps["audio"], inputs["audio"].shape[2:])) if "audio" in maps else None,
+        frames=frames,
+        spectrogram=inputs["audio"][0, 0].cpu().numpy() if "audio" in inputs else None,
+        contributions=contributions(network, inputs, best),
+        start=float(clip["start"][0]),
     )
 
 
-def _kept(x):
-    x.retain_grad() if x.requires_grad else x.requires_grad_(True)
-    return x
+def _forward(
+    network: nn.Module, inputs: Mapping[str, Tensor], stages: Mapping[str, str]
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Scores [K] of the clip, and the features of each pathway's stage, which keep their gradients."""
+    features: dict[str, Tensor] = {}
+
+    def keep(name: str) -> Callable[[nn.Module, Any, Tensor], None]:
+        def hook(module: nn.Module, args: Any, output: Tensor) -> None:
+            if output.requires_grad:
+                output.retain_grad()
+            else:
+                output.requires_grad_(True)
+            features[name] = output
+
+        return hook
+
+    layers = {name: network.get_submodule(f"pathways.{name}.{stage}") for name, stage in stages.items()}
+    hooks = [layer.register_forward_hook(keep(name)) for name, layer in layers.items()]
+    try:
+        with torch.enable_grad():
+            return network(inputs)["scores"][0], features
+    finally:
+        for handle in hooks:
+            handle.remove()
 
 
-def _stage_of(pathway, x, wanted):
-    """The stage to look at: the wanted one, else the deepest that keeps enough cells along the shorter side."""
+def _evidence(network: nn.Module, score: Tensor, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """{pathway: positive part of the sum over channels of gradient x features, one number per cell of the stage}."""
+    network.zero_grad(set_to_none=True)
+    torch.log(score.clamp_min(1e-12)).backward()
+    maps = {
+        name: nn.functional.relu((x.grad * x).sum(dim=1))[0].detach()
+        for name, x in features.items()
+        if x.grad is not None
+    }
+    network.zero_grad(set_to_none=True)
+    return maps
+
+
+def _stage_of(pathway: nn.Module, x: Tensor, wanted: str | None) -> str:
+    """The stage to examine: the wanted one, else the deepest that keeps enough cells along the shorter side."""
     built = [stage for stage in STAGES if hasattr(pathway, stage)]
     if wanted is not None:
         if wanted not in built:
-            raise CannotExplain(f"there is no stage {wanted!r}; use one of {', '.join(built)}")
+            raise ExplanationError(f"there is no stage {wanted!r}; use one of {', '.join(built)}")
         return wanted
-    # Pictures are a quarter of their size after the stem, spectrograms whole; both halve at every stage after res2.
+    # The stem divides the sides of frames by 4, those of spectrograms by 1; each stage after res2 halves both.
     side = min(x.shape[-2:]) / (4 if x.dim() == 5 else 1)
     sides = {stage: side / 2 ** max(i - 1, 0) for i, stage in enumerate(built)}
     enough = [stage for stage in built if sides[stage] >= _CELLS]
     return enough[-1] if enough else built[1]
 
 
-def _grown(x, shape):
-    """[1, 1, ...] cells to a shape, scaled to 0..1."""
+def _resized(cells: Tensor, shape: Sequence[int]) -> Tensor:
+    """Cells interpolated to a shape."""
     mode = "trilinear" if len(shape) == 3 else "bilinear"
-    grown = F.interpolate(x, tuple(shape), mode=mode, align_corners=False)[0, 0]
-    return (grown / grown.amax().clamp_min(1e-12)).cpu().numpy()
+    return nn.functional.interpolate(cells[None, None], tuple(shape), mode=mode, align_corners=False)[0, 0]
 
 
-def _visual(maps, shape):
-    """Slow's and Fast's evidence, each as large as it is, together over the frames."""
-    parts = [
-        F.interpolate(maps[name][None, None], tuple(shape), mode="trilinear", align_corners=False)[0, 0]
-        for name in ("slow", "fast")
-        if name in maps
-    ]
-    total = sum(parts)
-    return (total / total.amax().clamp_min(1e-12)).cpu().numpy()
+def _relative(evidence: Any) -> NDArray[np.float32]:
+    """Evidence as shares of its largest value."""
+    relative: NDArray[np.float32] = (evidence / evidence.amax().clamp_min(1e-12)).cpu().numpy()
+    return relative
+
+
+def _rgb(clip: Tensor, bgr: bool) -> NDArray[np.uint8]:
+    frames: NDArray[np.uint8] = clip.permute(1, 2, 3, 0).cpu().numpy()
+    return frames[..., ::-1] if bgr else frames
 
 
 @torch.no_grad()
-def contributions(model, tensors, index):
-    """The class's score with both senses, with the sound masked, and with the pictures blank (the mean colour); {} for a network of one sense."""
-    if not ("audio" in tensors and "slow" in tensors):
+def contributions(model: nn.Module, inputs: Mapping[str, Tensor], class_id: int) -> dict[str, float]:
+    """Scores of a class with both modalities and with either one removed.
+
+    Args:
+        model: The network.
+        inputs: Of one clip, on the network's device.
+        class_id: The class.
+
+    Returns:
+        {"audiovisual", "without audio" (masked), "without frames" (blank): score}; {} for a network with one modality.
+    """
+    if not {"audio", "slow"} <= set(inputs):
         return {}
-    silent = {
-        **tensors,
-        "audio_mask": torch.zeros(len(tensors["audio"]), dtype=torch.bool, device=tensors["audio"].device),
+    cases = {
+        "audiovisual": inputs,
+        "without audio": without_audio(inputs),
+        "without frames": without_frames(model, inputs),
     }
-    blank = {name: blanked(model, value) if name in ("slow", "fast") else value for name, value in tensors.items()}
-    cases = {"both": tensors, "without sound": silent, "without pictures": blank}
-    return {name: float(model(case)["scores"][0, index]) for name, case in cases.items()}
+    return {name: float(model(case)["scores"][0, class_id]) for name, case in cases.items()}
 
 
-def blanked(model, clip):
-    """Pictures of the mean colour alone, of a clip's shape: nothing can be seen in them."""
-    if clip.dtype == torch.uint8:
-        return (model.pixel_mean * 255).round().to(torch.uint8).expand_as(clip).contiguous()
-    return torch.zeros_like(clip)
+def without_audio(inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Inputs whose audio is masked: the network treats the clips as silent.
+
+    Args:
+        inputs: Of an audiovisual network.
+    """
+    return {**inputs, "audio_mask": torch.zeros_like(inputs["audio"][:, 0, 0, 0], dtype=torch.bool)}
 
 
-def draw_explanation(found, meta, path, title="", frames=6):
-    """Frames with their evidence, the spectrogram with its own, and the contributions of the senses, as one picture."""
-    seen, heard = found.frames is not None, found.spectrogram is not None
-    rows = int(seen) + int(heard)
-    figure = plt.figure(figsize=(12, 2.6 * rows + 0.4))
-    grid = figure.add_gridspec(rows, frames + 2)
-    if seen:
-        for column, i in enumerate(np.linspace(0, len(found.frames) - 1, frames).astype(int)):
-            axes = figure.add_subplot(grid[0, column])
-            axes.imshow(found.frames[i])
-            axes.imshow(found.visual[i], cmap="inferno", alpha=0.45, vmin=0, vmax=1)
-            axes.set(xticks=[], yticks=[], xlabel=f"frame {i}")
-    if heard:
-        for half, evidence in ((slice(0, frames // 2), None), (slice(frames // 2, frames), found.audio)):
-            axes = figure.add_subplot(grid[rows - 1, half])
-            axes.imshow(
-                found.spectrogram.T, origin="lower", aspect="auto", cmap="gray" if evidence is not None else "magma"
-            )
-            if evidence is not None:
-                axes.imshow(evidence.T, origin="lower", aspect="auto", cmap="inferno", alpha=0.5, vmin=0, vmax=1)
-            axes.set(
-                xlabel="spectrogram step" + (", evidence" if evidence is not None else ""),
-                ylabel="mel band" if evidence is None else "",
-            )
-    if found.contributions:
-        axes = figure.add_subplot(grid[:, frames:])
-        axes.barh(list(found.contributions), list(found.contributions.values()), color="#0072B2")
-        axes.set(xlim=(0, 1), xlabel=f"score of {meta.class_name(found.index)}")
-        axes.yaxis.tick_right()
-        axes.invert_yaxis()
-    figure.suptitle(f"{title}  {meta.class_name(found.index)}: {100 * found.score:.0f} %".strip())
-    figure.tight_layout()
-    save(figure, path)
+def without_frames(model: nn.Module, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Inputs whose frames are blank: every pixel has the mean colour.
+
+    Args:
+        model: The network.
+        inputs: Of an audiovisual network.
+    """
+    blank = {name: _blank(model, inputs[name]) for name in ("slow", "fast") if name in inputs}
+    return {**inputs, **blank}
+
+
+def _blank(model: nn.Module, clip: Tensor) -> Tensor:
+    if clip.dtype != torch.uint8:
+        return torch.zeros_like(clip)
+    mean = network_of(model).get_buffer("pixel_mean")
+    return (mean * 255).round().to(torch.uint8).expand_as(clip).contiguous()

@@ -1,58 +1,91 @@
 """Features of many videos into one file, resumable."""
 
 import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from typing import Any
 
 import torch
+from torch import nn, Tensor
 from tqdm import tqdm
 
 from ..checkpoint import read_checkpoint, states
+from ..config.names import STAGES
 from ..media import DecodeError
 from ..preparation.folders import list_videos
 from ..utils.batches import pieces
 from ..utils.errors import UserError
 from ..utils.logging import get_logger
+from .load import meta_of, network_of
+from .scoring import network_inputs
 
 logger = get_logger(__name__)
 
-# A .pt file is written anew after so many videos, and at the end.
+# A .pt file is written again after so many videos, and at the end.
 _SAVE_EVERY = 50
+
+# A folder or a list file, or several files and folders.
+Videos = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
 
 class FeatureFileError(UserError, ValueError):
-    """A file that features cannot be written to; the message says why."""
+    """A file that features cannot be written to, or a stage that a network does not have; the message says why."""
 
 
-class _TorchFile:
-    """{path: {pathway: tensor}} in a file of torch."""
+class _FeatureFile(ABC):
+    """A file with the features of videos, by path.
 
-    def __init__(self, path, about):
-        self.path, self.about, self.content = path, about, {}
+    Args:
+        path: The file; it is completed where it exists.
+        about: What the features are: the weights and the stage.
+    """
+
+    @abstractmethod
+    def __init__(self, path: str, about: str) -> None: ...
+
+    @abstractmethod
+    def __contains__(self, video: str) -> bool:
+        """Whether the file has all features of a video."""
+
+    @abstractmethod
+    def add(self, video: str, features: dict[str, Tensor]) -> None:
+        """Keep the features of a video."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Write what is not written yet."""
+
+
+class _TorchFile(_FeatureFile):
+    """{"about": text, "features": {path: {pathway: tensor}}} in a file of torch."""
+
+    def __init__(self, path: str, about: str) -> None:
+        self._path, self._about = path, about
+        self._features: dict[str, dict[str, Tensor]] = {}
         if os.path.exists(path):
-            found = read_checkpoint(path)
-            if not isinstance(found, dict) or found.get("about") != about:
+            content = read_checkpoint(path)
+            if not isinstance(content, dict) or content.get("about") != about:
                 raise FeatureFileError(
-                    f"{path}: holds other things than features of this network at this stage; choose another file"
+                    f"{path}: not a file of features of this network at this stage; choose another file"
                 )
-            self.content = found["features"]
+            self._features = content["features"]
 
-    def __contains__(self, key):
-        return key in self.content
+    def __contains__(self, video: str) -> bool:
+        return video in self._features
 
-    def add(self, key, features):
-        """Keep a video's features."""
-        self.content[key] = features
-        if len(self.content) % _SAVE_EVERY == 0:
+    def add(self, video: str, features: dict[str, Tensor]) -> None:
+        self._features[video] = features
+        if len(self._features) % _SAVE_EVERY == 0:
             self.close()
 
-    def close(self):
-        """Write all there is."""
-        states.save({"about": self.about, "features": self.content}, self.path)
+    def close(self) -> None:
+        states.save({"about": self._about, "features": self._features}, self._path)
 
 
-class _HDF5File:
-    """A group a video, a data set a pathway."""
+class _HDF5File(_FeatureFile):
+    """One group per video, one data set per pathway."""
 
-    def __init__(self, path, about):
+    def __init__(self, path: str, about: str) -> None:
         try:
             import h5py
         except ImportError:
@@ -60,94 +93,114 @@ class _HDF5File:
                 f"{path}: HDF5 files need the package h5py: pip install h5py; or name a .pt file"
             ) from None
         try:
-            self.file = h5py.File(path, "a")
+            self._file: Any = h5py.File(path, "a")
         except OSError as error:
             raise FeatureFileError(f"{path}: not an HDF5 file ({error})") from None
-        if self.file.attrs.get("about", about) != about:
-            self.file.close()
+        if self._file.attrs.get("about", about) != about:
+            self._file.close()
             raise FeatureFileError(f"{path}: holds features of another network or stage; choose another file")
-        self.file.attrs["about"] = about
+        self._file.attrs["about"] = about
 
-    def __contains__(self, key):
-        # Written last, so that a group without it is one that was cut off.
-        return _h5_name(key) in self.file and "whole" in self.file[_h5_name(key)].attrs
+    def __contains__(self, video: str) -> bool:
+        # The attribute is written last: a group without it was interrupted.
+        return _group_name(video) in self._file and "whole" in self._file[_group_name(video)].attrs
 
-    def add(self, key, features):
-        """Write a video's features at once."""
-        if _h5_name(key) in self.file:
-            del self.file[_h5_name(key)]
-        group = self.file.create_group(_h5_name(key))
+    def add(self, video: str, features: dict[str, Tensor]) -> None:
+        if _group_name(video) in self._file:
+            del self._file[_group_name(video)]
+        group = self._file.create_group(_group_name(video))
         for name, value in features.items():
             group.create_dataset(name, data=value.numpy())
-        group.attrs.update(path=key, whole=True)
-        self.file.flush()
+        group.attrs.update(path=video, whole=True)
+        self._file.flush()
 
-    def close(self):
-        """Close the file."""
-        self.file.close()
+    def close(self) -> None:
+        self._file.close()
 
 
-def _h5_name(path):
+_KINDS: dict[str, type[_FeatureFile]] = {".pt": _TorchFile, ".h5": _HDF5File}
+
+
+def _group_name(path: str) -> str:
     # A slash would make groups within groups.
     return path.replace("/", "|")
 
 
-@torch.no_grad()
-def extract_features(model, videos, stage="res5", out="features.pt", views=None, batch=8):
-    """Features of a stage for each video, averaged over all positions; goes on where an earlier call was interrupted.
+def extract_features(
+    model: nn.Module,
+    videos: Videos,
+    stage: str = "res5",
+    out: str | os.PathLike[str] = "features.pt",
+    views: int | None = None,
+    batch: int = 8,
+) -> tuple[int, list[tuple[str, str]]]:
+    """Write the features of a stage for each video, averaged over all positions.
+
+    An interrupted call resumes when it is repeated.
 
     Args:
-        model: from `avslowfast.load_model`.
-        videos: a folder, a list of files and folders, or a list file (a path a line; what follows a space as a class id is passed over).
+        model: From `avslowfast.load_model`.
+        videos: A folder, several files and folders, or a list file (.csv, .txt) with one path per line; a class id
+            after the path is ignored.
         stage: pool1 | res2 | res3 | res4 | res5.
-        out: .pt: {"features": {path: {"slow": [views, C], "fast", "audio", "start": [views]}}, "about"}; .h5: a group a video (slashes of its
-            path written as |), a data set a pathway. Pathways that the network has.
-        views: clips over each video's length; None takes the configuration's. batch: clips in a forward pass.
+        out: File to write. .pt: {"about", "features": {path: {"slow", "fast", "audio": float32 [views, channels],
+            "start": seconds [views]}}}, with the pathways of the network. .h5: one group per video (slashes of its path
+            written as |), one data set per pathway.
+        views: Clips over the length of each video; None takes TEST.NUM_ENSEMBLE_VIEWS of the network's configuration.
+        batch: Clips in one forward pass.
 
     Returns:
         (number of videos in the file, [(path, reason)] of those that could not be read).
 
     Raises:
-        UserError: no videos, a stage that the network does not have, or a file that holds something else.
+        FeatureFileError: The network does not have the stage, or the file holds something else.
+        UserError: There are no videos.
     """
-    paths = _paths(videos)
-    lacking = [name for name, pathway in model.pathways.items() if not hasattr(pathway, stage)]
-    if lacking:
-        raise FeatureFileError(
-            f"the {lacking[0]} pathway has no stage {stage!r}; use one of pool1, res2, res3, res4, res5"
-        )
-    about = f"{model.meta.source or 'fresh weights'}; {stage}"
-    kind = {".pt": _TorchFile, ".h5": _HDF5File}.get(os.path.splitext(out)[1].lower())
+    paths, out = _paths(videos), os.fspath(out)
+    meta = meta_of(model)
+    for name, pathway in network_of(model).pathways.items():
+        if not hasattr(pathway, stage):
+            raise FeatureFileError(f"the {name} pathway has no stage {stage!r}; use one of {', '.join(STAGES)}")
+    kind = _KINDS.get(os.path.splitext(out)[1].lower())
     if kind is None:
         raise FeatureFileError(f"{out}: name a .pt or .h5 file")
-    device, failed = next(model.parameters()).device, []
     os.makedirs(os.path.dirname(os.path.abspath(out)), exist_ok=True)
-    file = kind(out, about)
-    waiting = [path for path in paths if path not in file]
+    file = kind(out, f"{meta.source or 'fresh weights'}; {stage}")
+    failed = []
     try:
-        for path in tqdm(waiting, desc="features", unit="video", disable=None):
+        for path in tqdm([path for path in paths if path not in file], desc="features", unit="video", disable=None):
             try:
-                inputs = model.meta.preprocess(path, views, crops=1)
+                clips = meta.preprocess(path, views, crops=1)
             except DecodeError as error:
                 failed.append((path, str(error)))
                 logger.warning("left out: %s", error)
                 continue
-            tensors = {name: value.to(device) for name, value in inputs.items() if name != "start"}
-            parts = [model.pooled_features(piece, stage) for piece in pieces(tensors, len(inputs["start"]), batch)]
-            found = {name: torch.cat([part[name] for part in parts]).float().cpu() for name in parts[0]}
-            file.add(path, {**found, "start": inputs["start"].float()})
+            file.add(path, {**_pooled(model, clips, stage, batch), "start": clips["start"].float()})
     finally:
         file.close()
     return len(paths) - len(failed), failed
 
 
-def _paths(videos):
-    if isinstance(videos, (str, os.PathLike)) and os.path.splitext(videos)[1].lower() in (".csv", ".txt"):
-        with open(videos, encoding="utf-8") as f:
-            lines = [line.strip() for line in f if line.strip()]
-        stripped = [
-            head if found and tail.isdigit() else line for line in lines for head, found, tail in [line.rpartition(" ")]
-        ]
-        folder = os.path.dirname(os.path.abspath(videos))
-        return [os.path.join(folder, line) for line in stripped]
-    return [str(path) for path in list_videos([videos] if isinstance(videos, (str, os.PathLike)) else list(videos))]
+@torch.no_grad()
+def _pooled(model: nn.Module, clips: dict[str, Tensor], stage: str, batch: int) -> dict[str, Tensor]:
+    """{pathway: [clips, channels]} of a stage, on the CPU."""
+    network, inputs = network_of(model), network_inputs(model, clips)
+    parts = [network.pooled_features(part, stage) for part in pieces(inputs, len(clips["start"]), batch)]
+    return {name: torch.cat([part[name] for part in parts]).float().cpu() for name in parts[0]}
+
+
+def _paths(videos: Videos) -> list[str]:
+    """The files that are meant."""
+    if not isinstance(videos, str | os.PathLike):
+        return [str(path) for path in list_videos(list(videos))]
+    if os.path.splitext(videos)[1].lower() not in (".csv", ".txt"):
+        return [str(path) for path in list_videos([videos])]
+    with open(videos, encoding="utf-8") as f:
+        lines = [line.strip() for line in f if line.strip()]
+    folder = os.path.dirname(os.path.abspath(videos))
+    return [os.path.join(folder, _without_label(line)) for line in lines]
+
+
+def _without_label(line: str) -> str:
+    path, space, last = line.rpartition(" ")
+    return path if space and last.isdigit() else line

@@ -1,17 +1,24 @@
 """Networks by name or file, ready to use: weights, preprocessing and class names together."""
 
 import dataclasses
+import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 from iopath.common.file_io import g_pathmgr
+from torch import nn, Tensor
 
-from ..checkpoint import load_content, read_checkpoint, require, states
+from ..checkpoint import load_content, LoadReport, read_checkpoint, require, states
 from ..config import ConfigError, load_cfg, parse_cfg, PluginError, UnknownModelError
+from ..config.derived import Cfg
 from ..datasets.base import Record, VideoDataset
 from ..loading.build import clip_settings
 from ..models import build_model
-from ..utils.batches import pieces
+from ..models.network import Network
+from ..tasks.scores import ClassNames, names_of_head
+from ..utils.errors import UserError
 from ..utils.logging import get_logger
 
 logger = get_logger(__name__)
@@ -20,90 +27,150 @@ logger = get_logger(__name__)
 _OVERRIDES = ("DATA.LOGMEL_ON_DEVICE", False)
 
 
-@dataclasses.dataclass(frozen=True)
+class NotLoadedError(UserError, TypeError):
+    """A network without the configuration and the class names that `load_model` gives it."""
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
 class ModelMeta:
     """What goes with a network.
 
     Attributes:
-        cfg: its configuration.
-        class_names: names in order of the class ids, or None where nobody has said; {classifier: names} for several classifiers.
-        source: file of the weights, or None for fresh ones.
-        report: what became of the file's tensors, or None.
+        cfg: Its configuration.
+        class_names: Names in order of the class ids, {classifier: names} for several classifiers, None where there are
+            none.
+        source: File of the weights; None for fresh ones.
+        report: What was loaded from the file; None for fresh weights.
     """
 
-    cfg: object
-    class_names: list | dict | None = None
+    cfg: Cfg
+    class_names: ClassNames = None
     source: str | None = None
-    report: object = None
+    report: LoadReport | None = None
 
-    def class_name(self, index, head=""):
-        """Name of a class (of a classifier), or "class N" without names."""
-        names = self.class_names.get(head) if isinstance(self.class_names, dict) else self.class_names
-        return names[index] if names else f"class {index}"
+    def __repr__(self) -> str:
+        names = self.class_names
+        count = len(names) if isinstance(names, list) else {k: len(v) for k, v in names.items()} if names else "no"
+        return f"ModelMeta({self.cfg.MODEL.ARCH}, {count} class names, {self.source or 'fresh weights'})"
 
-    def preprocess(self, video, views=None, crops=None):
-        """The network's inputs for a video file, as in testing.
+    def class_name(self, class_id: int, head: str = "") -> str:
+        """Name of a class, "class N" without names.
 
         Args:
-            video: the file. views, crops: clips over its length and crops of each; None takes TEST.NUM_ENSEMBLE_VIEWS, NUM_SPATIAL_CROPS.
+            class_id: Its number.
+            head: Its classifier, for a network with several.
+        """
+        names = names_of_head(self.class_names, head)
+        return names[class_id] if names else f"class {class_id}"
+
+    def preprocess(
+        self, video: str | os.PathLike[str], views: int | None = None, crops: int | None = None
+    ) -> dict[str, Tensor]:
+        """The inputs of the network for a video file, as in testing.
+
+        Args:
+            video: The file.
+            views: Clips over the length of the video; None takes TEST.NUM_ENSEMBLE_VIEWS.
+            crops: Crops of each clip; None takes TEST.NUM_SPATIAL_CROPS.
 
         Returns:
-            {"slow", "fast": uint8 [views x crops, 3, T, H, W], "audio": [views, 1, T, F], "audio_mask": [views]}, those that the network takes,
-            "audio_index" [views x crops] (which sound each clip hears) with several crops, and "start": seconds at which each clip begins.
+            The inputs that the network takes: "slow", "fast" uint8 [views x crops, 3, T, H, W], "audio" float32 [views,
+            1, T_A, F], "audio_mask" bool [views] (False: silent), with several crops "audio_index" [views x crops], the
+            row of "audio" that belongs to each clip; and "start", the second at which each clip begins.
 
         Raises:
-            DecodeError: the file cannot be read.
+            DecodeError: The file cannot be read.
         """
         settings = clip_settings(self.cfg)
         settings = dataclasses.replace(
             settings, num_views=views or settings.num_views, num_crops=crops or settings.num_crops
         )
-        return VideoDataset([Record(str(video), 0)], settings, "test").read_views(0)
+        views_of_video: dict[str, Tensor] = VideoDataset([Record(str(video), 0)], settings, "test").read_views(0)
+        return views_of_video
 
 
-def load_model(name_or_path, weights=None, overrides=()):
-    """A network in eval mode with what goes with it.
+def load_model(
+    name_or_path: str | os.PathLike[str],
+    weights: str | os.PathLike[str] | None = None,
+    overrides: Sequence[Any] = (),
+    device: str | torch.device | None = None,
+) -> tuple[Network, ModelMeta]:
+    """A network in evaluation mode with what goes with it.
 
     Args:
-        name_or_path: a run's OUTPUT_DIR (its best state, else its newest), a checkpoint file, a configuration file, or the name of a
-            configuration such as "SLOWFAST_8x8_R50" or "Kinetics600/SLOWFAST_8x8_R50". A checkpoint of another project takes the
-            configuration that its file is named after; give name and `weights` where it has another name.
-        weights: checkpoint for a configuration; None leaves the network with fresh weights, which a warning says.
-        overrides: keys and values on top of the configuration, e.g. ["MODEL.NUM_CLASSES", 10].
+        name_or_path: OUTPUT_DIR of a run (its best state, else its newest), a checkpoint file, a configuration file, or
+            the name of a configuration such as "SLOWFAST_8x8_R50" or "Kinetics600/SLOWFAST_8x8_R50". A checkpoint of
+            another project takes the configuration that its file is named after; give name and `weights` where it has
+            another name.
+        weights: Checkpoint for a configuration; None leaves the network with fresh weights, with a warning.
+        overrides: Keys and values on top of the configuration, e.g. ["MODEL.NUM_CLASSES", 10].
+        device: Where the network goes; None is a GPU where there is one, else the CPU.
 
     Returns:
         (model, `ModelMeta`); the meta is also `model.meta`.
 
     Raises:
-        UserError: no such name or file, no configuration for a checkpoint, or weights that are not the network's.
+        UserError: There is no such name or file, no configuration for a checkpoint, or the weights are of another
+            network.
     """
-    content, name = None, states.resolve(str(name_or_path))
+    content, name = None, str(states.resolve(str(name_or_path)))
     if not name.lower().endswith((".yaml", ".yml")) and g_pathmgr.isfile(name):
         if weights is not None:
             raise UnknownModelError(
-                f"{name} is a checkpoint, and weights {weights} are given as well; give a configuration's name with `weights`"
+                f"{name} is a checkpoint, and weights {weights} are given as well; "
+                "give a configuration's name with `weights`"
             )
         weights, content = name, read_checkpoint(name)
         cfg = _cfg_of_checkpoint(content, name, overrides)
     else:
         cfg = load_cfg(name, [*overrides, *_OVERRIDES])
-    weights = None if weights is None else states.resolve(weights)
-    model, report, names = build_model(cfg), None, None
+    model, meta = build_model(cfg), ModelMeta(cfg)
     if weights is None:
         logger.warning("%s: no weights are given; the network has fresh ones", name)
     else:
-        content = read_checkpoint(weights) if content is None else content
-        report = load_content(model, content, weights)
+        source = str(states.resolve(str(weights)))
+        content = read_checkpoint(source) if content is None else content
+        report = load_content(model, content, source)
         require(report, "all")
-        names = content.get("class_names")
-    meta = ModelMeta(cfg, names or None, None if weights is None else str(weights), report)
+        meta = ModelMeta(cfg, content.get("class_names") or None, source, report)
     model.meta = meta
-    return model.eval(), meta
+    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    return model.to(device).eval(), meta
 
 
-def _cfg_of_checkpoint(content, path, overrides):
+def network_of(model: nn.Module) -> Network:
+    """The network itself, without the wrapper of data parallelism.
+
+    Args:
+        model: From `load_model`.
+
+    Raises:
+        NotLoadedError: The network does not come from `load_model`.
+    """
+    network = getattr(model, "module", model)
+    if not isinstance(getattr(network, "meta", None), ModelMeta):
+        raise NotLoadedError(
+            f"this {type(network).__name__} has no configuration and no class names; load it with avslowfast.load_model"
+        )
+    return cast(Network, network)
+
+
+def meta_of(model: nn.Module) -> ModelMeta:
+    """What goes with a network: configuration, class names, preprocessing.
+
+    Args:
+        model: From `load_model`, wrapped for data parallelism or not.
+
+    Raises:
+        NotLoadedError: The network does not come from `load_model`.
+    """
+    return cast(ModelMeta, network_of(model).meta)
+
+
+def _cfg_of_checkpoint(content: Any, path: str, overrides: Sequence[Any]) -> Cfg:
+    """The configuration inside a checkpoint, else the one that the file is named after."""
     text = content.get("cfg") if isinstance(content, dict) else None
-    reason = "it holds no configuration"
+    reason = "no configuration in the file"
     if isinstance(text, str):
         try:
             return parse_cfg(text, f"configuration inside {path}", [*overrides, *_OVERRIDES])
@@ -115,20 +182,6 @@ def _cfg_of_checkpoint(content, path, overrides):
         return load_cfg(Path(path).stem, [*overrides, *_OVERRIDES])
     except UnknownModelError:
         raise UnknownModelError(
-            f'{path}: {reason}, and no configuration has its name; say which: load_model("SLOWFAST_8x8_R50", weights={path!r})'
+            f"{path}: {reason}, and no configuration has its name; "
+            f'name one: load_model("SLOWFAST_8x8_R50", weights={path!r})'
         ) from None
-
-
-@torch.no_grad()
-def scores_of(model, inputs, max_clips=8):
-    """Scores of clips, at most `max_clips` in a forward pass: [clips, classes], on the CPU; a dict of them for a multi-head model.
-
-    Args:
-        model: from `load_model`. inputs: from `ModelMeta.preprocess`.
-    """
-    device = next(model.parameters()).device
-    tensors = {name: value.to(device) for name, value in inputs.items() if name != "start"}
-    parts = [model(piece)["scores"] for piece in pieces(tensors, len(inputs["start"]), max_clips)]
-    if isinstance(parts[0], dict):
-        return {name: torch.cat([part[name] for part in parts]).cpu() for name in parts[0]}
-    return torch.cat(parts).cpu()

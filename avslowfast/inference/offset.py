@@ -1,10 +1,14 @@
-"""How far the sound of a video lies from its pictures, as a network trained for synchronisation sees it."""
+"""The offset between audio and frames of a video, estimated by a network that was trained for synchronisation."""
 
 import dataclasses
-from typing import NamedTuple
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import nn
 
 from ..clips.spans import shift_grid
 from ..datasets.base import Record, VideoDataset
@@ -13,73 +17,96 @@ from ..loading.build import clip_settings
 from ..media import VideoReader
 from ..tasks.pretrain import stage_distances
 from ..utils.errors import UserError
+from .load import meta_of, network_of
+from .scoring import network_inputs
 
 
-class NoSync(UserError, ValueError):
-    """A network or a video that cannot tell about synchronisation; the message says why."""
+class SyncNotMeasurableError(UserError, ValueError):
+    """A network or a video for which synchronisation cannot be measured; the message says why."""
 
 
-class Offset(NamedTuple):
-    """What was found.
+@dataclass(frozen=True, eq=False)
+class Offset:
+    """The offset of a file's audio.
 
     Attributes:
-        seconds: by which the sound comes after the picture. confidence: median of the curve less its lowest point; 0 is no evidence.
-        shifts: [S] seconds. curves: {stage: [S] mean distances}; the estimate is that of the mean of `stages`.
-        stages: those that were joined. clips: number of clips looked at.
+        seconds: By how much the audio is late (positive) or early (negative).
+        confidence: Median of the mean curve less its minimum; 0 is no evidence.
+        shifts: Shifts of the audio that were compared, seconds, [S].
+        curves: {stage: mean distance of frames and audio at each shift, [S]}.
+        stages: Stages whose curves were averaged for the estimate.
+        clips: Number of clips that were compared.
     """
 
     seconds: float
     confidence: float
-    shifts: np.ndarray
-    curves: dict
-    stages: tuple
+    shifts: NDArray[np.float64]
+    curves: dict[str, NDArray[np.float64]]
+    stages: tuple[str, ...]
     clips: int
+
+    def __repr__(self) -> str:
+        return f"Offset({1000 * self.seconds:+.0f} ms, confidence {self.confidence:.3f}, {self.clips} clips)"
 
 
 @torch.no_grad()
-def estimate_offset(model, video, max_shift=1.5, step=0.04, stages=None, max_clips=32):
-    """Estimate a file's audiovisual offset from clips all over it.
+def estimate_offset(
+    model: nn.Module,
+    video: str | os.PathLike[str],
+    max_shift: float = 1.5,
+    step: float = 0.04,
+    stages: Sequence[str] | None = None,
+    max_clips: int = 32,
+) -> Offset:
+    """Estimate the audiovisual offset of a file from clips over its whole length.
 
     Args:
-        model: from `avslowfast.load_model`, trained with synchronisation.
-        video: the file. max_shift: largest offset considered, seconds. step: from one shift to the next.
-        stages: whose distances are averaged; None takes all that the network compares.
-        max_clips: of the file.
+        model: From `avslowfast.load_model`, trained with synchronisation.
+        video: The file.
+        max_shift: Largest offset that is considered, seconds.
+        step: From one shift to the next, seconds.
+        stages: Stages whose distances are averaged; None takes all that the network compares.
+        max_clips: Clips of the file, at most.
 
     Returns:
         An `Offset`.
 
     Raises:
-        NoSync: the network has no synchronisation heads, or the file no sound that could be compared.
-        DecodeError: the file cannot be read.
+        SyncNotMeasurableError: The network has no synchronisation heads, or the file has too little audio to compare.
+        DecodeError: The file cannot be read.
     """
-    known = list(model.sync_heads)
-    if not known:
-        raise NoSync("the network compares nothing: it was trained without synchronisation (SLOWFAST.AVS_FLAG)")
-    unknown = [stage for stage in stages or () if stage not in known]
-    if unknown:
-        raise NoSync(f"the network compares at {', '.join(known)}, not at {unknown[0]}")
-    settings = clip_settings(model.meta.cfg)
+    cfg, network = meta_of(model).cfg, network_of(model)
+    compared = tuple(stages or network.sync_heads)
+    _check_stages(compared, list(network.sync_heads))
+    settings = clip_settings(cfg)
     audio = dataclasses.replace(settings.audio, shifts=shift_grid(max_shift, step))
-    with VideoReader(video) as reader:
+    with VideoReader(str(video)) as reader:
         if reader.audio is None:
-            raise NoSync(f"{video}: no sound in it, so it has no offset")
-        length = reader.video.end - reader.video.start
-    # Clips that overlap by half, all over the file.
+            raise SyncNotMeasurableError(f"{video}: no audio in the file, so there is no offset")
+        length = reader.video.duration
+    # Clips that overlap by half, over the whole length.
     views = int(np.clip(2 * (length - settings.duration) / settings.duration + 1, 1, max_clips))
     settings = dataclasses.replace(settings, audio=audio, num_views=views, num_crops=1)
-    inputs = VideoDataset([Record(str(video), 0)], settings, "test").read_views(0)
-    device = next(model.parameters()).device
-    parts = []
-    for i in range(views):
-        found = stage_distances(
-            model, {name: value[i : i + 1].to(device) for name, value in inputs.items() if name != "start"}
-        )
-        parts.append({stage: found[stage][:, 2:].cpu().numpy() for stage in known})
-    curves = {stage: offset_curve(np.concatenate([part[stage] for part in parts])) for stage in known}
-    joined = tuple(stages or known)
-    curve = np.mean([curves[stage] for stage in joined], axis=0)
-    seconds = offset_estimate(np.array(audio.shifts), curve)
+    clips = VideoDataset([Record(str(video), 0)], settings, "test").read_views(0)
+    parts = [
+        stage_distances(network, network_inputs(network, {name: value[i : i + 1] for name, value in clips.items()}))
+        for i in range(views)
+    ]
+    distances = {stage: torch.cat([part[stage] for part in parts])[:, 2:].cpu().numpy() for stage in network.sync_heads}
+    curves = {stage: offset_curve(values) for stage, values in distances.items()}
+    curve = np.mean([curves[stage] for stage in compared], axis=0)
+    shifts = np.array(audio.shifts)
+    seconds = offset_estimate(shifts, curve)
     if np.isnan(seconds):
-        raise NoSync(f"{video}: too little sound beside its pictures to compare anything")
-    return Offset(seconds, float(np.nanmedian(curve) - np.nanmin(curve)), np.array(audio.shifts), curves, joined, views)
+        raise SyncNotMeasurableError(f"{video}: too little audio during its frames to compare anything")
+    return Offset(seconds, float(np.nanmedian(curve) - np.nanmin(curve)), shifts, curves, compared, views)
+
+
+def _check_stages(wanted: Sequence[str], known: Sequence[str]) -> None:
+    if not known:
+        raise SyncNotMeasurableError(
+            "the network compares nothing: it was trained without synchronisation (SLOWFAST.AVS_FLAG)"
+        )
+    for stage in wanted:
+        if stage not in known:
+            raise SyncNotMeasurableError(f"the network compares at {', '.join(known)}, not at {stage}")

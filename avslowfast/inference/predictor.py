@@ -1,39 +1,71 @@
 """Predictions for video files."""
 
+import os
 from typing import NamedTuple
 
-from .load import scores_of
+import numpy as np
+from torch import nn
+
+from ..config.derived import task_facts
+from ..tasks.scores import FloatArray, unwrapped
+from ..utils.errors import UserError
+from .load import meta_of
+from .scoring import score_clips
+
+
+class PredictionError(UserError, ValueError):
+    """A network that does not classify videos; the message says what to use."""
 
 
 class Prediction(NamedTuple):
-    """A class, its id and its score in 0..1."""
+    """A class that a network recognises in a video.
+
+    Attributes:
+        name: Name of the class, "class N" where the network has no names.
+        class_id: Number of the class.
+        score: 0..1.
+    """
 
     name: str
-    index: int
+    class_id: int
     score: float
 
 
-def predict(model, video, topk=5, views=None, crops=None):
+def predict(
+    model: nn.Module,
+    video: str | os.PathLike[str],
+    topk: int = 5,
+    views: int | None = None,
+    crops: int | None = None,
+) -> list[Prediction] | dict[str, list[Prediction]]:
     """The most likely classes of a video.
 
+        for name, class_id, score in avslowfast.predict(model, "video.mp4"):
+            print(f"{100 * score:.0f} %  {name}")
+
     Args:
-        model: from `avslowfast.load_model`.
-        video: the file. topk: classes to give.
-        views, crops: clips over the video's length and crops of each; None takes those of the model's configuration. Their scores are
-            joined as in testing.
+        model: From `avslowfast.load_model`.
+        video: The file.
+        topk: Number of classes.
+        views: Clips over the length of the video; None takes TEST.NUM_ENSEMBLE_VIEWS of the network's configuration.
+        crops: Crops of each clip; None takes TEST.NUM_SPATIAL_CROPS. The scores of all views are joined as in testing.
 
     Returns:
-        `Prediction`s, best first; for a multi-head model a dict of such lists.
+        `Prediction`s (name, class_id, score), best first; {classifier: such a list} for a network with several
+        classifiers.
 
     Raises:
-        DecodeError: the file cannot be read.
+        DecodeError: The file cannot be read.
+        PredictionError: The network classifies boxes.
     """
-    meta = model.meta
-    scores = scores_of(model, meta.preprocess(video, views, crops))
+    meta = meta_of(model)
+    if task_facts(meta.cfg).boxes:
+        raise PredictionError("the network classifies boxes; use avslowfast.inference.boxes.classify_boxes")
+    scores = score_clips(model, meta.preprocess(video, views, crops))
+    joined = scores.of_video(np.ones(len(scores), bool), meta.cfg.DATA.ENSEMBLE_METHOD)
 
-    def best(values, head=""):
-        joined = values.amax(dim=0) if meta.cfg.DATA.ENSEMBLE_METHOD == "max" else values.mean(dim=0)
-        top = joined.topk(min(topk, len(joined)))
-        return [Prediction(meta.class_name(i, head), i, s) for i, s in zip(top.indices.tolist(), top.values.tolist())]
+    def best(row: FloatArray, head: str) -> list[Prediction]:
+        order = np.argsort(-row, kind="stable")[:topk]
+        return [Prediction(meta.class_name(i, head), i, float(row[i])) for i in order.tolist()]
 
-    return {name: best(values, name) for name, values in scores.items()} if isinstance(scores, dict) else best(scores)
+    return unwrapped({head: best(rows[0], head) for head, rows in joined.heads.items()})

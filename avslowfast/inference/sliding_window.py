@@ -1,130 +1,194 @@
-"""What happens when: a network slides over the whole of a file."""
+"""What happens at which time in a file: a network is applied to windows over its whole length."""
 
 import dataclasses
 import difflib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-import torch
+from numpy.typing import NDArray
+from torch import nn
 from tqdm import tqdm
 
-from ..clips.logmel import log_mel
+from ..config.derived import task_facts
 from ..datasets.base import Record, VideoDataset
 from ..loading.build import clip_settings
 from ..media import VideoReader
+from ..tasks.scores import FloatArray
 from ..utils.errors import UserError
-from .load import scores_of
+from .load import meta_of, ModelMeta
+from .scoring import score_clips
 
 
-class CannotSlide(UserError, ValueError):
+class SlidingWindowError(UserError, ValueError):
     """A network that does not classify clips; the message says what to use."""
 
 
-class Window(NamedTuple):
-    """A span of a file, in seconds on its clock, with the scores of its classes: {classifier: [K]}; "" is the only one."""
+class UnknownClassError(UserError, ValueError):
+    """A class that a network does not have; the message lists near ones."""
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """A span of a file with the scores of its classes.
+
+    Attributes:
+        start: Second at which it begins, on the presentation clock of the file.
+        stop: Second at which it ends.
+        scores: {classifier: [classes], 0..1}; the only classifier of a network is called "".
+    """
 
     start: float
     stop: float
-    scores: dict
+    scores: dict[str, FloatArray]
+
+    @property
+    def middle(self) -> float:
+        """The second in its middle."""
+        return (self.start + self.stop) / 2
+
+    def __repr__(self) -> str:
+        return f"Window({self.start:.2f}-{self.stop:.2f} s)"
 
 
-def slide(model, video, step=None, batch=8, progress=True):
-    """Classify windows all over a file, however long it is.
+class Segment(NamedTuple):
+    """A run of windows with the same best class.
+
+    Attributes:
+        start: Second at which it begins.
+        stop: Second at which it ends.
+        name: The class.
+        score: Mean score of the class in the windows, 0..1.
+    """
+
+    start: float
+    stop: float
+    name: str
+    score: float
+
+
+def slide(
+    model: nn.Module,
+    video: str | os.PathLike[str],
+    step: float | None = None,
+    batch: int = 8,
+    progress: bool = True,
+) -> list[Window]:
+    """Classify windows over the whole length of a file, however long it is.
 
     Args:
-        model: from `avslowfast.load_model`.
-        video: the file. step: seconds from one window to the next; None is half a window.
-        batch: windows in a forward pass; no more are in memory at a time.
+        model: From `avslowfast.load_model`.
+        video: The file.
+        step: Seconds from one window to the next; None is half a window.
+        batch: Windows in one forward pass; no more are in memory at a time.
+        progress: Show a progress bar on a terminal.
 
     Returns:
-        A list of `Window`s in order; a file shorter than a window has one.
+        The windows in order; a file shorter than a window has one.
 
     Raises:
-        CannotSlide: a network that classifies boxes. DecodeError: the file cannot be read.
+        SlidingWindowError: The network classifies boxes.
+        DecodeError: The file cannot be read.
     """
-    cfg = model.meta.cfg
-    if cfg.DETECTION.ENABLE:
-        raise CannotSlide("the network classifies boxes, not windows; give boxes (tools/demo_net.py --boxes)")
+    cfg = meta_of(model).cfg
+    if task_facts(cfg).boxes:
+        raise SlidingWindowError(
+            "the network classifies boxes, not windows; give boxes (avslowfast demo --boxes, or classify_boxes)"
+        )
     dataset = VideoDataset([Record(str(video), 0)], dataclasses.replace(clip_settings(cfg), num_crops=1), "test")
     duration, windows = dataset.settings.duration, []
-    with VideoReader(video) as reader:
+    with VideoReader(str(video)) as reader:
         begin, end = reader.video.start, reader.video.end
-        starts = begin + np.arange(max(int(np.ceil((end - begin - duration) / (step or duration / 2))), 0) + 1) * (
-            step or duration / 2
-        )
-        starts = np.minimum(starts, max(end - duration, begin))
-        bar = tqdm(total=len(starts), desc="windows", unit="window", disable=None if progress else True)
-        for first in range(0, len(starts), batch):
-            part = starts[first : first + batch]
-            scores = scores_of(model, dataset.clips_at(reader, 0, part, end), batch)
-            for i, start in enumerate(part):
-                own = (
-                    {name: s[i].numpy() for name, s in scores.items()}
-                    if isinstance(scores, dict)
-                    else {"": scores[i].numpy()}
-                )
-                windows.append(Window(float(start), float(min(start + duration, max(end, start))), own))
-            bar.update(len(part))
-        bar.close()
+        starts = window_starts(begin, end, duration, step or duration / 2)
+        with tqdm(total=len(starts), desc="windows", unit="window", disable=None if progress else True) as bar:
+            for first in range(0, len(starts), batch):
+                part = starts[first : first + batch]
+                scores = score_clips(model, dataset.clips_at(reader, 0, part, end), batch)
+                for i, start in enumerate(part.tolist()):
+                    stop = min(start + duration, max(end, start))
+                    windows.append(Window(start, stop, {head: rows[i] for head, rows in scores.heads.items()}))
+                bar.update(len(part))
     return windows
 
 
-def top(window, meta, count):
-    """The best classes of a window: [(name, score)], of each classifier in turn."""
-    rows = []
-    for head, scores in window.scores.items():
-        for i in np.argsort(-scores, kind="stable")[:count]:
-            rows.append(((f"{head}: " if head else "") + meta.class_name(int(i), head), float(scores[i])))
-    return rows
+def window_starts(begin: float, end: float, duration: float, step: float) -> NDArray[np.float64]:
+    """Seconds at which windows begin so that they cover a span; the last one ends with the span.
+
+    Args:
+        begin: Of the span, seconds.
+        end: Of the span, seconds.
+        duration: Of a window, seconds.
+        step: From one window to the next, seconds.
+    """
+    count = max(int(np.ceil((end - begin - duration) / step)), 0) + 1
+    return np.minimum(begin + np.arange(count) * step, max(end - duration, begin))
 
 
-def segments(windows, meta):
-    """Runs of windows with the same best class: [(start, stop, name, mean score)]; each window speaks for the time around its middle."""
+def top_classes(window: Window, meta: ModelMeta, count: int) -> list[tuple[str, float]]:
+    """The best classes of a window, of each classifier in turn.
+
+    Args:
+        window: From `slide`.
+        meta: Of the network.
+        count: Classes of each classifier.
+
+    Returns:
+        [(name, score)], best first; with several classifiers a name is "classifier: class".
+    """
+    return [
+        ((f"{head}: " if head else "") + meta.class_name(i, head), float(scores[i]))
+        for head, scores in window.scores.items()
+        for i in np.argsort(-scores, kind="stable")[:count].tolist()
+    ]
+
+
+def segments(windows: Sequence[Window], meta: ModelMeta) -> list[Segment]:
+    """Runs of windows with the same best class; each window counts for the time around its middle.
+
+    Args:
+        windows: From `slide`.
+        meta: Of the network.
+
+    Returns:
+        The segments in order: the first begins with the first window, the last ends with the last window.
+    """
+    best = [top_classes(window, meta, 1)[0] for window in windows]
+    # A segment begins with the first window of its class.
+    firsts = [i for i in range(len(windows)) if not i or best[i][0] != best[i - 1][0]]
     runs = []
-    for i, window in enumerate(windows):
-        name, score = top(window, meta, 1)[0]
-        middle = (window.start + window.stop) / 2
-        start = window.start if i == 0 else (middle + (windows[i - 1].start + windows[i - 1].stop) / 2) / 2
-        if runs and runs[-1][2] == name:
-            runs[-1][1], runs[-1][3] = window.stop, [*runs[-1][3], score]
-        else:
-            if runs:
-                runs[-1][1] = start
-            runs.append([start, window.stop, name, [score]])
-    return [(start, stop, name, float(np.mean(scores))) for start, stop, name, scores in runs]
+    for first, after in zip(firsts, [*firsts[1:], len(windows)]):
+        start = windows[0].start if not first else _between(windows[first - 1], windows[first])
+        stop = windows[-1].stop if after == len(windows) else _between(windows[after - 1], windows[after])
+        mean = float(np.mean([score for _, score in best[first:after]]))
+        runs.append(Segment(start, stop, best[first][0], mean))
+    return runs
 
 
-def class_index(meta, name):
-    """Id of a class by its name or number.
+def _between(a: Window, b: Window) -> float:
+    return (a.middle + b.middle) / 2
+
+
+def class_index(meta: ModelMeta, name: str) -> int:
+    """Id of a class by its name or its number.
+
+    Args:
+        meta: Of a network with one classifier.
+        name: The name, or the number as text.
 
     Raises:
-        CannotSlide: there is none; names near ones.
+        UnknownClassError: There is no such class; the message lists near ones.
     """
-    names = meta.class_names if isinstance(meta.class_names, list) else None
-    if names and name in names:
+    names = meta.class_names if isinstance(meta.class_names, list) else []
+    if name in names:
         return names.index(name)
-    if str(name).isdigit() and int(name) < meta.cfg.MODEL.NUM_CLASSES:
+    count = int(meta.cfg.MODEL.NUM_CLASSES)
+    if name.isdigit() and int(name) < count:
         return int(name)
-    near = difflib.get_close_matches(str(name), names or [], n=3, cutoff=0.2)
-    known = (
-        f"near ones: {', '.join(near)}"
-        if near
-        else f"it has {meta.cfg.MODEL.NUM_CLASSES} classes" + (f", among them {', '.join(names[:5])}" if names else "")
-    )
-    raise CannotSlide(f"the network has no class {name!r}; {known}")
-
-
-def waveform_of(video, sample_rate=16000):
-    """All of a file's sound, mono: (samples float32 [N], second of the first); (None, 0.0) without sound."""
-    with VideoReader(video) as reader:
-        if reader.audio is None:
-            return None, 0.0
-        samples, heard = reader.read_audio(reader.audio.start, reader.audio.end - reader.audio.start, sample_rate)
-        return (samples if heard else None), reader.audio.start
-
-
-def spectrogram_of(samples, sample_rate=16000):
-    """Log-mel of a waveform for display: uint8 [T, 80], brighter is louder."""
-    spec = log_mel(torch.from_numpy(np.pad(samples, (0, max(512 - len(samples), 0)))), sample_rate).numpy()
-    low, high = np.percentile(spec, (5, 99.5))
-    return (255 * np.clip((spec - low) / max(high - low, 1e-6), 0, 1)).astype(np.uint8)
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.2)
+    if near:
+        hint = f"near ones: {', '.join(near)}"
+    else:
+        hint = f"it has {count} classes" + (f", among them {', '.join(names[:5])}" if names else "")
+    raise UnknownClassError(f"the network has no class {name!r}; {hint}")

@@ -1,25 +1,53 @@
-"""What a suite of trained networks shows: tables, a verdict on each claim, a picture, a page."""
+"""What the networks of an ablation suite show: tables, a verdict on each claim, a figure, a page."""
 
 import csv
 import os
 import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
-import numpy as np
+from .draw import COLOURS, new_figure, save
 
-from .draw import COLOURS, plt, save
+# A suite of tools/ablations.yaml: title, claim, note, metrics, variants, expect.
+Suite = Mapping[str, Any]
+# One trained network: {"variant": name, "seed", "seconds", metric: number, ...}.
+Row = Mapping[str, Any]
 
-# Differences of means below so many standard errors are not told from chance.
+# A difference of means below this many standard errors cannot be distinguished from chance.
 _SIGNIFICANT = 2.0
 
 
-def read_rows(path):
-    """Rows of a suite's CSV: {"variant", "seed", "seconds", metric: value, ...}, numbers as floats."""
+class Verdict(NamedTuple):
+    """Whether a claim agrees with what was measured.
+
+    Attributes:
+        difference: Difference of the means in the claimed direction, points.
+        error: Its standard error, points; infinite for a single seed.
+        word: "supported", "contradicted", or "inconclusive" where the difference is below two standard errors.
+    """
+
+    difference: float
+    error: float
+    word: str
+
+
+def read_rows(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
+    """The rows of a suite's CSV, numbers as floats.
+
+    Args:
+        path: File of `write_rows`.
+    """
     with open(path, newline="", encoding="utf-8") as f:
         return [{k: v if k == "variant" else float(v) for k, v in row.items()} for row in csv.DictReader(f)]
 
 
-def write_rows(path, rows):
-    """The reverse of `read_rows`."""
+def write_rows(path: str | os.PathLike[str], rows: Sequence[Row]) -> None:
+    """Write the rows of a suite as a CSV, numbers with six significant digits.
+
+    Args:
+        path: File to write.
+        rows: At least one; all have the same keys.
+    """
     os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
     with open(path, "w", newline="", encoding="utf-8") as f:
         writer = csv.DictWriter(f, list(rows[0]))
@@ -27,40 +55,50 @@ def write_rows(path, rows):
         writer.writerows({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()} for row in rows)
 
 
-def by_variant(rows, metric):
-    """{variant: values of its seeds}, in order."""
-    groups = {}
+def by_variant(rows: Sequence[Row], metric: str) -> dict[str, list[float]]:
+    """The values of each variant's seeds.
+
+    Args:
+        rows: Of a suite.
+        metric: Key of the values.
+    """
+    groups: dict[str, list[float]] = {}
     for row in rows:
         groups.setdefault(row["variant"], []).append(row[metric])
     return groups
 
 
-def verdict(better, worse):
-    """(difference of means, its standard error, word): whether values are larger, as far as the seeds tell.
+def verdict(better: Sequence[float], worse: Sequence[float]) -> Verdict:
+    """Whether one variant is better than another, judged by the spread over seeds.
 
-    The word is "holds", "is contradicted", or "is not decided" where the difference is below two standard errors.
+    Args:
+        better: Values of the variant that is claimed to be better; larger is better.
+        worse: Values of the other variant.
     """
     difference = statistics.fmean(better) - statistics.fmean(worse)
-    error = (
-        float(np.sqrt(sum(statistics.variance(v) / len(v) for v in (better, worse))))
-        if min(len(better), len(worse)) > 1
-        else float("inf")
-    )
+    error = float("inf")
+    if min(len(better), len(worse)) > 1:
+        error = sum(statistics.variance(values) / len(values) for values in (better, worse)) ** 0.5
     if abs(difference) <= _SIGNIFICANT * error:
-        return difference, error, "is not decided"
-    return difference, error, "holds" if difference > 0 else "is contradicted"
+        return Verdict(difference, error, "inconclusive")
+    return Verdict(difference, error, "supported" if difference > 0 else "contradicted")
 
 
-def draw_suite(suite, rows, path):
-    """A bar a variant with the spread of its seeds, a panel a metric."""
-    figure, panels = plt.subplots(
-        1, len(suite["metrics"]), figsize=(5 * len(suite["metrics"]), 0.6 + 0.5 * len(suite["variants"])), squeeze=False
-    )
-    for axes, metric in zip(panels[0], suite["metrics"]):
+def draw_suite(suite: Suite, rows: Sequence[Row], path: str | os.PathLike[str]) -> None:
+    """Write a figure with one panel per metric: a bar per variant with its standard deviation, a dot per seed.
+
+    Args:
+        suite: The suite.
+        rows: Its networks.
+        path: File to write.
+    """
+    metrics = suite["metrics"]
+    figure = new_figure(5 * len(metrics), 0.6 + 0.5 * len(suite["variants"]))
+    panels = figure.subplots(1, len(metrics), squeeze=False)[0]
+    for axes, metric in zip(panels, metrics):
         groups = by_variant(rows, metric)
         means = [statistics.fmean(values) for values in groups.values()]
-        spreads = [statistics.stdev(values) if len(values) > 1 else 0.0 for values in groups.values()]
-        axes.barh(range(len(groups)), means, xerr=spreads, color=COLOURS[0], capsize=3)
+        axes.barh(range(len(groups)), means, xerr=list(map(_spread, groups.values())), color=COLOURS[0], capsize=3)
         for i, values in enumerate(groups.values()):
             axes.plot(values, [i] * len(values), "o", color="black", markersize=3)
         axes.set(yticks=range(len(groups)), yticklabels=list(groups), xlabel=f"{metric}, %")
@@ -69,25 +107,35 @@ def draw_suite(suite, rows, path):
     save(figure, path)
 
 
-def section(name, suite, rows, about):
-    """A suite's part of the page, in Markdown. about: what it was run with, in words."""
+def section(name: str, suite: Suite, rows: Sequence[Row], about: str) -> str:
+    """The section of a suite on the page, in Markdown.
+
+    Args:
+        name: Of the suite; its figure is ablations/NAME.png.
+        suite: The suite.
+        rows: Its networks.
+        about: What it was run with: command, machine, versions, date, duration.
+    """
+    tables = {metric: by_variant(rows, metric) for metric in suite["metrics"]}
     lines = [f"## {suite['title']}", "", f"**The paper:** {suite['claim']}", "", suite["note"], ""]
     lines += [
-        f"| variant | {' | '.join(f'{metric}, mean ± standard deviation' for metric in suite['metrics'])} | seeds |",
-        f"|---|{'---|' * len(suite['metrics'])}---|",
+        f"| variant | {' | '.join(f'{metric}, mean ± standard deviation' for metric in tables)} | seeds |",
+        f"|---|{'---|' * len(tables)}---|",
     ]
-    tables = {metric: by_variant(rows, metric) for metric in suite["metrics"]}
     for variant in suite["variants"]:
-        cells = []
-        for table in tables.values():
-            values = table[variant]
-            cells.append(f"{statistics.fmean(values):.1f} ± {statistics.stdev(values) if len(values) > 1 else 0.0:.1f}")
+        cells = [f"{statistics.fmean(table[variant]):.1f} ± {_spread(table[variant]):.1f}" for table in tables.values()]
         lines.append(f"| {variant} | {' | '.join(cells)} | {len(next(iter(tables.values()))[variant])} |")
     lines += ["", f"![{suite['title']}](ablations/{name}.png)", "", "**Measured:**", ""]
     for metric, table in tables.items():
         for better, worse in suite["expect"]:
             difference, error, word = verdict(table[better], table[worse])
             lines.append(
-                f'- {metric}: "{better}" above "{worse}" {word}: {difference:+.1f} points, standard error {error:.1f}.'
+                f'- {metric}: "{better}" above "{worse}" is {word}: '
+                f"{difference:+.1f} points, standard error {error:.1f}."
             )
     return "\n".join([*lines, "", about, ""])
+
+
+def _spread(values: Sequence[float]) -> float:
+    """Standard deviation over seeds; 0 for a single one."""
+    return statistics.stdev(values) if len(values) > 1 else 0.0

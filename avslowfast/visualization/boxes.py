@@ -1,120 +1,69 @@
-"""Detection models on a video: what people in given boxes do."""
+"""Boxes of detection networks, drawn into the frames of a video."""
 
-import csv
-import dataclasses
-from typing import NamedTuple
+from collections.abc import Sequence
 
 import numpy as np
-import torch
-from PIL import Image, ImageDraw, ImageFont
+from numpy.typing import NDArray
 
-from ..clips import spans as clips
-from ..clips import transforms
-from ..datasets.base import Record, VideoDataset
-from ..loading.build import clip_settings
-from ..media import VideoReader
-from ..utils.errors import UserError
+from ..inference.boxes import BoxPrediction
+from ..inference.load import ModelMeta
 
-
-class BoxesError(UserError, ValueError):
-    """A file of boxes that cannot be used; the message says which line and why."""
-
-
-class KeyFrame(NamedTuple):
-    """Boxes at an instant: seconds, [K, 4] as shares of the picture, scores [K, classes]."""
-
-    seconds: float
-    boxes: np.ndarray
-    scores: np.ndarray
-
-
-def read_boxes(path):
-    """{seconds: [K, 4]} of a CSV with rows seconds,x1,y1,x2,y2 (shares of the picture); a header is passed over.
-
-    Raises:
-        BoxesError: no such file, no rows, or a row that is none; names the line.
-    """
-    found = {}
-    try:
-        with open(path, newline="", encoding="utf-8") as f:
-            for number, row in enumerate(csv.reader(f), 1):
-                if not row or (number == 1 and not row[0].replace(".", "").isdigit()):
-                    continue
-                try:
-                    seconds, *box = (float(value) for value in row[:5])
-                except ValueError:
-                    raise BoxesError(f"{path}, line {number}: not seconds,x1,y1,x2,y2 but {','.join(row)!r}") from None
-                if len(box) != 4 or not (0 <= box[0] < box[2] <= 1 and 0 <= box[1] < box[3] <= 1):
-                    raise BoxesError(
-                        f"{path}, line {number}: {box} is no box in shares of the picture, 0 <= x1 < x2 <= 1 and 0 <= y1 < y2 <= 1"
-                    )
-                found.setdefault(seconds, []).append(box)
-    except OSError as error:
-        raise BoxesError(f"{path}: cannot be read ({error.strerror})") from None
-    if not found:
-        raise BoxesError(f"{path}: no boxes in it; a row is seconds,x1,y1,x2,y2")
-    return {seconds: np.array(boxes, np.float32) for seconds, boxes in sorted(found.items())}
-
-
-@torch.no_grad()
-def classify_boxes(model, video, boxes):
-    """What is done in boxes of a video: a list of `KeyFrame`s; clips are centred on their instants, their sound too.
-
-    Args:
-        model: a detection network from `avslowfast.load_model`. boxes: of `read_boxes`.
-    """
-    settings = dataclasses.replace(clip_settings(model.meta.cfg), num_crops=1)
-    dataset, device, found = VideoDataset([Record(str(video), 0)], settings, "val"), next(model.parameters()).device, []
-    with VideoReader(video) as reader:
-        for seconds, shares in boxes.items():
-            start = reader.video.start + seconds - settings.duration / 2
-            plan = transforms.Recorded(transforms.only_scale(settings.test_crop))
-            times = clips.frame_times(start, settings.num_frames, settings.sampling_rate, settings.target_fps)
-            inputs = dataset._pictures(transforms.to_tensor(reader.read_frames(times, plan).pixels, bgr=settings.bgr))
-            if settings.audio:
-                inputs.update(dataset._sound(reader, start))
-            moved, _ = transforms.move_boxes(shares, plan.geometry, False)
-            numbered = torch.cat([torch.zeros(len(moved), 1), torch.from_numpy(moved)], dim=1)
-            scores = model({name: value[None].to(device) for name, value in inputs.items()}, boxes=numbered.to(device))[
-                "scores"
-            ]
-            found.append(KeyFrame(seconds, shares, scores.cpu().numpy()))
-    return found
+# Boxes are shown this many seconds before and after their instant.
+_REACH = 0.5
+_BLUE, _WHITE, _BLACK = (86, 180, 233), (255, 255, 255), (0, 0, 0)
+_FONT_SIZE, _LINE = 12, 14
 
 
 class BoxPainter:
-    """Paints boxes and what is done in them onto pictures; see `transcode`'s painter. A key frame speaks for the time around it, up to half a second."""
+    """Draws boxes and their classes into frames; a painter of `avslowfast.media.transcode`.
 
-    REACH = 0.5
+    Args:
+        predictions: From `classify_boxes`; a frame shows those of the nearest instant, up to half a second away.
+        meta: Of the network, for the names of the classes.
+        topk: Classes per box, at most.
+        threshold: Lowest score of a class that is shown.
+    """
 
-    def __init__(self, frames, meta, topk=3, threshold=0.3):
-        self.frames, self.meta, self.topk, self.threshold = frames, meta, topk, threshold
-        self.times = np.array([frame.seconds for frame in frames])
-        self.font = ImageFont.load_default(12)
+    def __init__(
+        self, predictions: Sequence[BoxPrediction], meta: ModelMeta, topk: int = 3, threshold: float = 0.3
+    ) -> None:
+        from PIL import ImageFont
 
-    def size(self, height, width):
-        """The same size."""
+        self._predictions, self._meta, self._topk, self._threshold = predictions, meta, topk, threshold
+        self._times = np.array([prediction.seconds for prediction in predictions])
+        self._font = ImageFont.load_default(_FONT_SIZE)
+
+    def size(self, height: int, width: int) -> tuple[int, int]:
+        """(height, width) of the frames with boxes: the same.
+
+        Args:
+            height: Of the frames, pixels.
+            width: Of the frames, pixels.
+        """
         return height, width
 
-    def paint(self, pixels, seconds):
-        """The picture with the boxes of the nearest key frame."""
-        index = int(np.argmin(np.abs(self.times - seconds)))
-        if abs(self.times[index] - seconds) > self.REACH:
+    def paint(self, pixels: NDArray[np.uint8], seconds: float) -> NDArray[np.uint8]:
+        """A frame with the boxes of the nearest instant.
+
+        Args:
+            pixels: RGB, [H, W, 3].
+            seconds: Time of the frame.
+        """
+        from PIL import Image, ImageDraw
+
+        index = int(np.argmin(np.abs(self._times - seconds)))
+        if abs(self._times[index] - seconds) > _REACH:
             return pixels
         image = Image.fromarray(pixels)
         draw = ImageDraw.Draw(image)
-        h, w = pixels.shape[:2]
-        for box, scores in zip(self.frames[index].boxes, self.frames[index].scores):
-            x1, y1, x2, y2 = box * (w, h, w, h)
-            draw.rectangle((x1, y1, x2, y2), outline=(86, 180, 233), width=2)
-            for row, i in enumerate([i for i in np.argsort(-scores)[: self.topk] if scores[i] >= self.threshold]):
-                text = f"{100 * scores[i]:.0f} {self.meta.class_name(int(i))}"
-                draw.text(
-                    (x1 + 3, y1 + 2 + 14 * row),
-                    text,
-                    fill=(255, 255, 255),
-                    font=self.font,
-                    stroke_width=2,
-                    stroke_fill=(0, 0, 0),
-                )
+        height, width = pixels.shape[:2]
+        _, boxes, scores = self._predictions[index]
+        for box, row in zip(boxes, scores):
+            x1, y1, x2, y2 = (box * (width, height, width, height)).tolist()
+            draw.rectangle((x1, y1, x2, y2), outline=_BLUE, width=2)
+            best = [i for i in np.argsort(-row)[: self._topk].tolist() if row[i] >= self._threshold]
+            for line, i in enumerate(best):
+                place = (x1 + 3, y1 + 2 + _LINE * line)
+                text = f"{100 * row[i]:.0f} {self._meta.class_name(i)}"
+                draw.text(place, text, fill=_WHITE, font=self._font, stroke_width=2, stroke_fill=_BLACK)
         return np.asarray(image)

@@ -1,170 +1,220 @@
-"""An annotated copy of a video: classes with bars, a scrolling log-mel strip, a timeline; the sound stays."""
+"""An annotated copy of a video: classes with bars, a scrolling log-mel strip, a timeline; the audio is kept."""
 
 import csv
 import json
 import os
+from collections import Counter
+from collections.abc import Sequence
+from functools import cache, lru_cache
 
 import numpy as np
-from matplotlib import colormaps
-from PIL import Image, ImageDraw, ImageFont
+from numpy.typing import NDArray
 
-from ..inference.sliding_window import segments, spectrogram_of, top, waveform_of
+from ..inference.load import ModelMeta
+from ..inference.sliding_window import segments, top_classes, Window
+from .media import spectrogram_image, waveform_of
+
+Pixels = NDArray[np.uint8]
 
 _STRIP, _ROW, _AXIS = 64, 18, 16
-# Seconds of sound that the strip shows to either side of now.
+_FONT_SIZE = 12
+# Seconds of audio that the strip shows before and after the frame.
 _REACH = 3.0
+# Seconds of a row of the spectrogram.
 _STEP = 0.016
-_INK, _PAPER = (235, 235, 235), (20, 20, 24)
+# Classes of the timeline, at most.
+_TIMELINE_CLASSES = 6
+_TEXT, _BACKGROUND, _GREY, _WHITE = (235, 235, 235), (20, 20, 24), (150, 150, 150), (255, 255, 255)
 _HUES = ((86, 180, 233), (230, 159, 0), (0, 158, 115), (204, 121, 167), (240, 228, 66), (213, 94, 0))
-_LUT = (255 * colormaps["magma"](np.arange(256))[:, :3]).astype(np.uint8)
 
 
 class DemoPainter:
-    """Paints what a network says onto a video's pictures; see `transcode`'s painter.
+    """Draws what a network recognises into the frames of a video; a painter of `avslowfast.media.transcode`.
 
     Args:
-        windows: of `slide`. meta: the network's. video: the file, whose sound is shown. topk: classes to show.
+        windows: From `slide`.
+        meta: Of the network.
+        video: The file, whose audio is shown.
+        topk: Classes that are shown.
     """
 
-    def __init__(self, windows, meta, video, topk=5):
-        self.windows, self.meta, self.topk = windows, meta, topk
-        self.middles = np.array([(w.start + w.stop) / 2 for w in windows])
-        self.begin, self.end = windows[0].start, max(w.stop for w in windows)
-        samples, self.sound_start = waveform_of(video)
-        self.strip = None
+    def __init__(
+        self, windows: Sequence[Window], meta: ModelMeta, video: str | os.PathLike[str], topk: int = 5
+    ) -> None:
+        self._windows, self._meta, self._topk = windows, meta, topk
+        self._middles = np.array([window.middle for window in windows])
+        self._begin, self._end = windows[0].start, max(window.stop for window in windows)
+        samples, self._audio_start = waveform_of(video)
+        self._strip: Pixels | None = None
         if samples is not None:
-            spec = spectrogram_of(samples)
-            rows = np.linspace(spec.shape[1] - 1, 0, _STRIP).astype(int)
-            self.strip = _LUT[spec.T[rows]]
-        self.font = ImageFont.load_default(12)
-        self.cards = {}
+            spectrogram = spectrogram_image(samples)
+            bands = np.linspace(spectrogram.shape[1] - 1, 0, _STRIP).astype(int)
+            self._strip = _colours()[spectrogram.T[bands]]
+        self._frame_height = self._frame_width = self._width = 0
+        self._timeline = np.zeros((0, 0, 3), np.uint8)
+        # Consecutive frames show the same window.
+        self._card = lru_cache(maxsize=1)(self._draw_card)
 
-    def size(self, height, width):
-        """(height, width) of the annotated pictures, for pictures of this size."""
-        self.shape, self.width = (height, width), max(width, 384)
-        self.timeline = self._draw_timeline()
-        total = height + _STRIP + len(self.timeline)
-        return total + total % 2, self.width + self.width % 2
+    def size(self, height: int, width: int) -> tuple[int, int]:
+        """(height, width) of the annotated frames, both even.
 
-    def paint(self, pixels, seconds):
-        """An annotated picture from RGB pixels [H, W, 3] of the size that `size` was asked about."""
-        height, width = self.shape[0] + _STRIP + len(self.timeline), self.width
+        Args:
+            height: Of the frames that will be annotated, pixels.
+            width: Of the frames that will be annotated, pixels.
+        """
+        self._frame_height, self._frame_width, self._width = height, width, max(width, 384)
+        self._timeline = self._draw_timeline()
+        total = height + _STRIP + len(self._timeline)
+        return total + total % 2, self._width + self._width % 2
+
+    def paint(self, pixels: Pixels, seconds: float) -> Pixels:
+        """An annotated frame.
+
+        Args:
+            pixels: RGB, [H, W, 3] of the size that `size` was called with.
+            seconds: Time of the frame.
+        """
+        strip_top = self._frame_height
+        height, width = strip_top + _STRIP + len(self._timeline), self._width
         canvas = np.empty((height + height % 2, width + width % 2, 3), np.uint8)
-        canvas[:] = _PAPER
-        left = (width - self.shape[1]) // 2
-        canvas[: self.shape[0], left : left + self.shape[1]] = pixels
-        index = int(np.argmin(np.abs(self.middles - seconds)))
-        card, alpha = self._card(index)
-        h, w = min(len(card), self.shape[0]), min(card.shape[1], width)
-        part = canvas[:h, :w]
-        part[:] = (part * (1 - alpha[:h, :w, None]) + card[:h, :w] * alpha[:h, :w, None]).astype(np.uint8)
-        self._paint_strip(canvas[self.shape[0] : self.shape[0] + _STRIP, :width], seconds, self.windows[index])
-        below = canvas[self.shape[0] + _STRIP : height, :width]
-        below[:] = self.timeline
-        cursor = int((seconds - self.begin) / max(self.end - self.begin, 1e-9) * (width - 1))
-        below[:, np.clip([cursor, cursor + 1], 0, width - 1)] = (255, 255, 255)
+        canvas[:] = _BACKGROUND
+        left = (width - self._frame_width) // 2
+        canvas[:strip_top, left : left + self._frame_width] = pixels
+        index = int(np.argmin(np.abs(self._middles - seconds)))
+        card = self._card(index)
+        h, w = min(len(card), strip_top), min(card.shape[1], width)
+        canvas[:h, :w] = (0.25 * canvas[:h, :w] + 0.75 * card[:h, :w]).astype(np.uint8)
+        self._draw_strip(canvas[strip_top : strip_top + _STRIP, :width], seconds, self._windows[index])
+        below = canvas[strip_top + _STRIP : height, :width]
+        below[:] = self._timeline
+        cursor = int((seconds - self._begin) / max(self._end - self._begin, 1e-9) * (width - 1))
+        below[:, np.clip([cursor, cursor + 1], 0, width - 1)] = _WHITE
         return canvas
 
-    def _card(self, index):
-        """(pixels, opacity) of the classes of a window, with bars."""
-        if index not in self.cards:
-            rows = top(self.windows[index], self.meta, self.topk)
-            width = int(max(150, 78 + max(self.font.getlength(name) for name, _ in rows)))
-            image = Image.new("RGB", (width, 6 + _ROW * len(rows)), _PAPER)
-            draw = ImageDraw.Draw(image)
-            for i, (name, score) in enumerate(rows):
-                y = 4 + _ROW * i
-                draw.rectangle((6, y + 3, 6 + 40 * score, y + 12), fill=_HUES[i % len(_HUES)])
-                draw.rectangle((6, y + 3, 46, y + 12), outline=(110, 110, 110))
-                draw.text((50, y), f"{100 * score:3.0f} {name}", fill=_INK, font=self.font)
-            self.cards = {index: (np.asarray(image), np.full((image.height, image.width), 0.75))}
-        return self.cards[index]
+    def _draw_card(self, index: int) -> Pixels:
+        """The classes of a window with bars."""
+        from PIL import Image, ImageDraw, ImageFont
 
-    def _paint_strip(self, area, seconds, window):
+        font = ImageFont.load_default(_FONT_SIZE)
+        rows = top_classes(self._windows[index], self._meta, self._topk)
+        width = int(max(150, 78 + max(font.getlength(name) for name, _ in rows)))
+        image = Image.new("RGB", (width, 6 + _ROW * len(rows)), _BACKGROUND)
+        draw = ImageDraw.Draw(image)
+        for i, (name, score) in enumerate(rows):
+            y = 4 + _ROW * i
+            draw.rectangle((6, y + 3, 6 + 40 * score, y + 12), fill=_HUES[i % len(_HUES)])
+            draw.rectangle((6, y + 3, 46, y + 12), outline=(110, 110, 110))
+            draw.text((50, y), f"{100 * score:3.0f} {name}", fill=_TEXT, font=font)
+        return np.asarray(image)
+
+    def _draw_strip(self, area: Pixels, seconds: float, window: Window) -> None:
+        """The spectrogram around a time into an area, with lines at the time and at the ends of the window."""
         width = area.shape[1]
-        times = seconds + np.linspace(-_REACH, _REACH, width)
-        if self.strip is None:
-            area[:] = np.asarray(self._words("no sound", width, _STRIP))
+        if self._strip is None:
+            area[:] = _text_image("no audio", width, _STRIP)
             return
-        columns = np.round((times - self.sound_start) / _STEP).astype(int)
-        inside = (columns >= 0) & (columns < self.strip.shape[1])
-        area[:] = _PAPER
-        area[:, inside] = self.strip[:, columns[inside]]
-        edges = [int(np.argmin(np.abs(times - t))) for t in (window.start, window.stop)]
-        area[:2, edges[0] : edges[1] + 1] = area[-2:, edges[0] : edges[1] + 1] = (255, 255, 255)
-        for edge in (*edges, width // 2):
-            area[:, edge] = (255, 255, 255)
+        times = seconds + np.linspace(-_REACH, _REACH, width)
+        columns = np.round((times - self._audio_start) / _STEP).astype(int)
+        inside = (columns >= 0) & (columns < self._strip.shape[1])
+        area[:] = _BACKGROUND
+        area[:, inside] = self._strip[:, columns[inside]]
+        first, last = (int(np.argmin(np.abs(times - t))) for t in (window.start, window.stop))
+        area[:2, first : last + 1] = area[-2:, first : last + 1] = _WHITE
+        area[:, [first, last, width // 2]] = _WHITE
 
-    def _words(self, text, width, height):
-        image = Image.new("RGB", (width, height), _PAPER)
-        ImageDraw.Draw(image).text((8, height // 2 - 8), text, fill=(150, 150, 150), font=self.font)
-        return image
-
-    def _draw_timeline(self):
-        """A row for each of the classes that are seen most, over the whole file."""
-        names = self._leading()
-        position = self.begin + np.arange(self.width) / max(self.width - 1, 1) * (self.end - self.begin)
-        nearest = np.argmin(np.abs(self.middles[None] - position[:, None]), axis=1)
-        pixels = np.full((_AXIS + _ROW * len(names), self.width, 3), _PAPER, np.uint8)
-        for row, scores in enumerate(names.values()):
+    def _draw_timeline(self) -> Pixels:
+        """One row for each of the classes that are best most often, over the whole file."""
+        rows = self._leading()
+        position = self._begin + np.arange(self._width) / max(self._width - 1, 1) * (self._end - self._begin)
+        nearest = np.argmin(np.abs(self._middles[None] - position[:, None]), axis=1)
+        pixels = np.full((_AXIS + _ROW * len(rows), self._width, 3), _BACKGROUND, np.uint8)
+        for row, scores in enumerate(rows.values()):
             level = np.asarray(scores)[nearest][:, None]
-            band = (np.array(_HUES[row % len(_HUES)]) * level + np.array(_PAPER) * (1 - level)).astype(np.uint8)
-            pixels[_ROW * row + 2 : _ROW * (row + 1) - 1] = band[None]
+            band = np.array(_HUES[row % len(_HUES)]) * level + np.array(_BACKGROUND) * (1 - level)
+            pixels[_ROW * row + 2 : _ROW * (row + 1) - 1] = band.astype(np.uint8)[None]
+        return self._label_timeline(pixels, list(rows))
+
+    def _label_timeline(self, pixels: Pixels, names: Sequence[str]) -> Pixels:
+        """The timeline with the names of its rows, and the time at its beginning, middle and end."""
+        from PIL import Image, ImageDraw, ImageFont
+
+        font = ImageFont.load_default(_FONT_SIZE)
         image = Image.fromarray(pixels)
         draw = ImageDraw.Draw(image)
         for row, name in enumerate(names):
-            draw.text(
-                (4, _ROW * row + 1), name, fill=(255, 255, 255), font=self.font, stroke_width=1, stroke_fill=(0, 0, 0)
-            )
+            draw.text((4, _ROW * row + 1), name, fill=_WHITE, font=font, stroke_width=1, stroke_fill=(0, 0, 0))
         for share in (0.0, 0.5, 1.0):
-            text = _clock(self.begin + share * (self.end - self.begin))
-            x = share * (self.width - self.font.getlength(text) - 8) + 4
-            draw.text((x, _ROW * len(names) + 1), text, fill=(170, 170, 170), font=self.font)
+            text = _clock(self._begin + share * (self._end - self._begin))
+            x = share * (self._width - font.getlength(text) - 8) + 4
+            draw.text((x, _ROW * len(names) + 1), text, fill=(170, 170, 170), font=font)
         return np.asarray(image)
 
-    def _leading(self):
-        """{class name: its score in each window} of the classes that lead most often, at most six."""
-        votes = {}
-        for window in self.windows:
-            for head, scores in window.scores.items():
-                key = (head, int(np.argmax(scores)))
-                votes[key] = votes.get(key, 0) + 1
-        chosen = sorted(votes, key=lambda key: -votes[key])[:6]
+    def _leading(self) -> dict[str, list[float]]:
+        """{class: its score in each window} of the classes that are best most often."""
+        votes = Counter((head, int(np.argmax(row))) for window in self._windows for head, row in window.scores.items())
         return {
-            (f"{head}: " if head else "") + self.meta.class_name(i, head): [
-                float(w.scores[head][i]) for w in self.windows
+            (f"{head}: " if head else "") + self._meta.class_name(i, head): [
+                float(window.scores[head][i]) for window in self._windows
             ]
-            for head, i in chosen
+            for (head, i), _ in votes.most_common(_TIMELINE_CLASSES)
         }
 
 
-def _clock(seconds):
+@cache
+def _colours() -> Pixels:
+    """RGB of each grey level, [256, 3]."""
+    from matplotlib import colormaps
+
+    return (255 * colormaps["magma"](np.arange(256))[:, :3]).astype(np.uint8)
+
+
+def _text_image(text: str, width: int, height: int) -> Pixels:
+    from PIL import Image, ImageDraw, ImageFont
+
+    image = Image.new("RGB", (width, height), _BACKGROUND)
+    ImageDraw.Draw(image).text((8, height // 2 - 8), text, fill=_GREY, font=ImageFont.load_default(_FONT_SIZE))
+    return np.asarray(image)
+
+
+def _clock(seconds: float) -> str:
     return f"{int(seconds // 60)}:{seconds % 60:04.1f}"
 
 
-def write_predictions(windows, meta, video, folder, topk=5):
-    """predictions.json and predictions.csv (start, end, class, score) of a file's windows into a folder (None: nowhere); gives lines for people."""
-    listed = [
-        {"start": w.start, "end": w.stop, "classes": [{"class": n, "score": s} for n, s in top(w, meta, topk)]}
-        for w in windows
-    ]
+def write_predictions(
+    windows: Sequence[Window],
+    meta: ModelMeta,
+    video: str | os.PathLike[str],
+    folder: str | None,
+    topk: int = 5,
+) -> list[str]:
+    """Write predictions.json and predictions.csv (start, end, class, score) of the windows of a file.
+
+    Args:
+        windows: From `slide`.
+        meta: Of the network.
+        video: The file.
+        folder: Where to write; None writes nothing.
+        topk: Classes of each window.
+
+    Returns:
+        One line per segment, for people.
+    """
+    rows = [(window, top_classes(window, meta, topk)) for window in windows]
     runs = segments(windows, meta)
-    lines = [f"{_clock(a)} - {_clock(b)}  {100 * s:3.0f} %  {n}" for a, b, n, s in runs]
-    if folder is None:
-        return lines
-    os.makedirs(folder, exist_ok=True)
-    content = {
-        "video": str(video),
-        "windows": listed,
-        "segments": [{"start": a, "end": b, "class": n, "score": s} for a, b, n, s in runs],
-    }
-    with open(os.path.join(folder, "predictions.json"), "w", encoding="utf-8") as f:
-        json.dump(content, f, indent=1)
-    with open(os.path.join(folder, "predictions.csv"), "w", newline="", encoding="utf-8") as f:
-        rows = [
-            [f"{w['start']:.3f}", f"{w['end']:.3f}", c["class"], f"{c['score']:.6f}"]
-            for w in listed
-            for c in w["classes"]
-        ]
-        csv.writer(f).writerows([["start", "end", "class", "score"], *rows])
-    return lines
+    if folder is not None:
+        os.makedirs(folder, exist_ok=True)
+        content = {
+            "video": str(video),
+            "windows": [
+                {"start": w.start, "end": w.stop, "classes": [{"class": n, "score": s} for n, s in best]}
+                for w, best in rows
+            ],
+            "segments": [{"start": r.start, "end": r.stop, "class": r.name, "score": r.score} for r in runs],
+        }
+        with open(os.path.join(folder, "predictions.json"), "w", encoding="utf-8") as f:
+            json.dump(content, f, indent=1)
+        with open(os.path.join(folder, "predictions.csv"), "w", newline="", encoding="utf-8") as f:
+            table = csv.writer(f)
+            table.writerow(["start", "end", "class", "score"])
+            table.writerows([f"{w.start:.3f}", f"{w.stop:.3f}", n, f"{s:.6f}"] for w, best in rows for n, s in best)
+    return [f"{_clock(r.start)} - {_clock(r.stop)}  {100 * r.score:3.0f} %  {r.name}" for r in runs]

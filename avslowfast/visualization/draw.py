@@ -1,56 +1,90 @@
-"""Pictures of results, drawn without a screen."""
+"""Figures of results, drawn without a screen; matplotlib is imported when a figure is made."""
 
 import os
+from collections.abc import Mapping, Sequence
+from typing import Any, TYPE_CHECKING
 
-import matplotlib
+import numpy as np
+from numpy.typing import NDArray
 
-matplotlib.use("Agg")
-from matplotlib import pyplot as plt
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
-# Told apart without colour vision too (Okabe and Ito's palette).
+# Distinguishable without colour vision too (Okabe and Ito's palette).
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 
 
-def save(figure, path):
-    """Write a figure to a file and forget it."""
-    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-    figure.savefig(path, dpi=120, bbox_inches="tight")
-    plt.close(figure)
+def new_figure(width: float, height: float) -> "Figure":
+    """An empty figure.
 
-
-def draw_offset(shifts, curves, offset, title, path):
-    """Mean distance of sight and sound over shifts of the sound, with the lowest point marked.
+    It is made without pyplot, which would keep it alive and change a notebook's backend.
 
     Args:
-        shifts: [S] seconds. curves: {stage: [S]}. offset: the estimate, seconds. path: file to write.
+        width: Inches.
+        height: Inches.
     """
-    figure, axes = plt.subplots(figsize=(7, 3.5))
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height))
+
+
+def save(figure: "Figure", path: str | os.PathLike[str]) -> None:
+    """Write a figure to a file, whose folder is made where it is missing.
+
+    Args:
+        figure: The figure.
+        path: File to write; its ending chooses the format.
+    """
+    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+    figure.savefig(path, dpi=120, bbox_inches="tight")
+
+
+def draw_offset(
+    shifts: NDArray[np.float64], curves: Mapping[str, NDArray[np.float64]], offset: float, title: str, path: str
+) -> None:
+    """Write a figure of the mean distance of frames and audio over shifts of the audio, with the estimate marked.
+
+    Args:
+        shifts: Seconds, [S].
+        curves: {stage: mean distance at each shift, [S]}.
+        offset: The estimate, seconds.
+        title: Above the figure.
+        path: File to write.
+    """
+    figure = new_figure(7, 3.5)
+    axes = figure.subplots()
     for colour, (stage, curve) in zip(COLOURS, curves.items()):
-        axes.plot([1000 * s for s in shifts], curve, color=colour, label=stage)
+        axes.plot(1000 * shifts, curve, color=colour, label=stage)
     axes.axvline(1000 * offset, color="black", linewidth=1, linestyle="--")
     axes.annotate(
         f"{1000 * offset:+.0f} ms", (1000 * offset, axes.get_ylim()[1]), textcoords="offset points", xytext=(4, -12)
     )
-    axes.set(xlabel="shift of the sound, ms (positive: the sound comes late)", ylabel="mean distance", title=title)
+    axes.set(xlabel="shift of the audio, ms (positive: the audio is late)", ylabel="mean distance", title=title)
     axes.legend(frameon=False)
     save(figure, path)
 
 
-def draw_growth(rows, path):
-    """Seconds and memory of a step over each axis of `benchmark.step.growth`, a panel an axis."""
+def draw_growth(rows: Sequence[Mapping[str, Any]], path: str) -> None:
+    """Write a figure of the seconds and the memory of a training step, one panel per axis that was varied.
+
+    Args:
+        rows: {"axis", "value", "seconds", "memory_gb"} of each measurement.
+        path: File to write.
+    """
     names = list(dict.fromkeys(row["axis"] for row in rows))
-    figure, panels = plt.subplots(1, len(names), figsize=(3.2 * len(names), 3), squeeze=False)
-    for axes, name in zip(panels[0], names):
-        mine = [row for row in rows if row["axis"] == name]
-        values = [row["value"] for row in mine]
-        axes.plot(values, [row["seconds"] for row in mine], "o-", color=COLOURS[0])
+    figure = new_figure(3.2 * len(names), 3)
+    panels = figure.subplots(1, len(names), squeeze=False)[0]
+    for axes, name in zip(panels, names):
+        measured = [row for row in rows if row["axis"] == name]
+        values = [row["value"] for row in measured]
+        axes.plot(values, [row["seconds"] for row in measured], "o-", color=COLOURS[0])
         axes.set(xlabel=name, xticks=values, ylim=(0, None))
-        other = axes.twinx()
-        other.plot(values, [row["memory_gb"] for row in mine], "s--", color=COLOURS[1])
-        other.set(ylim=(0, None))
-        if axes is panels[0][0]:
-            axes.set_ylabel("seconds a step", color=COLOURS[0])
-        if axes is panels[0][-1]:
-            other.set_ylabel("memory, GB", color=COLOURS[1])
+        right = axes.twinx()
+        right.plot(values, [row["memory_gb"] for row in measured], "s--", color=COLOURS[1])
+        right.set(ylim=(0, None))
+        if axes is panels[0]:
+            axes.set_ylabel("seconds per step", color=COLOURS[0])
+        if axes is panels[-1]:
+            right.set_ylabel("memory, GB", color=COLOURS[1])
     figure.tight_layout()
     save(figure, path)

@@ -17,8 +17,8 @@ from ..checkpoint import read_checkpoint
 from ..evaluation.metrics.classification import confusion_matrix, topk_correct
 from ..media import DecodeError, VideoReader
 from ..utils.errors import UserError
-from .draw import COLOURS, plt
-from .tensorboard import picture_strip
+from .draw import COLOURS, new_figure
+from .media import frame_strip
 
 _CLIPS, _SECONDS, _RATE = 4, 4.0, 16000
 _STYLE = """
@@ -111,9 +111,10 @@ def _section(title, body):
 def _svg(figure, row=False):
     """A figure as inline SVG; a row of panels is not squeezed below what can be read, but scrolls."""
     buffer = io.StringIO()
-    with plt.rc_context({"svg.fonttype": "none", "svg.hashsalt": "avslowfast"}):
+    import matplotlib
+
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "avslowfast"}):
         figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None})
-    plt.close(figure)
     text = buffer.getvalue()
     return f"<div class='wide'><div class='figure{' row' if row else ''}'>{text[text.index('<svg') :]}</div></div>"
 
@@ -158,7 +159,8 @@ def _curves(stats):
     metric = (
         next((n for n in val[0] if n in ("top1", "map", "action_top1", "sync", "rotation_top1")), None) if val else None
     )
-    figure, panels = plt.subplots(1, 3 if metric else 2, figsize=(11, 3))
+    figure = new_figure(11, 3)
+    panels = figure.subplots(1, 3 if metric else 2)
 
     def at(s):
         epoch, iteration, per_epoch = int(s["epoch"].split("/")[0]), *map(int, s["iter"].split("/"))
@@ -193,7 +195,8 @@ def _sync(results):
     found = (results or {}).get("synchronisation")
     if not found:
         return ""
-    figure, panels = plt.subplots(1, 2, figsize=(11, 3))
+    figure = new_figure(11, 3)
+    panels = figure.subplots(1, 2)
     for colour, (stage, values) in zip(COLOURS, found.items()):
         panels[0].plot(
             values["shifts"], [np.nan if d is None else d for d in values["distance"]], color=colour, label=stage
@@ -247,7 +250,8 @@ def _confusion(scores):
     body = ""
     if len(names) <= 60:
         size = max(3.5, 0.28 * len(names) + 2)
-        figure, axes = plt.subplots(figsize=(size, size))
+        figure = new_figure(size, size)
+        axes = figure.subplots()
         shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
         axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
         axes.set(
@@ -304,7 +308,7 @@ def _card(path, label, best, score):
 def thumbnail(path, frames=3, height=90):
     """A strip of a video's pictures as base64 JPEG."""
     with VideoReader(path) as reader:
-        strip = picture_strip(reader, frames, height)
+        strip = frame_strip(reader, frames, height)
     buffer = io.BytesIO()
     Image.fromarray(strip).save(buffer, "JPEG", quality=80)
     return base64.b64encode(buffer.getvalue()).decode()

@@ -6,84 +6,72 @@ from typing import Any
 
 import numpy as np
 from torch import nn
-from torch.utils.tensorboard import SummaryWriter
 
 from ..engine.hooks.loggers import RunLogger
 from ..evaluation.evaluator import Evaluation
 from ..evaluation.metrics.classification import confusion_matrix
-from ..media import DecodeError, Geometry, VideoReader
+from ..media import DecodeError, VideoReader
+from .media import frame_strip
 
-_RATE, _SECONDS, _HEIGHT, _PICTURES = 16000, 4.0, 96, 6
-# A cell of the confusion matrix, pixels; fewer where there are many classes.
-_CELL, _MOST_PIXELS = 12, 800
+_SAMPLE_RATE, _SECONDS = 16000, 4.0
+_FRAMES, _HEIGHT = 6, 96
+# Side of a cell of the confusion matrix, pixels; smaller where the image would exceed the second number.
+_CELL, _LARGEST = 12, 800
 
 
 class TensorBoardLogger(RunLogger):
-    """Curves, the confusion matrix, clips and histograms, in files that TensorBoard shows."""
+    """Writes curves, confusion matrix, clips and histograms to files that TensorBoard shows.
+
+    Args:
+        options: The node TENSORBOARD: LOG_DIR, CONFUSION_MATRIX, CLIPS, HISTOGRAMS.
+        output_dir: Folder of the run; the files go to its folder "tensorboard" where LOG_DIR is "".
+    """
 
     def __init__(self, options: Mapping[str, Any], output_dir: str) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
         super().__init__(options, output_dir)
-        self.writer = SummaryWriter(options["LOG_DIR"] or os.path.join(output_dir, "tensorboard"))
+        # torch's SummaryWriter has no types.
+        self._writer: Any = SummaryWriter(options["LOG_DIR"] or os.path.join(output_dir, "tensorboard"))
 
     def write_step(self, stats: Mapping[str, Any], iteration: int) -> None:
-        """See `RunLogger.write_step`."""
+        """See `RunLogger.write_step`: one curve per number."""
         for name, value in stats.items():
             if isinstance(value, float):
-                self.writer.add_scalar(f"train/{name}", value, iteration)
+                self._writer.add_scalar(f"train/{name}", value, iteration)
 
     def write_epoch(self, model: nn.Module, paths: Sequence[str], iteration: int) -> None:
-        """See `RunLogger.write_epoch`."""
-        write_clips(self.writer, paths[: self.options["CLIPS"]], iteration)
+        """See `RunLogger.write_epoch`: clips and histograms, where they are wanted."""
+        for number, path in enumerate(paths[: self.options["CLIPS"]]):
+            self._write_clip(f"clips/{number}", path, iteration)
         if self.options["HISTOGRAMS"]:
-            write_histograms(self.writer, model, iteration)
+            for name, parameter in model.named_parameters():
+                self._writer.add_histogram(name, parameter.detach().float().cpu(), iteration)
 
     def write_evaluation(self, result: Evaluation, iteration: int) -> None:
-        """See `RunLogger.write_evaluation`."""
+        """See `RunLogger.write_evaluation`: the metrics, and the confusion matrix where each video has one label."""
         for key, value in result.metrics.items():
-            self.writer.add_scalar(f"val/{key}", value, iteration)
-        if self.options["CONFUSION_MATRIX"]:
-            write_confusion(self.writer, result.scores, result.labels, iteration)
+            self._writer.add_scalar(f"val/{key}", value, iteration)
+        if not self.options["CONFUSION_MATRIX"] or isinstance(result.scores, dict | list):
+            return
+        if result.labels.ndim == 1 and not (result.labels < 0).any():
+            counts = confusion_matrix(result.scores, result.labels)
+            shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+            side = max(min(_CELL, _LARGEST // len(counts)), 1)
+            self._writer.add_image("val/confusion", np.kron(1.0 - shares, np.ones((side, side)))[None], iteration)
 
     def close(self) -> None:
         """See `RunLogger.close`."""
-        self.writer.close()
+        self._writer.close()
 
-
-def write_confusion(writer, scores, labels, step):
-    """The confusion matrix as a picture: a row a true class, darker is more; for one label a video, else nothing."""
-    if isinstance(scores, (dict, list)) or labels.ndim != 1 or (labels < 0).any():
-        return
-    counts = confusion_matrix(scores, labels)
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    cell = max(min(_CELL, _MOST_PIXELS // len(counts)), 1)
-    writer.add_image("val/confusion", np.kron(1.0 - shares, np.ones((cell, cell)))[None], step)
-
-
-def picture_strip(reader, count, height):
-    """`count` pictures spread over an open video, side by side: uint8 [height, W, 3]."""
-    begin, end = reader.video.start, reader.video.end
-    times = begin + (end - begin) * (np.arange(count) + 0.5) / count
-    pictures = reader.read_frames(times, lambda h, w: Geometry((height, max(round(w * height / h), 1))))
-    return np.concatenate(list(pictures), axis=1)
-
-
-def write_clips(writer, paths, step):
-    """Frames in a strip and audio of some training files; unreadable files are left out, since training reports them."""
-    for number, path in enumerate(paths):
+    def _write_clip(self, tag: str, path: str, iteration: int) -> None:
+        """Frames and audio of a file; an unreadable one is left out, since training reports it."""
         try:
             with VideoReader(path) as reader:
-                strip = picture_strip(reader, _PICTURES, _HEIGHT)
-                samples, heard = reader.read_audio(
-                    reader.video.start, min(_SECONDS, reader.video.end - reader.video.start), _RATE
-                )
+                strip = frame_strip(reader, _FRAMES, _HEIGHT)
+                audio = reader.read_audio(reader.video.start, min(_SECONDS, reader.video.duration), _SAMPLE_RATE)
         except DecodeError:
-            continue
-        writer.add_image(f"clips/{number}", strip, step, dataformats="HWC")
-        if heard:
-            writer.add_audio(f"clips/{number}", samples[None], step, sample_rate=_RATE)
-
-
-def write_histograms(writer, model, step):
-    """A histogram of each weight."""
-    for name, parameter in model.named_parameters():
-        writer.add_histogram(name, parameter.detach().float().cpu(), step)
+            return
+        self._writer.add_image(tag, strip, iteration, dataformats="HWC")
+        if audio.has_audio:
+            self._writer.add_audio(tag, audio.samples[None], iteration, sample_rate=_SAMPLE_RATE)

@@ -52,10 +52,10 @@ def test_a_network_that_suites_share_is_trained_once():
 
 def test_verdicts_go_by_two_standard_errors():
     assert (
-        verdict([80, 81, 82], [70, 71, 72])[2] == "holds"
-        and verdict([70, 71, 72], [80, 81, 82])[2] == "is contradicted"
+        verdict([80, 81, 82], [70, 71, 72])[2] == "supported"
+        and verdict([70, 71, 72], [80, 81, 82])[2] == "contradicted"
     )
-    assert verdict([80, 60, 70], [69, 75, 60])[2] == "is not decided" and verdict([80], [10])[2] == "is not decided"
+    assert verdict([80, 60, 70], [69, 75, 60])[2] == "inconclusive" and verdict([80], [10])[2] == "inconclusive"
 
 
 def test_the_page_says_what_was_measured():
@@ -69,7 +69,7 @@ def test_the_page_says_what_was_measured():
     }
     rows = [{"variant": v, "seed": s, "top1": 60.0 + 10 * (v == "a") + s} for v in "ab" for s in (1, 2, 3)]
     text = section("t", suite, rows, "about")
-    assert "| a | 72.0 ± 1.0 | 3 |" in text and '"a" above "b" holds: +10.0 points, standard error 0.8.' in text
+    assert "| a | 72.0 ± 1.0 | 3 |" in text and '"a" above "b" is supported: +10.0 points, standard error 0.8.' in text
 
 
 def test_a_suite_runs_goes_on_and_writes_its_page(tmp_path):

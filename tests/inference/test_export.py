@@ -72,6 +72,17 @@ def test_the_export_agrees_with_the_network(tmp_path, target, network):
     assert about["class_names"][3] == "c3" and about["mean"] == [0.45] * 3
 
 
+@pytest.mark.parametrize("key", ["DATA.USE_BGR_ORDER", "DATA.REVERSE_INPUT_CHANNEL", "AVA.BGR"])
+def test_the_metadata_gives_mean_and_std_in_the_order_of_the_channels(tmp_path, key):
+    boxes = NETWORKS["boxes"] if key == "AVA.BGR" else ("MODEL.ARCH", "slow")
+    model, cfg = make(*boxes, key, True, "DATA.MEAN", [0.1, 0.2, 0.3], "DATA.STD", [0.4, 0.5, 0.6])
+    out, extra = str(tmp_path / "x.pt2"), {"avslowfast": ""}
+    export_model(model, cfg, "torch-export", out)
+    torch.export.load(out, extra_files=extra)
+    about = json.loads(extra["avslowfast"])
+    assert about["bgr"] is True and about["mean"] == [0.3, 0.2, 0.1] and about["std"] == [0.6, 0.5, 0.4]
+
+
 def test_the_tool_exports_and_says_how_well(tmp_path):
     tool = [sys.executable, str(ROOT / "tools/export.py"), "--cfg", str(TINY), "--to", "onnx"]
     done = subprocess.run(

@@ -29,9 +29,9 @@ def test_a_run_gives_its_network_with_names_and_the_scores_of_the_test(trained, 
         best = avslowfast.predict(model, saved["paths"][index], topk=16)
         assert [p.score for p in best] == sorted((p.score for p in best), reverse=True)
         scores = torch.zeros(16)
-        scores[[p.index for p in best]] = torch.tensor([p.score for p in best])
+        scores[[p.class_id for p in best]] = torch.tensor([p.score for p in best])
         assert (scores - saved["scores"][index]).abs().max() < 1e-5
-        assert best[0].name == meta.class_names[best[0].index]
+        assert best[0].name == meta.class_names[best[0].class_id]
     for source in (meta.source, states.list_checkpoints(trained)[-1]):
         other, _ = avslowfast.load_model(source)
         assert torch.equal(other.head.projection.weight, model.head.projection.weight)
@@ -51,7 +51,7 @@ def test_inputs_of_a_video_have_views_and_crops_first(trained, synthav):
         avslowfast.predict(model, "none.mp4")
 
 
-def test_the_tool_prints_names_and_goes_on_after_a_bad_file(trained, synthav, tmp_path):
+def test_the_tool_prints_names_and_a_bad_file_does_not_stop_it(trained, synthav, tmp_path):
     (tmp_path / "bad.mp4").write_text("text")
     video = synthav / "test" / sorted(os.listdir(synthav / "test"))[0]
     tool = [sys.executable, str(ROOT / "tools/predict.py"), "--weights", str(trained)]
@@ -144,7 +144,7 @@ def test_torch_hub_lists_and_loads_the_zoo(tmp_path):
     )
 
 
-def test_an_output_folder_without_checkpoints_is_said(tmp_path):
+def test_an_output_folder_without_checkpoints_is_an_error(tmp_path):
     with pytest.raises(UserError, match="no checkpoints in it"):
         avslowfast.load_model(tmp_path)
 

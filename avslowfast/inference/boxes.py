@@ -1,0 +1,117 @@
+"""Detection networks on a video: what happens in given boxes."""
+
+import csv
+import dataclasses
+import os
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from ..clips import spans, transforms
+from ..config.derived import task_facts
+from ..datasets.base import Record, VideoDataset
+from ..loading.build import clip_settings
+from ..media import VideoReader
+from ..utils.errors import UserError
+from .load import meta_of
+from .scoring import network_inputs
+
+_COLUMNS = "seconds,x1,y1,x2,y2"
+
+
+class BoxesError(UserError, ValueError):
+    """A file of boxes that cannot be used, or a network that does not classify boxes; the message says why."""
+
+
+class BoxPrediction(NamedTuple):
+    """The boxes of one instant with their scores.
+
+    Attributes:
+        seconds: The instant, from the beginning of the video.
+        boxes: float32 [K, 4], (x1, y1, x2, y2) as shares of the frame's width and height.
+        scores: float32 [K, classes], 0..1.
+    """
+
+    seconds: float
+    boxes: NDArray[np.float32]
+    scores: NDArray[np.float32]
+
+
+def read_boxes(path: str | os.PathLike[str]) -> dict[float, NDArray[np.float32]]:
+    """Boxes of a CSV with rows seconds,x1,y1,x2,y2 (shares of the frame) and an optional header.
+
+    Args:
+        path: The file.
+
+    Returns:
+        {seconds: boxes [K, 4]}, in order of time.
+
+    Raises:
+        BoxesError: There is no such file, it has no rows, or a row is not a box; names the line.
+    """
+    boxes: dict[float, list[list[float]]] = {}
+    try:
+        with open(path, newline="", encoding="utf-8") as f:
+            for number, row in enumerate(csv.reader(f), 1):
+                if row and (number > 1 or row[0].replace(".", "").isdigit()):
+                    seconds, box = _box(row, f"{path}, line {number}")
+                    boxes.setdefault(seconds, []).append(box)
+    except OSError as error:
+        raise BoxesError(f"{path}: cannot be read ({error.strerror})") from None
+    if not boxes:
+        raise BoxesError(f"{path}: no boxes in it; a row is {_COLUMNS}")
+    return {seconds: np.array(rows, np.float32) for seconds, rows in sorted(boxes.items())}
+
+
+def _box(row: list[str], where: str) -> tuple[float, list[float]]:
+    """(seconds, [x1, y1, x2, y2]) of a row of the CSV."""
+    try:
+        seconds, *box = (float(value) for value in row[:5])
+    except ValueError:
+        raise BoxesError(f"{where}: not {_COLUMNS} but {','.join(row)!r}") from None
+    if len(box) != 4 or not (0 <= box[0] < box[2] <= 1 and 0 <= box[1] < box[3] <= 1):
+        raise BoxesError(f"{where}: {box} is no box in shares of the frame, 0 <= x1 < x2 <= 1 and 0 <= y1 < y2 <= 1")
+    return seconds, box
+
+
+@torch.no_grad()
+def classify_boxes(
+    model: nn.Module, video: str | os.PathLike[str], boxes: Mapping[float, NDArray[np.float32]]
+) -> list[BoxPrediction]:
+    """Classify boxes of a video, from clips (frames and audio) that are centred on their instants.
+
+    Args:
+        model: A detection network from `avslowfast.load_model`.
+        video: The file.
+        boxes: From `read_boxes`.
+
+    Returns:
+        A `BoxPrediction` per instant.
+
+    Raises:
+        BoxesError: The network does not classify boxes.
+        DecodeError: The file cannot be read.
+    """
+    meta = meta_of(model)
+    if not task_facts(meta.cfg).boxes:
+        raise BoxesError("the network classifies clips, not boxes; use avslowfast.predict")
+    settings = dataclasses.replace(clip_settings(meta.cfg), num_crops=1)
+    dataset, predictions = VideoDataset([Record(str(video), 0)], settings, "val"), []
+    with VideoReader(str(video)) as reader:
+        for seconds, shares in boxes.items():
+            start = reader.video.start + seconds - settings.duration / 2
+            plan = transforms.Recorded(transforms.only_scale(settings.test_crop))
+            times = spans.frame_times(start, settings.num_frames, settings.sampling_rate, settings.target_fps)
+            inputs = dataset._pictures(transforms.to_tensor(reader.read_frames(times, plan).pixels, bgr=settings.bgr))
+            if settings.audio:
+                inputs.update(dataset._sound(reader, start))
+            moved, _ = transforms.move_boxes(shares, plan.geometry, False)
+            numbered = torch.cat([torch.zeros(len(moved), 1), torch.from_numpy(moved)], dim=1)
+            batch = network_inputs(model, {**{name: value[None] for name, value in inputs.items()}, "boxes": numbered})
+            scores = model(batch, boxes=batch.pop("boxes"))["scores"]
+            predictions.append(BoxPrediction(seconds, shares, scores.float().cpu().numpy()))
+    return predictions

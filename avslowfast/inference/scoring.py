@@ -1,0 +1,42 @@
+"""Forward passes of a loaded network over clips."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import nn
+
+from ..tasks.scores import ClassScores
+from ..utils.batches import pieces
+
+# What describes clips and is no input of a network.
+_NOT_INPUTS = ("start",)
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """The device of a network's weights."""
+    return next(model.parameters()).device
+
+
+def network_inputs(model: nn.Module, clips: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The inputs of a network out of what describes clips, on the network's device.
+
+    Args:
+        model: The network.
+        clips: From `ModelMeta.preprocess`.
+    """
+    device = device_of(model)
+    return {name: value.to(device) for name, value in clips.items() if name not in _NOT_INPUTS}
+
+
+@torch.no_grad()
+def score_clips(model: nn.Module, clips: Mapping[str, torch.Tensor], max_clips: int = 8) -> ClassScores:
+    """Scores of clips: one row per clip.
+
+    Args:
+        model: A network that classifies clips, from `load_model`.
+        clips: From `ModelMeta.preprocess`.
+        max_clips: Clips in one forward pass, at most.
+    """
+    inputs = network_inputs(model, clips)
+    parts = pieces(inputs, len(clips["start"]), max_clips)
+    return ClassScores.concatenate([ClassScores.from_tensors(model(part)["scores"]) for part in parts])

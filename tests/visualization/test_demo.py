@@ -1,0 +1,103 @@
+"""Annotated copies of videos: length, audio, what is drawn at which time."""
+
+import csv
+import functools
+import http.server
+import json
+import os
+import threading
+
+import numpy as np
+import pytest
+from helpers.tools import command
+from helpers.videos import click_times, flash_and_click
+
+from avslowfast.inference.sliding_window import slide
+from avslowfast.media import transcode, VideoReader, write_video
+from avslowfast.synthav import render as synthetic
+from avslowfast.visualization.demo import DemoPainter
+from avslowfast.visualization.media import spectrogram_image
+
+
+@pytest.mark.parametrize("audio", [True, False])
+def test_an_annotated_copy_has_the_length_and_the_audio_of_the_original(trained, tmp_path, audio):
+    source = tmp_path / "in.mkv"
+    if audio:
+        flash_and_click(source, 25, rate=48000, audio_codec="libopus", audio_start=0.1)
+    else:
+        write_video(source, synthetic.render_clip("pairs", 0, "test", 0).frames, 15)
+    text = command("demo", "--weights", trained, "--input", source, "--output", tmp_path / "demo/out.mp4", "--topk", 3)
+    assert "%" in text and ("with audio" in text) == audio
+    with VideoReader(source) as old, VideoReader(tmp_path / "demo/out.mp4") as new:
+        assert abs((old.video.end - old.video.start) - (new.video.end - new.video.start)) <= 1 / old.video.rate + 1e-3
+        assert (new.audio is not None) == audio
+        if audio:
+            before, after = click_times(old, 0.0, 3.2), click_times(new, 0.0, 3.2)
+            assert len(before) == 3 and max(abs(a - b) for a, b in zip(before, after)) < 0.020
+        height = new.read_frames([1.0]).shape[1]
+        assert height > old.read_frames([1.0]).shape[1] + 64
+    content = json.load(open(tmp_path / "demo/predictions.json"))
+    rows = list(csv.DictReader(open(tmp_path / "demo/predictions.csv")))
+    assert len(rows) == 3 * len(content["windows"])
+    assert set(rows[0]) == {"start", "end", "class", "score"} and content["segments"]
+    assert abs(float(rows[0]["score"]) - content["windows"][0]["classes"][0]["score"]) < 1e-5
+
+
+def test_the_frames_of_a_demo_show_the_present(network, synthav):
+    video = synthav / "test/000002.mp4"
+    windows = slide(network, video)
+    painter = DemoPainter(windows, network.meta, video)
+    height, width = painter.size(96, 128)
+    assert height % 2 == width % 2 == 0
+    pixels = np.full((96, 128, 3), 200, np.uint8)
+    early, late = painter.paint(pixels, 0.2), painter.paint(pixels, 2.5)
+    assert early.shape == late.shape == (height, width, 3)
+    assert not np.array_equal(early[96 : 96 + 64], late[96 : 96 + 64])
+    # The cursor of the timeline moves.
+    cursors = [np.flatnonzero((frame[96 + 64 : 96 + 70] == 255).all(axis=(0, 2))) for frame in (early, late)]
+    assert cursors[0].mean() < cursors[1].mean()
+
+
+def test_a_folder_gives_one_folder_per_video_and_a_bad_one_does_not_stop_the_others(trained, synthav, tmp_path):
+    (tmp_path / "in").mkdir()
+    os.symlink(synthav / "test/000000.mp4", tmp_path / "in/good.mp4")
+    (tmp_path / "in/bad.mp4").write_text("text")
+    text = command("demo", "--weights", trained, "--input", tmp_path / "in", "--output", tmp_path / "out", code=2)
+    assert "bad.mp4: cannot be opened" in text and (tmp_path / "out/good/annotated.mp4").exists()
+
+
+def test_a_url_is_fetched_and_read_like_a_file(trained, synthav, tmp_path):
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=synthav / "test")
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/000004.mp4"
+        far = command("demo", "--weights", trained, "--input", url, "--output", tmp_path / "out.mp4").split("\n")
+        missing = url.replace("000004", "none")
+        assert "cannot be fetched" in command("demo", "--weights", trained, "--input", missing, code=2)
+        server.shutdown()
+    near = command("demo", "--weights", trained, "--input", synthav / "test/000004.mp4").split("\n")
+    assert [line for line in far if "%" in line] == [line for line in near if "%" in line]
+    assert (tmp_path / "out.mp4").stat().st_size > 1000
+
+
+def test_a_spectrogram_image_keeps_the_place_of_the_audio():
+    samples = np.zeros(16000, np.float32)
+    samples[8000:8800] = np.sin(np.arange(800))
+    image = spectrogram_image(samples)
+    assert image.dtype == np.uint8 and abs(image.mean(axis=1).argmax() * 0.016 - 0.525) < 0.05
+
+
+def test_a_painter_changes_the_frames_and_nothing_else(tmp_path):
+    class Red:
+        def size(self, height, width):
+            return height, width
+
+        def paint(self, pixels, seconds):
+            return np.full_like(pixels, (255, 0, 0) if seconds < 1 else (0, 0, 0))
+
+    clip = synthetic.render_clip("pairs", 0, "test", 0)
+    write_video(tmp_path / "a.mp4", clip.frames, 15, clip.audio, synthetic.SAMPLE_RATE)
+    transcode(tmp_path / "a.mp4", tmp_path / "b.mp4", painter=Red())
+    with VideoReader(tmp_path / "b.mp4") as reader:
+        early, late = reader.read_frames([0.5, 2.0]).pixels.mean(axis=(1, 2))
+    assert early[0] > 200 and early[1] < 40 and late.max() < 20

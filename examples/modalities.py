@@ -1,9 +1,10 @@
-"""On SynthAV, whose renderer knows what moves where: which modality decides what, and is the evidence on the moving object?
+"""Which modality decides what on SynthAV, and whether the evidence lies on the moving object, which the renderer knows.
 
     python examples/modalities.py output/synthav_avslowfast data/synthav 160
 
-Prints how often motion and audio are recognised from both modalities, with the audio masked and with blank frames (chance is 25 %),
-and the share of the clips whose strongest evidence lies on the object. A fourth argument is the seed that the clips were rendered with.
+Prints how often motion and audio are recognised from both modalities, with the audio masked and with blank frames
+(chance is 25 %), and the share of the clips whose strongest evidence lies on the object. A fourth argument is the seed
+that the clips were rendered with.
 """
 
 import sys
@@ -37,8 +38,8 @@ for number in range(count):
     side = explanation.frames.shape[1]
     centre = rendered.centres[min(round(seconds * render.FPS), len(rendered.centres) - 1)] * side / height
     left = (width * side / height - explanation.frames.shape[2]) / 2
-    # The largest object has a radius of 0.22 of the height, and half as much again while it pulses; the evidence is blurred by half
-    # a cell of its grid.
+    # The largest object has a radius of 0.22 of the height, and half as much again while it pulses; the evidence is
+    # blurred by half a cell of its grid.
     on_object.append(np.hypot(x + left - centre[0], y - centre[1]) <= (0.22 + 1 / 24) * side)
 
 for case, (motion, audio) in right.items():

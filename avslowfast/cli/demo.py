@@ -118,7 +118,7 @@ def _show(model: "Network", source: str, out: str | None, args: argparse.Namespa
             for i in (-scores).argsort()[: args.topk]
         ]
         for row in rows:
-            print(f"  {row[0]:7.2f} s  {100 * float(row[-1]):3.0f} %  {row[-2]}")
+            print(f"  {row[0]:7.2f} s  {100 * float(str(row[-1])):3.0f} %  {row[-2]}")
         if folder:
             os.makedirs(folder, exist_ok=True)
             with open(os.path.join(folder, "predictions.csv"), "w", newline="", encoding="utf-8") as f:

@@ -5,7 +5,10 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 from helpers import ROOT
+
+import avslowfast
 
 FILES = sorted((ROOT / "avslowfast").rglob("*.py")) + sorted((ROOT / "tools").glob("*.py"))
 # Each layer may import itself and the layers before it; models, datasets and metrics know nothing of each other.
@@ -78,3 +81,13 @@ def test_the_installation_check_says_that_all_is_well():
 def test_every_tool_explains_itself_with_an_example(tool):
     done = subprocess.run([sys.executable, str(tool), "--help"], capture_output=True, text=True)
     assert done.returncode == 0 and f"python tools/{tool.name}" in done.stdout
+
+
+def test_the_citation_is_of_this_version():
+    assert f"\nversion: {avslowfast.__version__}\n" in (ROOT / "CITATION.cff").read_text()
+
+
+def test_pre_commit_runs_what_ci_runs():
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"][0]["hooks"]
+    commands = [hook["entry"].replace(" --force-exclude", "") for hook in hooks]
+    assert [command for command in commands if f".venv/bin/{command}\n" not in (ROOT / ".ci/run").read_text()] == []

@@ -67,9 +67,11 @@ def test_the_help_of_a_command_answers_within_half_a_second():
 
 
 def test_an_unknown_command_is_one_line_with_the_nearest_one():
-    done = run("trian")
+    done = run("trainn")
     assert done.returncode == 2
-    assert done.stderr == "error: unknown command 'trian'; did you mean 'train'? avslowfast --help lists the commands\n"
+    assert (
+        done.stderr == "error: unknown command 'trainn'; did you mean 'train'? avslowfast --help lists the commands\n"
+    )
 
 
 def test_a_mistake_of_a_person_is_one_line():

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from .draw import COLOURS, new_figure, save
 
-# A suite of tools/ablations.yaml: title, claim, note, metrics, variants, expect.
+# A suite of configs/ablations.yaml: title, claim, note, metrics, variants, expect.
 Suite = Mapping[str, Any]
 # One trained network: {"variant": name, "seed", "seconds", metric: number, ...}.
 Row = Mapping[str, Any]

@@ -4,8 +4,9 @@ Entries that come with the package are written as "module:attribute", so that a 
 torch. A plugin adds entries with `@REGISTRY.register(name)`; see `plugins`.
 """
 
+import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from ..utils.registry import Registry
 
@@ -55,6 +56,34 @@ class PretextFacts:
     synchronisation: bool = False
 
 
+@dataclass(frozen=True)
+class Metric:
+    """What a metric is called and how its values compare, known without importing what computes it.
+
+    Attributes:
+        name: Its key in results and logs.
+        label: What it is called in tables.
+        unit: Of its values, e.g. "%" or "ms"; "" without one.
+        better: Whether a higher or a lower value is better; of signed values the one nearer to zero is lower.
+    """
+
+    name: str
+    label: str
+    unit: str = "%"
+    better: Literal["higher", "lower"] = "higher"
+
+    @property
+    def title(self) -> str:
+        """Label and unit, for tables and axes."""
+        return f"{self.label}, {self.unit}" if self.unit else self.label
+
+    def improves(self, value: float, best: float | None) -> bool:
+        """Whether a value is better than the best one so far (None: there is none); NaN never beats a number."""
+        if best is None or math.isnan(best):
+            return True
+        return value > best if self.better == "higher" else abs(value) < abs(best)
+
+
 PATHWAYS: Registry[Any] = Registry("pathway")
 TRANSFORMS: Registry[Any] = Registry("residual block")
 LATERALS: Registry[Any] = Registry("audio lateral")
@@ -62,6 +91,13 @@ HEADS: Registry[Any] = Registry("head")
 DATASETS: Registry[Any] = Registry("data set")
 TASKS: Registry[Any] = Registry(
     "task",
+    builtin={
+        "classification": "avslowfast.tasks.classification:ClassificationTask",
+        "detection": "avslowfast.tasks.detection:DetectionTask",
+        "sync": "avslowfast.tasks.pretext:PretextTask",
+        "pretrain": "avslowfast.tasks.pretext:PretextTask",
+        "probe": "avslowfast.tasks.features:FeatureTask",
+    },
     facts={
         "classification": TaskFacts(),
         "detection": TaskFacts(boxes=True),
@@ -73,14 +109,42 @@ TASKS: Registry[Any] = Registry(
 )
 PRETEXTS: Registry[Any] = Registry(
     "pretext",
+    builtin={
+        "avs": "avslowfast.tasks.pretexts.avs:AvsPretext",
+        "rotation": "avslowfast.tasks.pretexts.rotation:RotationPretext",
+    },
     facts={"avs": PretextFacts(visual=False, synchronisation=True), "rotation": PretextFacts(outputs=4)},
     default_facts=PretextFacts(),
 )
 # How a data set is scored, by the name of the data set; the others are scored as "classification" (labels) or "sync"
 # (pretexts).
-PROTOCOLS: Registry[Any] = Registry("protocol")
-# Further metrics that TEST.METRICS names.
-METRICS: Registry[Any] = Registry("metric")
+PROTOCOLS: Registry[Any] = Registry(
+    "protocol",
+    builtin={
+        "classification": "avslowfast.evaluation.protocols.classification:ClassificationProtocol",
+        "sync": "avslowfast.evaluation.protocols.sync:SyncProtocol",
+        "charades": "avslowfast.evaluation.protocols.charades:CharadesProtocol",
+        "epic55": "avslowfast.evaluation.protocols.epic:Epic55Protocol",
+        "epic100": "avslowfast.evaluation.protocols.epic:Epic100Protocol",
+        "ava": "avslowfast.evaluation.protocols.ava:AvaProtocol",
+    },
+)
+# Further metrics that TEST.METRICS names: functions of the scores of one classifier and their labels.
+METRICS: Registry[Any] = Registry(
+    "metric",
+    builtin={
+        "top1": "avslowfast.evaluation.further:top1",
+        "top5": "avslowfast.evaluation.further:top5",
+        "mean_class_accuracy": "avslowfast.evaluation.further:mean_class_accuracy",
+        "map": "avslowfast.evaluation.further:mean_average_precision",
+    },
+    facts={
+        "top1": Metric("top1", "top-1 accuracy"),
+        "top5": Metric("top5", "top-5 accuracy"),
+        "mean_class_accuracy": Metric("mean_class_accuracy", "mean class accuracy"),
+        "map": Metric("map", "mAP"),
+    },
+)
 LOGGERS: Registry[Any] = Registry(
     "logger", builtin={"tensorboard": "avslowfast.visualization.tensorboard:TensorBoardLogger"}
 )

@@ -40,7 +40,7 @@ def evaluate_as_configured(
         desc: For the progress bar.
 
     Raises:
-        TooManyFailures: More files failed than DATA.MAX_FAILED_FRACTION allows.
+        TooManyFailuresError: More files failed than DATA.MAX_FAILED_FRACTION allows.
     """
     return evaluate(
         model,

@@ -11,54 +11,23 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from ..checkpoint import read_checkpoint, states
-from ..config import ConfigError
-from ..evaluation.evaluator import evaluate, load_for_test
+from ..config import ConfigError, derived
+from ..config.names import Metric
+from ..evaluation.evaluator import evaluate
 from ..evaluation.metrics.classification import topk_correct
 from ..evaluation.metrics.retrieval import recall_at_k
 from ..evaluation.results import describe, save_config, write_results
 from ..loading import build_loader
 from ..models import build_model
-from ..tasks.classification import ClassificationTask
+from ..tasks.build import build_task
 from ..utils import distributed
 from ..utils.logging import get_logger
 from .trainer import autocast_context, place_model
+from .weights import load_for_test
 
 logger = get_logger(__name__)
 
 _FOLDS = 3
-
-
-class FeatureTask(ClassificationTask):
-    """Pooled features in place of scores: {"visual": [clips, C], "audio": [clips, C]}, as far as the network has these senses.
-
-    Sight and sound stay apart: visual features have met no sound.
-    """
-
-    def __init__(self, cfg, device):
-        super().__init__(cfg, device)
-        self.stage = cfg.PROBE.STAGE
-
-    def scores(self, model, batch, max_clips):
-        """See the class."""
-        parts = []
-        for piece in self._pieces(batch, max_clips):
-            found = model.pooled_features(self.inputs(piece), self.stage, fuse=False)
-            visual = [found[name] for name in ("slow", "fast") if name in found]
-            parts.append(
-                {
-                    **({"visual": torch.cat(visual, dim=1)} if visual else {}),
-                    **({"audio": found["audio"]} if "audio" in found else {}),
-                }
-            )
-        return {name: torch.cat([part[name] for part in parts]).float().cpu() for name in parts[0]}
-
-
-class _Unscored:
-    """Features are not scored by a data set's rules."""
-
-    def measure(self, scores, labels):
-        """No metrics."""
-        return {}
 
 
 def probe(cfg, device):
@@ -73,7 +42,8 @@ def probe(cfg, device):
         ConfigError: videos with more than one label, or no weights to probe.
     """
     model = build_model(cfg)
-    path = None if cfg.PROBE.RANDOM_WEIGHTS else load_for_test(cfg, model)[0]
+    required = build_task(cfg, device).required_weights(model)
+    path = None if cfg.PROBE.RANDOM_WEIGHTS else load_for_test(cfg, model, required)[0]
     model = place_model(cfg, model, device).eval()
     info = describe(cfg, model)
     parts = {part: _features(cfg, model, device, part, path) for part in ("train", "test")}
@@ -103,9 +73,17 @@ def probe(cfg, device):
             )
         save_config(cfg)
         results["failed"] = parts["test"]["failed"]
-        write_results(cfg, results)
+        write_results(cfg, results, _metrics(cfg))
     distributed.barrier()
     return results
+
+
+def _metrics(cfg):
+    """Records of the probe's metrics."""
+    measures = [("top1", "top-1 accuracy"), ("top5", "top-5 accuracy")]
+    measures += [(f"r{k}", f"recall at {k}") for k in cfg.PROBE.RETRIEVAL_K]
+    modalities = ("visual", "audio", "audiovisual")
+    return [Metric(f"{m}_{name}", f"{m} features, {label}") for m in modalities for name, label in measures]
 
 
 def _senses(parts):
@@ -113,7 +91,7 @@ def _senses(parts):
     for sense in train:
         yield sense, train[sense], test[sense]
     if len(train) > 1:
-        yield "both", *(np.concatenate(list(part.values()), axis=1) for part in (train, test))
+        yield "audiovisual", *(np.concatenate(list(part.values()), axis=1) for part in (train, test))
 
 
 def _judge(cfg, train, train_labels, test, test_labels):
@@ -154,13 +132,11 @@ def _features(cfg, model, device, part, path):
                 "features": {name: value.numpy() for name, value in content["features"].items()},
                 "labels": content["labels"].numpy(),
             }
-    local = max(distributed.world_size() // cfg.NUM_SHARDS, 1)
     result = evaluate(
         model,
         build_loader(cfg, "test", videos_of=part),
-        FeatureTask(cfg, device),
-        _Unscored(),
-        max_clips=max(cfg.TEST.BATCH_SIZE // local, 1),
+        build_task(cfg, device),
+        max_clips=derived.test_clips_per_pass(cfg, distributed.world_size()),
         max_failed=cfg.DATA.MAX_FAILED_FRACTION,
         autocast=autocast_context(cfg, device)[0],
         desc=f"features of {part}",
@@ -169,9 +145,9 @@ def _features(cfg, model, device, part, path):
         raise ConfigError(
             "TASK is 'probe': a linear probe needs one label a video; use a data set and classifier with one (DATA.TARGET, no MULTI_HEAD.NAMES)"
         )
-    good = ~np.isnan(next(iter(result.scores.values()))).any(axis=1)
+    good = result.scores.known
     found = {
-        "features": {name: values[good] for name, values in result.scores.items()},
+        "features": result.scores.rows(good).heads,
         "labels": result.labels[good],
         "failed": result.failed,
     }

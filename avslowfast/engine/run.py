@@ -8,7 +8,6 @@ import torch
 from ..config import derived
 from ..config.derived import Cfg
 from ..evaluation.build import build_protocol
-from ..evaluation.evaluator import load_for_test
 from ..evaluation.results import describe, save_config, write_results
 from ..loading import build_loader
 from ..models import build_model
@@ -20,6 +19,7 @@ from .evaluation import evaluate_as_configured
 from .hooks.build import build_hooks
 from .probe import probe
 from .trainer import autocast_context, place_model, Trainer
+from .weights import load_for_test
 
 logger = get_logger(__name__)
 
@@ -79,7 +79,8 @@ def test(cfg: Cfg, device: torch.device) -> dict[str, Any]:
         The results, as they are written.
     """
     model = build_model(cfg)
-    path, names = load_for_test(cfg, model)
+    task = build_task(cfg, device)
+    path, names = load_for_test(cfg, model, task.required_weights(model))
     model = place_model(cfg, model, device).eval()
     info = describe(cfg, model)
     loader = build_loader(cfg, "test")
@@ -89,7 +90,7 @@ def test(cfg: Cfg, device: torch.device) -> dict[str, Any]:
         cfg,
         model,
         loader,
-        build_task(cfg, device),
+        task,
         protocol,
         autocast=autocast_context(cfg, device)[0],
         ensemble=cfg.DATA.ENSEMBLE_METHOD,
@@ -111,6 +112,6 @@ def test(cfg: Cfg, device: torch.device) -> dict[str, Any]:
     if distributed.is_main():
         os.makedirs(cfg.OUTPUT_DIR, exist_ok=True)
         protocol.write(result, cfg.OUTPUT_DIR, names)
-        write_results(cfg, results)
+        write_results(cfg, results, protocol.metrics)
     distributed.barrier()
     return results

@@ -15,7 +15,7 @@ from ..datasets.base import Record, VideoDataset
 from ..evaluation.metrics.sync import offset_curve, offset_estimate
 from ..loading.build import clip_settings
 from ..media import VideoReader
-from ..tasks.pretrain import stage_distances
+from ..tasks.pretexts.avs import stage_distances
 from ..utils.errors import UserError
 from .load import meta_of, network_of
 from .scoring import network_inputs

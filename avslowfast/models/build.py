@@ -3,6 +3,7 @@
 import torch
 import torch.distributed as dist
 
+from ..config import derived
 from ..config.names import ARCHITECTURES, STAGES
 from ..utils import distributed
 from ..utils.logging import get_logger
@@ -254,9 +255,8 @@ def _head(cfg, pathways):
     if cfg.TASK in ("sync", "pretrain"):
         # What is learnt without labels says nothing of classes, and rotations are seen, not heard.
         visual = {name: n for name, n in channels.items() if name != "audio"}
-        return HEADS["pretext"](
-            channels=visual, window=window, rotation=cfg.TASK == "pretrain" and "rotation" in cfg.PRETRAIN.TASKS
-        )
+        outputs = {name: facts.outputs for name, facts in derived.pretext_facts(cfg).items() if facts.outputs}
+        return HEADS["pretext"](channels=visual, window=window, outputs=outputs)
     if cfg.DETECTION.ENABLE:
         d = cfg.DETECTION
         common["act"] = "sigmoid" if cfg.MODEL.LOSS_FUNC.startswith("bce") else cfg.MODEL.HEAD_ACT

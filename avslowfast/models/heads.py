@@ -133,23 +133,26 @@ class RoIHead(_Pooling):
 
 @HEADS.register("pretext")
 class PretextHead(_Pooling):
-    """For training without labels: tells by how many quarter turns a clip's pictures are turned (arXiv 1811.11387), or nothing at all.
+    """For training without labels: one classifier on pooled visual features per pretext that predicts something.
 
-    Its weights have names of their own, so that a classifier never takes them for its.
+    Their weights are named after the pretexts, so that a classifier of a data set's classes never takes them for its.
 
     Args:
-        rotation: tell rotations; False has no weights and gives no logits.
+        outputs: {pretext: outputs of its classifier}; none for a network that learns synchronisation alone.
     """
 
-    TURNS = 4
-
-    def __init__(self, channels, window, rotation):
+    def __init__(self, channels, window, outputs):
         super().__init__(channels, window)
-        self.rotation = nn.Linear(self.dim, self.TURNS) if rotation else None
+        self.names = tuple(outputs)
+        for name, count in outputs.items():
+            self.add_module(name, nn.Linear(self.dim, count))
 
     def forward(self, features, audio_mask=None, boxes=None):
-        """{"logits": [B, 4]} in training, {"scores": [B, 4]} in testing; {} without rotations."""
-        if self.rotation is None:
-            return {}
-        logits = self.rotation(self.pool(features, audio_mask)).mean(dim=(1, 2, 3))
-        return {"logits": logits} if self.training else {"scores": logits.softmax(dim=-1)}
+        """{"logits": {pretext: [B, outputs]}} in training, {"scores": ...} in testing."""
+        if not self.names:
+            return {"logits": {}} if self.training else {"scores": {}}
+        pooled = self.pool(features, audio_mask)
+        logits = {name: self.get_submodule(name)(pooled).mean(dim=(1, 2, 3)) for name in self.names}
+        if self.training:
+            return {"logits": logits}
+        return {"scores": {name: x.softmax(dim=-1) for name, x in logits.items()}}

@@ -1,11 +1,22 @@
 """From configuration to task."""
 
-from .classification import ClassificationTask, DetectionTask
-from .pretrain import PretrainTask, SyncTask
+from typing import Any
 
-_TASKS = {"classification": ClassificationTask, "detection": DetectionTask, "sync": SyncTask, "pretrain": PretrainTask}
+import torch
+
+from ..config import derived
+from ..config.derived import Cfg
+from ..config.names import TASKS
+from .base import Task
 
 
-def build_task(cfg, device):
-    """The task that cfg.TASK names; DETECTION.ENABLE alone chooses detection."""
-    return _TASKS["detection" if cfg.DETECTION.ENABLE else cfg.TASK](cfg, device)
+def build_task(cfg: Cfg, device: torch.device) -> Task[Any]:
+    """The task that a configuration names.
+
+    Args:
+        cfg: The configuration.
+        device: Where batches go.
+    """
+    kind = TASKS[derived.task_name(cfg)]
+    task: Task[Any] = kind(**kind.options(cfg, device))
+    return task

@@ -52,10 +52,9 @@ class TensorBoardLogger(RunLogger):
         """See `RunLogger.write_evaluation`: the metrics, and the confusion matrix where each video has one label."""
         for key, value in result.metrics.items():
             self._writer.add_scalar(f"val/{key}", value, iteration)
-        if not self.options["CONFUSION_MATRIX"] or isinstance(result.scores, dict | list):
-            return
-        if result.labels.ndim == 1 and not (result.labels < 0).any():
-            counts = confusion_matrix(result.scores, result.labels)
+        scores = result.scores.single_label(result.labels)
+        if self.options["CONFUSION_MATRIX"] and scores is not None:
+            counts = confusion_matrix(scores, result.labels)
             shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
             side = max(min(_CELL, _LARGEST // len(counts)), 1)
             self._writer.add_image("val/confusion", np.kron(1.0 - shares, np.ones((side, side)))[None], iteration)

@@ -12,8 +12,9 @@ from avslowfast.engine.optim import build_optimizer, lr_at, parameter_groups, se
 from avslowfast.engine.precise_bn import precise_bn
 from avslowfast.engine.prefetch import one_ahead
 from avslowfast.evaluation.metrics import classification
-from avslowfast.tasks.classification import ClassificationTask
-from avslowfast.tasks.mixing import Mixing, soft_cross_entropy
+from avslowfast.tasks.build import build_task
+from avslowfast.tasks.losses import soft_cross_entropy
+from avslowfast.tasks.mixing import Mixing
 from avslowfast.utils import seeding
 from avslowfast.utils.registry import Registry
 
@@ -153,7 +154,7 @@ def test_precise_statistics_are_those_of_the_batches_with_audio():
     before = [p.clone() for p in model.parameters()]
     pointer = model.pathways["audio"].pool1.bn.running_mean.data_ptr()
     state = torch.get_rng_state()
-    precise_bn(model, ClassificationTask(tiny_cfg(), torch.device("cpu")), iter([inputs]), 1)
+    precise_bn(model, build_task(tiny_cfg(), torch.device("cpu")), iter([inputs]), 1)
     bn = model.pathways["audio"].pool1.bn
     stem = model.pathways["audio"].pool1
     x = stem.conv_t(inputs["audio"]) + stem.conv_f(inputs["audio"])

@@ -16,7 +16,7 @@ from avslowfast.engine.optim import build_optimizer, parameter_groups, set_lr
 from avslowfast.engine.precise_bn import precise_bn
 from avslowfast.models import build_model
 from avslowfast.synthav.make import make as make_synthav
-from avslowfast.tasks.classification import ClassificationTask
+from avslowfast.tasks.build import build_task
 
 
 def step(model, inputs):
@@ -53,7 +53,7 @@ def test_frozen_parts_keep_weights_and_statistics_and_the_rest_learns(parts, fro
     before = {n: t.clone() for n, t in model.state_dict().items()}
     model.train()
     step(model, inputs)
-    precise_bn(model, ClassificationTask(tiny_cfg(), torch.device("cpu")), iter([inputs, inputs]), 2)
+    precise_bn(model, build_task(tiny_cfg(), torch.device("cpu")), iter([inputs, inputs]), 2)
     model.train()
     after = model.state_dict()
     fixed = {n for n in before if n.startswith(tuple(frozen))}

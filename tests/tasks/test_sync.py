@@ -28,7 +28,8 @@ from avslowfast.models.avs import pair_up, sync_loss
 from avslowfast.models.build import input_shapes
 from avslowfast.synthav import render as synthetic
 from avslowfast.tasks.build import build_task
-from avslowfast.tasks.pretrain import stage_distances, turned
+from avslowfast.tasks.pretexts.avs import stage_distances
+from avslowfast.tasks.pretexts.rotation import rotated
 
 CPU = torch.device("cpu")
 SYNC = ROOT / "configs/SynthAV/SYNC_AVSLOWFAST_TINY.yaml"
@@ -103,7 +104,8 @@ def test_measured_sound_is_the_files_own_at_each_shift(bounces):
     sample = dataset[0]
     shifts = dataset.settings.audio.shifts
     assert np.allclose(shifts, [-0.4, -0.2, 0.0, 0.2, 0.4]) and sample["audio_shifts"].shape[:2] == (2, 5)
-    # Cut from one decode of all shifts, up to a fraction of a sample, which moves quiet cells a little; other shifts differ at large.
+    # Cut from one decode of all shifts, up to a fraction of a sample, which moves quiet cells a little. Other shifts
+    # differ at large.
     assert (
         (sample["audio_shifts"][:, 2] - sample["audio"]).abs().mean()
         < 0.02
@@ -186,9 +188,9 @@ def test_pooled_features_keep_the_senses_apart_or_join_them():
         torch.testing.assert_close(model.head.projection(features).softmax(1), scores)
 
 
-def test_turned_clips():
+def test_rotated_clips():
     clip = torch.arange(2 * 2 * 3 * 3.0).view(2, 1, 2, 3, 3)
-    out = turned(clip, torch.tensor([0, 3]))
+    out = rotated(clip, torch.tensor([0, 3]))
     assert torch.equal(out[0], clip[0]) and torch.equal(out[1, 0, 1], torch.rot90(clip[1, 0, 1], 3))
 
 
@@ -207,7 +209,7 @@ def test_each_pretext_task_trains_what_it_needs(tasks):
     assert ("head.rotation" in touched) == ("rotation" in tasks) and "head.projection" not in dict(
         model.named_modules()
     )
-    # The pictures of a batch are turned alike after a resume, and otherwise in the next iteration.
+    # The pictures of a batch are rotated alike after a resume, and otherwise in the next iteration.
     assert torch.equal(losses["loss"], task.losses(model, batch, True, 0)["loss"])
 
 
@@ -228,7 +230,7 @@ def test_what_cannot_work_is_said(overrides, words):
 
 
 def test_pre_training_reads_no_label_and_its_weights_start_a_classifier(bounce_args, bounces, tmp_path):
-    """Lists with other labels, or without any, give the same weights; what is learnt comes over whole, the rotation head does not."""
+    """Lists with other labels, or without any, give the same weights. All but the rotation head starts a classifier."""
     args = (
         "TASK",
         "pretrain",
@@ -255,7 +257,7 @@ def test_pre_training_reads_no_label_and_its_weights_start_a_classifier(bounce_a
     a, b = (weights(output_of(args), 1)["model_state"] for args in (one, two))
     assert a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
     results = json.load(open(os.path.join(output_of(one), "results.json")))
-    assert {"sync", "res5_hard", "res4_easy_told", "res3_offset_ms", "rotation_top1"} <= set(results)
+    assert {"sync", "res5_hard", "res4_easy_threshold_accuracy", "res3_offset_ms", "rotation_top1"} <= set(results)
     found = results["synchronisation"]["res4"]
     assert len(found["shifts"]) == len(found["distance"]) == 5 and sum(found["histogram"]["in_sync"]) == 16
     assert stats(output_of(one), "val_epoch")[-1]["sync"] >= 0
@@ -278,7 +280,9 @@ def test_a_probe_keeps_its_features_and_looks_things_up(bounce_args, bounces, tm
     folder = output_of(bounce_args)
     results = json.load(open(os.path.join(folder, "results.json")))
     assert {
-        f"{sense}_{name}" for sense in ("visual", "audio", "both") for name in ("top1", "top5", "r1", "r5", "r10")
+        f"{modality}_{name}"
+        for modality in ("visual", "audio", "audiovisual")
+        for name in ("top1", "top5", "r1", "r5", "r10")
     } <= set(results)
     before = os.path.getmtime(os.path.join(folder, "features_train.pt"))
     run(bounce_args, *args, "PROBE.C", [10.0])

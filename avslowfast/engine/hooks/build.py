@@ -6,6 +6,7 @@ import shutil
 from ...checkpoint import states
 from ...config import derived
 from ...config.derived import Cfg
+from ...evaluation.build import best_metric
 from ...utils import distributed
 from ...utils.logging import get_logger
 from ..evaluation import Validation
@@ -51,7 +52,7 @@ def build_hooks(cfg: Cfg, trainer: Trainer) -> list[Hook]:
         LogHook(cfg.LOG_PERIOD, derived.train_clips_per_step(cfg), trainer.device, (loggers.write_step, progress.show)),
         loggers,
         *([PreciseBNHook(period, recompute_statistics)] if cfg.BN.USE_PRECISE_STATS else []),
-        EvalHook(period, Validation(cfg, trainer), (loggers.write_evaluation,)),
+        EvalHook(period, Validation(cfg, trainer), best_metric(cfg), (loggers.write_evaluation,)),
         CheckpointHook(
             save,
             lambda path: copy_to_best(path, cfg.OUTPUT_DIR),

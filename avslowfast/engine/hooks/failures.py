@@ -1,6 +1,6 @@
 """What happens to a training whose files cannot be read."""
 
-from ...evaluation.evaluator import TooManyFailures
+from ...evaluation.evaluator import TooManyFailuresError
 from ...utils import distributed
 from ...utils.logging import get_logger
 from ..state import TrainState
@@ -24,7 +24,7 @@ class FailuresHook(Hook):
         """Counts over all ranks.
 
         Raises:
-            TooManyFailures: More files failed than may.
+            TooManyFailuresError: More files failed than may.
         """
         failed = dict(item for failures in distributed.gather_objects(state.failures) for item in failures)
         if not failed:
@@ -33,7 +33,7 @@ class FailuresHook(Hook):
             logger.warning("failed, replaced in training: %s (%s)", path, reason)
         logger.warning("epoch %d: %d unreadable file(s) of %d replaced", state.epoch, len(failed), self.total)
         if len(failed) > self.max_fraction * self.total:
-            raise TooManyFailures(
+            raise TooManyFailuresError(
                 f"{len(failed)} of {self.total} training files could not be read, more than "
                 f"DATA.MAX_FAILED_FRACTION {self.max_fraction:g} allows; "
                 f"the first: {next(iter(failed.values()))}. Repair or remove them, or raise the key"

@@ -1,24 +1,35 @@
 """Frame mean average precision of AVA: PASCAL VOC at IoU 0.5 (arXiv 1705.08421, section 5)."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 _BOX = ["x1", "y1", "x2", "y2"]
 
 
-def frame_ap(groundtruth, detections, classes, iou_threshold=0.5, max_boxes=50):
+def frame_ap(
+    groundtruth: pd.DataFrame,
+    detections: pd.DataFrame,
+    classes: Sequence[int],
+    iou_threshold: float = 0.5,
+    max_boxes: int = 50,
+) -> dict[int, float | None]:
     """Average precision of each class over key frames.
 
-    A detection is right if, of the true boxes of its frame and class, the one that it overlaps most overlaps by at least
-    `iou_threshold` and no detection before it has taken it. The area is that under the precision envelope at every recall.
-    The official scorer keeps the best 50 rows of a frame and goes through them by falling score; PySlowFast's keeps all and goes
-    through them in the order in which they come, which `max_boxes` 0 reproduces.
+    A detection is right if, of the true boxes of its frame and class, the one that it overlaps most overlaps by at
+    least `iou_threshold` and no detection before it has taken it. The area is that under the precision envelope at
+    every recall. The official scorer keeps the best 50 rows of a frame and goes through them by falling score;
+    PySlowFast's keeps all and goes through them in the order in which they come, which `max_boxes` 0 reproduces.
 
     Args:
-        groundtruth: table with a row a (box, class): frame (any key), class_id, x1, y1, x2, y2 (shares of the picture).
-        detections: the same with score. Those on frames without ground truth do not count.
-        classes: ids that are evaluated; other rows are left out first.
-        max_boxes: rows of a frame that count, the best ones; 0 counts all.
+        groundtruth: One row per (box, class): frame (any key), class_id, x1, y1, x2, y2 (shares of the frame's size).
+        detections: The same with score. Those on frames without ground truth do not count.
+        classes: Ids that are evaluated; other rows are left out first.
+        iou_threshold: Overlap of a right detection, at least.
+        max_boxes: Rows of a frame that count, the best ones; 0 counts all.
 
     Returns:
         {class id: average precision in 0..1, or None for a class without ground truth}.
@@ -33,7 +44,7 @@ def frame_ap(groundtruth, detections, classes, iou_threshold=0.5, max_boxes=50):
     detections = detections[known & solid].reset_index(drop=True)
     right = _matches(groundtruth.reset_index(drop=True), detections, iou_threshold)
     totals = groundtruth.class_id.value_counts()
-    result = {}
+    result: dict[int, float | None] = {}
     for class_id in classes:
         mine = (detections.class_id == class_id).to_numpy()
         total = int(totals.get(class_id, 0))
@@ -41,14 +52,14 @@ def frame_ap(groundtruth, detections, classes, iou_threshold=0.5, max_boxes=50):
     return result
 
 
-def mean_ap(per_class):
+def mean_ap(per_class: Mapping[Any, float | None]) -> float:
     """Unweighted mean over the classes that have ground truth; NaN without any."""
     values = [value for value in per_class.values() if value is not None]
     return float(np.mean(values)) if values else float("nan")
 
 
-def _matches(groundtruth, detections, threshold):
-    """Which detections are right: bool [number of detections]."""
+def _matches(groundtruth: pd.DataFrame, detections: pd.DataFrame, threshold: float) -> NDArray[np.bool_]:
+    """Which detections are right: [number of detections]."""
     right = np.zeros(len(detections), bool)
     left = detections.assign(det=np.arange(len(detections)))
     pairs = left.merge(
@@ -68,7 +79,7 @@ def _matches(groundtruth, detections, threshold):
     return right
 
 
-def _average_precision(scores, right, total):
+def _average_precision(scores: NDArray[np.float64], right: NDArray[np.bool_], total: int) -> float:
     order = np.argsort(-scores, kind="stable")
     hits = np.cumsum(right[order])
     recall = np.concatenate([[0.0], hits / total, [1.0]])

@@ -1,24 +1,34 @@
-"""Top-k accuracy, per-class accuracy and mean average precision."""
+"""Top-k accuracy, per-class accuracy and mean average precision. Legend: N videos, K classes."""
+
+from typing import Any
 
 import numpy as np
-from sklearn.metrics import average_precision_score
+from numpy.typing import NDArray
 
 
-def topk_correct(scores, labels, k):
-    """Whether the label is among the k best classes: bool [N].
+def topk_correct(scores: NDArray[Any], labels: NDArray[Any], k: int) -> NDArray[np.bool_]:
+    """Whether the label is among the k best classes: [N].
 
     Args:
-        scores: [N, K]; a row of NaN (a video that failed) is never correct. labels: [N] class ids.
+        scores: [N, K]; a row of NaN (a video that failed) is never correct.
+        labels: [N] class ids.
+        k: Classes that count.
     """
     valid = ~np.isnan(scores).any(axis=1)
-    own = np.take_along_axis(scores, labels[:, None], axis=1)
+    of_label = np.take_along_axis(scores, labels[:, None], axis=1)
     # Classes that tie with the label count as better, so that constant scores earn nothing.
-    better = (scores > own).sum(axis=1) + (scores == own).sum(axis=1) - 1
-    return valid & (better < k)
+    better = (scores > of_label).sum(axis=1) + (scores == of_label).sum(axis=1) - 1
+    correct: NDArray[np.bool_] = valid & (better < k)
+    return correct
 
 
-def per_class_accuracy(scores, labels):
-    """Top-1 accuracy of each class in percent [K]; NaN for a class without videos."""
+def per_class_accuracy(scores: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.float64]:
+    """Top-1 accuracy of each class in percent [K]; NaN for a class without videos.
+
+    Args:
+        scores: See `topk_correct`.
+        labels: See `topk_correct`.
+    """
     correct = topk_correct(scores, labels, 1)
     totals = np.bincount(labels, minlength=scores.shape[1]).astype(float)
     hits = np.bincount(labels[correct], minlength=scores.shape[1])
@@ -26,31 +36,43 @@ def per_class_accuracy(scores, labels):
         return 100.0 * hits / totals
 
 
-def confusion_matrix(scores, labels):
-    """How often each class was taken for each: int [K, K], a row a true class; videos that failed are left out."""
+def confusion_matrix(scores: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.int64]:
+    """How often each class was predicted for each: [K, K], one row per true class; videos that failed are left out.
+
+    Args:
+        scores: [N, K].
+        labels: [N] class ids.
+    """
     good = ~np.isnan(scores).any(axis=1)
-    counts = np.zeros((scores.shape[1], scores.shape[1]), int)
+    counts = np.zeros((scores.shape[1], scores.shape[1]), np.int64)
     np.add.at(counts, (labels[good], scores[good].argmax(axis=1)), 1)
     return counts
 
 
-def mean_average_precision(scores, labels, unlabelled_last=False):
+def mean_average_precision(scores: NDArray[Any], labels: NDArray[Any], unlabelled_last: bool = False) -> float:
     """Unweighted mean of the classes' average precision, over classes that have a positive, in percent.
 
     Args:
-        scores: [N, K]; a row of NaN counts as the lowest score. labels: [N, K] of 0 and 1.
-        unlabelled_last: videos without any label count as the lowest score too, as in the official scorer of Charades.
+        scores: [N, K]; a row of NaN counts as the lowest score.
+        labels: [N, K] of 0 and 1.
+        unlabelled_last: Videos without any label count as the lowest score too, as in the official scorer of Charades.
     """
+    from sklearn.metrics import average_precision_score
+
     lowest = np.isnan(scores) | (unlabelled_last & ~labels.any(axis=1, keepdims=True))
     scores = np.where(lowest, np.nanmin(scores, initial=0.0) - 1.0, scores)
-    present = labels.any(axis=0)
-    return 100.0 * float(
-        np.mean([average_precision_score(labels[:, k], scores[:, k]) for k in np.flatnonzero(present)])
-    )
+    present = np.flatnonzero(labels.any(axis=0))
+    return 100.0 * float(np.mean([average_precision_score(labels[:, k], scores[:, k]) for k in present]))
 
 
-def summarize(scores, labels, multi_label=False):
-    """The metrics of a data set: {"top1", "top5", "mean_class_accuracy"} or {"map"}, in percent."""
+def summarize(scores: NDArray[Any], labels: NDArray[Any], multi_label: bool = False) -> dict[str, float]:
+    """The usual metrics in percent: {"top1", "top5", "mean_class_accuracy"}, or {"map"} with several labels per video.
+
+    Args:
+        scores: [N, K].
+        labels: [N] class ids, or [N, K] of 0 and 1.
+        multi_label: Videos have several labels.
+    """
     if multi_label:
         return {"map": mean_average_precision(scores, labels)}
     k = min(5, scores.shape[1])

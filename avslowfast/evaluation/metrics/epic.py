@@ -1,36 +1,58 @@
 """EPIC-Kitchens action recognition: verb, noun and action accuracy, and the challenges' submission files.
 
-An action is a (verb, noun) pair; its score is the product of the two softmax scores.
+An action is a (verb, noun) pair; its score is the product of the two softmax scores. Legend: N segments, V verbs, M
+nouns.
 """
 
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
 import numpy as np
-from sklearn.metrics import precision_recall_fscore_support
+from numpy.typing import NDArray
 
 from .classification import topk_correct
 
 _CHUNK = 512
 TOP_ACTIONS = 100
+# How many things that are wrong with a submission are listed.
+_LISTED = 20
+
+Array = NDArray[Any]
 
 
-def action_correct(verb_scores, noun_scores, verbs, nouns, k):
-    """Whether the true action is among the k best of all pairs: bool [N].
+def action_correct(verb_scores: Array, noun_scores: Array, verbs: Array, nouns: Array, k: int) -> NDArray[np.bool_]:
+    """Whether the true action is among the k best of all pairs: [N].
 
     Args:
-        verb_scores: [N, V]; noun_scores: [N, M]; rows of NaN are never correct. verbs, nouns: [N] true ids.
+        verb_scores: [N, V]; rows of NaN are never correct.
+        noun_scores: [N, M]; rows of NaN are never correct.
+        verbs: [N] true ids.
+        nouns: [N] true ids.
+        k: Actions that count.
     """
     correct = np.zeros(len(verbs), bool)
     for first in range(0, len(verbs), _CHUNK):
         rows = slice(first, first + _CHUNK)
         pairs = verb_scores[rows, :, None] * noun_scores[rows, None, :]
-        own = pairs[np.arange(len(pairs)), verbs[rows], nouns[rows]]
+        of_label = pairs[np.arange(len(pairs)), verbs[rows], nouns[rows]]
         # Pairs that tie with the true one count as better, so that constant scores earn nothing.
-        better = (pairs >= own[:, None, None]).sum(axis=(1, 2)) - 1
-        correct[rows] = (better < k) & ~np.isnan(own)
+        better = (pairs >= of_label[:, None, None]).sum(axis=(1, 2)) - 1
+        correct[rows] = (better < k) & ~np.isnan(of_label)
     return correct
 
 
-def accuracy(verb_scores, noun_scores, verbs, nouns, topk=(1, 5)):
-    """{"verb_top1", "noun_top1", "action_top1", "verb_top5", ...} in percent."""
+def accuracy(
+    verb_scores: Array, noun_scores: Array, verbs: Array, nouns: Array, topk: Sequence[int] = (1, 5)
+) -> dict[str, float]:
+    """{"verb_top1", "noun_top1", "action_top1", "verb_top5", ...} in percent.
+
+    Args:
+        verb_scores: See `action_correct`.
+        noun_scores: See `action_correct`.
+        verbs: See `action_correct`.
+        nouns: See `action_correct`.
+        topk: The values of k.
+    """
     result = {}
     for k in topk:
         result[f"verb_top{k}"] = topk_correct(verb_scores, verbs, k)
@@ -39,7 +61,7 @@ def accuracy(verb_scores, noun_scores, verbs, nouns, topk=(1, 5)):
     return {name: 100.0 * float(values.mean()) for name, values in result.items()}
 
 
-def best_actions(verb_scores, noun_scores):
+def best_actions(verb_scores: Array, noun_scores: Array) -> NDArray[np.int64]:
     """The best (verb, noun) pair of each segment: [N, 2]. A row of NaN gives (-1, -1)."""
     best = np.full((len(verb_scores), 2), -1)
     valid = ~(np.isnan(verb_scores).any(axis=1) | np.isnan(noun_scores).any(axis=1))
@@ -48,15 +70,31 @@ def best_actions(verb_scores, noun_scores):
     return best
 
 
-def many_shot(verb_scores, noun_scores, verbs, nouns, many_verbs, many_nouns, many_actions):
+def many_shot(
+    verb_scores: Array,
+    noun_scores: Array,
+    verbs: Array,
+    nouns: Array,
+    many_verbs: Sequence[int],
+    many_nouns: Sequence[int],
+    many_actions: Sequence[tuple[int, int]],
+) -> dict[str, float]:
     """Class-averaged precision and recall over the many-shot classes that occur (EPIC-Kitchens-55), in percent.
 
     Args:
-        many_verbs, many_nouns: class ids; many_actions: (verb, noun) pairs.
+        verb_scores: See `action_correct`.
+        noun_scores: See `action_correct`.
+        verbs: See `action_correct`.
+        nouns: See `action_correct`.
+        many_verbs: Class ids.
+        many_nouns: Class ids.
+        many_actions: (verb, noun) pairs.
 
     Returns:
         {"verb_precision", "verb_recall", "noun_precision", ...}.
     """
+    from sklearn.metrics import precision_recall_fscore_support
+
     best = best_actions(verb_scores, noun_scores)
     size = noun_scores.shape[1]
     cases = {
@@ -65,25 +103,37 @@ def many_shot(verb_scores, noun_scores, verbs, nouns, many_verbs, many_nouns, ma
         "action": (verbs * size + nouns, best[:, 0] * size + best[:, 1], [v * size + n for v, n in many_actions]),
     }
     result = {}
-    for name, (truth, found, classes) in cases.items():
-        classes = np.intersect1d(classes, truth)
-        if not len(classes):
+    for name, (truth, predicted, classes) in cases.items():
+        present = np.intersect1d(classes, truth)
+        if not len(present):
             continue
         precision, recall, _, _ = precision_recall_fscore_support(
-            truth, found, labels=classes, average=None, zero_division=0
+            truth, predicted, labels=present, average=None, zero_division=0
         )
-        result[f"{name}_precision"], result[f"{name}_recall"] = (
-            100.0 * float(precision.mean()),
-            100.0 * float(recall.mean()),
-        )
+        result[f"{name}_precision"] = 100.0 * float(precision.mean())
+        result[f"{name}_recall"] = 100.0 * float(recall.mean())
     return result
 
 
-def challenge_100(verb_scores, noun_scores, verbs, nouns, unseen, tail_verbs, tail_nouns):
-    """The figures of EPIC-Kitchens-100: all (top-1, top-5), unseen participants and tail classes (top-1), in percent.
+def challenge_100(
+    verb_scores: Array,
+    noun_scores: Array,
+    verbs: Array,
+    nouns: Array,
+    unseen: NDArray[np.bool_],
+    tail_verbs: Sequence[int],
+    tail_nouns: Sequence[int],
+) -> dict[str, float]:
+    """The figures of EPIC-Kitchens-100 in percent: all (top-1, top-5), unseen participants and tail classes (top-1).
 
     Args:
-        unseen: [N] bool. tail_verbs, tail_nouns: class ids; an action is in the tail if its verb or its noun is.
+        verb_scores: See `action_correct`.
+        noun_scores: See `action_correct`.
+        verbs: See `action_correct`.
+        nouns: See `action_correct`.
+        unseen: [N] whether the participant is not in the training list.
+        tail_verbs: Class ids.
+        tail_nouns: Class ids; an action is in the tail if its verb or its noun is.
     """
     result = {f"all_{name}": value for name, value in accuracy(verb_scores, noun_scores, verbs, nouns).items()}
     verb_ok, noun_ok = topk_correct(verb_scores, verbs, 1), topk_correct(noun_scores, nouns, 1)
@@ -104,12 +154,21 @@ def challenge_100(verb_scores, noun_scores, verbs, nouns, unseen, tail_verbs, ta
     return result
 
 
-def submission(names, verb_scores, noun_scores, version, levels=(2, 1, 4)):
+def submission(
+    names: Iterable[str],
+    verb_scores: Array,
+    noun_scores: Array,
+    version: str,
+    levels: tuple[int, int, int] = (2, 1, 4),
+) -> dict[str, Any]:
     """The content of a submission file.
 
     Args:
-        names: [N] segment ids (uid, or narration_id). version: "0.1" (EPIC-Kitchens-55) | "0.2" (100).
-        levels: supervision levels of version 0.2: pre-training, training labels, training data.
+        names: N segment ids (uid, or narration_id).
+        verb_scores: [N, V]; NaN counts as 0.
+        noun_scores: [N, M]; NaN counts as 0.
+        version: "0.1" (EPIC-Kitchens-55) | "0.2" (100).
+        levels: Supervision levels of version 0.2: pre-training, training labels, training data.
     """
     results = {}
     for name, verb, noun in zip(names, verb_scores, noun_scores):
@@ -124,58 +183,67 @@ def submission(names, verb_scores, noun_scores, version, levels=(2, 1, 4)):
             "noun": {str(i): float(x) for i, x in enumerate(noun)},
             "action": {f"{v[r]},{n[c]}": float(pairs[r, c]) for r, c in zip(rows, columns)},
         }
-    head = {"version": version, "challenge": "action_recognition"}
+    head: dict[str, Any] = {"version": version, "challenge": "action_recognition"}
     if version == "0.2":
         head.update(zip(("sls_pt", "sls_tl", "sls_td"), levels))
     return {**head, "results": results}
 
 
-def check_submission(content, names, num_verbs, num_nouns):
+def check_submission(content: Any, names: Iterable[str], num_verbs: int, num_nouns: int) -> list[str]:
     """What is wrong with a submission, as a list of lines; empty for a valid one.
 
     Args:
-        content: what the JSON file holds. names: ids of the segments that have to be in it. num_verbs, num_nouns: classes.
+        content: Of the JSON file.
+        names: Ids of the segments that have to be in it.
+        num_verbs: V.
+        num_nouns: M.
     """
     if not isinstance(content, dict):
         return ["it is not a JSON object"]
-    wrong = []
-    if content.get("version") not in ("0.1", "0.2"):
-        wrong.append(f'version is {content.get("version")!r}, not "0.1" or "0.2"')
-    if content.get("challenge") != "action_recognition":
-        wrong.append(f'challenge is {content.get("challenge")!r}, not "action_recognition"')
-    if content.get("version") == "0.2":
-        wrong += [
-            f"{key} is missing" for key in ("sls_pt", "sls_tl", "sls_td") if not isinstance(content.get(key), int)
-        ]
+    wrong = _check_head(content)
     results = content.get("results")
     if not isinstance(results, dict):
         return [*wrong, "results is missing"]
     wanted, given = {str(name) for name in names}, set(results)
-    wrong += [f"{len(wanted - given)} segments are missing, the first {min(wanted - given)}"] if wanted - given else []
-    wrong += (
-        [f"{len(given - wanted)} segments are not in the list, the first {min(given - wanted)}"]
-        if given - wanted
-        else []
-    )
-    sizes = {"verb": num_verbs, "noun": num_nouns}
+    if wanted - given:
+        wrong.append(f"{len(wanted - given)} segments are missing, the first {min(wanted - given)}")
+    if given - wanted:
+        wrong.append(f"{len(given - wanted)} segments are not in the list, the first {min(given - wanted)}")
     for name, scores in results.items():
-        for part, size in sizes.items():
-            if set(scores.get(part, ())) != {str(i) for i in range(size)}:
-                wrong.append(f"{name}: {part} does not have a score for each of 0..{size - 1}")
-        actions = scores.get("action", {})
-        pairs = [key.split(",") for key in actions]
-        if not 1 <= len(actions) <= TOP_ACTIONS or any(
-            len(p) != 2 or int(p[0]) >= num_verbs or int(p[1]) >= num_nouns for p in pairs
-        ):
-            wrong.append(f'{name}: action needs 1 to {TOP_ACTIONS} scores under "verb,noun"')
-        if wrong and len(wrong) > 20:
+        wrong += _check_segment(name, scores, {"verb": num_verbs, "noun": num_nouns})
+        if len(wrong) > _LISTED:
             break
     return wrong
 
 
-def scores_of(content, names):
+def _check_head(content: Mapping[str, Any]) -> list[str]:
+    version, challenge = content.get("version"), content.get("challenge")
+    wrong = [] if version in ("0.1", "0.2") else [f'version is {version!r}, not "0.1" or "0.2"']
+    if challenge != "action_recognition":
+        wrong.append(f'challenge is {challenge!r}, not "action_recognition"')
+    if version == "0.2":
+        levels = ("sls_pt", "sls_tl", "sls_td")
+        wrong += [f"{key} is missing" for key in levels if not isinstance(content.get(key), int)]
+    return wrong
+
+
+def _check_segment(name: str, scores: Mapping[str, Any], sizes: Mapping[str, int]) -> list[str]:
+    wrong = [
+        f"{name}: {part} does not have a score for each of 0..{size - 1}"
+        for part, size in sizes.items()
+        if set(scores.get(part, ())) != {str(i) for i in range(size)}
+    ]
+    pairs = [key.split(",") for key in scores.get("action", {})]
+    known = all(len(p) == 2 and int(p[0]) < sizes["verb"] and int(p[1]) < sizes["noun"] for p in pairs)
+    if not 1 <= len(pairs) <= TOP_ACTIONS or not known:
+        wrong.append(f'{name}: action needs 1 to {TOP_ACTIONS} scores under "verb,noun"')
+    return wrong
+
+
+def scores_of(content: Mapping[str, Any], names: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """(verb scores [N, V], noun scores [N, M]) of a submission, in the order of `names`."""
     rows = [content["results"][str(name)] for name in names]
-    return tuple(
+    verbs, nouns = (
         np.array([[row[part][str(i)] for i in range(len(row[part]))] for row in rows]) for part in ("verb", "noun")
     )
+    return verbs, nouns

@@ -1,17 +1,28 @@
-"""Synchronisation metrics: can sound that belongs to a picture be told from sound that does not, and where does it belong (arXiv 2001.08740, section 3.4)?
+"""Synchronisation: is audio in sync distinguished from other audio, and at which shift (arXiv 2001.08740, section 3.4)?
 
-Distances are those that the synchronisation loss compares: 0 for the same embedding, 1 for opposite ones. NaN stands for a comparison that
-does not exist (a video too short for it, a clip without sound) and counts nowhere.
+Distances are those that the synchronisation loss compares: 0 for the same embedding, 1 for opposite ones. NaN stands
+for a comparison that does not exist (a video too short for it, a clip without audio) and counts nowhere. Legend: N
+clips, S shifts.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
+
+# The middle of the distances' range, chosen before any result was seen.
+THRESHOLD = 0.5
+
+Array = NDArray[np.floating[Any]]
 
 
-def pair_accuracy(positive, negative):
-    """Share of the clips whose own sound is nearer than other sound, in percent; chance is 50, ties count half.
+def pair_accuracy(positive: Array, negative: Array) -> float:
+    """Share of the clips whose audio in sync is nearer than other audio, in percent; chance is 50, ties count half.
 
     Args:
-        positive, negative: [N] distances of the picture from its own sound and from the other.
+        positive: [N] distances of the visual embedding from the audio in sync.
+        negative: [N] distances from the other audio.
 
     Returns:
         A percentage, NaN without any pair.
@@ -23,10 +34,15 @@ def pair_accuracy(positive, negative):
     return 100.0 * float(np.mean((p < n) + 0.5 * (p == n)))
 
 
-def threshold_accuracy(positive, negative, threshold=0.5):
-    """Share of the clips told right by a fixed distance, in percent: own sound below it, other sound not; both kinds weigh the same.
+def threshold_accuracy(positive: Array, negative: Array, threshold: float = THRESHOLD) -> float:
+    """Share of distances on the right side of a fixed one, in percent: in sync below it, negatives not.
 
-    The threshold is the middle of the distances' range, chosen before anything is seen.
+    Both kinds weigh the same.
+
+    Args:
+        positive: See `pair_accuracy`.
+        negative: See `pair_accuracy`.
+        threshold: The fixed distance.
     """
     p, n = positive[~np.isnan(positive)], negative[~np.isnan(negative)]
     if not len(p) or not len(n):
@@ -34,15 +50,16 @@ def threshold_accuracy(positive, negative, threshold=0.5):
     return 50.0 * float(np.mean(p < threshold) + np.mean(n >= threshold))
 
 
-def easy_distances(visual, audio, groups):
-    """Distance of each clip's picture from the sound of the next clip of another video, [N].
+def easy_distances(visual: Array, audio: Array, groups: NDArray[Any]) -> NDArray[np.float64]:
+    """Distance of each clip's visual embedding from the audio of the next clip of another video, [N].
 
     Args:
-        visual, audio: [N, T, D] embeddings (T = 1 where time is averaged); rows of NaN are clips without sound.
+        visual: [N, T, D] embeddings (T = 1 where time is averaged).
+        audio: The same of audio; rows of NaN are clips without audio.
         groups: [N] video of each clip.
     """
     count = len(groups)
-    known = ~np.isnan(audio).any(axis=(1, 2))
+    known: NDArray[np.bool_] = np.logical_not(np.isnan(audio).any(axis=(1, 2)))
     other = np.full(count, -1)
     for i in range(count):
         for step in range(1, count):
@@ -50,42 +67,51 @@ def easy_distances(visual, audio, groups):
             if known[j] and groups[j] != groups[i]:
                 other[i] = j
                 break
-    found = np.full(count, np.nan)
+    distances = np.full(count, np.nan)
     rows = np.flatnonzero(other >= 0)
-    found[rows] = np.linalg.norm(visual[rows] - audio[other[rows]], axis=2).mean(axis=1)
-    return found
+    distances[rows] = np.linalg.norm(visual[rows] - audio[other[rows]], axis=2).mean(axis=1)
+    return distances
 
 
-def histogram(distances, bins=20):
-    """Counts of distances in `bins` equal bins over 0..1, as a list."""
-    return np.histogram(distances[~np.isnan(distances)], bins=bins, range=(0.0, 1.0))[0].tolist()
+def histogram(distances: Array, bins: int = 20) -> list[int]:
+    """Counts of distances in equal bins over 0..1."""
+    counts: list[int] = np.histogram(distances[~np.isnan(distances)], bins=bins, range=(0.0, 1.0))[0].tolist()
+    return counts
 
 
-def offset_curve(distances):
-    """Mean distance at each shift of the sound, [N, S] -> [S]; NaN where fewer than half as many clips have sound as at the best-known shift.
+def offset_curve(distances: Array) -> NDArray[np.float64]:
+    """Mean distance at each shift of the audio, [N, S] -> [S].
 
-    At the ends of a file not every clip has every shift, and some clips lie farther from any sound than others; each clip's median is
-    therefore taken off before the mean, and the mean of the medians put back.
+    NaN where fewer than half as many clips have audio as at the best-known shift. At the ends of a file not every
+    clip has every shift, and some clips lie farther from any audio than others. Each clip's median is therefore
+    subtracted before the mean, and the mean of the medians added again.
+
+    Args:
+        distances: NaN where a clip has no audio at a shift.
     """
-    known = ~np.isnan(distances)
-    rows = known.any(axis=1)
+    rows = ~np.isnan(distances).all(axis=1)
     if not rows.any():
         return np.full(distances.shape[1], np.nan)
-    d, known = distances[rows], known[rows]
+    d = distances[rows]
+    known = ~np.isnan(d)
     medians = np.nanmedian(d, axis=1, keepdims=True)
     counts = known.sum(axis=0)
     total = np.where(known, d - medians, 0.0).sum(axis=0)
-    return np.where(2 * counts >= counts.max(), total / np.maximum(counts, 1) + medians.mean(), np.nan)
+    curve: NDArray[np.float64] = np.where(
+        2 * counts >= counts.max(), total / np.maximum(counts, 1) + medians.mean(), np.nan
+    )
+    return curve
 
 
-def offset_estimate(shifts, curve):
+def offset_estimate(shifts: Sequence[float] | NDArray[np.float64], curve: Array) -> float:
     """The shift at which a curve is lowest, refined by the parabola through the lowest point and its neighbours.
 
     Args:
-        shifts: [S] seconds, evenly spaced, ascending. curve: [S] mean distances.
+        shifts: [S] seconds, evenly spaced, ascending.
+        curve: [S] mean distances.
 
     Returns:
-        Seconds by which the sound comes after the picture; NaN where the curve is.
+        Seconds by which the audio comes after the frames; NaN where the curve is.
     """
     if np.isnan(curve).all():
         return float("nan")

@@ -1,0 +1,41 @@
+"""Metrics that TEST.METRICS adds to those of the protocol.
+
+A metric of a user's own is a function of the same kind with its record:
+
+    @METRICS.register("error", facts=Metric("error", "error rate", "%", "lower"))
+    def error(scores: ClassScores, labels: NDArray[np.int64]) -> float: ...
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..tasks.scores import ClassScores
+from .metrics import classification
+
+# Takes the scores of one classifier (`scores.only` is [N, K]; a row of NaN is a video that failed) and its labels:
+# [N] class ids, or [N, K] of 0 and 1 for several labels per video.
+ScoreMetric = Callable[[ClassScores, NDArray[Any]], float]
+
+
+def top1(scores: ClassScores, labels: NDArray[Any]) -> float:
+    """Share of the videos whose label has the highest score, in percent."""
+    return 100.0 * float(classification.topk_correct(scores.only, labels, 1).mean())
+
+
+def top5(scores: ClassScores, labels: NDArray[Any]) -> float:
+    """Share of the videos whose label is among the five highest scores, in percent."""
+    return 100.0 * float(classification.topk_correct(scores.only, labels, min(5, scores.only.shape[1])).mean())
+
+
+def mean_class_accuracy(scores: ClassScores, labels: NDArray[Any]) -> float:
+    """Unweighted mean of the classes' top-1 accuracy, in percent."""
+    return float(np.nanmean(classification.per_class_accuracy(scores.only, labels)))
+
+
+def mean_average_precision(scores: ClassScores, labels: NDArray[Any]) -> float:
+    """Mean average precision in percent, of several labels per video, or of one against the rest."""
+    several = labels if labels.ndim == 2 else np.eye(scores.only.shape[1], dtype=int)[labels]
+    return classification.mean_average_precision(scores.only, several)

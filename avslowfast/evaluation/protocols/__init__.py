@@ -1,0 +1,1 @@
+"""How each data set is scored: what its literature measures, and the files that its evaluation asks for."""

@@ -1,0 +1,109 @@
+"""AVA (arXiv 1705.08421): frame mean average precision at IoU 0.5."""
+
+import os
+from collections.abc import Sequence
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ...config.derived import Cfg
+from ...config.names import Metric
+from ...datasets import ava as files
+from ...datasets.base import Record
+from ...tasks.scores import BoxScores, ClassNames
+from ...utils.logging import get_logger
+from ..metrics import ava
+from .base import Evaluation, Protocol
+
+logger = get_logger(__name__)
+
+
+class AvaProtocol(Protocol[BoxScores]):
+    """Frame mAP at IoU 0.5 in percent, and detections.csv, which tools/evaluate.py ava reads.
+
+    Args:
+        records: Key frames with their boxes.
+        label_map: File with the classes that are evaluated.
+        groundtruth: File with the true boxes.
+        excluded: File with key frames that do not count; it may be missing.
+        max_boxes: Rows of a key frame that count, the best ones; 0 counts all.
+        part: The records are a part of the key frames; those that are missing are no misses.
+        **shared: See `Protocol`.
+    """
+
+    def __init__(
+        self,
+        records: Sequence[Record],
+        label_map: str,
+        groundtruth: str,
+        excluded: str,
+        max_boxes: int,
+        part: bool,
+        **shared: Any,
+    ) -> None:
+        super().__init__(**shared)
+        self.records = records
+        self.label_map, self.groundtruth, self.excluded = label_map, groundtruth, excluded
+        self.max_boxes = max_boxes
+        self.part = part
+
+    @classmethod
+    def declared(cls, cfg: Cfg) -> tuple[Metric, ...]:
+        """See `Protocol.declared`."""
+        return (Metric("map", "mAP"),)
+
+    @classmethod
+    def options(cls, cfg: Cfg, dataset: Any) -> dict[str, Any]:
+        """See `Protocol.options`."""
+        node, folder = cfg.AVA, dataset.folder
+        return {
+            "records": dataset.records,
+            "label_map": os.path.join(folder, node.LABEL_MAP_FILE),
+            "groundtruth": os.path.join(folder, node.GROUNDTRUTH_FILE),
+            "excluded": os.path.join(folder, node.EXCLUSION_FILE),
+            "max_boxes": node.MAX_BOXES,
+            # While training, a part of the key frames is scored.
+            "part": dataset.split == "val",
+        }
+
+    def compute(self, scores: BoxScores, labels: NDArray[Any]) -> dict[str, float]:
+        """See `Protocol.compute`."""
+        return {"map": 100.0 * ava.mean_ap(self._per_class(scores))}
+
+    def _per_class(self, scores: BoxScores) -> dict[int, float | None]:
+        names = files.read_label_map(self.label_map)
+        truth, detections = files.read_boxes(self.groundtruth), self._detections(scores)
+        excluded = files.read_excluded(self.excluded) if os.path.isfile(self.excluded) else set()
+        scored = {record.name for record in self.records} if self.part else set(truth.frame)
+        truth = truth[truth.frame.isin(scored - excluded)]
+        detections = detections[~detections.frame.isin(excluded)]
+        return ava.frame_ap(truth, detections, list(names), max_boxes=self.max_boxes)
+
+    def _detections(self, scores: BoxScores) -> pd.DataFrame:
+        """One row per (box, class)."""
+        parts = []
+        for record, values in zip(self.records, scores.frames):
+            if values is None:
+                continue
+            boxes, _ = cast("tuple[NDArray[np.float32], Any]", record.label)
+            table = pd.DataFrame(boxes.repeat(values.shape[1], axis=0), columns=["x1", "y1", "x2", "y2"])
+            classes = np.tile(np.arange(1, values.shape[1] + 1), len(values))
+            parts.append(table.assign(class_id=classes, score=values.ravel(), frame=record.name))
+        return pd.concat(parts, ignore_index=True)
+
+    def results(self, result: Evaluation[BoxScores], names: ClassNames) -> dict[str, Any]:
+        """See `Protocol.results`: "per_class_ap", the average precision of each class by name, in percent."""
+        known = files.read_label_map(self.label_map)
+        values = self._per_class(result.scores)
+        return {"per_class_ap": {known[i]: None if value is None else 100.0 * value for i, value in values.items()}}
+
+    def write(self, result: Evaluation[BoxScores], folder: str, names: ClassNames) -> None:
+        """See `Protocol.write`: detections.csv."""
+        table = self._detections(result.scores)
+        table[["video", "second"]] = table.frame.str.rsplit(",", n=1, expand=True)
+        path = os.path.join(folder, "detections.csv")
+        columns = ["video", "second", "x1", "y1", "x2", "y2", "class_id", "score"]
+        table[columns].to_csv(path, header=False, index=False, float_format="%.5f")
+        logger.info("wrote %s", path)

@@ -1,0 +1,133 @@
+"""EPIC-Kitchens-55 and -100 (arXiv 1804.02748, 2006.13256): verb, noun and action, and the submission files."""
+
+import os
+import zipfile
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import simplejson
+from numpy.typing import NDArray
+
+from ...config import derived
+from ...config.derived import Cfg
+from ...config.names import Metric
+from ...datasets import epic as files
+from ...tasks.scores import ClassNames, ClassScores
+from ...utils.logging import get_logger
+from ..metrics import epic
+from .base import Evaluation
+from .classification import ClassificationProtocol
+
+logger = get_logger(__name__)
+
+_PARTS = ("verb", "noun", "action")
+_TOP = tuple(
+    Metric(f"{part}_top{k}", f"{part} top-{k} accuracy")
+    for part, k in [("action", 1), ("verb", 1), ("noun", 1), ("verb", 5), ("noun", 5), ("action", 5)]
+)
+_MANY_SHOT = tuple(
+    Metric(f"many_shot_{part}_{kind}", f"many-shot {part} {kind}")
+    for part in _PARTS
+    for kind in ("precision", "recall")
+)
+_GROUPS_100 = tuple(
+    Metric(f"{group}_{part}_top1", f"{words}, {part} top-1 accuracy")
+    for group, words in (("unseen", "unseen participants"), ("tail", "tail classes"))
+    for part in _PARTS
+)
+
+
+class Epic55Protocol(ClassificationProtocol):
+    """Accuracy of verb, noun and action; many-shot precision and recall where the label folder has the official lists.
+
+    Args:
+        segments: Names of the data set's segments, in order.
+        folder: Of the label files.
+        participants: Of each segment.
+        **shared: See `ClassificationProtocol`.
+    """
+
+    version = "0.1"
+    groups = _MANY_SHOT
+
+    def __init__(self, segments: Sequence[str], folder: str, participants: Sequence[str] = (), **shared: Any) -> None:
+        super().__init__(**shared)
+        self.segments = segments
+        self.folder = folder
+        self.participants = participants
+
+    @classmethod
+    def declared(cls, cfg: Cfg) -> tuple[Metric, ...]:
+        """See `Protocol.declared`: action top-1 first; those of groups need the official lists."""
+        if set(derived.head_classes(cfg)) != {"verb", "noun"}:
+            return super().declared(cfg)
+        return _TOP + cls.groups
+
+    @classmethod
+    def options(cls, cfg: Cfg, dataset: Any) -> dict[str, Any]:
+        """See `Protocol.options`."""
+        return {
+            **super().options(cfg, dataset),
+            "segments": [record.name for record in dataset.records],
+            "folder": cfg.DATA.PATH_TO_DATA_DIR,
+            "participants": dataset.participants,
+        }
+
+    def compute(self, scores: ClassScores, labels: NDArray[Any]) -> dict[str, float]:
+        """See `Protocol.compute`."""
+        if set(scores.heads) != {"verb", "noun"} or (labels < 0).any():
+            return super().compute(scores, labels)
+        truth = scores.labels_by_head(labels)
+        values = epic.accuracy(scores.heads["verb"], scores.heads["noun"], truth["verb"], truth["noun"])
+        return {"action_top1": values.pop("action_top1"), **values, **self.of_groups(scores, labels)}
+
+    def of_groups(self, scores: ClassScores, labels: NDArray[Any]) -> dict[str, float]:
+        """Metrics of groups of segments or classes; {} without the lists that say which they are."""
+        if not files.has_many_shot(self.folder):
+            return {}
+        heads, truth = scores.heads, scores.labels_by_head(labels)
+        lists = files.read_many_shot(self.folder)
+        values = epic.many_shot(heads["verb"], heads["noun"], truth["verb"], truth["noun"], *lists)
+        return {f"many_shot_{name}": value for name, value in values.items()}
+
+    def write(self, result: Evaluation[ClassScores], folder: str, names: ClassNames) -> None:
+        """See `Protocol.write`: scores, and the submission file where verb and noun are both scored."""
+        super().write(result, folder, names)
+        heads = result.scores.heads
+        if set(heads) == {"verb", "noun"}:
+            content = epic.submission(self.segments, heads["verb"], heads["noun"], self.version)
+            logger.info("wrote %s", self.write_submission(simplejson.dumps(content), folder))
+
+    def write_submission(self, text: str, folder: str) -> str:
+        """Write a submission's JSON in the challenge's format; returns the path."""
+        path = os.path.join(folder, "submission.json")
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(text)
+        return path
+
+
+class Epic100Protocol(Epic55Protocol):
+    """Accuracy of verb, noun and action; of unseen participants and tail classes where the official lists are there."""
+
+    version = "0.2"
+    groups = _GROUPS_100
+
+    def of_groups(self, scores: ClassScores, labels: NDArray[Any]) -> dict[str, float]:
+        """See `Epic55Protocol.of_groups`."""
+        if not files.has_groups_100(self.folder):
+            return {}
+        unseen, tail_verbs, tail_nouns = files.read_groups_100(self.folder)
+        rows = np.isin(self.participants, unseen)
+        heads, truth = scores.heads, scores.labels_by_head(labels)
+        values = epic.challenge_100(
+            heads["verb"], heads["noun"], truth["verb"], truth["noun"], rows, tail_verbs, tail_nouns
+        )
+        return {name: value for name, value in values.items() if not name.startswith("all_")}
+
+    def write_submission(self, text: str, folder: str) -> str:
+        """See `Epic55Protocol.write_submission`: a zip with test.json."""
+        path = os.path.join(folder, "submission.zip")
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as f:
+            f.writestr("test.json", text)
+        return path

@@ -14,12 +14,15 @@ from ..utils.registry import Registry
 STAGES = ("pool1", "res2", "res3", "res4", "res5")
 
 # The pathways of an architecture, in the order in which their features are joined.
-ARCHITECTURES = {
-    "slow": ("slow",),
-    "slowfast": ("slow", "fast"),
-    "avslowfast": ("slow", "fast", "audio"),
-    "audio": ("audio",),
-}
+ARCHITECTURES: Registry[tuple[str, ...]] = Registry(
+    "architecture",
+    builtin={
+        "slow": ("slow",),
+        "slowfast": ("slow", "fast"),
+        "avslowfast": ("slow", "fast", "audio"),
+        "audio": ("audio",),
+    },
+)
 
 
 @dataclass(frozen=True)

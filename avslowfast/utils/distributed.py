@@ -1,46 +1,63 @@
 """Thin layer over torch.distributed that also works in a single process."""
 
+from typing import TypeVar
+
 import torch
 import torch.distributed as dist
 from torch.distributed.nn.functional import all_gather as _all_gather_with_grad
 from torch.distributed.nn.functional import all_reduce as _all_reduce_with_grad
 
+T = TypeVar("T")
 
-def is_distributed():
+
+def is_distributed() -> bool:
     """True when several processes train together."""
     return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
 
 
-def world_size(group=None):
-    """Number of ranks (in `group`)."""
+def world_size(group: dist.ProcessGroup | None = None) -> int:
+    """Number of ranks.
+
+    Args:
+        group: Count those of this group; None means all.
+    """
     return dist.get_world_size(group) if is_distributed() else 1
 
 
-def rank():
-    """This process's number, from 0."""
+def rank() -> int:
+    """This process's number among all, from 0."""
     return dist.get_rank() if is_distributed() else 0
 
 
-def is_main():
+def is_main() -> bool:
     """True on the one rank that writes files and prints."""
     return rank() == 0
 
 
-def barrier():
+def barrier() -> None:
     """Wait for every rank."""
     if is_distributed():
         dist.barrier()
 
 
-def all_reduce_sum(x, group=None):
-    """Sum of a tensor over ranks; gradients flow back to every rank's tensor."""
+def all_reduce_sum(x: torch.Tensor, group: dist.ProcessGroup | None = None) -> torch.Tensor:
+    """Sum of a tensor over ranks; gradients flow back to every rank's tensor.
+
+    Args:
+        x: The tensor of this rank, of the same shape on all.
+        group: Ranks that take part; None means all.
+    """
     return _all_reduce_with_grad(x, group=group) if is_distributed() else x
 
 
-def all_gather_batch(x):
-    """Tensors [B, ...] of every rank, in rank order, as one [sum of B, ...]; gradients flow back.
+def all_gather_batch(x: torch.Tensor) -> torch.Tensor:
+    """Tensors of every rank, concatenated in rank order; gradients flow back.
 
-    Every rank must hold the same shape.
+    Args:
+        x: The tensor [B, ...] of this rank, of the same shape on all.
+
+    Returns:
+        [ranks x B, ...].
     """
     if not is_distributed():
         return x
@@ -51,10 +68,14 @@ def all_gather_batch(x):
     return torch.cat(parts, dim=0)
 
 
-def gather_objects(value):
-    """A list with every rank's picklable value, in rank order (on every rank)."""
+def gather_objects(value: T) -> list[T]:
+    """Every rank's value, in rank order, on every rank.
+
+    Args:
+        value: Anything that can be pickled.
+    """
     if not is_distributed():
         return [value]
-    values = [None] * world_size()
+    values = [value] * world_size()
     dist.all_gather_object(values, value)
     return values

@@ -1,8 +1,8 @@
-"""Tables from a name to an object, from which a configuration builds things; open to a user's own modules."""
+"""Tables from a name to a class or function, from which a configuration chooses; open to plugins."""
 
 import difflib
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Generic, TypeVar
 
 from .errors import UserError
@@ -11,27 +11,27 @@ T = TypeVar("T")
 
 
 class UnknownNameError(UserError, ValueError):
-    """A name that a registry does not hold; the message lists those it holds."""
+    """A name that is not in a registry; the message lists those that are."""
 
 
 class Registry(Generic[T]):
     """A table of named classes or functions.
 
-    Use as `@PATHWAYS.register("audio")`; look up with `PATHWAYS["audio"]`. An entry that comes with the package is written as
-    "module:attribute" and imported at its first use, so that its name can be checked without importing what it needs.
+    Use as `@PATHWAYS.register("audio")`; look up with `PATHWAYS["audio"]`. An entry that comes with the package is
+    written as "module:attribute" and imported at its first use, so that a name can be checked without importing torch.
 
     Args:
         kind: What the entries are, for messages, e.g. "lateral connection".
-        builtin: {name: "module:attribute"} of the entries that come with the package.
-        facts: {name: what is to be known of an entry before it is imported}.
-        default_facts: Those of an entry that is registered without.
+        builtin: {name: "module:attribute"} of the entries that come with the package, or {name: entry}.
+        facts: {name: what has to be known of an entry before it is imported}.
+        default_facts: The facts of an entry that is registered without any.
     """
 
     def __init__(
         self,
         kind: str,
-        builtin: dict[str, str] | None = None,
-        facts: dict[str, Any] | None = None,
+        builtin: Mapping[str, str | T] | None = None,
+        facts: Mapping[str, Any] | None = None,
         default_facts: Any = None,
     ) -> None:
         self.kind = kind
@@ -40,21 +40,21 @@ class Registry(Generic[T]):
         self._default_facts = default_facts
 
     def register(self, name: str, facts: Any = None) -> Callable[[T], T]:
-        """A decorator that stores an object under a name.
+        """A decorator that stores a class or function under a name.
+
+        A module that is imported again (in a notebook, or after a failed import) replaces its entries.
 
         Args:
             name: The new name.
-            facts: What is to be known of it without importing it; None takes the registry's default.
+            facts: What has to be known of it before it is imported; None takes the registry's default.
 
         Raises:
             ValueError: The name is taken.
         """
 
         def add(entry: T) -> T:
-            if name in self._entries:
-                raise ValueError(
-                    f"there is a {self.kind} '{name}' already ({self._entries[name]!r}); choose another name"
-                )
+            if name in self._entries and not _is_same_definition(self._entries[name], entry):
+                raise ValueError(f"{self.kind} '{name}' exists already ({self._entries[name]!r}); choose another name")
             self._entries[name] = entry
             if facts is not None:
                 self._facts[name] = facts
@@ -63,26 +63,28 @@ class Registry(Generic[T]):
         return add
 
     def facts(self, name: str) -> Any:
-        """What is known of an entry without importing it."""
+        """What is known of an entry without importing it; the registry's default for a name that is not in it."""
         return self._facts.get(name, self._default_facts)
 
     def check(self, name: str, key: str = "") -> str:
-        """The name itself if it is known; nothing is imported.
+        """Check that a name is in the registry, without importing its entry.
 
         Args:
             name: The name to look up.
-            key: Configuration key that holds it, for the message.
+            key: Configuration key that has it as its value, for the message.
+
+        Returns:
+            The name.
 
         Raises:
-            UnknownNameError: It is not known; the message lists the names that are.
+            UnknownNameError: The name is unknown; the message lists the known ones.
         """
         if name not in self._entries:
             near = difflib.get_close_matches(str(name), self._entries, n=1, cutoff=0.75)
             hint = f"did you mean '{near[0]}'? " if near else ""
-            where = f"{key} is {name!r}: " if key else ""
-            raise UnknownNameError(
-                f"{where}unknown {self.kind} '{name}'; {hint}known: {', '.join(sorted(self._entries))}"
-            )
+            what = f"{key} is {name!r}: unknown {self.kind}" if key else f"unknown {self.kind} '{name}'"
+            known = ", ".join(sorted(self._entries))
+            raise UnknownNameError(f"{what}; {hint}use one of {known}, or name the plugin that registers it in PLUGINS")
         return name
 
     def __getitem__(self, name: str) -> T:
@@ -90,7 +92,8 @@ class Registry(Generic[T]):
         if isinstance(entry, str):
             module, _, attribute = entry.partition(":")
             entry = self._entries[name] = getattr(importlib.import_module(module), attribute)
-        return entry
+        found: T = entry
+        return found
 
     def __contains__(self, name: object) -> bool:
         return name in self._entries
@@ -103,3 +106,9 @@ class Registry(Generic[T]):
 
     def __repr__(self) -> str:
         return f"Registry({self.kind}: {', '.join(self._entries)})"
+
+
+def _is_same_definition(old: Any, new: Any) -> bool:
+    """Whether two classes or functions come from the same place of the same module."""
+    places = [(getattr(entry, "__module__", None), getattr(entry, "__qualname__", None)) for entry in (old, new)]
+    return None not in places[0] and places[0] == places[1]

@@ -1,18 +1,29 @@
-"""Names of other projects' checkpoints: one table a format, read in both directions.
+"""Names of other projects' checkpoints: one table per format, read in both directions.
 
-A row pairs a name of theirs with one of ours. {P} is the pathway, {K} a residual stage, {L} a stage with a lateral connection; what
-the other fields stand for is in the format's `fields`.
+A row pairs a name of the other project with one of this project. {P} is the pathway, {K} a residual stage, {L} a stage
+with a lateral connection; what the other fields stand for is in the format's `fields`.
 """
 
 import functools
+import os
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from .files import CheckpointError
+import torch
+
+from ..config.names import STAGES
+from .files import CheckpointError, Weights
 
 _SLOWFAST = ("slow", "fast")
-_RES = ("res2", "res3", "res4", "res5")
+_RES = STAGES[1:]
+_LATERAL_STAGES = STAGES[:-1]
 _NORM = {"s": "weight", "b": "bias", "rm": "running_mean", "riv": "running_var"}
+# Expressions of fields that a format does not define.
+_COMMON_FIELDS = {"i": r"\d+", "rest": ".+"}
+
+# Index of a row's two names.
+_THEIRS, _OURS = 0, 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,24 +31,28 @@ class Format:
     """A family of checkpoints.
 
     Attributes:
-        name: what reports call it.
-        marks: expression that a name of such a file matches.
-        rows: pairs (their name, our name) with fields in braces.
+        name: What reports call it.
+        marks: Expression that at least one name of such a file matches.
+        rows: Pairs (their name, our name) with fields in braces.
         fields: {field: {theirs: ours}}, or {field: expression} where both write the same.
-        audio_5d: audio weights have axes of video, of length 1.
+        audio_5d: Audio weights have the axes of video, with length 1.
     """
 
     name: str
     marks: str
-    rows: tuple
-    fields: dict = field(default_factory=dict)
+    rows: tuple[tuple[str, str], ...]
+    fields: Mapping[str, str | Mapping[str, str]] = field(default_factory=dict)
     audio_5d: bool = False
 
-    def to_own(self, state):
-        """A file's tensors under our names and in our shapes: a `Translation`."""
+    def to_avslowfast(self, state: Weights) -> "Translation":
+        """A file's tensors under this project's names and in its shapes.
+
+        Args:
+            state: The file's tensors by their names.
+        """
         result = Translation(self)
         for name, tensor in state.items():
-            ours = self._translate(name, 0)
+            ours = self._translate(name, _THEIRS)
             if ours is None:
                 result.unknown.append(name)
             else:
@@ -45,26 +60,32 @@ class Format:
                 result.origin[ours] = name
         return result
 
-    def from_own(self, state):
-        """Their names and shapes of this project's tensors.
+    def from_avslowfast(self, state: Weights) -> Weights:
+        """This project's tensors under the format's names and in its shapes.
+
+        Args:
+            state: The tensors by this project's names.
 
         Raises:
-            CheckpointError: the format has no place for some of them.
+            CheckpointError: The format has no place for some of them.
         """
-        theirs, without = {}, []
+        theirs: Weights = {}
+        without = []
         for name, tensor in state.items():
-            other = self._translate(name, 1)
+            other = self._translate(name, _OURS)
             if other is None:
                 without.append(name)
             else:
                 theirs[other] = _audio_unsqueezed(name, tensor) if self.audio_5d else tensor
         if without:
             raise CheckpointError(
-                f"{self.name} has no place for {len(without)} of the {len(state)} tensors, the first: {without[0]}; convert to another format"
+                f"{self.name} has no place for {len(without)} of the {len(state)} tensors, the first: {without[0]}; "
+                "convert to another format"
             )
         return theirs
 
-    def _translate(self, name, side):
+    def _translate(self, name: str, side: int) -> str | None:
+        """A name of one side of the table as that of the other; None where no row fits."""
         for pair in self.rows:
             match = _expression(self, pair[side], side).fullmatch(name)
             if match:
@@ -72,38 +93,49 @@ class Format:
                 return pair[1 - side].format(**values)
         return None
 
-    def _value(self, key, text, side):
-        known = self.fields.get(key)
-        if not isinstance(known, dict):
+    def _value(self, key: str, text: str, side: int) -> str:
+        known = self.fields.get(key, text)
+        if isinstance(known, str):
             return text
-        return next(theirs for theirs, ours in known.items() if ours == text) if side else known[text]
+        return next(theirs for theirs, ours in known.items() if ours == text) if side == _OURS else known[text]
 
 
 @dataclass
 class Translation:
-    """A checkpoint in this project's terms: its format, its tensors by our names, their names by ours, the names without a place here."""
+    """A checkpoint under this project's names.
+
+    Attributes:
+        format: The format of the file.
+        tensors: Its tensors by this project's names.
+        origin: {this project's name: name in the file}.
+        unknown: Names of the file that the format does not know.
+    """
 
     format: Format
-    tensors: dict = field(default_factory=dict)
-    origin: dict = field(default_factory=dict)
-    unknown: list = field(default_factory=list)
+    tensors: Weights = field(default_factory=dict)
+    origin: dict[str, str] = field(default_factory=dict)
+    unknown: list[str] = field(default_factory=list)
 
 
 @functools.cache
-def _expression(fmt, template, side):
-    """What names of a row look like, with a group a field."""
+def _expression(fmt: Format, template: str, side: int) -> re.Pattern[str]:
+    """What names of a row look like, with one group per field."""
 
-    def group(match):
+    def group(match: re.Match[str]) -> str:
         key = match[1]
-        known = fmt.fields.get(key, {"i": r"\d+", "rest": ".+"}.get(key))
-        words = known if isinstance(known, str) else "|".join(map(re.escape, known.values() if side else known))
-        return f"(?P<{key}>{words})"
+        known = fmt.fields.get(key) or _COMMON_FIELDS[key]
+        if not isinstance(known, str):
+            known = "|".join(map(re.escape, known.values() if side == _OURS else known))
+        return f"(?P<{key}>{known})"
 
     return re.compile(re.sub(r"\\\{(\w+)\\\}", group, re.escape(template)))
 
 
-def _audio_squeezed(name, tensor):
-    """Audio weights without the axes of video: [O, I, 1, T, F] -> [O, I, T, F]; of a lateral, [O, I, 1, T, 1] -> [O, I, T]."""
+def _audio_squeezed(name: str, tensor: torch.Tensor) -> torch.Tensor:
+    """Audio weights without the axes of video.
+
+    [O, I, 1, T, F] -> [O, I, T, F]; those of a lateral [O, I, 1, T, 1] -> [O, I, T].
+    """
     if tensor.dim() == 5 and name.startswith("pathways.audio."):
         return tensor.squeeze(2)
     if tensor.dim() == 5 and _ENCODER.search(name):
@@ -111,7 +143,8 @@ def _audio_squeezed(name, tensor):
     return tensor
 
 
-def _audio_unsqueezed(name, tensor):
+def _audio_unsqueezed(name: str, tensor: torch.Tensor) -> torch.Tensor:
+    """The reverse of `_audio_squeezed`."""
     if tensor.dim() == 4 and name.startswith("pathways.audio."):
         return tensor.unsqueeze(2)
     if tensor.dim() == 3 and _ENCODER.search(name):
@@ -124,8 +157,8 @@ _ENCODER = re.compile(r"\.encoder?\.conv\d+\.weight$")
 _PYSLOWFAST_FIELDS = {
     "P": dict(zip("012", ("slow", "fast", "audio"))),
     "K": dict(zip("2345", _RES)),
-    "L": dict(zip("1234", ("pool1", *_RES[:3]))),
-    "S": dict(zip("12345", ("pool1", *_RES))),
+    "L": dict(zip("1234", _LATERAL_STAGES)),
+    "S": dict(zip("12345", STAGES)),
 }
 _PYSLOWFAST_ROWS = (
     ("s1.pathway{P}_stem.{rest}", "pathways.{P}.pool1.{rest}"),
@@ -148,7 +181,7 @@ AUTHORS = Format(
         ("s{L}_fuse.bn_f2s.{rest}", "fast_to_slow.{L}.bn.{rest}"),
         ("s{L}_fuse.conv_a2fs_{i}.{rest}", "audio_laterals.{L}.encode.conv{i}.{rest}"),
         ("s{L}_fuse.bn_a2fs_{i}.{rest}", "audio_laterals.{L}.encode.bn{i}.{rest}"),
-        # At res5 no lateral exists; what stands there serves the synchronisation loss alone.
+        # At res5 no lateral exists; these weights are used by the synchronisation loss alone.
         ("s5_fuse.conv_f2s.{rest}", "sync_heads.res5.join_fast.conv_f2s.{rest}"),
         ("s5_fuse.bn_f2s.{rest}", "sync_heads.res5.join_fast.bn.{rest}"),
         ("s5_fuse.conv_a2fs_{i}.{rest}", "sync_heads.res5.encoder.conv{i}.{rest}"),
@@ -160,8 +193,17 @@ AUTHORS = Format(
 )
 
 
-def _pytorchvideo(name, marks, prefix, pathway, of, head):
-    """PyTorchVideo's names: `pathway` stands between a block's number and its layers, `of` is what it means here."""
+def _pytorchvideo(name: str, marks: str, prefix: str, pathway: str, of: str, head: str) -> Format:
+    """A format of PyTorchVideo.
+
+    Args:
+        name: What reports call it.
+        marks: Expression that a name of such a file matches.
+        prefix: What every name begins with.
+        pathway: What stands between a block's number and its layers, with the field {P} for the pathway.
+        of: The same pathway in this project's names.
+        head: Name of the classifier.
+    """
     stage, block = f"{prefix}blocks.{{K}}.{pathway}res_blocks.{{i}}.", f"pathways.{of}.{{K}}.block{{i}}."
     return Format(
         name,
@@ -180,7 +222,7 @@ def _pytorchvideo(name, marks, prefix, pathway, of, head):
         {
             "P": dict(zip("01", _SLOWFAST)),
             "K": dict(zip("1234", _RES)),
-            "L": dict(zip("0123", ("pool1", *_RES[:3]))),
+            "L": dict(zip("0123", _LATERAL_STAGES)),
             "c": "[abc]",
         },
     )
@@ -255,16 +297,20 @@ TORCHVISION = Format(
 
 AVSLOWFAST = Format("avslowfast", r"pathways\.(slow|fast|audio)\.", (("{any}", "{any}"),), {"any": ".+"})
 
-# The first whose mark a file bears: the authors' files bear PySlowFast's as well.
+# The first whose mark is in a file counts: the authors' files have PySlowFast's as well.
 FORMATS = (AVSLOWFAST, AUTHORS, PYSLOWFAST, *PYTORCHVIDEO.values(), CAFFE2, TORCHVISION)
 WRITABLE = ("avslowfast", "pyslowfast", "pytorchvideo")
 
 
-def find_format(names, source):
-    """The format of a file, found out from its tensors' names.
+def find_format(names: Iterable[str], source: str | os.PathLike[str]) -> Format:
+    """The format of a file, detected from the names of its tensors.
+
+    Args:
+        names: The names.
+        source: The file, for messages.
 
     Raises:
-        CheckpointError: none is known.
+        CheckpointError: No format has such names.
     """
     names = list(names)
     for fmt in FORMATS:
@@ -275,27 +321,36 @@ def find_format(names, source):
     raise CheckpointError(f"{source}: unknown checkpoint format; its first tensor is '{names[0]}'. Known: {known}")
 
 
-def to_own(state, source):
-    """A file's weights in this project's terms: a `Translation`. Raises `CheckpointError` where no format is known."""
+def to_avslowfast(state: Weights, source: str | os.PathLike[str]) -> Translation:
+    """A file's weights under this project's names.
+
+    Args:
+        state: The file's tensors by name.
+        source: The file, for messages.
+
+    Raises:
+        CheckpointError: The format is unknown.
+    """
     fmt = find_format(state, source)
-    # A sub-BN that was saved as it trained: its running statistics stand in an inner layer, those of the splits do not matter.
+    # A sub-BN that was saved in training has its running statistics in an inner layer; those of the splits are unused.
     if fmt in (PYSLOWFAST, AUTHORS):
         state = {re.sub(r"bn\.bn\.", "bn.", name): tensor for name, tensor in state.items()}
-    return fmt.to_own(state)
+    return fmt.to_avslowfast(state)
 
 
-def from_own(state, target, detection=False):
+def from_avslowfast(state: Weights, target: str, detection: bool = False) -> Weights:
     """This project's tensors under another project's names.
 
     Args:
+        state: The tensors by this project's names.
         target: avslowfast | pyslowfast | pytorchvideo.
-        detection: the network classifies boxes (PyTorchVideo names these differently).
+        detection: The network classifies boxes (PyTorchVideo names these differently).
 
     Raises:
-        CheckpointError: the format has no place for some of the tensors; names the first.
+        CheckpointError: The format has no place for some of the tensors; names the first.
     """
     has = {name: any(key.startswith(f"pathways.{name}.") for key in state) for name in ("slow", "fast", "audio")}
     if target == "pytorchvideo":
-        return PYTORCHVIDEO[detection, has["fast"]].from_own(state)
+        return PYTORCHVIDEO[detection, has["fast"]].from_avslowfast(state)
     fmt = {"avslowfast": AVSLOWFAST, "pyslowfast": AUTHORS if has["audio"] else PYSLOWFAST}[target]
-    return fmt.from_own(state)
+    return fmt.from_avslowfast(state)

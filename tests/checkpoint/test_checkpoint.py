@@ -15,7 +15,7 @@ from hypothesis import given, HealthCheck, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from avslowfast.checkpoint import CheckpointError, from_own, load_weights, read_checkpoint, require, to_own
+from avslowfast.checkpoint import CheckpointError, from_avslowfast, load_weights, read_checkpoint, require, to_avslowfast
 from avslowfast.checkpoint.convert import convert
 from avslowfast.config import load_cfg
 from avslowfast.config.names import STAGES
@@ -139,9 +139,9 @@ def test_there_and_back_is_bit_for_bit_the_same(tmp_path, target, network):
 )
 def test_released_names_and_shapes_come_back_from_ours(vector):
     state = conformance.state_dict(conformance.load(ROOT / f"tests/golden/{vector}.json"))
-    found = to_own(state, vector)
+    found = to_avslowfast(state, vector)
     assert not found.unknown and len(found.tensors) == len(state)
-    back = from_own(found.tensors, vector.split("_")[0].replace("authors", "pyslowfast"), "detection" in vector)
+    back = from_avslowfast(found.tensors, vector.split("_")[0].replace("authors", "pyslowfast"), "detection" in vector)
     assert list(back) == list(state) and all(torch.equal(back[n], state[n]) for n in state)
 
 
@@ -168,7 +168,7 @@ def test_what_a_format_cannot_hold_is_refused_by_name(tmp_path, target, network,
 # ---- Variants of the formats ------------------------------------------------------------------------------------------
 def test_wrappers_prefixes_and_saved_sub_batch_norm_are_seen_through(tmp_path):
     model = make("MODEL.ARCH", "slow")
-    theirs = from_own(model.state_dict(), "pyslowfast")
+    theirs = from_avslowfast(model.state_dict(), "pyslowfast")
     inner = {}
     for name, tensor in theirs.items():
         if "bn." in name and ("running" in name or "tracked" in name):
@@ -199,7 +199,7 @@ def test_the_average_of_the_weights_is_what_loads(tmp_path):
 
 
 def test_released_non_local_blocks_compute_pyslowfasts_formula(tmp_path):
-    theirs = from_own(make("MODEL.ARCH", "slowfast", *NONLOCAL).state_dict(), "pyslowfast")
+    theirs = from_avslowfast(make("MODEL.ARCH", "slowfast", *NONLOCAL).state_dict(), "pyslowfast")
     save(theirs, tmp_path / "x.pyth")
     model = build_model(tiny_cfg(*BOTTLENECK, "MODEL.ARCH", "slowfast", *NONLOCAL)).eval()
     assert load_weights(model, tmp_path / "x.pyth").complete
@@ -334,7 +334,7 @@ def test_a_slowfast_checkpoint_fills_the_visual_half_of_the_papers_avslowfast(tm
     )
     visual, model = build_model(visual_cfg).eval(), build_model(cfg).eval()
     visual.load_state_dict({n: conformance.tensor_for(n, t.shape) for n, t in visual.state_dict().items()})
-    save(from_own(visual.state_dict(), "pyslowfast"), tmp_path / "SLOWFAST_8x8_R50.pyth")
+    save(from_avslowfast(visual.state_dict(), "pyslowfast"), tmp_path / "SLOWFAST_8x8_R50.pyth")
     before = {n: t.clone() for n, t in model.state_dict().items()}
     report = load_weights(model, tmp_path / "SLOWFAST_8x8_R50.pyth")
     require(report, "shared")

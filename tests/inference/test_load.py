@@ -11,7 +11,7 @@ import weights as conformance
 from helpers import ROOT, tiny_cfg
 
 import avslowfast
-from avslowfast.checkpoint import from_own, states
+from avslowfast.checkpoint import from_avslowfast, states
 from avslowfast.config import find_config
 from avslowfast.media import DecodeError
 from avslowfast.models import build_model
@@ -130,7 +130,7 @@ def test_torch_hub_lists_and_loads_the_zoo(tmp_path):
     small = ["RESNET.WIDTH_PER_GROUP", 8]
     model = torch.hub.load(str(ROOT), "slow_4x16_r50", source="local", overrides=small)
     assert not model.training and model.meta.cfg.MODEL.ARCH == "slow"
-    torch.save({"model_state": from_own(model.state_dict(), "pyslowfast")}, tmp_path / "x.pyth")
+    torch.save({"model_state": from_avslowfast(model.state_dict(), "pyslowfast")}, tmp_path / "x.pyth")
     again = torch.hub.load(
         str(ROOT), "slow_4x16_r50", source="local", weights=str(tmp_path / "x.pyth"), overrides=small
     )

@@ -63,8 +63,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _inputs(args: argparse.Namespace, scratch: str) -> Iterator[tuple[str, str | None]]:
     """(file, annotated video to write or None) of each input."""
+    from ..media.files import is_video
     from ..media.sources import download, record_camera
-    from ..preparation.folders import VIDEO_ENDINGS
 
     if args.input == "webcam":
         source = os.path.join(scratch, "webcam.mkv")
@@ -74,7 +74,7 @@ def _inputs(args: argparse.Namespace, scratch: str) -> Iterator[tuple[str, str |
         source = download(args.input, scratch)
         yield source, _output_of(args.output, source, False)
     elif os.path.isdir(args.input):
-        names = sorted(name for name in os.listdir(args.input) if name.lower().endswith(VIDEO_ENDINGS))
+        names = sorted(name for name in os.listdir(args.input) if is_video(name))
         if not names:
             raise UsageError(f"{args.input}: no videos in this folder")
         if args.output and args.output.endswith(".mp4"):

@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     from ..inference.explain import explain
     from ..inference.sliding_window import class_index
     from ..media import DecodeError
-    from ..preparation.folders import list_videos
+    from ..media.files import list_videos
     from ..visualization.explanation import draw_explanation
 
     failed = 0

@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
     import avslowfast
 
     from ..media import DecodeError
-    from ..preparation.folders import list_videos
+    from ..media.files import list_videos
 
     model, _ = load_model(args)
     rows, failed = [], 0

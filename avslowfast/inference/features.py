@@ -12,7 +12,7 @@ from tqdm import tqdm
 from ..checkpoint import read_checkpoint, states
 from ..config.names import STAGES
 from ..media import DecodeError
-from ..preparation.folders import list_videos
+from ..media.files import list_videos
 from ..utils.batches import pieces
 from ..utils.errors import UserError
 from ..utils.logging import get_logger

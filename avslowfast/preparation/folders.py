@@ -8,25 +8,11 @@ from dataclasses import dataclass
 from tqdm import tqdm
 
 from ..media import DecodeError, VideoReader
+from ..media.files import is_video, walk_files
 from ..utils.errors import UserError
 from ..utils.seeding import generator
 
 SPLITS = ("train", "val", "test")
-VIDEO_ENDINGS = (
-    ".mp4",
-    ".m4v",
-    ".mkv",
-    ".webm",
-    ".mov",
-    ".avi",
-    ".mpg",
-    ".mpeg",
-    ".wmv",
-    ".flv",
-    ".ts",
-    ".3gp",
-    ".ogv",
-)
 
 
 class FolderError(UserError, ValueError):
@@ -64,8 +50,8 @@ def find_videos(folder):
     videos, others = [], []
     for label, name in enumerate(names):
         for part, root in roots.items():
-            for path in _files(os.path.join(root, name)):
-                if path.lower().endswith(VIDEO_ENDINGS):
+            for path in walk_files(os.path.join(root, name)):
+                if is_video(path):
                     videos.append(Video(os.path.abspath(path), label, part))
                 else:
                     others.append(path)
@@ -76,30 +62,8 @@ def find_videos(folder):
     return names, videos, others
 
 
-def list_videos(paths):
-    """The video files among files and folders, folders gone through in order; a file is taken whatever its name.
-
-    Raises:
-        FolderError: none at all.
-    """
-    found = []
-    for path in paths:
-        found += (
-            [file for file in _files(path) if file.lower().endswith(VIDEO_ENDINGS)] if os.path.isdir(path) else [path]
-        )
-    if not found:
-        raise FolderError(f"no videos in {', '.join(map(str, paths))}")
-    return found
-
-
 def _subfolders(folder):
     return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith("."))
-
-
-def _files(folder):
-    for base, folders, files in os.walk(folder, followlinks=True):
-        folders.sort()
-        yield from (os.path.join(base, name) for name in sorted(files) if not name.startswith("."))
 
 
 def _probe(path):

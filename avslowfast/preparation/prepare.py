@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from tqdm import tqdm
 
 from ..media import DecodeError, transcode, VideoReader
-from .folders import VIDEO_ENDINGS
+from ..media.files import is_video
 
 # What AVA looks at of each movie, seconds.
 AVA_SPAN = (900.0, 1801.0)
@@ -41,7 +41,7 @@ def find_files(folder):
         folders.sort()
         for name in sorted(files):
             stem, ending = os.path.splitext(name)
-            if ending.lower() in VIDEO_ENDINGS:
+            if is_video(name):
                 found.setdefault(stem, os.path.join(base, name))
     return found
 

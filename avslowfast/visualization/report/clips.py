@@ -1,0 +1,93 @@
+"""The clips with the lowest and the highest scores of their class, with frames and audio inside the page."""
+
+import base64
+import html
+import io
+import os
+from fractions import Fraction
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from ...evaluation.metrics.classification import topk_correct
+from ...media import DecodeError, VideoReader
+from ..media import frame_strip
+from .run import Run
+from .sections import single_label
+
+_CLIPS = 4
+_FRAMES, _HEIGHT, _JPEG_QUALITY = 3, 90, 80
+_SECONDS, _SAMPLE_RATE, _BIT_RATE = 4.0, 16000, 32000
+
+
+def best_and_worst(run: Run) -> str:
+    """Cards of some clips as HTML; "" where videos have not one label each.
+
+    Args:
+        run: The run.
+    """
+    scored = single_label(run)
+    if scored is None or run.scores is None:
+        return ""
+    scores, labels, names = scored
+    readable = np.flatnonzero(~np.isnan(scores).any(axis=1))
+    of_label = scores[readable, labels[readable]]
+    groups = {"Highest score of the true class": readable[np.argsort(-of_label, kind="stable")][:_CLIPS]}
+    if not topk_correct(scores[readable], labels[readable], 1).all():
+        worst = readable[np.argsort(of_label, kind="stable")][:_CLIPS]
+        groups = {"Lowest score of the true class": worst, **groups}
+    body = ""
+    for title, chosen in groups.items():
+        cards = [
+            _card(run.scores.paths[i], names[labels[i]], names[scores[i].argmax()], float(scores[i, labels[i]]))
+            for i in chosen.tolist()
+        ]
+        body += f"<p>{title}</p><div class='cards'>{''.join(cards)}</div>" if cards else ""
+    return body
+
+
+def _card(path: str, label: str, predicted: str, score: float) -> str:
+    """Frames, audio, classes and name of a file."""
+    caption = f"<b>{html.escape(label)}</b> {100 * score:.1f} %"
+    if predicted != label:
+        caption += f"<br>predicted: {html.escape(predicted)}"
+    try:
+        with VideoReader(path) as reader:
+            image, audio = _jpeg(frame_strip(reader, _FRAMES, _HEIGHT)), _first_seconds(reader)
+    except DecodeError as error:
+        return f"<div class='card'>{caption}<br>{html.escape(str(error))}</div>"
+    player = "<i>no audio</i>"
+    if audio:
+        player = f"<audio controls preload='none' src='data:audio/mp4;base64,{audio}'></audio>"
+    name = html.escape(os.path.basename(path))
+    return (
+        f"<div class='card'><img alt='' src='data:image/jpeg;base64,{image}'>{player}<br>{caption}<br>{name}</div>"
+    )
+
+
+def _jpeg(pixels: NDArray[np.uint8]) -> str:
+    """An image as base64 JPEG."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=_JPEG_QUALITY)
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def _first_seconds(reader: VideoReader) -> str:
+    """The first seconds of a file's audio as base64 AAC in mp4; "" without audio."""
+    if reader.audio is None:
+        return ""
+    audio = reader.read_audio(reader.audio.start, min(_SECONDS, reader.audio.duration), _SAMPLE_RATE)
+    buffer = io.BytesIO()
+    with av.open(buffer, "w", format="mp4") as out:
+        stream = out.add_stream("aac", rate=_SAMPLE_RATE, layout="mono")
+        stream.bit_rate = _BIT_RATE
+        frame = av.AudioFrame.from_ndarray(audio.samples[None], format="flt", layout="mono")
+        frame.sample_rate, frame.time_base, frame.pts = _SAMPLE_RATE, Fraction(1, _SAMPLE_RATE), 0
+        resampler = av.AudioResampler(format="fltp", layout="mono", rate=_SAMPLE_RATE, frame_size=1024)
+        for part in (*resampler.resample(frame), *resampler.resample(None)):
+            out.mux(stream.encode(part))
+        out.mux(stream.encode(None))
+    return base64.b64encode(buffer.getvalue()).decode()

@@ -61,9 +61,7 @@ def _card(path: str, label: str, predicted: str, score: float) -> str:
     if audio:
         player = f"<audio controls preload='none' src='data:audio/mp4;base64,{audio}'></audio>"
     name = html.escape(os.path.basename(path))
-    return (
-        f"<div class='card'><img alt='' src='data:image/jpeg;base64,{image}'>{player}<br>{caption}<br>{name}</div>"
-    )
+    return f"<div class='card'><img alt='' src='data:image/jpeg;base64,{image}'>{player}<br>{caption}<br>{name}</div>"
 
 
 def _jpeg(pixels: NDArray[np.uint8]) -> str:

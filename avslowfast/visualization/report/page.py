@@ -38,7 +38,10 @@ def make_report(folder: str | os.PathLike[str], out: str | os.PathLike[str] | No
             ("Clips", best_and_worst(run)),
             ("Failed files", sections.failed_files(run)),
             ("Speed", sections.speed(run)),
-            ("Configuration", f"<details><summary>every key</summary><pre>{listing}</pre></details>" if run.cfg else ""),
+            (
+                "Configuration",
+                f"<details><summary>every key</summary><pre>{listing}</pre></details>" if run.cfg else "",
+            ),
         ],
     )
     path = os.fspath(out or os.path.join(folder, "report.html"))

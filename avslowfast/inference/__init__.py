@@ -1,1 +1,1 @@
-"""Trained networks at work on files: loading, prediction, sliding window, features, offset, explanation, export."""
+"""Trained networks applied to files: predictions, windows over time, features, offset, boxes, explanations, export."""

@@ -1,1 +1,1 @@
-"""What people see: predictions on their own videos."""
+"""What people see: annotated videos, explanations, figures, reports, TensorBoard."""

@@ -65,9 +65,9 @@ def test_the_export_agrees_with_the_network(tmp_path, target, network):
         with torch.no_grad():
             expected = model(feed, boxes=boxes if "boxes" in about["order"] else None)["scores"]
         expected = list(expected.values()) if isinstance(expected, dict) else [expected]
-        found = program(*args)
-        for a, b in zip(expected, found if isinstance(found, tuple) else [found]):
-            # The scores differ from clip to clip by ten times more than the tolerance, so agreement says something.
+        scores = program(*args)
+        for a, b in zip(expected, scores if isinstance(scores, tuple) else [scores]):
+            # The scores differ from clip to clip by ten times more than the tolerance, so the comparison is meaningful.
             assert (a - b).abs().max() < 1e-4 < 1e-3 < (a - a[:1]).abs().max()
     assert about["class_names"][3] == "c3" and about["mean"] == [0.45] * 3
 

@@ -137,10 +137,10 @@ def test_torch_hub_lists_and_loads_the_zoo(tmp_path):
     assert again.meta.report.complete
     torch.save(
         {"model_state": build_model(cfg).state_dict(), "cfg": cfg.dump(), "class_names": [f"c{i}" for i in range(16)]},
-        tmp_path / "own.pyth",
+        tmp_path / "w.pyth",
     )
     assert (
-        torch.hub.load(str(ROOT), "load_model", str(tmp_path / "own.pyth"), source="local").meta.class_name(3) == "c3"
+        torch.hub.load(str(ROOT), "load_model", str(tmp_path / "w.pyth"), source="local").meta.class_name(3) == "c3"
     )
 
 

@@ -45,7 +45,7 @@ def load_cfg(path: str | os.PathLike[str], overrides: Sequence[Any] = (), plugin
     Args:
         path: YAML file (a local path or one that iopath opens), or a name such as "Kinetics/AVSLOWFAST_8x8_R50".
         overrides: Alternating dotted keys and values, e.g. ["MODEL.NUM_CLASSES", 10]; strings are parsed as YAML does.
-        plugins: Modules to import beside those of PLUGINS; they are recorded in cfg.PLUGINS.
+        plugins: Modules to import in addition to those of PLUGINS; they are recorded in cfg.PLUGINS.
 
     Returns:
         The frozen configuration.
@@ -133,12 +133,10 @@ def _read_chain(path: str, seen: tuple[str, ...]) -> list[tuple[str, _Flat]]:
 def _find_base(base: str, path: str, line: int) -> str:
     """The file that `_BASE_` means: relative to the file that says so, or the name of a configuration."""
     base = os.path.expanduser(base)
-    if "://" in base or os.path.isabs(base):
-        beside = base
-    else:
-        beside = os.path.join(os.path.dirname(path), base)
-    if g_pathmgr.isfile(beside):
-        return beside
+    relative = not ("://" in base or os.path.isabs(base))
+    file = os.path.join(os.path.dirname(path), base) if relative else base
+    if g_pathmgr.isfile(file):
+        return file
     try:
         return find_config(base)
     except ConfigError as error:

@@ -143,7 +143,7 @@ def test(cfg, folder, repeats=2, videos=2, against=None, max_clips=8):
             began = time.perf_counter()
             batch = collate_eval([dataset[i]])
             data["ours"].append(time.perf_counter() - began)
-            found["ours", path] = task.scores(model, batch, max_clips).mean(dim=0)
+            found["ours", path] = torch.from_numpy(task.scores(model, batch, max_clips).only.mean(axis=0))
 
     def usual():
         for path in paths:

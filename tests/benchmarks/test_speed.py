@@ -189,7 +189,7 @@ def test_a_test_gives_the_scores_of_the_usual_way(synthav):
     assert batch["audio_index"].tolist() == np.arange(6).repeat(3).tolist() and len(batch["audio"]) == 6
     with torch.no_grad():
         # Pieces that cut through a clip's crops.
-        scores = build_task(cfg, CPU).scores(model, batch, 4)
+        scores = torch.from_numpy(build_task(cfg, CPU).scores(model, batch, 4).only)
     for i in range(2):
         usual = baselines.usual_scores(model, baselines.usual_views(dataset.records[i].path, dataset.settings), 4)
         assert (scores[9 * i : 9 * i + 9] - usual).abs().max() < 1e-5

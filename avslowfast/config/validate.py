@@ -1,7 +1,7 @@
 """Checks that a configuration makes sense, before anything starts."""
 
 from .errors import ConfigError
-from .names import ARCHITECTURES
+from .names import ARCHITECTURES, LOGGERS
 from .plugins import check_added
 
 
@@ -21,6 +21,8 @@ def validate_cfg(cfg):
     _check_finetuning(cfg)
     _check_training(cfg)
     _check_batches(cfg)
+    for name in cfg.TRAIN.LOGGERS:
+        LOGGERS.check(name, key="TRAIN.LOGGERS")
     check_added(cfg)
 
 

@@ -96,9 +96,11 @@ class LoggersHook(Hook):
 
 
 def build_loggers(cfg: Cfg) -> list[RunLogger]:
-    """The loggers that a configuration enables; [] on all ranks but the main one."""
-    names = ["tensorboard"] if cfg.TENSORBOARD.ENABLE else []
+    """The loggers that a configuration names; [] on all ranks but the main one."""
     if not distributed.is_main():
         return []
-    loggers = [LOGGERS[name](cfg.get(name.upper(), {}), cfg.OUTPUT_DIR) for name in names]
+    names = list(cfg.TRAIN.LOGGERS)
+    if cfg.TENSORBOARD.ENABLE and "tensorboard" not in names:
+        names.append("tensorboard")
+    loggers: list[RunLogger] = [LOGGERS[name](cfg.get(name.upper(), {}), cfg.OUTPUT_DIR) for name in names]
     return loggers

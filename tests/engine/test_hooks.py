@@ -1,0 +1,236 @@
+"""Hooks one by one: each gets functions and a state, no trainer."""
+
+import signal
+
+import pytest
+import torch
+from helpers import tiny_cfg
+
+from avslowfast.config.names import LOGGERS
+from avslowfast.engine import evaluation as engine_evaluation
+from avslowfast.engine.hooks.checkpoint import CheckpointHook
+from avslowfast.engine.hooks.evaluation import EvalHook
+from avslowfast.engine.hooks.failures import FailuresHook
+from avslowfast.engine.hooks.finite_loss import FiniteLossHook, NonFiniteLossError
+from avslowfast.engine.hooks.loggers import build_loggers, LoggersHook, RunLogger
+from avslowfast.engine.hooks.logging import LogHook
+from avslowfast.engine.hooks.precise_bn import PreciseBNHook
+from avslowfast.engine.hooks.signals import StopSignalHook
+from avslowfast.engine.state import TrainState
+from avslowfast.evaluation.evaluator import TooManyFailuresError
+from avslowfast.evaluation.protocols.base import Evaluation
+from avslowfast.config.names import Metric
+
+
+def run_epochs(hook, state, epochs):
+    """Epochs without steps: what the hook does after each; the numbers of the epochs in which it did something."""
+    for _ in range(epochs):
+        state.end_epoch()
+        hook.after_epoch(state)
+        yield state
+        state.clear_epoch()
+
+
+def result_with(**metrics):
+    return Evaluation(scores=None, labels=None, paths=[], failed=[], metrics=metrics)
+
+
+def test_validation_runs_every_few_epochs_and_after_the_last():
+    state, epochs = TrainState(max_epoch=5, iters_per_epoch=1), []
+
+    def evaluate():
+        epochs.append(state.epoch)
+        return result_with(top1=float(state.epoch))
+
+    list(run_epochs(EvalHook(2, evaluate, Metric("top1", "top-1 accuracy")), state, 5))
+    assert epochs == [2, 4, 5]
+
+
+@pytest.mark.parametrize(
+    "better, values, improved, best",
+    [
+        ("higher", [10.0, 30.0, 20.0, 30.0], [True, True, False, False], 30.0),
+        ("lower", [10.0, 30.0, 20.0, 5.0], [True, False, False, True], 5.0),
+        ("higher", [float("nan"), 1.0, float("nan")], [True, True, False], 1.0),
+    ],
+)
+def test_the_best_epoch_follows_the_direction_of_the_metric(better, values, improved, best):
+    state, coming = TrainState(max_epoch=len(values), iters_per_epoch=1), iter(values)
+    hook = EvalHook(1, lambda: result_with(first=0.0, chosen=next(coming)), Metric("chosen", "", "", better))
+    assert [state.improved for state in run_epochs(hook, state, len(values))] == improved
+    assert state.best == best
+
+
+def test_validation_is_reported_with_the_iteration_of_the_training():
+    seen = []
+    state = TrainState(max_epoch=2, iters_per_epoch=7)
+    report = lambda result, state: seen.append((result.metrics["top1"], state.global_iteration))  # noqa: E731
+    list(run_epochs(EvalHook(1, lambda: result_with(top1=50.0), Metric("top1", ""), [report]), state, 2))
+    assert seen == [(50.0, 7), (50.0, 14)]
+
+
+def test_statistics_are_recomputed_over_the_epoch_that_has_ended():
+    epochs = []
+    list(run_epochs(PreciseBNHook(2, epochs.append), TrainState(max_epoch=3, iters_per_epoch=1), 3))
+    assert epochs == [1, 2]
+
+
+class Checkpoints:
+    """What a CheckpointHook saves."""
+
+    def __init__(self, *, epochs=10, seconds=0.0, stop=lambda: False):
+        self.saved, self.best = [], []
+        self.hook = CheckpointHook(
+            self.save, self.best.append, stop, epochs=epochs, seconds=seconds, vote_period=1
+        )
+
+    def save(self, state):
+        self.saved.append((state.epoch, state.iteration))
+        return f"{state.epoch}-{state.iteration}"
+
+
+def test_states_are_saved_every_few_epochs_and_after_the_last():
+    made = Checkpoints(epochs=2)
+    list(run_epochs(made.hook, TrainState(max_epoch=5, iters_per_epoch=1), 5))
+    assert made.saved == [(2, 0), (4, 0), (5, 0)]
+    assert made.best == []
+
+
+def test_an_improvement_is_saved_and_kept_as_the_best():
+    made, state = Checkpoints(), TrainState(max_epoch=5, iters_per_epoch=1, epoch=3, improved=True)
+    made.hook.after_epoch(state)
+    assert made.saved == [(3, 0)]
+    assert made.best == ["3-0"]
+
+
+def test_a_stop_saves_between_two_iterations_and_ends_the_training():
+    made, state = Checkpoints(stop=lambda: True), TrainState(max_epoch=5, iters_per_epoch=4, iteration=2)
+    made.hook.after_step(state)
+    assert made.saved == [(0, 2)]
+    assert state.stop
+
+
+def test_the_last_iteration_of_an_epoch_leaves_saving_to_the_end_of_the_epoch():
+    made, state = Checkpoints(stop=lambda: True), TrainState(max_epoch=5, iters_per_epoch=4, iteration=4)
+    made.hook.after_step(state)
+    assert made.saved == []
+
+
+def test_states_are_saved_when_their_time_has_come():
+    made, state = Checkpoints(seconds=1e-9), TrainState(max_epoch=5, iters_per_epoch=4, iteration=1)
+    made.hook.after_step(state)
+    assert made.saved == [(0, 1)]
+    assert not state.stop
+
+
+def test_signals_ask_for_a_stop_while_training_alone():
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    hook, state = StopSignalHook(), TrainState(max_epoch=1, iters_per_epoch=1)
+    try:
+        hook.before_train(state)
+        assert not hook.requested()
+        signal.raise_signal(signal.SIGTERM)
+        assert hook.requested()
+        hook.after_train(state)
+        assert signal.getsignal(signal.SIGINT) == signal.SIG_DFL
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def test_failed_files_are_counted_once_each():
+    hook = FailuresHook(total=4, max_fraction=0.25)
+    hook.after_epoch(TrainState(max_epoch=1, iters_per_epoch=1, failures=[("a.mp4", "torn"), ("a.mp4", "torn")]))
+
+
+def test_too_many_failed_files_end_the_training():
+    hook = FailuresHook(total=4, max_fraction=0.25)
+    state = TrainState(max_epoch=1, iters_per_epoch=1, failures=[("a.mp4", "torn"), ("b.mp4", "empty")])
+    with pytest.raises(TooManyFailuresError, match="2 of 4 training files could not be read"):
+        hook.after_epoch(state)
+
+
+def after_losses(hook, *values):
+    """The hook after steps with these losses, of an epoch with one step more."""
+    state = TrainState(max_epoch=1, iters_per_epoch=len(values) + 1)
+    for value in values:
+        state.iteration += 1
+        state.losses, state.paths = {"loss": torch.tensor(value)}, [f"clip{state.iteration}.mp4"]
+        hook.after_step(state)
+
+
+def test_a_loss_that_is_not_finite_is_named():
+    with pytest.raises(NonFiniteLossError, match=r"iteration 2: .*\(loss nan\); clips: clip2.mp4"):
+        after_losses(FiniteLossHook(1), 1.0, float("nan"))
+
+
+def test_losses_are_read_once_per_period_or_before_a_save():
+    hook = FiniteLossHook(4)
+    after_losses(hook, float("inf"), 1.0)
+    with pytest.raises(NonFiniteLossError, match=r"iteration 1: .*\(loss inf\); clips: clip1.mp4"):
+        hook.check()
+
+
+def test_the_log_gives_means_over_its_period():
+    seen, state = [], TrainState(max_epoch=2, iters_per_epoch=3, lr=0.5)
+    hook = LogHook(2, 8, torch.device("cpu"), [lambda stats, state: seen.append(stats)])
+    hook.before_epoch(state)
+    for value in (1.0, 3.0, 5.0):
+        state.iteration += 1
+        state.losses = {"loss": torch.tensor(value)}
+        hook.after_step(state)
+    assert [(stats["iter"], stats["loss"], stats["lr"]) for stats in seen] == [("2/3", 2.0, 0.5), ("3/3", 5.0, 0.5)]
+
+
+def test_loggers_get_steps_epochs_and_evaluations():
+    calls = []
+
+    class Recorder(RunLogger):
+        def write_step(self, stats, iteration):
+            calls.append(("step", stats["loss"], iteration))
+
+        def write_epoch(self, model, paths, iteration):
+            calls.append(("epoch", paths, iteration))
+
+        def write_evaluation(self, result, iteration):
+            calls.append(("evaluation", result.metrics["top1"], iteration))
+
+        def close(self):
+            calls.append(("close",))
+
+    hook = LoggersHook([Recorder({}, "output")], torch.nn.Linear(1, 1))
+    state = TrainState(max_epoch=1, iters_per_epoch=5, iteration=2, paths=["a.mp4"])
+    hook.write_step({"loss": 1.0}, state)
+    state.end_epoch()
+    hook.after_epoch(state)
+    hook.write_evaluation(result_with(top1=50.0), state)
+    hook.after_train(state)
+    assert calls == [("step", 1.0, 2), ("epoch", ["a.mp4"], 5), ("evaluation", 50.0, 5), ("close",)]
+
+
+def test_a_configuration_without_loggers_builds_none():
+    assert build_loggers(tiny_cfg()) == []
+
+
+def test_a_registered_logger_gets_its_options_and_the_folder(monkeypatch, tmp_path):
+    monkeypatch.setattr(LOGGERS, "_entries", dict(LOGGERS._entries))
+    LOGGERS.register("recorder")(RunLogger)
+    (logger,) = build_loggers(tiny_cfg("TRAIN.LOGGERS", ["recorder"], "OUTPUT_DIR", str(tmp_path)))
+    assert logger.options == {}
+    assert logger.output_dir == str(tmp_path)
+
+
+def test_an_unknown_logger_is_a_mistake_in_the_configuration():
+    with pytest.raises(ValueError, match="TRAIN.LOGGERS is 'tensorbord': unknown logger"):
+        tiny_cfg("TRAIN.LOGGERS", ["tensorbord"])
+
+
+@pytest.mark.parametrize("ranks, shards, clips", [(1, 1, 16), (2, 1, 8), (4, 2, 8), (32, 1, 1)])
+def test_forward_passes_divide_the_batch_by_the_ranks_of_one_machine(monkeypatch, ranks, shards, clips):
+    """Validation, test and probe go through this function."""
+    given = {}
+    monkeypatch.setattr(engine_evaluation.distributed, "world_size", lambda: ranks)
+    monkeypatch.setattr(engine_evaluation, "evaluate", lambda *args, **options: given.update(options))
+    cfg = tiny_cfg("TEST.BATCH_SIZE", 16, "NUM_SHARDS", shards)
+    engine_evaluation.evaluate_as_configured(cfg, None, None, None, None, autocast=None)
+    assert given["max_clips"] == clips

@@ -1,7 +1,5 @@
 """Evaluation as a configuration says: in training, in the test, for probes."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from typing import Any
 
 from torch import nn
@@ -10,8 +8,11 @@ from torch.utils.data import DataLoader
 from ..config import derived
 from ..config.derived import Cfg
 from ..evaluation.build import build_protocol
-from ..evaluation.evaluator import evaluate, Evaluation
+from ..evaluation.evaluator import Autocast, evaluate
+from ..evaluation.protocols.base import Evaluation, Protocol
 from ..loading import build_loader
+from ..tasks.base import Task
+from ..tasks.scores import S
 from ..utils import distributed
 from .trainer import Trainer
 
@@ -20,13 +21,13 @@ def evaluate_as_configured(
     cfg: Cfg,
     model: nn.Module,
     loader: DataLoader[Any],
-    task: Any,
-    protocol: Any,
+    task: Task[S],
+    protocol: Protocol[S] | None = None,
     *,
-    autocast: Callable[[], AbstractContextManager[Any]],
+    autocast: Autocast,
     ensemble: str = "sum",
     desc: str = "test",
-) -> Evaluation:
+) -> Evaluation[S]:
     """`evaluate` with the clips per forward pass and the failures that a configuration allows.
 
     Args:
@@ -34,8 +35,8 @@ def evaluate_as_configured(
         model: The network.
         loader: Of evaluation batches.
         task: Gives the scores.
-        protocol: Gives the metrics.
-        autocast: Context of the forward pass.
+        protocol: Gives the metrics; None for scores alone.
+        autocast: Gives the context of the forward pass.
         ensemble: How the scores of a video's views are joined.
         desc: For the progress bar.
 
@@ -67,7 +68,7 @@ class Validation:
         self.cfg, self.trainer = cfg, trainer
         self._loader: DataLoader[Any] | None = None
 
-    def __call__(self) -> Evaluation:
+    def __call__(self) -> Evaluation[Any]:
         """The result, the same on every rank."""
         cfg, trainer = self.cfg, self.trainer
         self._loader = self._loader or build_loader(cfg, "val")

@@ -1,27 +1,28 @@
 """Precise batch norm: running statistics recomputed with fixed weights (arXiv 2105.07576, section 3.2)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 from fvcore.nn.precise_bn import get_bn_modules, update_bn_stats
-from torch import nn, Tensor
+from torch import nn
 
+from ..tasks.base import Inputs, Task
 from ..utils import distributed
 
 
 class _AsEvaluated(nn.Module):
     """A network that runs as evaluation runs it."""
 
-    def __init__(self, model: nn.Module, task: Any) -> None:
+    def __init__(self, model: nn.Module, task: Task[Any]) -> None:
         super().__init__()
         self.model, self.task = model, task
 
-    def forward(self, inputs: Mapping[str, Tensor]) -> Any:
+    def forward(self, inputs: Inputs) -> dict[str, Any]:
         return self.task.forward_as_evaluated(self.model, inputs)
 
 
-def precise_bn(model: nn.Module, task: Any, batches: Iterable[Mapping[str, Tensor]], num_batches: int) -> None:
+def precise_bn(model: nn.Module, task: Task[Any], batches: Iterable[Inputs], num_batches: int) -> None:
     """Replace running statistics by averages over batches and ranks; weights and random state stay.
 
     Args:

@@ -1,15 +1,15 @@
 """Batches that travel to the device while the one before is computed with."""
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
+
+from ..tasks.base import Batch
 
 Item = TypeVar("Item")
 Sent = TypeVar("Sent")
 Received = TypeVar("Received")
-
-Batch = dict[str, Any]
 
 
 def one_ahead(

@@ -1,170 +1,216 @@
-"""A linear classifier and nearest neighbours on fixed features: what a network has learnt, whatever it was trained on."""
+"""A linear classifier and nearest neighbours on fixed features: what a network has learnt, whatever its training."""
 
 import hashlib
 import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import simplejson
 import torch
-from sklearn.linear_model import LogisticRegressionCV
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from numpy.typing import NDArray
 
 from ..checkpoint import read_checkpoint, states
-from ..config import ConfigError, derived
+from ..config import ConfigError
+from ..config.derived import Cfg
 from ..config.names import Metric
-from ..evaluation.evaluator import evaluate
 from ..evaluation.metrics.classification import topk_correct
 from ..evaluation.metrics.retrieval import recall_at_k
 from ..evaluation.results import describe, save_config, write_results
 from ..loading import build_loader
 from ..models import build_model
+from ..models.network import Network
+from ..tasks.base import Task
 from ..tasks.build import build_task
+from ..tasks.scores import Features
 from ..utils import distributed
 from ..utils.logging import get_logger
+from .evaluation import evaluate_as_configured
 from .trainer import autocast_context, place_model
 from .weights import load_for_test
 
 logger = get_logger(__name__)
 
+# Cross-validation of the classifier's strength, at most; fewer where a class has fewer training videos.
 _FOLDS = 3
+# What is classified: each modality alone, then all of them side by side.
+_MODALITIES = ("visual", "audio", "audiovisual")
 
 
-def probe(cfg, device):
-    """Train a linear classifier on the features of the training videos, test it, look up nearest neighbours; writes results.json.
+@dataclass(frozen=True)
+class ProbeData:
+    """Features of one split's videos; those that could not be read are left out.
 
-    Features are kept in OUTPUT_DIR, so that another classifier on them takes seconds.
+    Attributes:
+        features: {"visual" | "audio": [N, C]}, the modalities that the network has.
+        labels: [N] class ids.
+        failed: [{"path", "reason"}] of the videos that could not be read.
+    """
+
+    features: dict[str, NDArray[np.float32]]
+    labels: NDArray[Any]
+    failed: list[dict[str, str]]
+
+    def by_modality(self) -> Iterator[tuple[str, NDArray[np.float32]]]:
+        """(modality, [N, C]): each alone, and "audiovisual" where there are two."""
+        yield from self.features.items()
+        if len(self.features) > 1:
+            yield "audiovisual", np.concatenate(list(self.features.values()), axis=1)
+
+    def save(self, path: str, key: str) -> None:
+        """Write to a file.
+
+        Args:
+            path: The file.
+            key: What the features depend on, for `load`.
+        """
+        tensors = {name: torch.from_numpy(values) for name, values in self.features.items()}
+        content = {"key": key, "features": tensors, "labels": torch.from_numpy(self.labels), "failed": self.failed}
+        states.save(content, path)
+
+    @classmethod
+    def load(cls, path: str, key: str) -> "ProbeData | None":
+        """Read from a file.
+
+        Args:
+            path: The file.
+            key: What the features depend on now.
+
+        Returns:
+            None where there is no such file, or its features depend on something else.
+        """
+        content = read_checkpoint(path) if os.path.isfile(path) else None
+        if not isinstance(content, dict) or content.get("key") != key:
+            return None
+        features = {name: value.numpy() for name, value in content["features"].items()}
+        return cls(features, content["labels"].numpy(), content["failed"])
+
+
+def probe(cfg: Cfg, device: torch.device) -> dict[str, Any]:
+    """Train a linear classifier on features of the training videos, test it, look up nearest neighbours.
+
+    Writes results.json. Features are kept in OUTPUT_DIR, so that another classifier on them takes seconds.
+
+    Args:
+        cfg: The configuration.
+        device: Of this rank.
 
     Returns:
-        The results: for visual, audio and both, as far as there are: SENSE_top1, SENSE_top5, SENSE_r1, SENSE_r5, ...
+        The results: visual_top1, visual_top5, visual_r1, ...; audio_* and audiovisual_* as far as the network has the
+        modalities.
 
     Raises:
-        ConfigError: videos with more than one label, or no weights to probe.
+        ConfigError: Videos have more than one label, or there are no weights to probe.
     """
     model = build_model(cfg)
-    required = build_task(cfg, device).required_weights(model)
-    path = None if cfg.PROBE.RANDOM_WEIGHTS else load_for_test(cfg, model, required)[0]
+    task = build_task(cfg, device)
+    path = None if cfg.PROBE.RANDOM_WEIGHTS else load_for_test(cfg, model, task.required_weights(model))[0]
     model = place_model(cfg, model, device).eval()
     info = describe(cfg, model)
-    parts = {part: _features(cfg, model, device, part, path) for part in ("train", "test")}
-    results = {
+    train, test = (_probe_data(cfg, model, task, split, path) for split in ("train", "test"))
+    results: dict[str, Any] = {
         "arch": cfg.MODEL.ARCH,
         "checkpoint": path or "first weights",
         "dataset": cfg.TEST.DATASET,
-        "videos": len(parts["test"]["labels"]),
+        "videos": len(test.labels),
         **info,
     }
     if distributed.is_main():
-        for sense, train, test in _senses(parts):
-            results.update(
-                {
-                    f"{sense}_{name}": value
-                    for name, value in _judge(
-                        cfg, train, parts["train"]["labels"], test, parts["test"]["labels"]
-                    ).items()
-                }
-            )
-            logger.info(
-                "%s: %s",
-                sense,
-                ", ".join(
-                    f"{k.removeprefix(sense + '_')} {v:.2f}" for k, v in results.items() if k.startswith(sense + "_")
-                ),
-            )
+        for (modality, x_train), (_, x_test) in zip(train.by_modality(), test.by_modality()):
+            values = _judge(cfg, x_train, train.labels, x_test, test.labels)
+            results.update({f"{modality}_{name}": value for name, value in values.items()})
+            logger.info("%s: %s", modality, ", ".join(f"{name} {value:.2f}" for name, value in values.items()))
         save_config(cfg)
-        results["failed"] = parts["test"]["failed"]
-        write_results(cfg, results, _metrics(cfg))
+        results["failed"] = test.failed
+        write_results(cfg, results, probe_metrics(cfg))
     distributed.barrier()
     return results
 
 
-def _metrics(cfg):
-    """Records of the probe's metrics."""
+def probe_metrics(cfg: Cfg) -> list[Metric]:
+    """Records of all metrics that a probe can give."""
     measures = [("top1", "top-1 accuracy"), ("top5", "top-5 accuracy")]
     measures += [(f"r{k}", f"recall at {k}") for k in cfg.PROBE.RETRIEVAL_K]
-    modalities = ("visual", "audio", "audiovisual")
-    return [Metric(f"{m}_{name}", f"{m} features, {label}") for m in modalities for name, label in measures]
+    return [Metric(f"{m}_{name}", f"{m} features, {label}") for m in _MODALITIES for name, label in measures]
 
 
-def _senses(parts):
-    train, test = parts["train"]["features"], parts["test"]["features"]
-    for sense in train:
-        yield sense, train[sense], test[sense]
-    if len(train) > 1:
-        yield "audiovisual", *(np.concatenate(list(part.values()), axis=1) for part in (train, test))
-
-
-def _judge(cfg, train, train_labels, test, test_labels):
+def _judge(
+    cfg: Cfg,
+    train: NDArray[np.float32],
+    train_labels: NDArray[Any],
+    test: NDArray[np.float32],
+    test_labels: NDArray[Any],
+) -> dict[str, float]:
     """{"top1", "top5", "r1", ...} of one set of features, in percent."""
-    fewest = np.bincount(train_labels)[np.unique(train_labels)].min()
-    strengths = list(cfg.PROBE.C)
-    folds = min(_FOLDS, int(fewest))
-    if folds < 2:
-        logger.warning(
-            "a class has a single training video: PROBE.C %g is used unchecked", strengths[len(strengths) // 2]
-        )
-        strengths, folds = [strengths[len(strengths) // 2]], 2
-    classifier = LogisticRegressionCV(
-        Cs=strengths, cv=folds, max_iter=2000, l1_ratios=(0.0,), use_legacy_attributes=False
-    )
-    fitted = make_pipeline(StandardScaler(), classifier).fit(train, train_labels)
+    log_probabilities = _classify(cfg, train, train_labels, test)
     scores = np.full((len(test), max(train_labels.max(), test_labels.max()) + 1), -np.inf)
-    scores[:, classifier.classes_] = fitted.predict_log_proba(test)
-    k = min(5, scores.shape[1])
-    found = {"top1": topk_correct(scores, test_labels, 1), "top5": topk_correct(scores, test_labels, k)}
+    scores[:, np.unique(train_labels)] = log_probabilities
     recalls = recall_at_k(test, test_labels, train, train_labels, cfg.PROBE.RETRIEVAL_K)
     return {
-        **{name: 100.0 * float(right.mean()) for name, right in found.items()},
+        "top1": 100.0 * float(topk_correct(scores, test_labels, 1).mean()),
+        "top5": 100.0 * float(topk_correct(scores, test_labels, min(5, scores.shape[1])).mean()),
         **{f"r{k}": value for k, value in recalls.items()},
     }
 
 
-def _features(cfg, model, device, part, path):
-    """{"features": {sense: [N, C]}, "labels": [N], "failed": [...]} of the training or test videos, from the cache where it is current."""
-    file = os.path.join(cfg.OUTPUT_DIR, f"features_{part}.pt")
+def _classify(
+    cfg: Cfg, train: NDArray[np.float32], train_labels: NDArray[Any], test: NDArray[np.float32]
+) -> NDArray[np.float64]:
+    """Log-probabilities [N, classes] of the classes that occur in training, in ascending order."""
+    from sklearn.linear_model import LogisticRegressionCV
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    fewest = np.bincount(train_labels)[np.unique(train_labels)].min()
+    strengths = list(cfg.PROBE.C)
+    folds = min(_FOLDS, int(fewest))
+    if folds < 2:
+        middle = strengths[len(strengths) // 2]
+        logger.warning("a class has a single training video: PROBE.C %g is used unchecked", middle)
+        strengths, folds = [middle], 2
+    classifier = LogisticRegressionCV(
+        Cs=strengths, cv=folds, max_iter=2000, l1_ratios=(0.0,), use_legacy_attributes=False
+    )
+    fitted = make_pipeline(StandardScaler(), classifier).fit(train, train_labels)
+    log_probabilities: NDArray[np.float64] = fitted.predict_log_proba(test)
+    return log_probabilities
+
+
+def _probe_data(cfg: Cfg, model: Network, task: Task[Features], split: str, path: str | None) -> ProbeData:
+    """Features of the training or test videos, from the file of an earlier probe where that is current."""
+    file = os.path.join(cfg.OUTPUT_DIR, f"features_{split}.pt")
     key = _key(cfg, path)
-    if os.path.isfile(file):
-        content = read_checkpoint(file)
-        if isinstance(content, dict) and content.get("key") == key:
-            logger.info("features of %s videos come from %s", part, file)
-            return {
-                **content,
-                "features": {name: value.numpy() for name, value in content["features"].items()},
-                "labels": content["labels"].numpy(),
-            }
-    result = evaluate(
+    cached = ProbeData.load(file, key)
+    if cached is not None:
+        logger.info("features of %s videos come from %s", split, file)
+        return cached
+    result = evaluate_as_configured(
+        cfg,
         model,
-        build_loader(cfg, "test", videos_of=part),
-        build_task(cfg, device),
-        max_clips=derived.test_clips_per_pass(cfg, distributed.world_size()),
-        max_failed=cfg.DATA.MAX_FAILED_FRACTION,
-        autocast=autocast_context(cfg, device)[0],
-        desc=f"features of {part}",
+        build_loader(cfg, "test", videos_of=split),
+        task,
+        autocast=autocast_context(cfg, task.device)[0],
+        desc=f"features of {split}",
     )
     if result.labels.ndim != 1:
         raise ConfigError(
-            "TASK is 'probe': a linear probe needs one label a video; use a data set and classifier with one (DATA.TARGET, no MULTI_HEAD.NAMES)"
+            "TASK is 'probe': a linear probe needs one label per video; "
+            "use a data set and classifier with one (DATA.TARGET, no MULTI_HEAD.NAMES)"
         )
-    good = result.scores.known
-    found = {
-        "features": result.scores.rows(good).heads,
-        "labels": result.labels[good],
-        "failed": result.failed,
-    }
+    known = result.scores.known
+    data = ProbeData(result.scores.rows(known).heads, result.labels[known], result.failed)
     if distributed.is_main():
-        tensors = {name: torch.from_numpy(values) for name, values in found["features"].items()}
-        states.save(
-            {"key": key, "features": tensors, "labels": torch.from_numpy(found["labels"]), "failed": found["failed"]},
-            file,
-        )
-    return found
+        data.save(file, key)
+    return data
 
 
-def _key(cfg, path):
+def _key(cfg: Cfg, path: str | None) -> str:
     """What the features depend on, as one word."""
-    stamp = (
-        [path, os.path.getsize(path), os.path.getmtime(path)] if path and os.path.isfile(path) else [path, cfg.RNG_SEED]
-    )
+    if path and os.path.isfile(path):
+        weights = [path, os.path.getsize(path), os.path.getmtime(path)]
+    else:
+        weights = [path, cfg.RNG_SEED]
     nodes = {name: cfg[name] for name in ("DATA", "MODEL", "SLOWFAST", "RESNET", "LATERAL", "NONLOCAL")}
     views = [
         cfg.TEST.NUM_ENSEMBLE_VIEWS,
@@ -173,4 +219,4 @@ def _key(cfg, path):
         cfg.TEST.DATASET,
         cfg.PROBE.STAGE,
     ]
-    return hashlib.sha256(simplejson.dumps([stamp, nodes, views], sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(simplejson.dumps([weights, nodes, views], sort_keys=True).encode()).hexdigest()

@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any, cast, TypeVar
 
@@ -14,20 +14,21 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from ..checkpoint import load_weights, require, states
 from ..config import ConfigError
 from ..config.derived import Cfg
+from ..evaluation.evaluator import Autocast
 from ..loading import build_loader
 from ..loading.samplers import TrainBatchSampler
 from ..models import build_model
+from ..tasks.base import Batch
 from ..tasks.build import build_task
 from ..utils import distributed, seeding
 from ..utils.logging import get_logger
 from .hooks.base import Hook
 from .optim import build_optimizer, lr_at, set_lr
-from .prefetch import Batch, prefetched
+from .prefetch import prefetched
 from .state import TrainState
 
 logger = get_logger(__name__)
 
-Autocast = Callable[[], AbstractContextManager[Any]]
 Model = TypeVar("Model", bound=nn.Module)
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from helpers import tiny_cfg
 
-from avslowfast.config.names import LOGGERS
+from avslowfast.config.names import LOGGERS, Metric
 from avslowfast.engine import evaluation as engine_evaluation
 from avslowfast.engine.hooks.checkpoint import CheckpointHook
 from avslowfast.engine.hooks.evaluation import EvalHook
@@ -19,7 +19,6 @@ from avslowfast.engine.hooks.signals import StopSignalHook
 from avslowfast.engine.state import TrainState
 from avslowfast.evaluation.evaluator import TooManyFailuresError
 from avslowfast.evaluation.protocols.base import Evaluation
-from avslowfast.config.names import Metric
 
 
 def run_epochs(hook, state, epochs):
@@ -80,9 +79,7 @@ class Checkpoints:
 
     def __init__(self, *, epochs=10, seconds=0.0, stop=lambda: False):
         self.saved, self.best = [], []
-        self.hook = CheckpointHook(
-            self.save, self.best.append, stop, epochs=epochs, seconds=seconds, vote_period=1
-        )
+        self.hook = CheckpointHook(self.save, self.best.append, stop, epochs=epochs, seconds=seconds, vote_period=1)
 
     def save(self, state):
         self.saved.append((state.epoch, state.iteration))

@@ -1,9 +1,10 @@
 """Validation between epochs."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from ...config.names import Metric
-from ...evaluation.evaluator import Evaluation
+from ...evaluation.protocols.base import Evaluation
 from ...utils.logging import get_logger, log_json_stats
 from ..state import TrainState
 from .base import Hook
@@ -11,7 +12,7 @@ from .base import Hook
 logger = get_logger(__name__)
 
 # Receives a validation's result, and the state of the training.
-EvaluationReport = Callable[[Evaluation, TrainState], None]
+EvaluationReport = Callable[[Evaluation[Any], TrainState], None]
 
 
 class EvalHook(Hook):
@@ -27,7 +28,7 @@ class EvalHook(Hook):
     def __init__(
         self,
         period: int,
-        function: Callable[[], Evaluation],
+        function: Callable[[], Evaluation[Any]],
         metric: Metric,
         reports: Sequence[EvaluationReport] = (),
     ) -> None:
@@ -45,7 +46,7 @@ class EvalHook(Hook):
         for report in self.reports:
             report(result, state)
 
-    def _log(self, result: Evaluation, state: TrainState) -> None:
+    def _log(self, result: Evaluation[Any], state: TrainState) -> None:
         epoch = f"{state.epoch}/{state.max_epoch}"
         text, name = metrics_text(result.metrics), self.metric.name
         logger.info("epoch %s: validation %s (best %s %.2f)", epoch, text, name, state.best)

@@ -7,7 +7,7 @@ from torch import nn
 
 from ...config.derived import Cfg
 from ...config.names import LOGGERS
-from ...evaluation.evaluator import Evaluation
+from ...evaluation.protocols.base import Evaluation
 from ...utils import distributed
 from ..state import TrainState
 from .base import Hook
@@ -41,7 +41,7 @@ class RunLogger:
             iteration: Of the whole training.
         """
 
-    def write_evaluation(self, result: Evaluation, iteration: int) -> None:
+    def write_evaluation(self, result: Evaluation[Any], iteration: int) -> None:
         """A validation.
 
         Args:
@@ -74,7 +74,7 @@ class LoggersHook(Hook):
         for item in self.loggers:
             item.write_step(stats, state.global_iteration)
 
-    def write_evaluation(self, result: Evaluation, state: TrainState) -> None:
+    def write_evaluation(self, result: Evaluation[Any], state: TrainState) -> None:
         """Pass on a validation.
 
         Args:

@@ -32,7 +32,7 @@ def one_ahead(
 
 
 def prefetched(batches: Iterable[Batch], device: torch.device) -> Iterator[Batch]:
-    """Batches with their tensors on a GPU, copied on a stream of their own, one batch ahead; on a CPU as they are.
+    """Batches with their tensors on a GPU, copied on a separate stream, one batch ahead; on a CPU as they are.
 
     Copies run in parallel with the computation where the batches lie in pinned memory (DATA_LOADER.PIN_MEMORY).
 

@@ -135,7 +135,9 @@ class Trainer:
         ranks = len(content["rng"])
         if ranks != distributed.world_size():
             logger.warning(
-                "the state was saved by %d ranks, not %d; random numbers start anew", ranks, distributed.world_size()
+                "the state was saved by %d ranks, not %d; random numbers restart from the seed",
+                ranks,
+                distributed.world_size(),
             )
         reason: str | None = states.mismatch(self.model, content)
         return reason

@@ -125,7 +125,7 @@ def test_training_starts_at_epoch_one_from_a_checkpoint_of_other_classes(run_arg
         old["pathways.fast.res3.block0.branch2.a.weight"], new["pathways.fast.res3.block0.branch2.a.weight"]
     )
     assert len(new["head.projection.bias"]) == 16
-    # The same command goes on with its own state, not from the start weights again.
+    # The same command resumes from the saved state, not from the start weights again.
     run(
         run_args,
         "TRAIN.CHECKPOINT_FILE_PATH",

@@ -66,9 +66,9 @@ def test_a_step_on_a_gpu_computes_what_a_cpu_computes(drop, keys):
 @pytest.mark.parametrize("lateral", ["a2fs", "a2f2s", "av_nonlocal"])
 def test_audio_on_a_stream_of_its_own_changes_nothing(lateral):
     keys = ("LATERAL.AUDIO", lateral)
-    beside, inline = (stepper(GPU, *keys, "TRAIN.AUDIO_STREAM", on) for on in (True, False))
+    parallel, inline = (stepper(GPU, *keys, "TRAIN.AUDIO_STREAM", on) for on in (True, False))
     for drop in (False, True, False, False, True) * 4:
-        a, b = losses_and_gradients(beside, drop), losses_and_gradients(inline, drop)
+        a, b = losses_and_gradients(parallel, drop), losses_and_gradients(inline, drop)
         assert_same(a, b, 1e-4)
 
 

@@ -1,4 +1,4 @@
-"""Whole runs in processes of their own: train, test, kill, resume, two ranks, failures."""
+"""Whole runs in separate processes: train, test, kill, resume, two ranks, failures."""
 
 import json
 import os
@@ -74,7 +74,7 @@ def kill_when(args, pattern, number, *more):
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["kill", "term"])
-def test_a_stopped_run_goes_on_to_the_same_weights_bit_for_bit(run_args, tmp_path, number):
+def test_a_stopped_run_resumes_to_the_same_weights_bit_for_bit(run_args, tmp_path, number):
     extra = (
         "TEST.ENABLE",
         False,

@@ -21,8 +21,8 @@ def validate_cfg(cfg):
     _check_finetuning(cfg)
     _check_training(cfg)
     _check_batches(cfg)
-    for name in cfg.TRAIN.LOGGERS:
-        LOGGERS.check(name, key="TRAIN.LOGGERS")
+    for name in cfg.LOGGERS:
+        LOGGERS.check(name, key="LOGGERS")
     check_added(cfg)
 
 

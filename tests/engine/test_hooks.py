@@ -212,14 +212,14 @@ def test_a_configuration_without_loggers_builds_none():
 def test_a_registered_logger_gets_its_options_and_the_folder(monkeypatch, tmp_path):
     monkeypatch.setattr(LOGGERS, "_entries", dict(LOGGERS._entries))
     LOGGERS.register("recorder")(RunLogger)
-    (logger,) = build_loggers(tiny_cfg("TRAIN.LOGGERS", ["recorder"], "OUTPUT_DIR", str(tmp_path)))
+    (logger,) = build_loggers(tiny_cfg("LOGGERS", ["recorder"], "OUTPUT_DIR", str(tmp_path)))
     assert logger.options == {}
     assert logger.output_dir == str(tmp_path)
 
 
 def test_an_unknown_logger_is_a_mistake_in_the_configuration():
-    with pytest.raises(ValueError, match="TRAIN.LOGGERS is 'tensorbord': unknown logger"):
-        tiny_cfg("TRAIN.LOGGERS", ["tensorbord"])
+    with pytest.raises(ValueError, match="LOGGERS is 'tensorbord': unknown logger"):
+        tiny_cfg("LOGGERS", ["tensorbord"])
 
 
 @pytest.mark.parametrize("ranks, shards, clips", [(1, 1, 16), (2, 1, 8), (4, 2, 8), (32, 1, 1)])

@@ -5,6 +5,7 @@ from typing import Any
 
 from torch import nn
 
+from ...config import derived
 from ...config.derived import Cfg
 from ...config.names import LOGGERS
 from ...evaluation.protocols.base import Evaluation
@@ -99,8 +100,6 @@ def build_loggers(cfg: Cfg) -> list[RunLogger]:
     """The loggers that a configuration names; [] on all ranks but the main one."""
     if not distributed.is_main():
         return []
-    names = list(cfg.TRAIN.LOGGERS)
-    if cfg.TENSORBOARD.ENABLE and "tensorboard" not in names:
-        names.append("tensorboard")
+    names = derived.loggers(cfg)
     loggers: list[RunLogger] = [LOGGERS[name](cfg.get(name.upper(), {}), cfg.OUTPUT_DIR) for name in names]
     return loggers

@@ -1,83 +1,9 @@
 #!/usr/bin/env python3
-"""Score results by the rules of a data set; prints JSON.
+"""Score results by the rules of a data set: `avslowfast evaluate` as a script."""
 
-Examples:
-    python tools/evaluate.py ava --groundtruth ava_val_v2.2.csv --detections detections.csv --label-map ava_action_list_v2.2.pbtxt --excluded excluded.csv
-    python tools/evaluate.py epic55 --annotations epic55 --submission output/epic55/submission.json
-    python tools/evaluate.py epic100 --annotations epic100 --submission output/epic100/submission.zip
-    python tools/evaluate.py charades --scores output/charades/scores.pt
-    python tools/evaluate.py topk --scores output/kinetics/scores.pt
-    python tools/evaluate.py folds output/ucf101_1/results.json output/ucf101_2/results.json output/ucf101_3/results.json
-
-Accuracies are percentages; AVA's mAP is in 0..1. Exit codes: 0 done; 2 a mistake, named in one line.
-"""
-
-import argparse
-import json
 import sys
 
-from avslowfast.evaluation import scoring
-from avslowfast.utils.errors import UserError
-
-
-def parse_args(argv=None):
-    """The command line: a data set's name, then what it needs."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    names = parser.add_subparsers(dest="name", required=True, metavar="NAME")
-    p = names.add_parser("ava", help="frame mAP at IoU 0.5")
-    p.add_argument("--groundtruth", required=True, help="CSV: video_id,second,x1,y1,x2,y2,action_id[,person_id]")
-    p.add_argument("--detections", required=True, help="CSV: video_id,second,x1,y1,x2,y2,action_id,score")
-    p.add_argument("--label-map", required=True, help="pbtxt with the classes that are evaluated")
-    p.add_argument("--excluded", help="CSV of key frames that do not count: video_id,second")
-    p.add_argument(
-        "--max-boxes",
-        type=int,
-        default=50,
-        help="rows of a key frame that count, the best ones; 0 for all (default: %(default)s)",
-    )
-    for name, text in (
-        ("epic55", "the training CSV, whose kitchens P26 to P31 are scored"),
-        ("epic100", "EPIC_100_validation.csv"),
-    ):
-        p = names.add_parser(name, help="verb, noun and action accuracy of a submission")
-        p.add_argument("--annotations", required=True, help=f"folder with {text}")
-        p.add_argument("--submission", required=True, help="JSON, or the zip that holds it")
-    for name, text in (
-        ("charades", "mAP by the official rule"),
-        ("multilabel", "plain mAP"),
-        ("topk", "top-1, top-5 (of AVE's segments: segment accuracy)"),
-    ):
-        p = names.add_parser(name, help=text)
-        p.add_argument("--scores", required=True, help="scores.pt that a test has written")
-    p = names.add_parser("folds", help="mean of several splits' results (UCF101, HMDB51)")
-    p.add_argument("results", nargs="+", help="results.json of each split")
-    return parser.parse_args(argv)
-
-
-def score(args):
-    """The result of the data set that the command line names."""
-    if args.name == "ava":
-        return scoring.score_ava(args.groundtruth, args.detections, args.label_map, args.excluded, args.max_boxes)
-    if args.name == "folds":
-        return scoring.score_folds(args.results)
-    if args.name in scoring.RULES:
-        return scoring.score_file(args.scores, args.name)
-    return {"epic55": scoring.score_epic55, "epic100": scoring.score_epic100}[args.name](
-        args.annotations, args.submission
-    )
-
-
-def main(argv=None):
-    """Score and print."""
-    args = parse_args(argv)
-    try:
-        result = score(args)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    print(json.dumps(result, indent=1))
-    return 0
-
+from avslowfast.cli.main import run_command
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_command("evaluate", script="evaluate.py"))

@@ -28,6 +28,7 @@ COMMANDS: dict[str, dict[str, str]] = {
     },
     "Results": {
         "report": "write a page about a run",
+        "evaluate": "score results by the rules of a data set",
         "ablate": "train and compare the networks of a suite over several seeds",
     },
     "Data": {

@@ -13,6 +13,11 @@ def pathways(cfg: Cfg) -> tuple[str, ...]:
     return ARCHITECTURES[cfg.MODEL.ARCH]
 
 
+def is_audiovisual(cfg: Cfg) -> bool:
+    """Whether the network has an audio pathway and visual ones, which laterals join."""
+    return {"slow", "audio"} <= set(pathways(cfg))
+
+
 def alpha(cfg: Cfg) -> int:
     """Fast's frames per Slow frame; 1 where Slow is alone."""
     return int(cfg.SLOWFAST.ALPHA) if "fast" in pathways(cfg) else 1
@@ -24,8 +29,8 @@ def slow_frames(cfg: Cfg) -> int:
 
 
 def task_name(cfg: Cfg) -> str:
-    """Name of the task; DETECTION.ENABLE alone chooses detection."""
-    return "detection" if cfg.DETECTION.ENABLE else str(cfg.TASK)
+    """Name of the task; DETECTION.ENABLE chooses detection where TASK names no task with boxes."""
+    return "detection" if cfg.DETECTION.ENABLE and not TASKS.facts(cfg.TASK).boxes else str(cfg.TASK)
 
 
 def task_facts(cfg: Cfg) -> TaskFacts:
@@ -49,7 +54,7 @@ def pretext_facts(cfg: Cfg) -> dict[str, PretextFacts]:
 
 def has_sync_heads(cfg: Cfg) -> bool:
     """Whether visual and audio features are compared at some stage of the network."""
-    if not {"slow", "audio"} <= set(pathways(cfg)) or not any(cfg.SLOWFAST.AVS_FLAG):
+    if not is_audiovisual(cfg) or not any(cfg.SLOWFAST.AVS_FLAG):
         return False
     return not pretexts(cfg) or any(facts.synchronisation for facts in pretext_facts(cfg).values())
 

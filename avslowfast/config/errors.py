@@ -1,5 +1,7 @@
 """Errors of configurations."""
 
+from typing import Any, NoReturn
+
 from ..utils.errors import UserError
 
 
@@ -13,3 +15,25 @@ class PluginError(ConfigError):
 
 class UnknownModelError(ConfigError):
     """A name that is neither a file nor a configuration; the message lists similar names."""
+
+
+def value_of(cfg: Any, key: str) -> Any:
+    """The value of a dotted key, e.g. of "MODEL.ARCH"."""
+    for part in key.split("."):
+        cfg = cfg[part]
+    return cfg
+
+
+def refuse(cfg: Any, key: str, problem: str, remedy: str) -> NoReturn:
+    """Raise the error for a value that cannot work.
+
+    Args:
+        cfg: The configuration.
+        key: The dotted key to change.
+        problem: Why its value cannot work.
+        remedy: What to do.
+
+    Raises:
+        ConfigError: Always.
+    """
+    raise ConfigError(f"{key} is {value_of(cfg, key)!r}: {problem}; {remedy}")

@@ -60,6 +60,30 @@ class PretextFacts:
 
 
 @dataclass(frozen=True)
+class BlockFacts:
+    """Where a kind of residual block can be used, known without importing it.
+
+    Attributes:
+        depths: Depths of visual networks that are made of it (RESNET.DEPTH).
+    """
+
+    depths: tuple[int, ...] = (18, 34, 50, 101, 152)
+
+
+@dataclass(frozen=True)
+class LateralFacts:
+    """What a kind of audio lateral joins, known without importing it.
+
+    Attributes:
+        target: Visual pathway that audio is added to: slow | fast (whose features then reach Slow through F->S).
+        keeps_audio_time: What it encodes keeps audio's time steps; otherwise it has the time steps of the target.
+    """
+
+    target: str = "slow"
+    keeps_audio_time: bool = False
+
+
+@dataclass(frozen=True)
 class Metric:
     """What a metric is called and how its values compare, known without importing what computes it.
 
@@ -87,11 +111,65 @@ class Metric:
         return value > best if self.better == "higher" else abs(value) < abs(best)
 
 
-PATHWAYS: Registry[Any] = Registry("pathway")
-TRANSFORMS: Registry[Any] = Registry("residual block")
-LATERALS: Registry[Any] = Registry("audio lateral")
-HEADS: Registry[Any] = Registry("head")
-DATASETS: Registry[Any] = Registry("data set")
+PATHWAYS: Registry[Any] = Registry(
+    "pathway",
+    builtin={
+        "slow": "avslowfast.models.pathways:SlowPathway",
+        "fast": "avslowfast.models.pathways:FastPathway",
+        "audio": "avslowfast.models.pathways:AudioPathway",
+    },
+)
+TRANSFORMS: Registry[Any] = Registry(
+    "residual block",
+    builtin={
+        "bottleneck_transform": "avslowfast.models.blocks:Bottleneck",
+        "basic_transform": "avslowfast.models.blocks:Basic",
+        "tf_bottleneck_transform_v1": "avslowfast.models.blocks:TimeFrequencyV1",
+        "tf_bottleneck_transform_v2": "avslowfast.models.blocks:TimeFrequencyV2",
+    },
+    facts={
+        "bottleneck_transform": BlockFacts((50, 101, 152)),
+        "basic_transform": BlockFacts((18, 34)),
+        "tf_bottleneck_transform_v1": BlockFacts(()),
+        "tf_bottleneck_transform_v2": BlockFacts(()),
+    },
+    default_facts=BlockFacts(),
+)
+LATERALS: Registry[Any] = Registry(
+    "audio lateral",
+    builtin={
+        "a2fs": "avslowfast.models.laterals.a2fs:AudioToFastSlow",
+        "a2f2s": "avslowfast.models.laterals.a2f2s:AudioToFastToSlow",
+        "av_nonlocal": "avslowfast.models.laterals.av_nonlocal:AudiovisualNonLocal",
+    },
+    facts={"a2f2s": LateralFacts(target="fast"), "av_nonlocal": LateralFacts(keeps_audio_time=True)},
+    default_facts=LateralFacts(),
+)
+HEADS: Registry[Any] = Registry(
+    "head",
+    builtin={
+        "single": "avslowfast.models.heads:SingleHead",
+        "multi": "avslowfast.models.heads:MultiHead",
+        "roi": "avslowfast.models.heads:RoIHead",
+        "pretext": "avslowfast.models.heads:PretextHead",
+    },
+)
+# Readers of label files: functions `read(source, split) -> Listing`, see `avslowfast.datasets.base`.
+DATASETS: Registry[Any] = Registry(
+    "data set",
+    builtin={
+        "kinetics": "avslowfast.datasets.kinetics:read",
+        "kinetics_sounds": "avslowfast.datasets.kinetics_sounds:read",
+        "vggsound": "avslowfast.datasets.vggsound:read",
+        "ave": "avslowfast.datasets.ave:read",
+        "ucf101": "avslowfast.datasets.ucf101:read",
+        "hmdb51": "avslowfast.datasets.hmdb51:read",
+        "epic55": "avslowfast.datasets.epic:read_55",
+        "epic100": "avslowfast.datasets.epic:read_100",
+        "charades": "avslowfast.datasets.charades:read",
+        "ava": "avslowfast.datasets.ava:read",
+    },
+)
 TASKS: Registry[Any] = Registry(
     "task",
     builtin={

@@ -9,7 +9,7 @@ from avslowfast.config import ConfigError, get_cfg, load_cfg
 from avslowfast.models import build_model
 
 DEFAULTS = [ROOT / "avslowfast/config" / name for name in ("defaults_model.py", "defaults.py")]
-CONFIGS = sorted((ROOT / "configs").rglob("*.yaml"))
+CONFIGS = sorted((ROOT / "configs").glob("*/*.yaml"))
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
@@ -46,7 +46,6 @@ def test_every_key_is_read_or_said_to_be_inert():
         "TRAIN_LISTS",
         "TEST_LISTS",
         "IMG_PROC_BACKEND",
-        "BEST_METRIC",
     }
     keys = re.findall(r"^_C\.([A-Z_0-9.]+) = (?!CfgNode)", "".join(p.read_text() for p in DEFAULTS), re.M)
     unread = [

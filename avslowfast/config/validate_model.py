@@ -1,0 +1,124 @@
+"""Checks of the network's geometry: channels, frames, spectrogram steps and classifiers have to fit together."""
+
+from .derived import alpha, Cfg, is_audiovisual, pathways, slow_frames
+from .errors import refuse
+from .names import LATERALS, STAGES, TRANSFORMS
+
+# How often audio time and frequency are halved up to each stage, with SLOWFAST.AU_REDUCE_TF_DIM.
+_HALVINGS = {"pool1": 0, "res2": 0, "res3": 1, "res4": 2, "res5": 3}
+_LATERAL_STAGES = STAGES[:-1]
+# Height and width of the network's input over those of res5.
+_SPATIAL_STRIDE = 32
+
+
+def check_model(cfg: Cfg) -> None:
+    """Check the keys that decide the network.
+
+    Args:
+        cfg: The configuration.
+
+    Raises:
+        ConfigError: The first thing that cannot work.
+    """
+    _check_resnet(cfg)
+    if "slow" in pathways(cfg):
+        _check_frames(cfg)
+    if "audio" in pathways(cfg):
+        _check_spectrogram(cfg)
+    if is_audiovisual(cfg):
+        _check_flags(cfg)
+        _check_audio_time(cfg)
+    _check_classifiers(cfg)
+
+
+def _check_resnet(cfg: Cfg) -> None:
+    r = cfg.RESNET
+    if r.DEPTH not in TRANSFORMS.facts(r.TRANS_FUNC).depths:
+        usual = next(name for name in TRANSFORMS if r.DEPTH in TRANSFORMS.facts(name).depths)
+        refuse(cfg, "RESNET.TRANS_FUNC", f"a ResNet of depth {r.DEPTH} has another block", f"set it to {usual}")
+    for key in ("NUM_BLOCK_TEMP_KERNEL", "SPATIAL_STRIDES", "SPATIAL_DILATIONS"):
+        if len(r[key]) != 4:
+            refuse(
+                cfg, f"RESNET.{key}", f"it has {len(r[key])} stages", "give one list for each of res2, res3, res4, res5"
+            )
+    for key, pathway in (("BETA_INV", "fast"), ("AU_BETA_INV", "audio")):
+        beta = cfg.SLOWFAST[key]
+        if pathway in pathways(cfg) and (beta < 1 or r.WIDTH_PER_GROUP % beta):
+            problem = f"Slow's {r.WIDTH_PER_GROUP} channels cannot be divided by it"
+            refuse(cfg, f"SLOWFAST.{key}", problem, "change it or RESNET.WIDTH_PER_GROUP")
+
+
+def _check_frames(cfg: Cfg) -> None:
+    d = cfg.DATA
+    for key in ("TRAIN_CROP_SIZE", "TEST_CROP_SIZE"):
+        if d[key] < _SPATIAL_STRIDE:
+            problem = f"the network divides height and width by {_SPATIAL_STRIDE}"
+            refuse(cfg, f"DATA.{key}", problem, f"use {_SPATIAL_STRIDE} or more")
+    scales = d.TRAIN_JITTER_SCALES
+    if len(scales) != 2 or scales[0] > scales[1]:
+        refuse(cfg, "DATA.TRAIN_JITTER_SCALES", "not a range", "give [smallest, largest] short side in pixels")
+    if scales[0] < d.TRAIN_CROP_SIZE:
+        problem = f"a short side smaller than the crop of {d.TRAIN_CROP_SIZE} cannot be cropped"
+        refuse(cfg, "DATA.TRAIN_JITTER_SCALES", problem, "raise the scales or lower DATA.TRAIN_CROP_SIZE")
+    if d.NUM_FRAMES % alpha(cfg):
+        problem = f"not a multiple of SLOWFAST.ALPHA ({alpha(cfg)}), so Slow has no whole number of frames"
+        refuse(cfg, "DATA.NUM_FRAMES", problem, "change one of them")
+
+
+def _check_spectrogram(cfg: Cfg) -> None:
+    d = cfg.DATA
+    if d.AUDIO_SAMPLE_RATE * d.AUDIO_STEP_SZ % 1000 or d.AUDIO_SAMPLE_RATE * d.AUDIO_WIN_SZ % 1000:
+        problem = f"window and step are not whole numbers of samples at {d.AUDIO_SAMPLE_RATE} Hz"
+        refuse(cfg, "DATA.AUDIO_STEP_SZ", problem, "use the paper's 16000 Hz, 32 ms and 16 ms")
+    if d.LOGMEL_STD <= 0:
+        refuse(cfg, "DATA.LOGMEL_STD", "a standard deviation is positive", "use 4.66")
+
+
+def _check_flags(cfg: Cfg) -> None:
+    """One flag for each stage; something has to use the audio pathway."""
+    s = cfg.SLOWFAST
+    for key, stages in (("FS_FUSION", _LATERAL_STAGES), ("AFS_FUSION", _LATERAL_STAGES), ("AVS_FLAG", STAGES)):
+        if len(s[key]) != len(stages) or not all(isinstance(flag, bool) for flag in s[key]):
+            refuse(
+                cfg,
+                f"SLOWFAST.{key}",
+                f"not {len(stages)} values",
+                f"give True or False for each of {', '.join(stages)}",
+            )
+    if not (any(s.AFS_FUSION) or cfg.LATERAL.AUDIO_POOL5 or any(s.AVS_FLAG)):
+        problem = "no lateral, no pool5 fusion and no synchronisation loss uses the audio pathway"
+        refuse(cfg, "SLOWFAST.AFS_FUSION", problem, "switch one on, or use MODEL.ARCH slowfast")
+
+
+def _check_audio_time(cfg: Cfg) -> None:
+    """Audio steps have to divide into Slow's (or Fast's) frames at each stage where they meet."""
+    s, steps, frames = cfg.SLOWFAST, cfg.DATA.AUDIO_FRAME_NUM, slow_frames(cfg)
+    if s.AU_ALPHA * frames != steps:
+        whole = steps % frames == 0
+        remedy = f"set it to {steps // frames}" if whole else f"set DATA.AUDIO_FRAME_NUM to {s.AU_ALPHA * frames}"
+        problem = f"{steps} spectrogram frames do not divide into Slow's {frames} frames that way"
+        refuse(cfg, "SLOWFAST.AU_ALPHA", problem, remedy)
+    laterals = dict(zip(STAGES, s.AFS_FUSION))
+    for stage, compared in zip(STAGES, s.AVS_FLAG):
+        fused = laterals.get(stage, False)
+        stride = 2 ** _HALVINGS[stage] if s.AU_REDUCE_TF_DIM else 1
+        if (compared or fused) and s.AU_ALPHA % stride:
+            problem = f"audio time at {stage} ({steps // stride} steps) does not divide into Slow's {frames} frames"
+            remedy = f"use a multiple of {stride}, or no audio lateral or synchronisation loss there"
+            refuse(cfg, "SLOWFAST.AU_ALPHA", problem, remedy)
+        per_frame = s.AU_ALPHA // stride
+        if fused and LATERALS.facts(cfg.LATERAL.AUDIO).target == "fast" and per_frame % alpha(cfg):
+            problem = (
+                f"at {stage} audio has {per_frame} steps per Slow frame, which do not divide into Fast's {alpha(cfg)}"
+            )
+            remedy = "use earlier stages in SLOWFAST.AFS_FUSION, or more spectrogram frames (DATA.AUDIO_FRAME_NUM)"
+            refuse(cfg, "LATERAL.AUDIO", problem, remedy)
+
+
+def _check_classifiers(cfg: Cfg) -> None:
+    m = cfg.MULTI_HEAD
+    if not len(m.NAMES) == len(m.NUM_CLASSES) == len(m.LOSS_WEIGHTS):
+        problem = f"there are {len(m.NUM_CLASSES)} class counts and {len(m.LOSS_WEIGHTS)} loss weights"
+        refuse(cfg, "MULTI_HEAD.NAMES", problem, "give one of each per classifier")
+    if not m.NAMES and cfg.MODEL.NUM_CLASSES < 1:
+        refuse(cfg, "MODEL.NUM_CLASSES", "it has to be at least 1", "set it to the data set's number of classes")

@@ -59,7 +59,7 @@ def best_metric(cfg: Cfg) -> Metric:
     metrics = {metric.name: metric for metric in declared_metrics(cfg, cfg.TRAIN.DATASET)}
     wanted = cfg.TRAIN.BEST_METRIC or next(iter(metrics), "")
     if wanted not in metrics:
-        raise ConfigError(f"TRAIN.BEST_METRIC is {wanted!r}: unknown metric; known: {', '.join(metrics)}")
+        raise ConfigError(f"TRAIN.BEST_METRIC is {wanted!r}: unknown metric; use one of {', '.join(metrics)}")
     return metrics[wanted]
 
 

@@ -57,7 +57,8 @@ def test_frozen_parts_keep_weights_and_statistics_and_the_rest_learns(parts, fro
     model.train()
     after = model.state_dict()
     fixed = {n for n in before if n.startswith(tuple(frozen))}
-    assert fixed and all(torch.equal(before[n], after[n]) for n in fixed)
+    assert fixed
+    assert all(torch.equal(before[n], after[n]) for n in fixed)
     still = {n for n in before if n not in fixed and torch.equal(before[n], after[n])}
     # A counter stands in a batch norm that has nothing else to say; everything else has moved.
     assert all(n.endswith("num_batches_tracked") for n in still), still
@@ -90,7 +91,8 @@ def test_every_part_has_its_share_of_the_learning_rate():
         expected = 0.1 if name.startswith("head.") else 0.05 if audio else 0.005
         assert rates[id(parameter)] == pytest.approx(expected), name
     plain = parameter_groups(build_model(tiny_cfg()), 1e-4, 0.0)
-    assert sorted(g["weight_decay"] for g in plain) == [0.0, 1e-4] and all(g["lr_scale"] == 1 for g in plain)
+    assert sorted(g["weight_decay"] for g in plain) == [0.0, 1e-4]
+    assert all(g["lr_scale"] == 1 for g in plain)
 
 
 def test_training_starts_at_epoch_one_from_a_checkpoint_of_other_classes(run_args, synthav, tmp_path):
@@ -110,7 +112,8 @@ def test_training_starts_at_epoch_one_from_a_checkpoint_of_other_classes(run_arg
         *short,
     )
     log = open(os.path.join(output_of(run_args), "stdout.log")).read()
-    assert "training starts at epoch 1 of 2 from these weights, with a fresh optimizer" in log and "resumed" not in log
+    assert "training starts at epoch 1 of 2 from these weights, with a fresh optimizer" in log
+    assert "resumed" not in log
     assert re.search(r"fresh +2 tensors  \(another shape in the file\)", log)
     steps = stats(output_of(run_args), "train_iter")
     assert [s["epoch"] for s in steps] == ["1/2", "1/2", "2/2", "2/2"]
@@ -136,10 +139,8 @@ def test_training_starts_at_epoch_one_from_a_checkpoint_of_other_classes(run_arg
         2.0,
         *short,
     )
-    assert (
-        "resumed from" in open(os.path.join(output_of(run_args), "stdout.log")).read()
-        and len(stats(output_of(run_args), "train_iter")) == 4
-    )
+    assert "resumed from" in open(os.path.join(output_of(run_args), "stdout.log")).read()
+    assert len(stats(output_of(run_args), "train_iter")) == 4
     assert weights(output_of(run_args))["class_names"] == (synthav / "classes.txt").read_text().split("\n")[:-1]
 
 
@@ -152,7 +153,8 @@ def test_a_poor_match_ends_the_run_before_it_starts(run_args, tmp_path):
         "5 tensors of the network do not come from it as they should, the first fast_to_slow.pool1.conv_f2s.weight"
         in done.stderr
     )
-    assert "TRAIN.CHECKPOINT_REQUIRED none" in done.stderr and "Traceback" not in done.stderr
+    assert "TRAIN.CHECKPOINT_REQUIRED none" in done.stderr
+    assert "Traceback" not in done.stderr
     run(
         run_args,
         "TRAIN.CHECKPOINT_FILE_PATH",

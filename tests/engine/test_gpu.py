@@ -47,7 +47,8 @@ def losses_and_gradients(made, drop):
 
 
 def assert_same(a, b, tolerance):
-    assert a[0].keys() == b[0].keys() and a[1].keys() == b[1].keys()
+    assert a[0].keys() == b[0].keys()
+    assert a[1].keys() == b[1].keys()
     for name in a[0]:
         assert a[0][name] == pytest.approx(b[0][name], rel=tolerance, abs=tolerance), name
     for name in a[1]:
@@ -107,7 +108,8 @@ def test_prefetched_batches_are_the_loader_s(synthav):
     plain, ahead = list(build_loader(cfg, "train")), list(prefetched(build_loader(cfg, "train"), GPU))
     assert len(plain) == len(ahead)
     for a, b in zip(plain, ahead):
-        assert b["fast"].is_cuda and a["path"] == b["path"]
+        assert b["fast"].is_cuda
+        assert a["path"] == b["path"]
         assert all(torch.equal(value, b[name].cpu()) for name, value in a.items() if isinstance(value, torch.Tensor))
 
 
@@ -122,4 +124,5 @@ def test_prefetched_batches_are_the_loader_s(synthav):
 def test_a_whole_run_on_a_gpu(run_args, keys):
     run(run_args, "NUM_GPUS", 1, *keys)
     results = json.load(open(os.path.join(output_of(run_args), "results.json")))
-    assert results["videos"] == 16 and results["failed"] == []
+    assert results["videos"] == 16
+    assert results["failed"] == []

@@ -10,7 +10,7 @@ import time
 
 import pytest
 import torch
-from helpers import ROOT, tiny_cfg
+from helpers import keys, ROOT, tiny_cfg
 from helpers.lists import copy_lists
 from helpers.runs import command, ENV, output_of, run, stats, weights, with_output
 
@@ -21,17 +21,25 @@ def test_train_and_test_from_start_to_end(run_args):
     run(run_args, "TENSORBOARD.ENABLE", True, "LOG_MODEL_INFO", True)
     folder = output_of(run_args)
     results = json.load(open(os.path.join(folder, "results.json")))
-    assert results["videos"] == 16 and results["views"] == 2 and results["failed"] == []
-    assert 0 <= results["top1"] <= results["top5"] <= 100 and results["gflops"] > 0 and results["parameters_m"] > 0
-    assert len(results["per_class_accuracy"]) == 16 and "slide+tone" in results["per_class_accuracy"]
+    assert results["videos"] == 16
+    assert results["views"] == 2
+    assert results["failed"] == []
+    assert 0 <= results["top1"] <= results["top5"] <= 100
+    assert results["gflops"] > 0
+    assert results["parameters_m"] > 0
+    assert len(results["per_class_accuracy"]) == 16
+    assert "slide+tone" in results["per_class_accuracy"]
     scores = torch.load(os.path.join(folder, "scores.pt"), weights_only=False)
-    assert scores["scores"].shape == (16, 16) and torch.allclose(scores["scores"].sum(1), torch.ones(16), atol=1e-4)
+    assert scores["scores"].shape == (16, 16)
+    assert torch.allclose(scores["scores"].sum(1), torch.ones(16), atol=1e-4)
     top1 = 100 * (scores["scores"].argmax(1) == scores["labels"]).float().mean().item()
     assert results["top1"] <= top1 + 1e-6
     lines = open(os.path.join(folder, "scores.csv")).read().split("\n")
-    assert lines[0].startswith("path,label,prediction,slide+tone") and len(lines) == 18
+    assert lines[0].startswith("path,label,prediction,slide+tone")
+    assert len(lines) == 18
     train = stats(folder, "train_iter")
-    assert len(train) == 4 and {
+    assert len(train) == 4
+    assert {
         "loss",
         "loss_cls",
         "avs_res3",
@@ -42,7 +50,8 @@ def test_train_and_test_from_start_to_end(run_args):
         "eta",
         "ram_gb",
     } <= set(train[0])
-    assert len(stats(folder, "val_epoch")) == 2 and len(stats(folder, "test_final")) == 1
+    assert len(stats(folder, "val_epoch")) == 2
+    assert len(stats(folder, "test_final")) == 1
     assert any(name.startswith("events") for name in os.listdir(os.path.join(folder, "tensorboard")))
     assert os.path.isfile(states.best_path(folder))
     # The same command has nothing left to train and tests again.
@@ -54,10 +63,11 @@ def test_a_checkpoint_that_lacks_weights_is_not_tested(run_args, tmp_path):
 
     from avslowfast.models import build_model
 
-    weights = build_model(tiny_cfg(*[a for a in run_args], "MODEL.NUM_CLASSES", 7)).state_dict()
+    weights = build_model(tiny_cfg(*run_args, "MODEL.NUM_CLASSES", 7)).state_dict()
     torch.save({"model_state": weights}, tmp_path / "seven.pyth")
     done = run(run_args, "TRAIN.ENABLE", False, "TEST.CHECKPOINT_FILE_PATH", tmp_path / "seven.pyth", code=2)
-    assert "2 tensors of the network do not come from it" in done.stderr and "head.projection.weight" in done.stderr
+    assert "2 tensors of the network do not come from it" in done.stderr
+    assert "head.projection.weight" in done.stderr
 
 
 def kill_when(args, pattern, number, *more):
@@ -75,25 +85,10 @@ def kill_when(args, pattern, number, *more):
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["kill", "term"])
 def test_a_stopped_run_resumes_to_the_same_weights_bit_for_bit(run_args, tmp_path, number):
-    extra = (
-        "TEST.ENABLE",
-        False,
-        "LOG_PERIOD",
-        1,
-        "TRAIN.CHECKPOINT_SECONDS",
-        0.001,
-        "EMA.ENABLE",
-        True,
-        "EMA.DECAY",
-        0.9,
-        "MODEL.DROPOUT_RATE",
-        0.5,
-        "DATA_LOADER.NUM_WORKERS",
-        1,
-        "DATA.GET_MISALIGNED_AUDIO",
-        True,
-        "DATA.MIX_NEG_EPOCH",
-        0,
+    extra = keys(
+        "TEST.ENABLE False LOG_PERIOD 1 TRAIN.CHECKPOINT_SECONDS 0.001 EMA.ENABLE True EMA.DECAY 0.9 "
+        "MODEL.DROPOUT_RATE 0.5 DATA_LOADER.NUM_WORKERS 1 DATA.GET_MISALIGNED_AUDIO True "
+        "DATA.MIX_NEG_EPOCH 0"
     )
     whole = with_output(run_args, tmp_path / "whole")
     run(whole, *extra)
@@ -157,11 +152,9 @@ def test_torchrun_starts_ranks_and_a_wrong_number_is_explained(run_args):
     run(run_args, "NUM_CPU_PROCESSES", 2, "SOLVER.MAX_EPOCH", 1, "SOLVER.WARMUP_EPOCHS", 0, launcher=launcher)
     assert json.load(open(os.path.join(output_of(run_args), "results.json")))["videos"] == 16
     failed = subprocess.run(command(run_args, launcher=launcher), env=ENV, capture_output=True, text=True, timeout=200)
-    assert (
-        failed.returncode != 0
-        and "NUM_CPU_PROCESSES is 1" in failed.stderr
-        and "pass NUM_CPU_PROCESSES 2" in failed.stderr
-    )
+    assert failed.returncode != 0
+    assert "NUM_CPU_PROCESSES is 1" in failed.stderr
+    assert "pass NUM_CPU_PROCESSES 2" in failed.stderr
 
 
 def test_a_torn_and_a_foreign_checkpoint_are_passed_over(run_args):
@@ -174,7 +167,8 @@ def test_a_torn_and_a_foreign_checkpoint_are_passed_over(run_args):
     torch.save({"model_state": {"other.weight": torch.zeros(3)}}, states.checkpoint_path(folder, 1, 2))
     run(run_args, "SOLVER.WARMUP_EPOCHS", 0, "TEST.ENABLE", False)
     log = open(os.path.join(folder, "stdout.log")).read()
-    assert log.count("skipped: ") == 2 and f"resumed from {good}" in log
+    assert log.count("skipped: ") == 2
+    assert f"resumed from {good}" in log
 
 
 def test_failed_test_videos_are_reported_scored_as_wrong_and_named(run_args, synthav, tmp_path):
@@ -183,18 +177,16 @@ def test_failed_test_videos_are_reported_scored_as_wrong_and_named(run_args, syn
     folder = copy_lists(synthav, tmp_path, lambda split, lines: [f"{bad} 0", *lines[1:]] if split == "test" else lines)
     args = [*run_args, "DATA.PATH_TO_DATA_DIR", folder, "SOLVER.MAX_EPOCH", 1, "SOLVER.WARMUP_EPOCHS", 0]
     done = run(args, code=2)
-    assert (
-        "1 of 16 videos could not be read, more than DATA.MAX_FAILED_FRACTION 0.01" in done.stderr
-        and "Traceback" not in done.stderr
-    )
+    assert "1 of 16 videos could not be read, more than DATA.MAX_FAILED_FRACTION 0.01" in done.stderr
+    assert "Traceback" not in done.stderr
     run(args, "DATA.MAX_FAILED_FRACTION", 0.1)
     results = json.load(open(os.path.join(output_of(args), "results.json")))
-    assert results["videos"] == 16 and results["failed"] == [
-        {"path": str(bad), "reason": results["failed"][0]["reason"]}
-    ]
+    assert results["videos"] == 16
+    assert results["failed"] == [{"path": str(bad), "reason": results["failed"][0]["reason"]}]
     assert results["per_class_accuracy"]["0"] == 0
     log = open(os.path.join(output_of(args), "stdout.log")).read()
-    assert "1 of 16 videos failed" in log and str(bad) in log
+    assert "1 of 16 videos failed" in log
+    assert str(bad) in log
 
 
 def test_failed_training_files_are_counted_and_too_many_stop_the_run(run_args, synthav, tmp_path):
@@ -213,7 +205,8 @@ def test_failed_training_files_are_counted_and_too_many_stop_the_run(run_args, s
         False,
     ]
     done = run(args, code=2)
-    assert "1 of 32 training files could not be read" in done.stderr and str(bad) in done.stderr
+    assert "1 of 32 training files could not be read" in done.stderr
+    assert str(bad) in done.stderr
     run(args, "DATA.MAX_FAILED_FRACTION", 0.1)
     assert "1 unreadable file(s) of 32 replaced" in open(os.path.join(output_of(args), "stdout.log")).read()
 
@@ -236,36 +229,19 @@ def test_a_loss_that_is_not_finite_names_iteration_clips_and_parts(run_args):
 )
 def test_mistakes_end_with_one_line_before_anything_starts(run_args, args, words):
     done = run(run_args, *args, code=2)
-    assert words in done.stderr and "Traceback" not in done.stderr
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_accumulation_mixing_augmentation_and_adamw_train(run_args):
     run(
         run_args,
-        "TRAIN.ACCUMULATION_STEPS",
-        2,
-        "MIXUP.ENABLE",
-        True,
-        "AUG.ENABLE",
-        True,
-        "SPECAUG.ENABLE",
-        True,
-        "SOLVER.OPTIMIZING_METHOD",
-        "adamw",
-        "SOLVER.CLIP_GRAD_L2NORM",
-        1.0,
-        "SOLVER.BASE_LR",
-        0.001,
-        "TRAIN.MIXED_PRECISION",
-        True,
-        "DATA.LOGMEL_ON_DEVICE",
-        True,
-        "EMA.ENABLE",
-        True,
-        "SOLVER.MAX_EPOCH",
-        1,
-        "SOLVER.WARMUP_EPOCHS",
-        0,
+        *keys(
+            "TRAIN.ACCUMULATION_STEPS 2 MIXUP.ENABLE True AUG.ENABLE True SPECAUG.ENABLE True "
+            "SOLVER.OPTIMIZING_METHOD adamw SOLVER.CLIP_GRAD_L2NORM 1.0 SOLVER.BASE_LR 0.001 "
+            "TRAIN.MIXED_PRECISION True DATA.LOGMEL_ON_DEVICE True EMA.ENABLE True SOLVER.MAX_EPOCH 1 "
+            "SOLVER.WARMUP_EPOCHS 0"
+        ),
     )
     assert json.load(open(os.path.join(output_of(run_args), "results.json")))["videos"] == 16
 
@@ -311,4 +287,6 @@ def test_the_real_configuration_on_real_files(shared, tmp_path):
     )
     assert done.returncode == 0, done.stderr[-3000:]
     results = json.load(open(tmp_path / "out/results.json"))
-    assert results["videos"] == 3 and results["views"] == 6 and results["failed"] == []
+    assert results["videos"] == 3
+    assert results["views"] == 6
+    assert results["failed"] == []

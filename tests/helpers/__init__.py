@@ -12,3 +12,8 @@ SHARED = ROOT.parent / "shared"
 def tiny_cfg(*overrides):
     """The tiny configuration with overrides."""
     return load_cfg(TINY, list(overrides))
+
+
+def keys(text):
+    """Keys and values as on a command line, separated by spaces."""
+    return text.split()

@@ -53,6 +53,8 @@ _C.MODEL = CfgNode()
 _C.MODEL.ARCH = "slowfast"
 # PySlowFast's class name; unused, because MODEL.ARCH chooses the network.
 _C.MODEL.MODEL_NAME = ""
+# An entry of the HEADS registry: single | multi | roi | pretext; "" is the head that the task needs. (new)
+_C.MODEL.HEAD = ""
 # Number of classes.
 _C.MODEL.NUM_CLASSES = 400
 # cross_entropy | soft_cross_entropy | bce_logit (several labels per clip) | bce (PySlowFast's name for boxes).
@@ -127,6 +129,14 @@ _C.SLOWFAST.AVS_VAR_THRESH = 0.01
 _C.SLOWFAST.AVS_DUPLICATE_THRESH = 0.99999
 # Probability of dropping the audio pathway in a training iteration (DropPathway), 0..1.
 _C.SLOWFAST.DROPPATHWAY_RATE = 0.8
+
+_C.PATHWAY = CfgNode()
+# An entry of the PATHWAYS registry, the kind of the Slow pathway: slow. (new node)
+_C.PATHWAY.SLOW = "slow"
+# The kind of the Fast pathway: fast.
+_C.PATHWAY.FAST = "fast"
+# The kind of the audio pathway: audio.
+_C.PATHWAY.AUDIO = "audio"
 
 _C.LATERAL = CfgNode()
 # An entry of the LATERALS registry, the kind of the audio laterals: a2fs | a2f2s | av_nonlocal. (new node)

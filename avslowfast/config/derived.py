@@ -112,6 +112,17 @@ def head_classes(cfg: Cfg) -> dict[str, int]:
     return {"": int(cfg.MODEL.NUM_CLASSES)}
 
 
+def head_name(cfg: Cfg) -> str:
+    """Kind of the head, an entry of HEADS: MODEL.HEAD, or what the task needs."""
+    if cfg.MODEL.HEAD:
+        return str(cfg.MODEL.HEAD)
+    if pretexts(cfg):
+        return "pretext"
+    if task_facts(cfg).boxes:
+        return "roi"
+    return "multi" if cfg.MULTI_HEAD.NAMES else "single"
+
+
 def score_activation(cfg: Cfg) -> str:
     """What turns logits into scores: softmax | sigmoid. Boxes with a binary loss are scored by sigmoid."""
     binary = task_facts(cfg).boxes and cfg.MODEL.LOSS_FUNC.startswith("bce")

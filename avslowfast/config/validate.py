@@ -12,7 +12,19 @@ from .derived import (
     task_facts,
 )
 from .errors import ConfigError, refuse, value_of
-from .names import ARCHITECTURES, DATASETS, LATERALS, LOGGERS, METRICS, PRETEXTS, STAGES, TASKS, TRANSFORMS
+from .names import (
+    ARCHITECTURES,
+    DATASETS,
+    HEADS,
+    LATERALS,
+    LOGGERS,
+    METRICS,
+    PATHWAYS,
+    PRETEXTS,
+    STAGES,
+    TASKS,
+    TRANSFORMS,
+)
 from .plugins import check_added
 from .validate_model import check_model
 
@@ -125,7 +137,11 @@ def _check_names(cfg: Cfg) -> None:
         (TASKS, "TASK", [cfg.TASK]),
         (TRANSFORMS, "RESNET.TRANS_FUNC", [cfg.RESNET.TRANS_FUNC]),
         (TRANSFORMS, "RESNET.AUDIO_TRANS_FUNC", [cfg.RESNET.AUDIO_TRANS_FUNC]),
+        (PATHWAYS, "PATHWAY.SLOW", [cfg.PATHWAY.SLOW]),
+        (PATHWAYS, "PATHWAY.FAST", [cfg.PATHWAY.FAST]),
+        (PATHWAYS, "PATHWAY.AUDIO", [cfg.PATHWAY.AUDIO]),
         (LATERALS, "LATERAL.AUDIO", [cfg.LATERAL.AUDIO]),
+        (HEADS, "MODEL.HEAD", [cfg.MODEL.HEAD] if cfg.MODEL.HEAD else []),
         (METRICS, "TEST.METRICS", cfg.TEST.METRICS),
         (LOGGERS, "LOGGERS", cfg.LOGGERS),
     ]

@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..config.derived import Cfg
+from ..models.norm import is_batch_norm
 
 
 def cosine_lr(epoch: float, *, base_lr: float, max_epoch: float, end_lr: float = 0.0, offset: float = 0.0) -> float:
@@ -83,7 +83,7 @@ def parameter_groups(
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     seen = set()
     for name, module in model.named_modules():
-        is_norm = isinstance(module, _BatchNorm)
+        is_norm = is_batch_norm(module)
         scale = (lr_scales or {}).get(_part(name), 1.0)
         for parameter in module.parameters(recurse=False):
             if not parameter.requires_grad or id(parameter) in seen:

@@ -2,41 +2,47 @@
 
 import logging
 import warnings
+from collections.abc import Iterable, Mapping
 
 import torch
 from fvcore.nn import FlopCountAnalysis
-from torch import nn
+from torch import nn, Tensor
 
 
 class Positional(nn.Module):
     """A network over positional tensors, for tools that trace: scores, or a tuple of them for several classifiers.
 
     Args:
-        model: the network. names: what each tensor is, e.g. ["slow", "fast", "audio", "audio_mask"]; "boxes" may be among them.
+        model: The network.
+        names: What each tensor is, e.g. ["slow", "fast", "audio", "audio_mask"]; "boxes" may be among them.
     """
 
-    def __init__(self, model, names):
+    def __init__(self, model: nn.Module, names: Iterable[str]) -> None:
         super().__init__()
         self.model, self.names = model, list(names)
 
-    def forward(self, *tensors):
+    def forward(self, *tensors: Tensor) -> Tensor | tuple[Tensor, ...]:
+        """The network's scores, see `Network.forward`."""
         inputs = dict(zip(self.names, tensors))
         boxes = inputs.pop("boxes", None)
         scores = self.model(inputs, boxes=boxes)["scores"]
         return tuple(scores.values()) if isinstance(scores, dict) else scores
 
 
-def count_parameters(model):
+def count_parameters(model: nn.Module) -> int:
     """Number of weights."""
     return sum(p.numel() for p in model.parameters())
 
 
-def count_gflops(model, shapes, boxes=None):
-    """Multiply-adds of one forward pass in testing, in units of 1e9, as fvcore counts them (convolutions, linear layers, products).
+def count_gflops(model: nn.Module, shapes: Mapping[str, tuple[int, ...]], boxes: Tensor | None = None) -> float:
+    """Multiply-adds of one forward pass in testing, in units of 1e9.
+
+    They are counted as fvcore does: convolutions, linear layers, products.
 
     Args:
+        model: The network; its mode is left as it is.
         shapes: {input name: shape}, see `build.input_shapes`.
-        boxes: [K, 5] for a detection model.
+        boxes: [N, 5] for a detection model.
     """
     device = next(model.parameters()).device
     modes = {module: module.training for module in model.modules()}
@@ -51,7 +57,7 @@ def count_gflops(model, shapes, boxes=None):
                 tensors["boxes"] = boxes
             flops = FlopCountAnalysis(Positional(model, tensors), tuple(tensors.values()))
             flops.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
-            return flops.total() / 1e9
+            return float(flops.total()) / 1e9
     finally:
         for module, training in modes.items():
             module.training = training

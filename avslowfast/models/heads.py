@@ -1,158 +1,257 @@
-"""Heads: pooled features of all pathways -> logits and scores (pool5 of the papers).
+"""Heads: pooled features of all pathways -> logits in training, scores in testing (pool5 of the papers).
 
-In training every pathway is averaged over all positions. In testing a crop larger than the training crop gives several positions, each
-of which sees what a training crop shows: softmax at each, then the mean (fully-convolutional testing, as in PySlowFast).
+In training every pathway is averaged over all positions. In testing a crop larger than the training crop gives several
+positions, each of which covers what a training crop shows: activation at each, then the mean (fully-convolutional
+testing, as in PySlowFast).
+
+A head gives {classifier: tensor}. The only classifier of a head that has one is called ""; `Network.forward` gives its
+tensor alone.
+Legend: B clips, N boxes, K classes, C channels, T frames or spectrogram steps, H W F cells.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
 import torch
-from torch import nn
+from torch import nn, Tensor
 from torch.nn import functional as F
-from torchvision.ops import roi_align
 
-from ..utils.registry import Registry
-from .lateral import keep_clips_with_sound
-
-HEADS = Registry("HEADS")
+from ..config.derived import Cfg
+from .masking import zero_clips_without_audio
 
 
-class _Pooling(nn.Module):
-    """Joins the pathways' features.
+@dataclass(frozen=True)
+class BoxPooling:
+    """How the features of a box are cut out of a feature map.
 
-    Args:
-        channels: {pathway: channels}, in the order in which they are joined.
-        window: (time, height, width) that one position sees per visual pathway, in cells of res5: {pathway: (t, h, w)}.
+    Attributes:
+        resolution: Cells of RoIAlign's output, each way.
+        scale_factor: Input pixels per cell of res5.
+        aligned: RoIAlign is shifted by half a pixel (the exact version).
     """
 
-    def __init__(self, channels, window):
-        super().__init__()
-        self.channels = channels
-        self.window = window
-        self.dim = sum(channels.values())
+    resolution: int = 7
+    scale_factor: int = 16
+    aligned: bool = True
 
-    def pooled_audio(self, features, audio_mask, like):
-        """[B, C] mean audio features; zeros where the pathway is dropped or a clip has no sound; None without audio in the head."""
+
+@dataclass(frozen=True)
+class HeadSpec:
+    """What a head is built from.
+
+    Attributes:
+        channels: {pathway: channels after res5}, in the order in which they are joined.
+        window: {visual pathway: (time, height, width) that one position covers, in cells of res5}.
+        classes: {classifier: number of classes}.
+        dropout: Dropout rate before the classifier.
+        act: What turns logits into scores: softmax | sigmoid.
+        box_pooling: For a head that classifies boxes.
+    """
+
+    channels: dict[str, int]
+    window: dict[str, tuple[int, int, int]]
+    classes: dict[str, int]
+    dropout: float = 0.0
+    act: str = "softmax"
+    box_pooling: BoxPooling = BoxPooling()
+
+
+class Head(nn.Module):
+    """Joins the pathways' features; subclasses classify them.
+
+    Args:
+        spec: What the head is built from.
+
+    Attributes:
+        channels: {pathway: channels}, in the order of a classifier's input columns.
+        dim: Channels of the joined features.
+    """
+
+    def __init__(self, spec: HeadSpec) -> None:
+        super().__init__()
+        self.channels = spec.channels
+        self.window = spec.window
+        self.act = spec.act
+        self.dim = sum(spec.channels.values())
+        self.dropout = nn.Dropout(spec.dropout)
+
+    @classmethod
+    def options(cls, cfg: Cfg) -> dict[str, Any]:
+        """Further arguments of the constructor, read from the configuration.
+
+        A head of a plugin has a config node for them.
+
+        Args:
+            cfg: The configuration.
+        """
+        return {}
+
+    def forward(
+        self, features: Mapping[str, Tensor], audio_mask: Tensor | None = None, boxes: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """Classify clips, or boxes.
+
+        Args:
+            features: {pathway: features after res5}, [B, C, T, H, W] or [B, C, T, F]; "audio" is absent where it was
+                dropped.
+            audio_mask: [B] bool, False for a clip without audio; None: every clip has audio.
+            boxes: [N, 5] (clip index, x1, y1, x2, y2 in input pixels), for a head that classifies boxes.
+
+        Returns:
+            {classifier: [B or N, K]}, logits in training, scores in testing.
+        """
+        raise NotImplementedError
+
+    def activate(self, logits: Tensor) -> Tensor:
+        """Logits [..., K] -> scores of the same shape."""
+        return logits.softmax(dim=-1) if self.act == "softmax" else logits.sigmoid()
+
+    def over_positions(self, logits: Tensor) -> Tensor:
+        """Logits [B, t, h, w, K] of positions -> [B, K].
+
+        Their mean in training, the mean of the positions' scores in testing.
+        """
+        return (logits if self.training else self.activate(logits)).mean(dim=(1, 2, 3))
+
+    def pooled_audio(self, features: Mapping[str, Tensor], audio_mask: Tensor | None, like: Tensor) -> Tensor | None:
+        """Mean audio features [B, C]; None where audio is no part of the head.
+
+        They are zeros where the audio pathway is dropped or a clip has no audio.
+
+        Args:
+            features: See `forward`.
+            audio_mask: See `forward`.
+            like: [B, ...] tensor whose type and device the zeros have.
+        """
         if "audio" not in self.channels:
             return None
         x = features.get("audio")
         if x is None:
             return like.new_zeros(len(like), self.channels["audio"])
-        return keep_clips_with_sound(x.mean(dim=(2, 3)), audio_mask)
+        return zero_clips_without_audio(x.mean(dim=(2, 3)), audio_mask)
 
-    def pool(self, features, audio_mask):
-        """[B, t, h, w, C]; t = h = w = 1 in training and at the training crop."""
-        visual = [name for name in self.channels if name != "audio"]
-        parts = []
-        for name in visual:
-            x = features[name]
-            size = x.shape[2:]
-            window = size if self.training else tuple(min(w, s) for w, s in zip(self.window[name], size))
-            parts.append(x.mean(dim=(2, 3, 4), keepdim=True) if window == size else F.avg_pool3d(x, window, stride=1))
-        any_features = parts[0] if parts else features["audio"]
-        audio = self.pooled_audio(features, audio_mask, any_features)
+    def pool(self, features: Mapping[str, Tensor], audio_mask: Tensor | None) -> Tensor:
+        """The joined features [B, t, h, w, C] of each position; t = h = w = 1 in training and at the training crop.
+
+        Args:
+            features: See `forward`.
+            audio_mask: See `forward`.
+        """
+        parts = [self._pool_visual(name, features[name]) for name in self.channels if name != "audio"]
+        audio = self.pooled_audio(features, audio_mask, parts[0] if parts else features["audio"])
         if audio is not None:
-            shape = parts[0].shape[2:] if parts else (1, 1, 1)
-            parts.append(audio[:, :, None, None, None].expand(-1, -1, *shape))
+            positions = parts[0].shape[2:] if parts else (1, 1, 1)
+            parts.append(audio[:, :, None, None, None].expand(-1, -1, *positions))
         return torch.cat(parts, dim=1).permute(0, 2, 3, 4, 1)
 
-
-def _activate(logits, act):
-    return logits.softmax(dim=-1) if act == "softmax" else logits.sigmoid()
-
-
-@HEADS.register("single")
-class SingleHead(_Pooling):
-    """One classifier: {"logits": [B, K]} in training, {"scores": [B, K]} in testing."""
-
-    def __init__(self, channels, window, num_classes, dropout=0.0, act="softmax"):
-        super().__init__(channels, window)
-        self.dropout = nn.Dropout(dropout)
-        self.projection = nn.Linear(self.dim, num_classes)
-        self.act = act
-
-    def forward(self, features, audio_mask=None, boxes=None):
-        """features: {pathway: res5 features}; a pathway that was dropped is absent."""
-        logits = self.projection(self.dropout(self.pool(features, audio_mask)))
-        if self.training:
-            return {"logits": logits.flatten(1, 3).mean(dim=1)}
-        return {"scores": _activate(logits, self.act).mean(dim=(1, 2, 3))}
+    def _pool_visual(self, name: str, x_BCTHW: Tensor) -> Tensor:
+        size = tuple(x_BCTHW.shape[2:])
+        window = size if self.training else tuple(min(w, s) for w, s in zip(self.window[name], size))
+        return x_BCTHW.mean(dim=(2, 3, 4), keepdim=True) if window == size else F.avg_pool3d(x_BCTHW, window, stride=1)
 
 
-@HEADS.register("multi")
-class MultiHead(_Pooling):
-    """Several classifiers over the same features, e.g. verb and noun: dicts by name."""
-
-    def __init__(self, channels, window, num_classes, dropout=0.0, act="softmax"):
-        super().__init__(channels, window)
-        self.dropout = nn.Dropout(dropout)
-        self.projections = nn.ModuleDict({name: nn.Linear(self.dim, k) for name, k in num_classes.items()})
-        self.act = act
-
-    def forward(self, features, audio_mask=None, boxes=None):
-        """As `SingleHead`, with a dict {name: [B, K]} for logits and scores."""
-        pooled = self.dropout(self.pool(features, audio_mask))
-        logits = {name: layer(pooled) for name, layer in self.projections.items()}
-        if self.training:
-            return {"logits": {n: x.flatten(1, 3).mean(dim=1) for n, x in logits.items()}}
-        return {"scores": {n: _activate(x, self.act).mean(dim=(1, 2, 3)) for n, x in logits.items()}}
-
-
-@HEADS.register("roi")
-class RoIHead(_Pooling):
-    """Classifies boxes: mean over time, RoIAlign, maximum over space; audio features of the clip join each of its boxes.
+class SingleHead(Head):
+    """One classifier of clips.
 
     Args:
-        resolution: cells of RoIAlign's output; scale_factor: input pixels per feature cell; aligned: RoIAlign's half-pixel shift.
+        spec: What the head is built from; `classes` has one entry.
     """
 
-    def __init__(
-        self, channels, window, num_classes, dropout=0.0, act="sigmoid", resolution=7, scale_factor=16, aligned=True
-    ):
-        super().__init__(channels, window)
-        self.resolution, self.scale_factor, self.aligned = resolution, scale_factor, aligned
-        self.dropout = nn.Dropout(dropout)
+    def __init__(self, spec: HeadSpec) -> None:
+        super().__init__(spec)
+        ((self.classifier, num_classes),) = spec.classes.items()
         self.projection = nn.Linear(self.dim, num_classes)
-        self.act = act
 
-    def forward(self, features, audio_mask=None, boxes=None):
-        """boxes: [K, 5] (clip index, x1, y1, x2, y2 in input pixels) -> {"logits" or "scores": [K, classes]}."""
+    def forward(
+        self, features: Mapping[str, Tensor], audio_mask: Tensor | None = None, boxes: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """See `Head.forward`."""
+        logits = self.projection(self.dropout(self.pool(features, audio_mask)))
+        return {self.classifier: self.over_positions(logits)}
+
+
+class MultiHead(Head):
+    """Several classifiers of clips over the same features, e.g. verb and noun.
+
+    Args:
+        spec: What the head is built from.
+    """
+
+    def __init__(self, spec: HeadSpec) -> None:
+        super().__init__(spec)
+        self.projections = nn.ModuleDict({name: nn.Linear(self.dim, k) for name, k in spec.classes.items()})
+
+    def forward(
+        self, features: Mapping[str, Tensor], audio_mask: Tensor | None = None, boxes: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """See `Head.forward`."""
+        pooled = self.dropout(self.pool(features, audio_mask))
+        return {name: self.over_positions(layer(pooled)) for name, layer in self.projections.items()}
+
+
+class RoIHead(Head):
+    """Classifies boxes: mean over time, RoIAlign, maximum over space.
+
+    Audio features of the clip join each of its boxes.
+
+    Args:
+        spec: What the head is built from; `classes` has one entry.
+    """
+
+    def __init__(self, spec: HeadSpec) -> None:
+        # Imported here: only detection needs torchvision, which takes seconds to import.
+        from torchvision.ops import RoIAlign
+
+        super().__init__(spec)
+        ((self.classifier, num_classes),) = spec.classes.items()
+        boxes = spec.box_pooling
+        self.align = RoIAlign(boxes.resolution, 1.0 / boxes.scale_factor, 0, boxes.aligned)
+        self.projection = nn.Linear(self.dim, num_classes)
+
+    def forward(
+        self, features: Mapping[str, Tensor], audio_mask: Tensor | None = None, boxes: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """See `Head.forward`.
+
+        Raises:
+            ValueError: There are no boxes.
+        """
         if boxes is None:
-            raise ValueError("a detection model needs boxes: model(inputs, boxes=[K, 5] (clip index, x1, y1, x2, y2))")
+            raise ValueError("a detection model needs boxes: model(inputs, boxes=[N, 5] (clip index, x1, y1, x2, y2))")
         parts = []
         for name in self.channels:
-            if name == "audio":
-                continue
-            frame = features[name].mean(dim=2)
-            cells = roi_align(frame, boxes.to(frame.dtype), self.resolution, 1.0 / self.scale_factor, 0, self.aligned)
-            parts.append(cells.amax(dim=(2, 3)))
+            if name != "audio":
+                x_BCHW = features[name].mean(dim=2)
+                parts.append(self.align(x_BCHW, boxes.to(x_BCHW.dtype)).amax(dim=(2, 3)))
         audio = self.pooled_audio(features, audio_mask, next(iter(features.values())))
         if audio is not None:
             parts.append(audio[boxes[:, 0].long()])
         logits = self.projection(self.dropout(torch.cat(parts, dim=1)))
-        return {"logits": logits} if self.training else {"scores": _activate(logits, self.act)}
+        return {self.classifier: logits if self.training else self.activate(logits)}
 
 
-@HEADS.register("pretext")
-class PretextHead(_Pooling):
-    """For training without labels: one classifier on pooled visual features per pretext that predicts something.
+class PretextHead(Head):
+    """A classifier per pretext that needs one, e.g. of four rotations (arXiv 1811.11387); {} where none does.
 
-    Their weights are named after the pretexts, so that a classifier of a data set's classes never takes them for its.
+    Each classifier has the name of its pretext, so that a classifier of classes never takes its weights.
 
     Args:
-        outputs: {pretext: outputs of its classifier}; none for a network that learns synchronisation alone.
+        spec: What the head is built from; `classes` are {pretext: outputs}.
     """
 
-    def __init__(self, channels, window, outputs):
-        super().__init__(channels, window)
-        self.names = tuple(outputs)
-        for name, count in outputs.items():
-            self.add_module(name, nn.Linear(self.dim, count))
+    def __init__(self, spec: HeadSpec) -> None:
+        super().__init__(spec)
+        self.classifiers = tuple(spec.classes)
+        for name, outputs in spec.classes.items():
+            self.add_module(name, nn.Linear(self.dim, outputs))
 
-    def forward(self, features, audio_mask=None, boxes=None):
-        """{"logits": {pretext: [B, outputs]}} in training, {"scores": ...} in testing."""
-        if not self.names:
-            return {"logits": {}} if self.training else {"scores": {}}
+    def forward(
+        self, features: Mapping[str, Tensor], audio_mask: Tensor | None = None, boxes: Tensor | None = None
+    ) -> dict[str, Tensor]:
+        """See `Head.forward`; a clip's scores are those of the mean logits of its positions."""
+        if not self.classifiers:
+            return {}
         pooled = self.pool(features, audio_mask)
-        logits = {name: self.get_submodule(name)(pooled).mean(dim=(1, 2, 3)) for name in self.names}
-        if self.training:
-            return {"logits": logits}
-        return {"scores": {name: x.softmax(dim=-1) for name, x in logits.items()}}
+        logits = {name: getattr(self, name)(pooled).mean(dim=(1, 2, 3)) for name in self.classifiers}
+        return logits if self.training else {name: self.activate(x) for name, x in logits.items()}

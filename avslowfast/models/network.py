@@ -1,16 +1,27 @@
-"""The network: a stage loop over pathways and laterals (arXiv 2001.08740, figure 2)."""
+"""The network: a stage loop over pathways and laterals (arXiv 2001.08740, figure 2).
 
+Legend: B clips, N rows of audio, M hard negatives, T frames, T_A spectrogram steps, F mel bands, H W pixels, K classes,
+D dimension.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
-from torch import nn
+from torch import nn, Tensor
 
 from ..config.names import STAGES
-from .avs import pair_up, sync_loss
-from .lateral import keep_clips_with_sound
-from .side_stream import beside
-
-_LAST = len(STAGES) - 1
+from .audio_features import AudioFeatures
+from .avs import pair_up, sync_loss, SyncHead
+from .complexity import count_parameters
+from .drop_pathway import DropPathway
+from .heads import Head
+from .laterals.base import AudioLateral
+from .laterals.fast_to_slow import FastToSlow
+from .pathways import Pathway
+from .side_stream import side_stream
+from .stage_join import Comparison, StageJoin
 
 
 @dataclass(frozen=True)
@@ -18,51 +29,61 @@ class AudioPlan:
     """What one forward pass does with audio, so that nothing is computed that nothing uses.
 
     Attributes:
-        fuse: stages whose audio lateral is applied.
-        sync: stages with a synchronisation loss.
-        last: index of the last audio stage to run, -1 for none.
-        head: the head sees audio.
+        fuse: Stages whose audio lateral is applied.
+        sync: Stages with a synchronisation loss.
+        stages: Stages of the audio pathway that run, in order.
+        head: The head gets audio features.
     """
 
-    fuse: frozenset
-    sync: frozenset
-    last: int
-    head: bool
+    fuse: frozenset[str] = frozenset()
+    sync: frozenset[str] = frozenset()
+    stages: tuple[str, ...] = ()
+    head: bool = False
 
     @property
-    def last_sync(self):
+    def last_sync(self) -> str | None:
         """The stage after which hard negatives have served; None without any."""
         return max(self.sync, key=STAGES.index, default=None)
 
 
 class Network(nn.Module):
-    """Slow, Fast and Audio pathways with their laterals and a head; any of them may be absent.
+    """Slow, Fast and Audio pathways with their laterals and a head; any of the pathways may be absent.
 
     Args:
-        pathways: {"slow" | "fast" | "audio": Pathway}.
-        fast_to_slow: {stage: FastToSlow}.
-        audio_laterals: {stage: audio lateral} (see `lateral.py`).
-        sync_heads: {stage: SyncHead}.
-        head: see `heads.py`.
-        drop_pathway: decides which training iterations go without audio; None never drops.
-        mean, std: pixel statistics for clips that arrive as uint8.
-        sync_thresholds: (variance, similarity) of `avs.pair_up`.
-        audio_stream: on a GPU audio runs on a stream of its own, beside the visual stages.
+        pathways: {slow | fast | audio: pathway}.
+        fast_to_slow: {stage: F->S lateral}.
+        audio_laterals: {stage: audio lateral}.
+        sync_heads: {stage: synchronisation head}.
+        head: Classifies clips or boxes.
+        drop_pathway: Decides which training iterations drop the audio pathway; None never drops it.
+        mean: Mean per channel in 0..1, in the order of the network's channels, for frames that arrive as uint8.
+        std: Standard deviation per channel, likewise.
+        sync_thresholds: Variance and similarity that decide which pairs count, see `avs.pair_up`.
+        audio_stream: On a GPU the audio pathway runs on a stream of its own, in parallel with the visual stages.
+
+    Attributes:
+        meta: What a loaded network carries along (configuration, class names, preprocessing); set by
+            `avslowfast.load_model`.
     """
+
+    pixel_mean: Tensor
+    pixel_std: Tensor
+    meta: Any = None
 
     def __init__(
         self,
-        pathways,
-        fast_to_slow,
-        audio_laterals,
-        sync_heads,
-        head,
-        drop_pathway=None,
-        mean=(0.45,) * 3,
-        std=(0.225,) * 3,
-        sync_thresholds=(0.01, 0.99999),
-        audio_stream=False,
-    ):
+        pathways: Mapping[str, Pathway],
+        fast_to_slow: Mapping[str, FastToSlow],
+        audio_laterals: Mapping[str, AudioLateral],
+        sync_heads: Mapping[str, SyncHead],
+        head: Head,
+        *,
+        drop_pathway: DropPathway | None = None,
+        mean: Sequence[float] = (0.45,) * 3,
+        std: Sequence[float] = (0.225,) * 3,
+        sync_thresholds: tuple[float, float] = (0.01, 0.99999),
+        audio_stream: bool = False,
+    ) -> None:
         super().__init__()
         self.pathways = nn.ModuleDict(pathways)
         self.fast_to_slow = nn.ModuleDict(fast_to_slow)
@@ -75,159 +96,112 @@ class Network(nn.Module):
         self.register_buffer("pixel_mean", torch.tensor(mean).view(-1, 1, 1, 1), persistent=False)
         self.register_buffer("pixel_std", torch.tensor(std).view(-1, 1, 1, 1), persistent=False)
         self._iteration = 0
-        self._frozen = ()
+        self._frozen: tuple[str, ...] = ()
 
-    def freeze(self, parts):
-        """Fix parts of the network: their weights get no gradient, their batch norms stay as in testing, statistics included.
-
-        Args:
-            parts: pathways ("slow"), stages of every pathway with their laterals ("res2"), stages of one ("slow.res2"), or "laterals".
-        """
-        laterals = {"fast_to_slow": self.fast_to_slow, "audio_laterals": self.audio_laterals}
-        frozen = []
-        for part in parts:
-            if part in STAGES:
-                frozen += [
-                    f"pathways.{name}.{part}" for name, pathway in self.pathways.items() if hasattr(pathway, part)
-                ]
-                frozen += [f"{kind}.{part}" for kind, modules in laterals.items() if part in modules]
-            else:
-                frozen += list(laterals) if part == "laterals" else [f"pathways.{part}"]
-        self._frozen = tuple(frozen)
-        for name in frozen:
-            self.get_submodule(name).requires_grad_(False)
-        self.train(self.training)
-
-    def train(self, mode=True):
-        """Training or testing mode; frozen parts stay in testing mode."""
-        super().train(mode)
-        for name in self._frozen:
-            self.get_submodule(name).eval()
-        return self
-
-    def normalize(self, inputs):
-        """Raw uint8 clips as normalised floats; floats count as normalised already. A dict comes back, the argument is unchanged."""
-        out = dict(inputs)
-        for name in ("slow", "fast"):
-            if name in out and out[name].dtype == torch.uint8:
-                out[name] = (out[name].float().div_(255).sub_(self.pixel_mean)).div_(self.pixel_std)
-        return out
-
-    def forward(self, inputs, boxes=None, drop_audio=None):
-        """Classify clips.
+    def forward(
+        self, inputs: Mapping[str, Tensor], boxes: Tensor | None = None, drop_audio: bool | None = None
+    ) -> dict[str, Any]:
+        """Classify clips, or boxes.
 
         Args:
-            inputs: "slow" [B, 3, T/alpha, H, W], "fast" [B, 3, T, H, W] (uint8 pixels, or floats normalised already),
-                "audio" [B, 1, T_A, F] (normalised log-mel); optional "audio_mask" [B] bool (False: no sound); in testing optional "audio_index"
-                [B], the row of "audio" and "audio_mask" that each clip hears, where several share one; in training also
-                "audio_hard_negative" [N, 1, T_A, F] with "audio_hard_negative_index" [N], their clips (absent: N = B, in order).
-            boxes: [K, 5] for detection.
-            drop_audio: go without audio; None draws (in training) or keeps it (in testing).
+            inputs: "slow" [B, 3, T/alpha, H, W] and "fast" [B, 3, T, H, W] (uint8 pixels, or floats that are normalised
+                already), "audio" [B, 1, T_A, F] (normalised log-mel), those of the network's pathways. Optional
+                "audio_mask" [B] bool, False for a clip without audio. In testing optional "audio_index" [B]: the row of
+                "audio" and "audio_mask" of each clip, where clips share audio. In training optional
+                "audio_hard_negative" [M, 1, T_A, F] with "audio_hard_negative_index" [M], their clips (absent: M = B,
+                in order).
+            boxes: [N, 5] (clip index, x1, y1, x2, y2 in input pixels) for detection.
+            drop_audio: Drop the audio pathway; None draws in training and keeps it in testing.
 
         Returns:
-            Training: {"logits", "losses"}. Testing: {"scores"}. See `heads.py`.
+            Training: {"logits": [B, K], "losses": {"avs_res4": scalar, ...}}. Testing: {"scores": [B, K]}.
+            A head with several classifiers gives {classifier: [B, K]} in place of a tensor; with boxes the rows are
+            boxes.
 
         Raises:
-            ValueError: inputs are missing, or there is one that the model does not take.
+            ValueError: An input is missing, or one that the network does not take is given.
         """
         self._check(inputs)
+        plan = self._plan(self._draw_drop() if drop_audio is None else drop_audio)
         inputs = self.normalize(inputs)
-        if drop_audio is None:
-            drop_audio = self._draw()
-        plan = self._plan(drop_audio)
-        features = {name: inputs[name] for name in self.pathways}
-        mask, negatives = self._prepare_audio(inputs, features, plan)
+        visual = {name: inputs[name] for name in self.pathways if name != "audio"}
+        audio = AudioFeatures.from_inputs(inputs) if plan.stages else None
+        negatives = None
+        if audio is not None and plan.sync:
+            hard, index = _hard_negatives(inputs)
+            negatives = pair_up(audio.data, inputs.get("audio_mask"), hard, index, *self.sync_thresholds)
+            audio = audio.with_hard_negatives(hard)
+        audio, comparisons = self._run_stages(visual, audio, plan)
+        features, mask = visual, None
+        if plan.head and audio is not None:
+            features, mask = {**visual, "audio": audio.per_clip(audio.data)}, audio.mask
+        out = _unwrapped(self.head(features, mask, boxes))
+        if not self.training:
+            return {"scores": out}
         losses = {}
+        if negatives is not None:
+            losses = {f"avs_{stage}": sync_loss(*pair, negatives) for stage, pair in comparisons.items()}
+        return {"logits": out, "losses": losses}
 
-        def compare(stage, visual, audio):
-            losses[f"avs_{stage}"] = sync_loss(visual, audio, negatives)
-
-        index = inputs.get("audio_index")
-        self._run_stages(features, mask, plan, compare, negatives.num_clips if negatives else None, index=index)
-        if not plan.head:
-            features.pop("audio", None)
-        elif index is not None:
-            features["audio"] = features["audio"].index_select(0, index)
-        out = self.head(features, mask, boxes)
-        if self.training:
-            out["losses"] = losses
-        return out
-
-    def sync_embeddings(self, inputs):
-        """What the synchronisation heads compare, from pictures that have met no sound.
+    def _run_stages(
+        self, visual: dict[str, Tensor], audio: AudioFeatures | None, plan: AudioPlan, last: str = STAGES[-1]
+    ) -> tuple[AudioFeatures | None, dict[str, Comparison]]:
+        """The figure of the paper: advance every pathway by a stage, then join them.
 
         Args:
-            inputs: "slow", "fast" of B clips; "audio" [N, 1, T_A, F], any number of spectrograms.
+            visual: {pathway: input}; the features after stage `last` replace it.
+            audio: Spectrograms; None where no audio stage runs.
+            plan: Which audio stages run, and what uses them.
+            last: The last stage to run.
 
         Returns:
-            {stage: (visual [B, T, D], audio [N, T, D])}, at every stage with a head; T is 1 where the heads average over time.
+            The audio features after their last stage, and {stage: embeddings to be compared}.
         """
-        inputs = self.normalize(inputs)
-        features = {name: inputs[name] for name in self.pathways}
-        plan = AudioPlan(frozenset(), frozenset(self.sync_heads), max(STAGES.index(s) for s in self.sync_heads), False)
-        found = {}
-        self._run_stages(
-            features, None, plan, lambda stage, visual, audio: found.update({stage: (visual, audio)}), last=plan.last
+        comparisons = {}
+        stream = side_stream(audio.data if audio else None, self.audio_stream and "slow" in visual)
+        for stage in STAGES[: STAGES.index(last) + 1]:
+            join = self._join(stage, plan)
+            if audio is not None and stage in plan.stages:
+                with stream.work():
+                    audio = join.encode(audio.advance(self._pathway("audio"), stage))
+            for name in visual:
+                visual[name] = self._pathway(name)(visual[name], stage)
+            if audio is not None and join.uses_audio:
+                stream.join(audio.data, audio.encoded)
+            comparison = join.connect(visual, audio)
+            if comparison is not None:
+                comparisons[stage] = comparison
+            if audio is not None and stage == plan.last_sync:
+                audio = audio.without_negatives()
+        stream.join(audio.data if audio else None)
+        return audio, comparisons
+
+    def _join(self, stage: str, plan: AudioPlan) -> StageJoin:
+        """The lateral connections of a stage, as far as this pass uses them."""
+        fuses, compares = stage in plan.fuse, stage in plan.sync
+        used = (fuses or compares) and stage in self.audio_laterals
+        return StageJoin(
+            cast(FastToSlow, self.fast_to_slow[stage]) if stage in self.fast_to_slow else None,
+            cast(AudioLateral, self.audio_laterals[stage]) if used else None,
+            cast(SyncHead, self.sync_heads[stage]) if compares else None,
+            fuses,
         )
-        return found
 
-    def pooled_features(self, inputs, stage="res5", fuse=True):
-        """Features of a stage, averaged over all positions: {pathway: [B, C]}.
+    def _plan(self, drop_audio: bool) -> AudioPlan:
+        """What `forward` does with audio."""
+        if "audio" not in self.pathways:
+            return AudioPlan()
+        if "slow" not in self.pathways:
+            return AudioPlan(stages=STAGES, head=True)
+        fuse = frozenset() if drop_audio else frozenset(self.audio_laterals)
+        # Comparing visual features that have met audio would be trivial: there are no losses after the first lateral.
+        first = min((STAGES.index(s) for s in fuse), default=len(STAGES))
+        sync = frozenset(s for s in self.sync_heads if STAGES.index(s) <= first) if self.training else frozenset()
+        if not drop_audio and "audio" in self.head.channels:
+            return AudioPlan(fuse, sync, STAGES, head=True)
+        return AudioPlan(fuse, sync, _up_to_last(fuse | sync))
 
-        Args:
-            inputs: as for `forward`; without "audio" an audiovisual network gives its visual features alone.
-            fuse: let audio join the visual pathways (`audio_mask` counts); False keeps sight and sound apart.
-        """
-        inputs = self.normalize(inputs)
-        features = {name: inputs[name] for name in self.pathways if name in inputs}
-        heard = "audio" in features
-        mask = inputs.get("audio_mask")
-        if heard:
-            features["audio"] = keep_clips_with_sound(features["audio"], mask)
-        last = STAGES.index(stage)
-        alone = "slow" not in self.pathways
-        joined = frozenset(self.audio_laterals) if fuse and heard and not alone else frozenset()
-        # Where nothing uses them, the audio pathway's last stages are not built.
-        built = [i for i in range(last + 1) if heard and hasattr(self.pathways["audio"], STAGES[i])]
-        plan = AudioPlan(joined, frozenset(), max(built, default=-1), heard)
-        index = inputs.get("audio_index") if heard else None
-        self._run_stages(features, mask if index is None or mask is None else mask[index], plan, last=last, index=index)
-        if index is not None:
-            features["audio"] = features["audio"].index_select(0, index)
-        return {name: x.mean(dim=tuple(range(2, x.dim()))) for name, x in features.items()}
-
-    def _run_stages(self, features, mask, plan, compare=None, num_clips=None, last=_LAST, index=None):
-        """The stage loop; `features` changes in place.
-
-        Args:
-            compare: called with (stage, visual, audio embeddings) at the stages of plan.sync.
-            num_clips: clips in `features["audio"]`, which hard negatives follow; they go no further than the last comparison.
-            last: index of the last stage to run.
-            index: [B] row of the audio features that each clip hears; None: its own.
-        """
-        side = beside(features.get("audio"), self.audio_stream and "slow" in features and plan.last >= 0)
-        for number, stage in enumerate(STAGES[: last + 1]):
-            encoded = None
-            if number <= plan.last:
-                with side.work():
-                    features["audio"] = self.pathways["audio"](features["audio"], stage)
-                    encoded = self._encode(stage, features["audio"], plan)
-            for name in features:
-                if name != "audio":
-                    features[name] = self.pathways[name](features[name], stage)
-            if stage in plan.fuse | plan.sync:
-                side.join(encoded, features["audio"])
-            self._join(stage, features, encoded, mask, plan, compare, num_clips, index)
-            if num_clips is not None and stage == plan.last_sync:
-                features["audio"] = features["audio"][:num_clips]
-        side.join(features.get("audio"))
-
-    def _encode(self, stage, audio, plan):
-        """What the stage's lateral makes of audio, where something uses it."""
-        lateral = self.audio_laterals[stage] if stage in self.audio_laterals else None
-        return lateral.encode(audio) if lateral is not None and stage in plan.fuse | plan.sync else None
-
-    def _check(self, inputs):
+    def _check(self, inputs: Mapping[str, Tensor]) -> None:
         for name in self.pathways:
             if name not in inputs:
                 raise ValueError(
@@ -236,71 +210,151 @@ class Network(nn.Module):
         for name in ("slow", "fast", "audio"):
             if name in inputs and name not in self.pathways:
                 raise ValueError(
-                    f"the model has no pathway '{name}' (it takes {', '.join(self.pathways)}); remove \"{name}\" from the inputs"
+                    f"the model has no pathway '{name}' (it takes {', '.join(self.pathways)}); "
+                    f'remove "{name}" from the inputs'
                 )
 
-    def _draw(self):
+    def _draw_drop(self) -> bool:
         if not self.training or self.drop_pathway is None:
             return False
         self._iteration += 1
         return self.drop_pathway.draw(self._iteration - 1)
 
-    def _plan(self, drop_audio):
-        if "audio" not in self.pathways:
-            return AudioPlan(frozenset(), frozenset(), -1, False)
-        if "slow" not in self.pathways:
-            return AudioPlan(frozenset(), frozenset(), len(STAGES) - 1, True)
-        fuse = frozenset() if drop_audio else frozenset(self.audio_laterals)
-        # Visual features that have met audio would make the task of telling sync trivial: nothing after the first lateral.
-        first = min((STAGES.index(s) for s in fuse), default=len(STAGES))
-        sync = frozenset(s for s in self.sync_heads if STAGES.index(s) <= first) if self.training else frozenset()
-        head = not drop_audio and "audio" in self.head.channels
-        last = max((STAGES.index(s) for s in fuse | sync), default=-1)
-        return AudioPlan(fuse, sync, len(STAGES) - 1 if head else last, head)
+    def _pathway(self, name: str) -> Pathway:
+        return cast(Pathway, self.pathways[name])
 
-    def _prepare_audio(self, inputs, features, plan):
-        """Puts the spectrograms that are needed into `features`: clips, then hard negatives."""
-        if plan.last < 0:
-            features.pop("audio", None)
-            return None, None
-        mask = inputs.get("audio_mask")
-        audio = keep_clips_with_sound(features["audio"], mask)
-        hard = negatives = None
-        if plan.sync:
-            hard = inputs.get("audio_hard_negative")
-            index = inputs.get("audio_hard_negative_index")
-            if hard is not None and len(hard) == 0:
-                hard = None
-            if hard is not None and index is None and len(hard) != len(audio):
-                raise ValueError(
-                    f'{len(hard)} hard negatives for {len(audio)} clips: add "audio_hard_negative_index", the clip of each'
-                )
-            negatives = pair_up(audio, mask, hard, index, *self.sync_thresholds)
-        features["audio"] = audio if hard is None else torch.cat([audio, hard])
-        if mask is not None and "audio_index" in inputs:
-            mask = mask[inputs["audio_index"]]
-        return mask, negatives
+    def normalize(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Raw uint8 frames as normalised floats; floats count as normalised already.
 
-    def _join(self, stage, features, encoded, mask, plan, compare, num_clips, index):
-        """The laterals of one stage, in the order of the information flow: A->F, F->S, A->FS; and its comparison of sight and sound."""
-        lateral = self.audio_laterals[stage] if stage in self.audio_laterals else None
-        fuses, syncs = stage in plan.fuse, stage in plan.sync
-        # Hard negatives, which stand behind the clips, serve synchronisation alone.
-        own = encoded if encoded is None or num_clips is None else encoded[:num_clips]
-        own = own if own is None or index is None else own.index_select(0, index)
-        early = lateral is not None and lateral.target == "fast"
-        if syncs and early:
-            compare(stage, *self.sync_heads[stage](features["fast"], encoded))
-        if fuses and early:
-            features["fast"] = lateral.fuse(features["fast"], own, mask)
-        if stage in self.fast_to_slow:
-            features["slow"] = self.fast_to_slow[stage](features["slow"], features["fast"])
-        if syncs and not early:
-            compare(stage, *self._embed_slow(stage, features, encoded))
-        if fuses and not early:
-            features["slow"] = lateral.fuse(features["slow"], own, mask)
+        Args:
+            inputs: See `forward`; not changed.
 
-    def _embed_slow(self, stage, features, encoded):
-        head = self.sync_heads[stage]
-        visual = features["slow"] if head.join_fast is None else head.join_fast(features["slow"], features["fast"])
-        return head(visual, encoded if head.encoder is None else head.encoder(features["audio"]))
+        Returns:
+            A dict of all inputs.
+        """
+        out = dict(inputs)
+        for name in ("slow", "fast"):
+            if name in out and out[name].dtype == torch.uint8:
+                out[name] = (out[name].float().div_(255).sub_(self.pixel_mean)).div_(self.pixel_std)
+        return out
+
+    def sync_embeddings(self, inputs: Mapping[str, Tensor]) -> dict[str, Comparison]:
+        """What the synchronisation heads compare, from visual features that have not met audio.
+
+        Args:
+            inputs: "slow", "fast" of B clips; "audio" [N, 1, T_A, F], any number of spectrograms.
+
+        Returns:
+            {stage: (visual [B, T, D], audio [N, T, D])}, at every stage with a head; T is 1 where the heads average
+            over time.
+        """
+        inputs = self.normalize(inputs)
+        visual = {name: inputs[name] for name in self.pathways if name != "audio"}
+        audio = AudioFeatures(inputs["audio"], len(inputs["audio"]))
+        stages = _up_to_last(self.sync_heads)
+        plan = AudioPlan(sync=frozenset(self.sync_heads), stages=stages)
+        _, comparisons = self._run_stages(visual, audio, plan, stages[-1])
+        return comparisons
+
+    def pooled_features(
+        self, inputs: Mapping[str, Tensor], stage: str = "res5", fuse: bool = True
+    ) -> dict[str, Tensor]:
+        """Features of a stage, averaged over all positions.
+
+        Args:
+            inputs: As for `forward`; without "audio" an audiovisual network gives its visual features alone.
+            stage: Name of the stage.
+            fuse: Audio joins the visual pathways (`audio_mask` counts); False keeps the modalities apart.
+
+        Returns:
+            {pathway: [B, C]}.
+        """
+        inputs = self.normalize(inputs)
+        visual = {name: inputs[name] for name in self.pathways if name in inputs and name != "audio"}
+        audio, plan = None, AudioPlan()
+        if "audio" in self.pathways and "audio" in inputs:
+            audio = AudioFeatures.from_inputs(inputs)
+            joined = frozenset(self.audio_laterals) if fuse and "slow" in self.pathways else frozenset()
+            # The last stages of an audio pathway are not built where nothing uses them.
+            built = STAGES[: min(STAGES.index(stage), STAGES.index(self._pathway("audio").last_stage)) + 1]
+            plan = AudioPlan(joined, stages=built)
+        audio, _ = self._run_stages(visual, audio, plan, stage)
+        features = visual if audio is None else {**visual, "audio": audio.per_clip(audio.data)}
+        return {name: x.mean(dim=tuple(range(2, x.dim()))) for name, x in features.items()}
+
+    def freeze(self, parts: Sequence[str]) -> None:
+        """Fix parts of the network.
+
+        Their weights get no gradient; their batch norms stay in testing mode, statistics included.
+
+        Args:
+            parts: Pathways ("slow"), stages of every pathway with their laterals ("res2"), stages of one ("slow.res2"),
+                or "laterals".
+        """
+        laterals = {"fast_to_slow": self.fast_to_slow, "audio_laterals": self.audio_laterals}
+        frozen: list[str] = []
+        for part in parts:
+            if part in STAGES:
+                frozen += [f"pathways.{name}.{part}" for name, p in self.pathways.items() if hasattr(p, part)]
+                frozen += [f"{kind}.{part}" for kind, modules in laterals.items() if part in modules]
+            else:
+                frozen += list(laterals) if part == "laterals" else [f"pathways.{part}"]
+        self._frozen = tuple(frozen)
+        for name in frozen:
+            self.get_submodule(name).requires_grad_(False)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> "Network":
+        """Training or testing mode; frozen parts stay in testing mode.
+
+        Args:
+            mode: True for training.
+        """
+        super().train(mode)
+        for name in self._frozen:
+            self.get_submodule(name).eval()
+        return self
+
+    def __repr__(self) -> str:
+        """A summary; `model.pathways` shows the whole tree of modules."""
+        lines = []
+        for name in self.pathways:
+            channels = self._pathway(name).channels
+            widths = ", ".join(f"{stage} {channels[stage]}" for stage in channels)
+            lines.append(f"{name}: {type(self._pathway(name)).__name__}, channels {widths}")
+        for kind, modules in (("F->S", self.fast_to_slow), ("audio", self.audio_laterals), ("AVS", self.sync_heads)):
+            if modules:
+                names = sorted({type(module).__name__ for module in modules.values()})
+                lines.append(f"{kind}: {', '.join(names)} at {', '.join(modules)}")
+        lines.append(f"head: {type(self.head).__name__}")
+        lines.append(f"parameters: {count_parameters(self) / 1e6:.2f} M")
+        return "Network(\n" + "".join(f"  {line}\n" for line in lines) + ")"
+
+
+def _up_to_last(stages: Iterable[str]) -> tuple[str, ...]:
+    """All stages up to the last of some; () for none."""
+    return STAGES[: max((STAGES.index(stage) + 1 for stage in stages), default=0)]
+
+
+def _hard_negatives(inputs: Mapping[str, Tensor]) -> tuple[Tensor | None, Tensor | None]:
+    """Hard negatives [M, 1, T_A, F] and the clip of each [M].
+
+    Both are None where there are none; the second is None where they are in the order of the clips.
+
+    Raises:
+        ValueError: It is not said which clips the hard negatives belong to.
+    """
+    hard, index = inputs.get("audio_hard_negative"), inputs.get("audio_hard_negative_index")
+    if hard is None or len(hard) == 0:
+        return None, None
+    if index is None and len(hard) != len(inputs["audio"]):
+        raise ValueError(
+            f"{len(hard)} hard negatives for {len(inputs['audio'])} clips: "
+            'add "audio_hard_negative_index", the clip of each'
+        )
+    return hard, index
+
+
+def _unwrapped(values: dict[str, Tensor]) -> Tensor | dict[str, Tensor]:
+    """The tensor of a head with one unnamed classifier; {classifier: tensor} otherwise."""
+    return values[""] if "" in values else values

@@ -3,26 +3,78 @@
 Legend: B clips, C channels, T frames (video) or spectrogram steps (audio), H W pixels, F mel bands.
 """
 
-from torch import nn
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
-from ..config.names import STAGES
-from ..utils.registry import Registry
-from .blocks import AudioStem, BlockSpec, ResStage, StageSpec, TRANSFORMS, VisualStem
+from torch import nn, Tensor
 
-PATHWAYS = Registry("PATHWAYS")
+from ..config.derived import Cfg
+from ..config.names import STAGES, TRANSFORMS
+from .blocks import AudioStem, BlockSpec, NonLocalSpec, ResStage, StageSpec, VisualStem
+from .norm import NormSpec
 
 NUM_BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 
 
-class Pathway(nn.Module):
-    """Runs stage by stage; `channels[stage]` and `time_stride[stage]` describe what each stage gives.
+@dataclass(frozen=True)
+class ResNetSpec:
+    """What all residual stages of a pathway have in common.
 
     Attributes:
-        channels: channels after each stage.
-        time_stride: input time steps per output time step, after each stage.
+        dim_in: Channels of the input.
+        width: Channels of the stem; the inner width of res2, doubled at each stage.
+        depth: 18 | 34 | 50 | 101 | 152.
+        transform: Kind of the residual branches, an entry of TRANSFORMS.
+        norm: Makes the batch norms.
+        num_groups: Groups of the 3x3 convolutions (ResNeXt).
+        stride_1x1: A stage's stride is on its first 1x1 convolution, not on the 3x3 one.
+        inplace: Apply ReLU in place.
     """
 
-    def __init__(self, stem, stages, channels, time_stride):
+    dim_in: int
+    width: int
+    depth: int
+    transform: str = "bottleneck_transform"
+    norm: NormSpec = NormSpec()
+    num_groups: int = 1
+    stride_1x1: bool = False
+    inplace: bool = True
+
+    def first_block(self, dims: int, number: int, dim_in: int, stride: int, **changes: Any) -> BlockSpec:
+        """The first block of a residual stage.
+
+        Args:
+            dims: 2 for audio, 3 for video.
+            number: 0 for res2 .. 3 for res5.
+            dim_in: Channels of the stage's input.
+            stride: Stride of the stage.
+            changes: Further attributes of `BlockSpec`.
+        """
+        settings: dict[str, Any] = {"groups": self.num_groups, "stride_1x1": self.stride_1x1, "inplace": self.inplace}
+        return BlockSpec(
+            dims=dims,
+            dim_in=dim_in,
+            dim_out=self.width * TRANSFORMS[self.transform].expansion * 2**number,
+            dim_inner=self.width * self.num_groups * 2**number,
+            stride=stride,
+            **{**settings, **changes},
+        )
+
+
+class Pathway(nn.Module):
+    """A network in stages, which runs stage by stage.
+
+    Args:
+        stem: Gives the features after pool1.
+        stages: Residual stages, res2 first; fewer than four where nothing uses the later ones.
+        channels: {stage: channels after it}.
+        time_stride: {stage: input time steps per output time step after it}.
+    """
+
+    def __init__(
+        self, stem: nn.Module, stages: Sequence[nn.Module], channels: dict[str, int], time_stride: dict[str, int]
+    ) -> None:
         super().__init__()
         self.pool1 = stem
         for name, stage in zip(STAGES[1:], stages):
@@ -30,147 +82,133 @@ class Pathway(nn.Module):
         self.channels = channels
         self.time_stride = time_stride
 
-    def forward(self, x, stage):
-        """The features after `stage`, from those before it."""
-        return getattr(self, stage)(x)
+    @classmethod
+    def options(cls, cfg: Cfg) -> dict[str, Any]:
+        """Further arguments of the constructor, read from the configuration.
+
+        A pathway of a plugin has a config node for them.
+
+        Args:
+            cfg: The configuration.
+        """
+        return {}
+
+    @property
+    def last_stage(self) -> str:
+        """The last stage that is built."""
+        return list(self.channels)[-1]
+
+    def forward(self, x: Tensor, stage: str) -> Tensor:
+        """The features after a stage, from those before it.
+
+        Args:
+            x: Features after the stage before; the input of the pathway for pool1.
+            stage: Name of the stage to run.
+        """
+        out: Tensor = getattr(self, stage)(x)
+        return out
+
+
+@dataclass(frozen=True)
+class VisualStage:
+    """What is particular to one residual stage of a visual pathway.
+
+    Attributes:
+        stride: Spatial stride.
+        dilation: Spatial dilation.
+        temporal_blocks: The first so many blocks have the stage's temporal kernel, the others 1; None is all.
+        extra_in: Channels that a lateral appends to the stage's input.
+        nonlocals: Its non-local blocks.
+    """
+
+    stride: int = 2
+    dilation: int = 1
+    temporal_blocks: int | None = None
+    extra_in: int = 0
+    nonlocals: NonLocalSpec = NonLocalSpec()
 
 
 class VisualPathway(Pathway):
-    """A 3-D ResNet over frames [B, 3, T, H, W]; time is never strided, space by 4 in the stem and by `strides` after.
+    """A 3-D ResNet over frames [B, 3, T, H, W].
+
+    Time is never strided; space is strided by 4 in the stem and by each stage's stride after it.
 
     Args:
-        width: channels of the stem.
-        depth: 18 | 34 | 50 | 101 | 152.
-        temporal_kernels: for stem, res2, res3, res4, res5.
-        strides, dilations, temporal_blocks: for res2 .. res5.
-        extra_in: channels that laterals append to the input of a stage, e.g. {"res2": 16}.
-        nonlocals: for res2 .. res5, a dict with `after`, `group`, `pool`.
+        spec: What all stages have in common.
+        stages: res2 .. res5.
+
+    Attributes:
+        temporal_kernels: Temporal kernels of stem, res2, res3, res4, res5, in frames.
     """
 
-    def __init__(
-        self,
-        *,
-        dim_in,
-        width,
-        depth,
-        transform,
-        temporal_kernels,
-        norm,
-        strides=(1, 2, 2, 2),
-        dilations=(1, 1, 1, 1),
-        temporal_blocks=None,
-        extra_in=None,
-        nonlocals=None,
-        nonlocal_kind="dot_product",
-        num_groups=1,
-        stride_1x1=False,
-        inplace=True,
-    ):
-        blocks = NUM_BLOCKS[depth]
-        temporal_blocks = temporal_blocks or blocks
-        extra_in = extra_in or {}
-        nonlocals = nonlocals or [{}] * 4
-        expansion = TRANSFORMS[transform].expansion
-        stem = VisualStem(dim_in, width, temporal_kernels[0], norm, inplace)
-        channels, stages = {"pool1": width}, []
-        dim = width
-        for i, name in enumerate(STAGES[1:]):
-            inner = width * num_groups * 2**i
-            block = BlockSpec(
-                dims=3,
-                dim_in=dim + extra_in.get(name, 0),
-                dim_out=width * expansion * 2**i,
-                dim_inner=inner,
-                stride=strides[i],
-                temporal_kernel=temporal_kernels[i + 1],
-                dilation=dilations[i],
-                groups=num_groups,
-                stride_1x1=stride_1x1,
-                inplace=inplace,
-            )
-            nl = nonlocals[i]
-            stages.append(
-                ResStage(
-                    StageSpec(
-                        transform,
-                        blocks[i],
-                        block,
-                        temporal_blocks[i],
-                        tuple(nl.get("after", ())),
-                        nl.get("group", 1),
-                        tuple(nl.get("pool", (1, 2, 2))),
-                        nonlocal_kind,
-                        norm,
-                    )
-                )
+    temporal_kernels: ClassVar[tuple[int, int, int, int, int]]
+
+    def __init__(self, spec: ResNetSpec, stages: Sequence[VisualStage]) -> None:
+        stem = VisualStem(spec.dim_in, spec.width, self.temporal_kernels[0], spec.norm, spec.inplace)
+        dim, channels, built = spec.width, {"pool1": spec.width}, []
+        for i, (name, stage, num_blocks) in enumerate(zip(STAGES[1:], stages, NUM_BLOCKS[spec.depth])):
+            temporal = {"temporal_kernel": self.temporal_kernels[i + 1], "dilation": stage.dilation}
+            block = spec.first_block(3, i, dim + stage.extra_in, stage.stride, **temporal)
+            temporal_blocks = num_blocks if stage.temporal_blocks is None else stage.temporal_blocks
+            built.append(
+                ResStage(StageSpec(spec.transform, num_blocks, block, temporal_blocks, stage.nonlocals, spec.norm))
             )
             dim = channels[name] = block.dim_out
-        super().__init__(stem, stages, channels, dict.fromkeys(STAGES, 1))
+        super().__init__(stem, built, channels, dict.fromkeys(STAGES, 1))
 
 
-@PATHWAYS.register("slow")
 class SlowPathway(VisualPathway):
-    """Few frames, many channels; temporal kernels 1, 1, 1, 3, 3 (arXiv 1812.03982, table 1)."""
+    """Few frames, many channels (arXiv 1812.03982, table 1): temporal kernels only in the late stages.
 
-    def __init__(self, **kwargs):
-        super().__init__(temporal_kernels=(1, 1, 1, 3, 3), **kwargs)
+    Args:
+        spec: What all stages have in common.
+        stages: res2 .. res5.
+    """
+
+    temporal_kernels = (1, 1, 1, 3, 3)
 
 
-@PATHWAYS.register("fast")
 class FastPathway(VisualPathway):
-    """alpha times the frames, 1/beta of the channels; temporal kernels 5, 3, 3, 3, 3."""
+    """alpha times the frames, 1 / beta of the channels (arXiv 1812.03982, table 1): temporal kernels in every stage.
 
-    def __init__(self, **kwargs):
-        super().__init__(temporal_kernels=(5, 3, 3, 3, 3), **kwargs)
+    Args:
+        spec: What all stages have in common.
+        stages: res2 .. res5.
+    """
+
+    temporal_kernels = (5, 3, 3, 3, 3)
 
 
-@PATHWAYS.register("audio")
 class AudioPathway(Pathway):
     """A 2-D ResNet over a log-mel spectrogram [B, 1, T, F] (arXiv 2001.08740, section 3.1).
 
     Args:
-        width: channels of the stem.
-        transform: block of the ordinary stages; `tf_transform` that of the first `tf_stages`, which treat time and frequency apart.
-        reduce_tf: halve time and frequency at res3, res4 and res5.
-        last_stage: nothing is built beyond it (an unused stage would have weights without a gradient).
+        spec: What all stages have in common.
+        tf_transform: Kind of the residual branches in the first stages, which treat time and frequency apart.
+        tf_stages: Number of these stages.
+        reduce_tf: Halve time and frequency at res3, res4 and res5.
+        last_stage: Nothing is built beyond it: an unused stage would have weights without a gradient.
     """
 
     def __init__(
         self,
+        spec: ResNetSpec,
         *,
-        dim_in,
-        width,
-        depth,
-        transform,
-        norm,
-        tf_transform="tf_bottleneck_transform_v1",
-        tf_stages=2,
-        reduce_tf=True,
-        last_stage="res5",
-        num_groups=1,
-        stride_1x1=False,
-        inplace=True,
-    ):
-        expansion = TRANSFORMS[transform].expansion
-        stem = AudioStem(dim_in, width, norm, inplace)
-        channels, time_stride, stages = {"pool1": width}, {"pool1": 1}, []
-        dim, total = width, 1
+        tf_transform: str = "tf_bottleneck_transform_v1",
+        tf_stages: int = 2,
+        reduce_tf: bool = True,
+        last_stage: str = "res5",
+    ) -> None:
+        stem = AudioStem(spec.dim_in, spec.width, spec.norm, spec.inplace)
+        dim, channels, built = spec.width, {"pool1": spec.width}, []
+        total, time_stride = 1, {"pool1": 1}
         for i, name in enumerate(STAGES[1 : STAGES.index(last_stage) + 1]):
             stride = 2 if reduce_tf and i > 0 else 1
             total *= stride
-            kind, groups = (tf_transform, 1) if i < tf_stages else (transform, num_groups)
-            inner = width * num_groups * 2**i
-            block = BlockSpec(
-                dims=2,
-                dim_in=dim,
-                dim_out=width * expansion * 2**i,
-                dim_inner=inner,
-                stride=stride,
-                groups=groups,
-                stride_1x1=stride_1x1,
-                inplace=inplace,
-            )
-            stages.append(ResStage(StageSpec(kind, NUM_BLOCKS[depth][i], block, norm=norm)))
+            apart = i < tf_stages
+            block = spec.first_block(2, i, dim, stride, groups=1 if apart else spec.num_groups)
+            transform = tf_transform if apart else spec.transform
+            built.append(ResStage(StageSpec(transform, NUM_BLOCKS[spec.depth][i], block, norm=spec.norm)))
             dim = channels[name] = block.dim_out
             time_stride[name] = total
-        super().__init__(stem, stages, channels, time_stride)
+        super().__init__(stem, built, channels, time_stride)

@@ -1,53 +1,71 @@
-"""Audio beside the pictures on a GPU: the two pathways share nothing until a lateral joins them, so their kernels may run at the same time."""
+"""Audio in parallel with the visual pathways on a GPU.
+
+They share nothing until a lateral joins them, so their kernels may overlap.
+"""
 
 import contextlib
 import functools
+from contextlib import AbstractContextManager
 
 import torch
+from torch import Tensor
 
 
 @functools.cache
-def _stream(device):
+def _stream(device: torch.device) -> torch.cuda.Stream:
     return torch.cuda.Stream(device)
 
 
-class SideStream:
-    """Work on a CUDA stream beside the current one. Gradients follow: autograd runs each operation backward on the stream of its forward.
+class CurrentStream:
+    """Work in line with everything else: on a CPU, under torch.compile, or where nothing is gained."""
+
+    def work(self) -> AbstractContextManager[object]:
+        """A context that changes nothing."""
+        return contextlib.nullcontext()
+
+    def join(self, *outputs: Tensor | None) -> None:
+        """Nothing to wait for."""
+
+
+class SideStream(CurrentStream):
+    """Work on a second CUDA stream.
+
+    Gradients follow: autograd runs each operation's backward on the stream of its forward.
 
     Args:
-        inputs: what the work reads, computed on the current stream.
+        inputs: What the work reads, computed on the current stream.
     """
 
-    def __init__(self, *inputs):
+    def __init__(self, *inputs: Tensor) -> None:
         self._side = _stream(inputs[0].device)
         self._side.wait_stream(torch.cuda.current_stream())
         for x in inputs:
-            # Its memory may be used anew only when the side stream has read it.
+            # Its memory may be used again only when the side stream has read it.
             x.record_stream(self._side)
 
-    def work(self):
+    def work(self) -> AbstractContextManager[object]:
         """A context in which kernels go to the side stream."""
         return torch.cuda.stream(self._side)
 
-    def join(self, *outputs):
-        """Let the current stream wait until these tensors (or None) are computed."""
+    def join(self, *outputs: Tensor | None) -> None:
+        """Let the current stream wait until these tensors are computed.
+
+        Args:
+            outputs: What the current stream is about to read.
+        """
         torch.cuda.current_stream().wait_stream(self._side)
         for x in outputs:
             if x is not None:
                 x.record_stream(torch.cuda.current_stream())
 
 
-class InLine:
-    """The same in line with everything else: on a CPU, under torch.compile, or where nothing is gained."""
+def side_stream(x: Tensor | None, wanted: bool) -> CurrentStream:
+    """Where work on a tensor goes: a `SideStream` if that is wanted and possible, the current stream otherwise.
 
-    def work(self):
-        """A context that changes nothing."""
-        return contextlib.nullcontext()
-
-    def join(self, *outputs):
-        """Nothing to wait for."""
-
-
-def beside(x, wanted):
-    """Where work on `x` goes: a `SideStream` if that is wanted and possible, else `InLine`."""
-    return SideStream(x) if wanted and x.is_cuda and not torch.compiler.is_compiling() else InLine()
+    Args:
+        x: The first input of the work; None where there is none.
+        wanted: A stream of its own would gain something.
+    """
+    if x is None or not wanted or not x.is_cuda or torch.compiler.is_compiling():
+        return CurrentStream()
+    return SideStream(x)

@@ -11,6 +11,10 @@ from avslowfast.utils.registry import Registry
 # (registry, key, overrides under which a new name is valid; {name} stands for it).
 KEYS = [
     ("ARCHITECTURES", "MODEL.ARCH", ["MODEL.ARCH", "{name}"]),
+    ("PATHWAYS", "PATHWAY.SLOW", ["PATHWAY.SLOW", "{name}"]),
+    ("PATHWAYS", "PATHWAY.FAST", ["PATHWAY.FAST", "{name}"]),
+    ("PATHWAYS", "PATHWAY.AUDIO", ["PATHWAY.AUDIO", "{name}"]),
+    ("HEADS", "MODEL.HEAD", ["MODEL.HEAD", "{name}"]),
     ("LATERALS", "LATERAL.AUDIO", ["LATERAL.AUDIO", "{name}"]),
     ("TRANSFORMS", "RESNET.TRANS_FUNC", ["RESNET.TRANS_FUNC", "{name}"]),
     ("TRANSFORMS", "RESNET.AUDIO_TRANS_FUNC", ["RESNET.AUDIO_TRANS_FUNC", "{name}"]),

@@ -4,6 +4,7 @@ import torch
 
 from avslowfast.models import build_model
 from avslowfast.models.build import input_shapes
+from avslowfast.models.norm import is_batch_norm
 
 from . import tiny_cfg
 
@@ -17,7 +18,7 @@ def make(*overrides, batch=3, crop=48):
     torch.manual_seed(0)
     # A last batch norm at zero would hide the weights before it from the gradient.
     for module in model.modules():
-        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
+        if is_batch_norm(module):
             torch.nn.init.ones_(module.weight)
     inputs = {name: torch.randn(shape) for name, shape in input_shapes(cfg, crop, batch).items()}
     return model, inputs

@@ -1,0 +1,7 @@
+"""A->F->S (arXiv 2001.08740, section 3.2): audio joins Fast, which then joins Slow."""
+
+from .base import AddedAudio
+
+
+class AudioToFastToSlow(AddedAudio):
+    """Audio is added to Fast's features before F->S carries them to Slow."""

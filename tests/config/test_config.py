@@ -165,7 +165,8 @@ def test_a_circle_of_base_files_is_refused(tmp_path):
 
 def test_an_int_serves_for_a_float_and_the_reverse():
     cfg = tiny_cfg("SOLVER.WARMUP_EPOCHS", 2, "SOLVER.MAX_EPOCH", 12.0)
-    assert isinstance(cfg.SOLVER.WARMUP_EPOCHS, float) and isinstance(cfg.SOLVER.MAX_EPOCH, int)
+    assert isinstance(cfg.SOLVER.WARMUP_EPOCHS, float)
+    assert isinstance(cfg.SOLVER.MAX_EPOCH, int)
 
 
 # What the published files of the two projects set, as far as it decides the network (facts from their configurations).
@@ -187,7 +188,8 @@ def test_published_settings_give_the_network(name):
     assert model.pathways["slow"].channels["res4"] == channels["res4"]
     assert len(model.fast_to_slow) == num_f2s
     if arch == "avslowfast":
-        assert set(model.audio_laterals) == {"res3", "res4"} and set(model.sync_heads) == {"res3", "res4", "res5"}
+        assert set(model.audio_laterals) == {"res3", "res4"}
+        assert set(model.sync_heads) == {"res3", "res4", "res5"}
     if "NLN" in name:
         blocks = [n for n, m in model.named_modules() if type(m).__name__ == "NonLocal"]
         assert blocks == [
@@ -204,4 +206,5 @@ def test_keys_of_pyslowfast_yaml_that_have_no_effect_here_are_accepted(tmp_path)
         "RESNET:\n  NUM_BLOCK_TEMP_KERNEL: [[3, 3], [4, 4], [6, 6], [3, 3]]\n"
     )
     cfg = load_cfg(path, ["DATA.NUM_FRAMES", 32])
-    assert cfg.SOLVER.WEIGHT_DECAY == 1e-4 and get_cfg().MODEL.NUM_CLASSES == 400
+    assert cfg.SOLVER.WEIGHT_DECAY == 1e-4
+    assert get_cfg().MODEL.NUM_CLASSES == 400

@@ -19,7 +19,7 @@ from avslowfast.synthav import render
 
 model, meta = avslowfast.load_model(sys.argv[1])
 count, seed = int(sys.argv[3]), int(sys.argv[4]) if len(sys.argv) > 4 else 0
-sounds = len(render.SOUNDS)
+kinds = len(render.AUDIO_KINDS)
 right, on_object = {case: np.zeros(2) for case in ("audiovisual", "without audio", "without frames")}, []
 for number in range(count):
     clip = meta.preprocess(f"{sys.argv[2]}/test/{number:06d}.mp4", views=1, crops=1)
@@ -28,7 +28,7 @@ for number in range(count):
     for case, x in zip(right, (inputs, without_audio(inputs), without_frames(model, inputs))):
         with torch.no_grad():
             best = int(model(x)["scores"].argmax())
-        right[case] += (best // sounds == rendered.label // sounds, best % sounds == rendered.label % sounds)
+        right[case] += (best // kinds == rendered.label // kinds, best % kinds == rendered.label % kinds)
 
     # The frame and the place of the strongest evidence, against where the object was at that time.
     explanation = explain(model, clip, rendered.label)

@@ -8,7 +8,7 @@ from helpers import SHARED
 from helpers.runs import run
 
 import avslowfast
-from avslowfast.synthav import render as synthetic
+from avslowfast.synthav import render_dataset
 
 # xdist runs a test process a core; each keeps to its own.
 torch.set_num_threads(int(os.environ.get("AVSLOWFAST_TEST_THREADS", "1")))
@@ -35,15 +35,7 @@ def _session_folder(tmp_path_factory, name):
 def synthav(tmp_path_factory):
     """A small SynthAV: 32 training, 16 validation and 16 test clips."""
     folder = _session_folder(tmp_path_factory, "synthav")
-    counts = {"train": 32, "val": 16, "test": 16}
-    jobs, lists = synthetic.plan_dataset(str(folder), "pairs", counts, seed=7)
-    for split, lines in lists.items():
-        (folder / split).mkdir(exist_ok=True)
-        (folder / f"{split}.csv.{os.getpid()}").write_text("\n".join(lines) + "\n")
-        os.replace(folder / f"{split}.csv.{os.getpid()}", folder / f"{split}.csv")
-    (folder / "classes.txt").write_text("\n".join(synthetic.class_names("pairs")) + "\n")
-    for job in jobs:
-        synthetic.write_clip(job)
+    render_dataset(folder, "pairs", {"train": 32, "val": 16, "test": 16}, seed=7)
     return folder
 
 

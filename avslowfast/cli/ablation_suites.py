@@ -154,11 +154,11 @@ def _plan_run(
 
 def render(variants: Iterable[str], settings: Settings) -> None:
     """Render the videos that are missing."""
-    from ..synthav.make import make
+    from ..synthav import render_dataset
 
     for variant in variants:
         counts = dict(zip(_PARTS, settings.values["clips"].get(variant, _CLIPS[variant])))
-        print(make(settings.videos_of(variant), variant, counts, 0, os.cpu_count() or 1))
+        print(render_dataset(settings.videos_of(variant), variant, counts, 0, os.cpu_count() or 1))
 
 
 def train_all(chains: Sequence[Chain], jobs: int, settings: Settings) -> None:

@@ -41,7 +41,7 @@ def add_arguments(parser: CommandParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Render, train, test, print the three results."""
-    from ..synthav.make import make
+    from ..synthav import render_dataset
 
     began, data, output = time.time(), args.data, args.output
     clips, overrides = {"train": 640, "val": 96, "test": 320}, []
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
         data, output = f"{data}_short", f"{output}/short"
         clips = {"train": 64, "val": 16, "test": 32}
         overrides = ["SOLVER.MAX_EPOCH", "1", "SOLVER.WARMUP_EPOCHS", "0"]
-    print(make(data, "pairs", clips, 0, os.cpu_count() or 1))
+    print(render_dataset(data, "pairs", clips, 0, os.cpu_count() or 1))
     rows = []
     for arch, modalities, ceiling in _ARCHITECTURES:
         folder = os.path.join(output, f"synthav_{arch}")

@@ -42,11 +42,11 @@ def add_arguments(parser: CommandParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Render what is missing."""
-    from ..synthav.make import make, VARIANTS
+    from ..synthav import render_dataset, VARIANTS
 
     parts = PARTS[args.variant]
     counts = args.num_clips or list(VARIANTS[args.variant].values())
     if len(counts) != len(parts):
         raise UsageError(f"--num-clips takes {len(parts)} numbers for {args.variant}, not {len(counts)}")
-    print(make(args.out, args.variant, dict(zip(parts, counts)), args.seed, args.jobs))
+    print(render_dataset(args.out, args.variant, dict(zip(parts, counts)), args.seed, args.jobs))
     return 0

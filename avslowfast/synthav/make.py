@@ -1,18 +1,23 @@
 """Render a variant of SynthAV into a folder, with the label files of its layout."""
 
+import functools
 import json
 import multiprocessing
 import os
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from tqdm import tqdm
 
 from ..utils.errors import UserError
-from . import layouts, render
+from .ava import AvaMovies
+from .charades import Charades
+from .clips import Clips
+from .kitchens import Kitchens
+from .scenes import Job, Labels, Layout
 
-# {variant: {part: videos}}, what is rendered where nothing else is asked for.
+# {variant: {split: number of videos}} that is rendered unless other numbers are given.
 VARIANTS: dict[str, dict[str, int]] = {
     "pairs": {"train": 640, "val": 96, "test": 320},
     "hard": {"train": 160, "val": 64, "test": 320},
@@ -21,83 +26,106 @@ VARIANTS: dict[str, dict[str, int]] = {
     "charades": {"train": 480, "test": 160},
     "ava": {"train": 40, "val": 16},
 }
+_LAYOUTS: dict[str, Layout[Any]] = {
+    "pairs": Clips("pairs"),
+    "hard": Clips("hard"),
+    "bounces": Clips("bounces"),
+    "epic": Kitchens(),
+    "charades": Charades(),
+    "ava": AvaMovies(),
+}
 
 
 class SynthAVError(UserError, ValueError):
-    """A folder that cannot take a variant of SynthAV; the message says why."""
+    """A folder or a number of videos with which a variant of SynthAV cannot be rendered; the message says why."""
 
 
-def make(out: str, variant: str, num_clips: Mapping[str, int], seed: int = 0, jobs: int = 1) -> str:
-    """Render what is missing in a folder and write the label files.
+@dataclass(frozen=True)
+class RenderSummary:
+    """What `render_dataset` has made.
+
+    Attributes:
+        folder: Where it is.
+        videos: Number of videos.
+        rendered: How many of them were written now; the others existed.
+        labels: Number of labels: clips, segments, events or boxes.
+    """
+
+    folder: str
+    videos: int
+    rendered: int
+    labels: int
+
+    def __str__(self) -> str:
+        return f"{self.folder}: {self.videos} videos ({self.rendered} rendered), {self.labels} labels"
+
+
+def render_dataset(
+    folder: str | os.PathLike[str],
+    variant: str = "pairs",
+    counts: Mapping[str, int] | None = None,
+    seed: int = 0,
+    processes: int = 1,
+) -> RenderSummary:
+    """Render the missing videos of a variant and write its label files.
 
     Args:
-        out: The folder.
+        folder: Where to write; made if needed.
         variant: One of `VARIANTS`.
-        num_clips: {part: videos}, with the parts that the variant has.
+        counts: {split: number of videos}, with the splits of the variant in `VARIANTS`; None takes the numbers there.
         seed: Seed of every draw.
-        jobs: Processes.
-
-    Returns:
-        One line that says what the folder holds and how long it took.
+        processes: How many render at a time; 1 renders in this process.
 
     Raises:
-        SynthAVError: The folder holds clips of another variant or seed.
+        SynthAVError: The folder holds another variant or seed, or the variant or a split is unknown.
     """
-    began = time.time()
-    os.makedirs(out, exist_ok=True)
-    _stamp(out, {"variant": variant, "seed": seed})
-
-    def rendered(function: Callable[[Any], Any], work: Sequence[Any]) -> list[Any]:
-        # Processes are forked: a spawned one would import everything again.
-        with multiprocessing.get_context("fork").Pool(jobs) as pool:
-            results = pool.imap(function, work, chunksize=2)
-            return list(tqdm(results, total=len(work), desc=f"SynthAV {variant}", disable=None))
-
-    if variant == "epic":
-        rows = rendered(layouts.write_epic_video, layouts.plan_epic(out, seed, num_clips["train"], num_clips["val"]))
-        what = f"{layouts.write_epic_labels(out, rows)} segments of {len(rows)} videos"
-    elif variant == "ava":
-        rows = rendered(layouts.write_ava_movie, layouts.plan_ava(out, seed, num_clips["train"], num_clips["val"]))
-        what = f"{layouts.write_ava_labels(out, rows, num_clips['train'], seed)} boxes in {len(rows)} movies"
-    elif variant == "charades":
-        plan = layouts.plan_charades(out, seed, num_clips["train"], num_clips["test"])
-        rows = rendered(layouts.write_charades_video, plan)
-        what = f"{layouts.write_charades_labels(out, rows, num_clips['train'])} videos"
-    else:
-        what = _make_clips(out, variant, num_clips, seed, rendered)
-    return f"{out}: {what}, {time.time() - began:.0f} s"
+    folder = os.fspath(folder)
+    if variant not in VARIANTS:
+        raise SynthAVError(f"unknown variant of SynthAV {variant!r}; known: {', '.join(VARIANTS)}")
+    counts = dict(VARIANTS[variant] if counts is None else counts)
+    unknown = [split for split in counts if split not in VARIANTS[variant]]
+    if unknown:
+        raise SynthAVError(f"SynthAV {variant} has no split {unknown[0]!r}; known: {', '.join(VARIANTS[variant])}")
+    os.makedirs(folder, exist_ok=True)
+    _mark(folder, variant, seed)
+    layout = _LAYOUTS[variant]
+    jobs = layout.jobs(counts)
+    work = functools.partial(_write, variant, folder, seed)
+    bar = tqdm(_map(work, jobs, processes), total=len(jobs), desc=f"SynthAV {variant}", disable=None)
+    results = list(bar)
+    labels = layout.write_labels(folder, seed, [labels for _, labels in results])
+    return RenderSummary(folder, len(jobs), sum(written for written, _ in results), labels)
 
 
-def _stamp(out: str, settings: dict[str, Any]) -> None:
-    """Write down what the folder holds; a folder that holds something else is refused."""
-    stamp = os.path.join(out, "synthav.json")
-    if os.path.exists(stamp):
-        with open(stamp, encoding="utf-8") as f:
-            before = json.load(f)
-        if before != settings:
+def _write(variant: str, folder: str, seed: int, job: Job) -> tuple[bool, Labels[Any]]:
+    """Write one video; a function of the module, so that it can be sent to another process."""
+    return _LAYOUTS[variant].write(folder, seed, job)
+
+
+def _map(
+    work: "functools.partial[tuple[bool, Labels[Any]]]", jobs: list[Job], processes: int
+) -> Iterator[tuple[bool, Labels[Any]]]:
+    """Results of the jobs, in order."""
+    if processes == 1:
+        yield from map(work, jobs)
+        return
+    # Processes are forked: a spawned one would import everything again.
+    with multiprocessing.get_context("fork").Pool(processes) as pool:
+        yield from pool.imap(work, jobs, chunksize=2)
+
+
+def _mark(folder: str, variant: str, seed: int) -> None:
+    """Record what the folder holds; a folder that holds something else is refused."""
+    settings = {"variant": variant, "seed": seed}
+    path = os.path.join(folder, "synthav.json")
+    if os.path.exists(path):
+        with open(path, encoding="utf-8") as f:
+            existing = json.load(f)
+        if existing != settings:
             raise SynthAVError(
-                f"{out} holds SynthAV {before}, not {settings}; choose another folder, or remove this one"
+                f"{folder} holds SynthAV {existing}, not {settings}; choose another folder, or remove this one"
             )
-    with open(stamp, "w", encoding="utf-8") as f:
+    part = f"{path}.{os.getpid()}"
+    with open(part, "w", encoding="utf-8") as f:
         json.dump(settings, f)
-
-
-def _make_clips(
-    out: str,
-    variant: str,
-    num_clips: Mapping[str, int],
-    seed: int,
-    rendered: Callable[[Callable[[Any], Any], Sequence[Any]], list[Any]],
-) -> str:
-    """Clips with lists in Kinetics' format."""
-    for split in num_clips:
-        os.makedirs(os.path.join(out, split), exist_ok=True)
-    work, lists = render.plan_dataset(out, variant, num_clips, seed)
-    fresh = sum(rendered(render.write_clip, work))
-    for split, lines in lists.items():
-        with open(os.path.join(out, f"{split}.csv"), "w", encoding="utf-8") as f:
-            f.write("\n".join(lines) + "\n")
-    names = render.class_names(variant)
-    with open(os.path.join(out, "classes.txt"), "w", encoding="utf-8") as f:
-        f.write("\n".join(names) + "\n")
-    return f"{len(work)} clips ({fresh} rendered), {len(names)} classes"
+    os.replace(part, path)

@@ -109,7 +109,7 @@ def test_formats_and_endings_are_those_of_the_package():
 def test_data_sets_are_those_of_the_package():
     from avslowfast.cli import prepare, synthav
     from avslowfast.preparation.plan import DATA_SETS
-    from avslowfast.synthav.make import VARIANTS
+    from avslowfast.synthav import VARIANTS
 
     assert tuple(DATA_SETS) == prepare.NAMES
     assert {variant: tuple(counts) for variant, counts in VARIANTS.items()} == synthav.PARTS

@@ -11,7 +11,8 @@ import sys
 import torch
 from helpers import ROOT
 
-from avslowfast.synthav import render as synthetic
+from avslowfast.synthav import class_names
+from avslowfast.synthav.clips import Clips
 
 PAGE = (ROOT / "GETTING_STARTED.md").read_text()
 SECTION = PAGE.split("## Your own videos in ten minutes\n")[1].split("\n## ")[0]
@@ -20,18 +21,17 @@ CLASSES = {"clapping": "slide+tone", "dancing": "slide+beeps", "drumming": "bob+
 
 
 def my_videos(folder, count, seed=3):
-    """A folder a class, with `count` SynthAV clips in each."""
-    names = synthetic.class_names("pairs")
+    """One folder per class, with `count` SynthAV clips in each."""
+    names = class_names("pairs")
     for name in CLASSES:
         os.makedirs(folder / "my_videos" / name)
-    jobs, lists = synthetic.plan_dataset(str(folder / "clips"), "pairs", {"train": 16 * count}, seed=seed)
-    wanted = {names.index(pair): name for name, pair in CLASSES.items()}
-    os.makedirs(folder / "clips" / "train")
-    for job, line in zip(jobs, lists["train"]):
-        path, label = line.rsplit(" ", 1)
-        if int(label) in wanted:
-            synthetic.write_clip(job)
-            os.rename(folder / "clips" / path, folder / "my_videos" / wanted[int(label)] / os.path.basename(path))
+    pairs, wanted = Clips("pairs"), {names.index(pair): name for name, pair in CLASSES.items()}
+    for job in pairs.jobs({"train": 16 * count}):
+        label = job.number % len(names)
+        if label in wanted:
+            pairs.write(str(folder / "clips"), seed, job)
+            path = pairs.path(job)
+            os.rename(folder / "clips" / path, folder / "my_videos" / wanted[label] / os.path.basename(path))
 
 
 def test_the_page_runs_word_for_word(tmp_path):

@@ -17,7 +17,7 @@ from avslowfast.engine.optim import stepped_lr
 from avslowfast.loading import build_dataset, build_loader
 from avslowfast.media import Geometry
 from avslowfast.models import build_model
-from avslowfast.synthav import layouts as synthetic_sets
+from avslowfast.synthav import render_dataset
 from avslowfast.tasks.build import build_task
 
 BOXES = (
@@ -46,8 +46,7 @@ BOXES = (
 def movies(tmp_path_factory):
     """Two training movies and one for validation, in AVA's layout."""
     folder = tmp_path_factory.mktemp("ava")
-    rows = [synthetic_sets.write_ava_movie(job) for job in synthetic_sets.plan_ava(str(folder), 0, 2, 1)]
-    synthetic_sets.write_ava_labels(str(folder), rows, 2)
+    render_dataset(folder, "ava", {"train": 2, "val": 1})
     return folder
 
 

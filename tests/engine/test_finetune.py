@@ -15,7 +15,7 @@ from avslowfast.checkpoint import states
 from avslowfast.engine.optim import build_optimizer, parameter_groups, set_lr
 from avslowfast.engine.precise_bn import precise_bn
 from avslowfast.models import build_model
-from avslowfast.synthav.make import make as make_synthav
+from avslowfast.synthav import render_dataset
 from avslowfast.tasks.build import build_task
 
 
@@ -194,7 +194,7 @@ def test_frozen_parts_train_on_two_processes(run_args):
 @pytest.mark.slow
 def test_fine_tuning_beats_the_same_epochs_from_nothing(tmp_path):
     for name, seed, counts in (("first", 0, (640, 96, 16)), ("second", 5, (320, 96, 320))):
-        make_synthav(str(tmp_path / name), "pairs", dict(zip(("train", "val", "test"), counts)), seed, os.cpu_count())
+        render_dataset(tmp_path / name, "pairs", dict(zip(("train", "val", "test"), counts)), seed, os.cpu_count() or 1)
     twelve = tmp_path / "twelve"
     twelve.mkdir()
     for split in ("train", "val", "test"):

@@ -15,8 +15,8 @@ from avslowfast.config import load_cfg
 from avslowfast.loading import build_dataset
 from avslowfast.media import DecodeError, Geometry, transcode, VideoReader, write_video
 from avslowfast.media.transcode import target_size
-from avslowfast.synthav import layouts as synthetic_sets
-from avslowfast.synthav import render as synthetic
+from avslowfast.synthav import render_clip, render_dataset
+from avslowfast.synthav.render import SAMPLE_RATE
 
 
 def key_frames(path):
@@ -141,8 +141,7 @@ def counts(text, split="all"):
 def kitchens(tmp_path_factory):
     """A download of SynthAV-EPIC with holes: one video missing, one torn, one in another container and folder."""
     folder = tmp_path_factory.mktemp("epic")
-    rows = [synthetic_sets.write_epic_video(job) for job in synthetic_sets.plan_epic(str(folder), 3, 4, 2)]
-    synthetic_sets.write_epic_labels(str(folder), rows)
+    render_dataset(folder, "epic", {"train": 4, "val": 2}, seed=3)
     os.remove(folder / "videos/P02/P02_01.MP4")
     data = (folder / "videos/P03/P03_01.MP4").read_bytes()
     (folder / "videos/P03/P03_01.MP4").write_bytes(data[:100])
@@ -207,7 +206,7 @@ def test_kinetics_lists_are_made_from_what_the_crawler_wrote(tmp_path):
             f.writelines(
                 f"{label},{vid},{start},{start + 10},{split},0\n" for label, vid, start, part in rows if part == split
             )
-    clip = synthetic.render_clip("pairs", 0, "train", 0)
+    clip = render_clip("pairs", 0, "train", 0)
     os.makedirs(tmp_path / "downloaded/anywhere")
     for _, vid, start, _ in [rows[0], rows[1], rows[3]]:
         write_video(
@@ -215,7 +214,7 @@ def test_kinetics_lists_are_made_from_what_the_crawler_wrote(tmp_path):
             clip.frames,
             15,
             clip.audio,
-            synthetic.SAMPLE_RATE,
+            SAMPLE_RATE,
         )
     text = prepare(
         "kinetics400", "--annotations", tmp_path, "--videos", tmp_path / "downloaded", "--out", tmp_path / "k"

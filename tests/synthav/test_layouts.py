@@ -13,7 +13,8 @@ from helpers.runs import evaluate, output_of, run
 from avslowfast.datasets import epic
 from avslowfast.evaluation.metrics import epic as epic_metrics
 from avslowfast.loading import build_dataset
-from avslowfast.synthav import layouts as synthetic_sets
+from avslowfast.synthav import render_dataset, SynthAVError
+from avslowfast.synthav.kitchens import render_kitchen, SEGMENTS, VERBS
 
 RUN = (
     "TRAIN.BATCH_SIZE",
@@ -40,8 +41,7 @@ HEADS = ("MULTI_HEAD.NAMES", ["verb", "noun"], "MULTI_HEAD.NUM_CLASSES", [6, 4],
 def kitchens(tmp_path_factory):
     """Three training kitchens and two for validation."""
     folder = tmp_path_factory.mktemp("epic")
-    rows = [synthetic_sets.write_epic_video(job) for job in synthetic_sets.plan_epic(str(folder), 0, 3, 2)]
-    assert synthetic_sets.write_epic_labels(str(folder), rows) == 5 * synthetic_sets.SEGMENTS
+    assert render_dataset(folder, "epic", {"train": 3, "val": 2}).labels == 5 * SEGMENTS
     return folder
 
 
@@ -49,26 +49,36 @@ def kitchens(tmp_path_factory):
 def scenes(tmp_path_factory):
     """Sixteen training scenes and eight for the test."""
     folder = tmp_path_factory.mktemp("charades")
-    rows = [synthetic_sets.write_charades_video(job) for job in synthetic_sets.plan_charades(str(folder), 0, 16, 8)]
-    synthetic_sets.write_charades_labels(str(folder), rows, 16)
+    render_dataset(folder, "charades", {"train": 16, "test": 8})
     return folder
 
 
-def test_look_alike_verbs_differ_by_sound_alone_and_so_the_reverse():
-    moves, sounds = (collections.Counter(kind[i] for kind in synthetic_sets.VERBS) for i in (1, 2))
-    # Two moves and two sounds serve two verbs each, so either sense alone tells 4 of 6: (2 + 4 / 2) / 6.
-    assert sorted(moves.values()) == sorted(sounds.values()) == [1, 1, 2, 2]
-    assert len({kind[1:] for kind in synthetic_sets.VERBS}) == len(synthetic_sets.VERBS)
+def test_verbs_that_look_alike_differ_in_audio_alone_and_vice_versa():
+    motions, audio = (collections.Counter(getattr(verb, kind) for verb in VERBS) for kind in ("motion", "audio"))
+    # Two motions and two kinds of audio serve two verbs each, so one modality recognises 4 of 6: (2 + 4 / 2) / 6.
+    assert sorted(motions.values()) == sorted(audio.values()) == [1, 1, 2, 2]
+    assert len({(verb.motion, verb.audio) for verb in VERBS}) == len(VERBS)
 
 
 def test_kitchens_are_the_same_each_time_and_their_segments_lie_apart():
-    one, two = (synthetic_sets.epic_video(3, "P01", 1) for _ in range(2))
-    assert np.array_equal(one[0], two[0]) and np.array_equal(one[1], two[1])
-    spans = [label[:2] for label in one[2]]
-    assert all(a[1] < b[0] for a, b in zip(spans, spans[1:])) and spans[-1][1] <= len(one[0]) / 15 + 0.1
+    one, two = (render_kitchen(3, "P01", 1) for _ in range(2))
+    assert np.array_equal(one.frames, two.frames) and np.array_equal(one.audio, two.audio)
+    assert all(a.stop < b.start for a, b in zip(one.labels, one.labels[1:]))
+    assert one.labels[-1].stop <= len(one.frames) / 15 + 0.1
 
 
-def test_a_run_on_kitchens_hands_in_what_scores_the_same(kitchens, tmp_path):
+def test_a_folder_of_another_variant_seed_or_split_is_refused(tmp_path):
+    render_dataset(tmp_path, "pairs", {"train": 1})
+    for variant, seed, counts in (("hard", 0, {"train": 1}), ("pairs", 1, {"train": 1})):
+        with pytest.raises(SynthAVError, match="holds SynthAV"):
+            render_dataset(tmp_path, variant, counts, seed)
+    with pytest.raises(SynthAVError, match="unknown variant"):
+        render_dataset(tmp_path, "triples")
+    with pytest.raises(SynthAVError, match="no split 'dev'; known: train, val, test"):
+        render_dataset(tmp_path, "pairs", {"dev": 1})
+
+
+def test_a_run_on_kitchens_writes_a_submission_that_scores_the_same(kitchens, tmp_path):
     args = [
         "TRAIN.DATASET",
         "epic55",
@@ -87,7 +97,7 @@ def test_a_run_on_kitchens_hands_in_what_scores_the_same(kitchens, tmp_path):
     folder = output_of(args)
     results = json.load(open(os.path.join(folder, "results.json")))
     names = {f"{part}_top{k}" for part in ("verb", "noun", "action") for k in (1, 5)}
-    assert names <= set(results) and results["videos"] == 2 * synthetic_sets.SEGMENTS
+    assert names <= set(results) and results["videos"] == 2 * SEGMENTS
     content = json.load(open(os.path.join(folder, "submission.json")))
     assert epic_metrics.check_submission(content, epic.read_validation("epic55", kitchens).name, 6, 4) == []
     found = evaluate("epic55", "--annotations", kitchens, "--submission", os.path.join(folder, "submission.json"))
@@ -177,7 +187,7 @@ def test_a_run_on_scenes_measures_map_by_the_official_rule(scenes, tmp_path):
         ),
         "train",
     )
-    # Every scene has two things to see and two to hear; a clip of one second has those that overlap it.
+    # Every scene has two visible and two audible events; a clip of one second has those that overlap it.
     for index in range(len(train)):
         assert train.label(index)[:4].sum() == train.label(index)[4:].sum() == 2
     assert train.label(0).sum() >= train.label(0, (0.0, 1.0)).sum()

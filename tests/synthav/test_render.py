@@ -1,23 +1,17 @@
-"""SynthAV: labels, independence of the splits, impacts that are heard when they are seen."""
+"""SynthAV: labels, independence of the splits, impacts that are visible and audible at the same time."""
 
 import numpy as np
 
 from avslowfast.media import VideoReader, write_video
-from avslowfast.synthav.render import (
-    BOUNCE_SECONDS,
-    class_names,
-    FPS,
-    plan_dataset,
-    render_clip,
-    SAMPLE_RATE,
-)
+from avslowfast.synthav import class_names, render_clip
+from avslowfast.synthav.render import BOUNCE_SECONDS, FPS, SAMPLE_RATE
 
 
-def test_classes_are_all_pairs_and_balanced():
+def test_classes_are_all_pairs_and_balanced(synthav):
     names = class_names("pairs")
     assert len(names) == len(set(names)) == 16
-    _, lists = plan_dataset("x", "pairs", {"train": 32, "test": 16}, 0)
-    labels = [int(line.split()[1]) for line in lists["train"]]
+    assert (synthav / "classes.txt").read_text().split() == names
+    labels = [int(line.split()[1]) for line in (synthav / "train.csv").read_text().splitlines()]
     assert np.bincount(labels).tolist() == [2] * 16
 
 
@@ -33,8 +27,8 @@ def test_clips_are_reproducible_and_splits_share_no_draw():
         assert not np.array_equal(a.frames, other.frames) and not np.array_equal(a.audio, other.audio)
 
 
-def test_sight_alone_and_sound_alone_do_not_tell_the_pair():
-    # Of four labels with one motion the pictures say nothing about the sound: the draws of both are independent.
+def test_one_modality_alone_does_not_determine_the_pair():
+    # For four labels with one motion the frames say nothing about the audio: the draws of both are independent.
     for label in (0, 4, 8, 12):
         clip = render_clip("pairs", 0, "train", label)
         assert clip.frames.dtype == np.uint8 and np.abs(clip.audio).max() <= 1
@@ -42,7 +36,7 @@ def test_sight_alone_and_sound_alone_do_not_tell_the_pair():
     assert np.ptp(slide[:, 0]) > 5 and np.ptp(slide[:, 1]) == 0 and np.ptp(bob[:, 1]) > 5 and np.ptp(bob[:, 0]) == 0
 
 
-def test_impacts_are_seen_and_heard_at_the_same_instant(tmp_path):
+def test_impacts_are_visible_and_audible_at_the_same_time(tmp_path):
     errors = []
     for number in range(6):
         clip = render_clip("bounces", 0, "train", number)

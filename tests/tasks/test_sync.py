@@ -26,7 +26,8 @@ from avslowfast.media import VideoReader, write_video
 from avslowfast.models import build_model
 from avslowfast.models.avs import pair_up, sync_loss
 from avslowfast.models.build import input_shapes
-from avslowfast.synthav import render as synthetic
+from avslowfast.synthav import render_clip, render_dataset
+from avslowfast.synthav.render import FPS, SAMPLE_RATE
 from avslowfast.tasks.build import build_task
 from avslowfast.tasks.pretexts.avs import stage_distances
 from avslowfast.tasks.pretexts.rotation import rotated
@@ -40,12 +41,7 @@ SMALL = ("RESNET.WIDTH_PER_GROUP", 8, "SYNC.MAX_SHIFT", 0.4, "SYNC.SHIFT_STEP", 
 def bounces(tmp_path_factory):
     """Six-second bounces: 16 for training, 8 for validation and test each."""
     folder = tmp_path_factory.mktemp("bounces")
-    jobs, lists = synthetic.plan_dataset(str(folder), "bounces", {"train": 16, "val": 8, "test": 8}, seed=3)
-    for split, lines in lists.items():
-        (folder / split).mkdir()
-        (folder / f"{split}.csv").write_text("\n".join(lines) + "\n")
-    for job in jobs:
-        synthetic.write_clip(job)
+    render_dataset(folder, "bounces", {"train": 16, "val": 8, "test": 8}, seed=3)
     return folder
 
 
@@ -332,7 +328,7 @@ def test_checking_the_offset_of_files(bounces, tmp_path):
         and found.clips == 10
     )
     silent = tmp_path / "silent.mp4"
-    write_video(silent, synthetic.render_clip("bounces", 0, "test", 0).frames, synthetic.FPS)
+    write_video(silent, render_clip("bounces", 0, "test", 0).frames, FPS)
     with pytest.raises(SyncNotMeasurableError, match="silent.mp4: no audio"):
         estimate_offset(model, silent)
     with pytest.raises(SyncNotMeasurableError, match="not at pool1"):
@@ -415,13 +411,13 @@ def test_the_small_network_learns_synchronisation_and_recovers_offsets(all_bounc
     errors = []
     for number, offset in enumerate([-1.0, -0.5, -0.2, 0.2, 0.5, 1.0] * 2):
         # Of a split and a seed that nothing was trained or chosen on.
-        clip = synthetic.render_clip("bounces", 99, "test", number)
+        clip = render_clip("bounces", 99, "test", number)
         write_video(
             tmp_path / "x.mp4",
             clip.frames,
-            synthetic.FPS,
+            FPS,
             clip.audio,
-            synthetic.SAMPLE_RATE,
+            SAMPLE_RATE,
             audio_start=max(offset, 0),
             video_start=max(-offset, 0),
         )

@@ -10,7 +10,7 @@ import avslowfast
 from avslowfast.inference.boxes import BoxesError, classify_boxes, read_boxes
 from avslowfast.media import write_video
 from avslowfast.models import build_model
-from avslowfast.synthav import render as synthetic
+from avslowfast.synthav.render import render_clip, SAMPLE_RATE
 from avslowfast.visualization.boxes import BoxPainter
 
 
@@ -31,8 +31,8 @@ def test_boxes_of_a_detection_network_are_drawn(tmp_path):
         {"model_state": build_model(cfg).state_dict(), "cfg": cfg.dump(), "class_names": list("abcdef")},
         tmp_path / "w.pyth",
     )
-    clip = synthetic.render_clip("pairs", 0, "test", 0)
-    write_video(tmp_path / "x.mp4", clip.frames, 15, clip.audio, synthetic.SAMPLE_RATE)
+    clip = render_clip("pairs", 0, "test", 0)
+    write_video(tmp_path / "x.mp4", clip.frames, 15, clip.audio, SAMPLE_RATE)
     (tmp_path / "b.csv").write_text(
         "seconds,x1,y1,x2,y2\n1.0,0.1,0.1,0.5,0.9\n1.0,0.5,0.2,0.9,0.8\n2.0,0.1,0.1,0.5,0.9\n"
     )

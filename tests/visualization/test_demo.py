@@ -14,7 +14,7 @@ from helpers.videos import click_times, flash_and_click
 
 from avslowfast.inference.sliding_window import slide
 from avslowfast.media import transcode, VideoReader, write_video
-from avslowfast.synthav import render as synthetic
+from avslowfast.synthav.render import render_clip, SAMPLE_RATE
 from avslowfast.visualization.demo import DemoPainter
 from avslowfast.visualization.media import spectrogram_image
 
@@ -25,7 +25,7 @@ def test_an_annotated_copy_has_the_length_and_the_audio_of_the_original(trained,
     if audio:
         flash_and_click(source, 25, rate=48000, audio_codec="libopus", audio_start=0.1)
     else:
-        write_video(source, synthetic.render_clip("pairs", 0, "test", 0).frames, 15)
+        write_video(source, render_clip("pairs", 0, "test", 0).frames, 15)
     text = command("demo", "--weights", trained, "--input", source, "--output", tmp_path / "demo/out.mp4", "--topk", 3)
     assert "%" in text and ("with audio" in text) == audio
     with VideoReader(source) as old, VideoReader(tmp_path / "demo/out.mp4") as new:
@@ -95,8 +95,8 @@ def test_a_painter_changes_the_frames_and_nothing_else(tmp_path):
         def paint(self, pixels, seconds):
             return np.full_like(pixels, (255, 0, 0) if seconds < 1 else (0, 0, 0))
 
-    clip = synthetic.render_clip("pairs", 0, "test", 0)
-    write_video(tmp_path / "a.mp4", clip.frames, 15, clip.audio, synthetic.SAMPLE_RATE)
+    clip = render_clip("pairs", 0, "test", 0)
+    write_video(tmp_path / "a.mp4", clip.frames, 15, clip.audio, SAMPLE_RATE)
     transcode(tmp_path / "a.mp4", tmp_path / "b.mp4", painter=Red())
     with VideoReader(tmp_path / "b.mp4") as reader:
         early, late = reader.read_frames([0.5, 2.0]).pixels.mean(axis=(1, 2))

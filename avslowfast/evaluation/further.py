@@ -1,6 +1,6 @@
 """Metrics that TEST.METRICS adds to those of the protocol.
 
-A metric of a user's own is a function of the same kind with its record:
+A metric of a plugin is a function of the same kind with its record:
 
     @METRICS.register("error", facts=Metric("error", "error rate", "%", "lower"))
     def error(scores: ClassScores, labels: NDArray[np.int64]) -> float: ...

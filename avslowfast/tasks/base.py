@@ -17,7 +17,7 @@ from ..models.network import Network
 from ..utils.batches import pieces
 from .scores import S
 
-# A collated batch: tensors with a row per clip, and lists and numbers beside them (see `loading`).
+# A collated batch: tensors with a row per clip, and lists and numbers with them (see `loading`).
 Batch = dict[str, Any]
 # A model's inputs: "slow" [B, 3, T/alpha, H, W], "fast" [B, 3, T, H, W], "audio" [B, 1, T_A, F], "audio_mask" [B]
 # bool, ...
@@ -37,7 +37,7 @@ def network_of(model: nn.Module) -> Network:
 class Task(ABC, Generic[S]):
     """An objective with its losses and scores.
 
-    A task of a user's own derives from this class (or from one of the tasks), says in `options` what it takes from the
+    A task of a plugin derives from this class (or from one of the tasks), says in `options` what it takes from the
     configuration, and is registered with `@TASKS.register(name, facts=TaskFacts(...))`.
 
     Args:

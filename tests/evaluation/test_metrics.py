@@ -32,16 +32,16 @@ def test_ava_equals_the_reference_to_the_last_digits(shared):
         "--label-map",
         names,
     )
-    found = evaluate(*args, "--excluded", GOLDEN / "ava_eval_excluded.csv", "--max-boxes", 0)
+    result = evaluate(*args, "--excluded", GOLDEN / "ava_eval_excluded.csv", "--max-boxes", 0)
     expected = json.loads((GOLDEN / "ava_eval_expected.json").read_text())
-    assert abs(found["mAP"] - expected["PascalBoxes_Precision/mAP@0.5IOU"]) < 1e-9 and len(found["per_class"]) == 60
-    for name, value in found["per_class"].items():
+    assert abs(result["mAP"] - expected["PascalBoxes_Precision/mAP@0.5IOU"]) < 1e-9 and len(result["per_class"]) == 60
+    for name, value in result["per_class"].items():
         reference = expected.get(KEY + name)
         if reference is None or np.isnan(reference):
             assert value is None, name
         else:
             assert abs(value - reference) < 1e-9, name
-    assert evaluate(*args)["mAP"] != found["mAP"]
+    assert evaluate(*args)["mAP"] != result["mAP"]
 
 
 def boxes(rows, score=False):
@@ -50,7 +50,7 @@ def boxes(rows, score=False):
 
 def test_ava_by_hand():
     truth = boxes([["a", 1, 0, 0, 1, 1], ["a", 1, 2, 0, 3, 1], ["b", 1, 0, 0, 1, 1], ["a", 2, 0, 0, 1, 1]])
-    found = boxes(
+    result = boxes(
         [
             ["a", 1, 0, 0, 1, 1, 0.9],
             ["a", 1, 0, 0, 1, 0.9, 0.8],
@@ -61,22 +61,22 @@ def test_ava_by_hand():
         True,
     )
     # Right, taken already, right; a frame without ground truth and a class without any do not count.
-    assert ava.frame_ap(truth, found, [1, 2, 3]) == {1: pytest.approx(1 / 3 * 1 + 1 / 3 * 2 / 3), 2: 0.0, 3: None}
+    assert ava.frame_ap(truth, result, [1, 2, 3]) == {1: pytest.approx(1 / 3 * 1 + 1 / 3 * 2 / 3), 2: 0.0, 3: None}
     assert ava.mean_ap({1: 0.5, 2: 0.0, 3: None}) == 0.25 and np.isnan(ava.mean_ap({1: None}))
     # The cap keeps the best rows of a frame.
-    assert ava.frame_ap(truth, found, [1], max_boxes=1)[1] == pytest.approx(1 / 3)
+    assert ava.frame_ap(truth, result, [1], max_boxes=1)[1] == pytest.approx(1 / 3)
 
 
 def test_ava_scores_a_million_detections_quickly_enough():
     rng = np.random.default_rng(0)
     n = 1_000_000
     corner = rng.random((n, 2)) / 2
-    found = pd.DataFrame(
+    result = pd.DataFrame(
         {"frame": rng.integers(0, 57000, n), "class_id": rng.integers(1, 81, n), "score": rng.random(n)}
     )
-    found[["x1", "y1"]], found[["x2", "y2"]] = corner, corner + 0.1 + rng.random((n, 2)) / 3
+    result[["x1", "y1"]], result[["x2", "y2"]] = corner, corner + 0.1 + rng.random((n, 2)) / 3
     began = time.perf_counter()
-    values = ava.frame_ap(found.sample(200_000, random_state=1).drop(columns="score"), found, list(range(1, 81)))
+    values = ava.frame_ap(result.sample(200_000, random_state=1).drop(columns="score"), result, list(range(1, 81)))
     # 60 s are allowed; this takes 2 s on one core. A loop over boxes would take minutes.
     assert time.perf_counter() - began < 60 and all(0 < v < 1 for v in values.values())
 
@@ -135,14 +135,14 @@ def test_action_accuracy_is_that_of_all_pairs():
 
 def test_many_shot_precision_and_recall_by_hand():
     verb, noun, v, n = epic_case(120, 3, 4)
-    found = epic.many_shot(verb, noun, v, n, [0, 2], [1], [(0, 1), (2, 3)])
+    result = epic.many_shot(verb, noun, v, n, [0, 2], [1], [(0, 1), (2, 3)])
     p = verb.argmax(axis=1)
     precision = [((p == c) & (v == c)).sum() / (p == c).sum() for c in (0, 2)]
     recall = [((p == c) & (v == c)).sum() / (v == c).sum() for c in (0, 2)]
-    assert found["verb_precision"] == pytest.approx(100 * np.mean(precision)) and found["verb_recall"] == pytest.approx(
-        100 * np.mean(recall)
-    )
-    assert set(found) == {f"{a}_{b}" for a in ("verb", "noun", "action") for b in ("precision", "recall")}
+    assert result["verb_precision"] == pytest.approx(100 * np.mean(precision)) and result[
+        "verb_recall"
+    ] == pytest.approx(100 * np.mean(recall))
+    assert set(result) == {f"{a}_{b}" for a in ("verb", "noun", "action") for b in ("precision", "recall")}
 
 
 @pytest.mark.shared
@@ -169,12 +169,12 @@ def test_a_submission_is_valid_and_scores_what_it_was_made_from(shared, tmp_path
     else:
         with zipfile.ZipFile(path, "w") as f:
             f.writestr("test.json", json.dumps(content))
-    found = evaluate(name, "--annotations", folder, "--submission", path)
+    result = evaluate(name, "--annotations", folder, "--submission", path)
     prefix = "" if name == "epic55" else "all_"
     for key, value in epic.accuracy(verb, noun, v, n).items():
-        assert found[prefix + key] == pytest.approx(value), key
-    assert ("many_shot_action_recall" in found) == (name == "epic55") and (
-        "tail_action_top1" in found and "unseen_verb_top1" in found
+        assert result[prefix + key] == pytest.approx(value), key
+    assert ("many_shot_action_recall" in result) == (name == "epic55") and (
+        "tail_action_top1" in result and "unseen_verb_top1" in result
     ) == (name == "epic100")
     # And what is wrong is said.
     del content["results"][str(table.name.iloc[0])]

@@ -1,4 +1,4 @@
-"""Every registered pretext, and one of a user's own, through losses, scores and metrics."""
+"""Every registered pretext, and one of a plugin, through losses, scores and metrics."""
 
 import numpy as np
 import pytest
@@ -48,7 +48,7 @@ def registered(cls, name, outputs):
 
 @pytest.fixture
 def direction():
-    """A pretext of a user's own: is a clip played forwards or backwards?"""
+    """A pretext of a plugin: is a clip played forwards or backwards?"""
 
     class Direction(VariantPretext):
         def vary(self, clips, variants):
@@ -82,7 +82,7 @@ def test_every_pretext_trains_and_is_measured_as_declared(name):
     check(cfg_of(name))
 
 
-def test_pretexts_of_a_users_own_share_the_head_and_are_measured(direction, brightness):
+def test_pretexts_of_a_plugin_share_the_head_and_are_measured(direction, brightness):
     cfg = cfg_of("avs", direction, "rotation", brightness)
     losses, metrics = check(cfg)
     assert {"loss_direction", "loss_rotation", "loss_brightness", "avs_res5"} <= set(losses)

@@ -58,7 +58,7 @@ def of_head(metric: Metric, head: str) -> Metric:
 class Protocol(ABC, Generic[S]):
     """How a data set is scored.
 
-    A protocol of a user's own derives from this class (or from `ClassificationProtocol`) and is registered under the
+    A protocol of a plugin derives from this class (or from `ClassificationProtocol`) and is registered under the
     name of its data set with `@PROTOCOLS.register(name)`.
 
     Args:

@@ -1,6 +1,6 @@
 """What a pretext is: a transform of the inputs, a classifier on pooled visual features, its loss and its score.
 
-A pretext of a user's own derives from `Pretext`, or from `VariantPretext` where the network has to recognise which of
+A pretext of a plugin derives from `Pretext`, or from `VariantPretext` where the network has to recognise which of
 several variants of a clip it sees, and is registered with `@PRETEXTS.register(name,
 facts=PretextFacts(outputs=...))`. The network's pretext head then has a classifier of that name; several pretexts
 share the head, each with its classifier.

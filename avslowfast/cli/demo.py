@@ -97,6 +97,7 @@ def _output_of(output: str | None, source: str, many: bool) -> str | None:
 
 def _show(model: "Network", source: str, out: str | None, args: argparse.Namespace) -> None:
     """Predict, print, and write what was asked for."""
+    from ..config import derived
     from ..inference.boxes import classify_boxes, read_boxes
     from ..inference.load import meta_of
     from ..inference.sliding_window import slide
@@ -107,8 +108,9 @@ def _show(model: "Network", source: str, out: str | None, args: argparse.Namespa
     meta = meta_of(model)
     print(source)
     folder = os.path.dirname(os.path.abspath(out)) if out else None
-    if meta.cfg.DETECTION.ENABLE or args.boxes:
-        if not (meta.cfg.DETECTION.ENABLE and args.boxes):
+    classifies_boxes = derived.task_facts(meta.cfg).boxes
+    if classifies_boxes or args.boxes:
+        if not (classifies_boxes and args.boxes):
             raise UsageError(f"{source}: --boxes goes with a detection model, and a detection model needs --boxes")
         frames = classify_boxes(model, source, read_boxes(args.boxes))
         rows = [

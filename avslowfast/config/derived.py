@@ -59,15 +59,18 @@ def has_sync_heads(cfg: Cfg) -> bool:
     return not pretexts(cfg) or any(facts.synchronisation for facts in pretext_facts(cfg).values())
 
 
+def flagged_sync_stages(cfg: Cfg) -> tuple[str, ...]:
+    """Stages at which SLOWFAST.AVS_FLAG asks for a synchronisation loss; () where nothing is compared."""
+    return tuple(stage for stage, on in zip(STAGES, cfg.SLOWFAST.AVS_FLAG) if on) if has_sync_heads(cfg) else ()
+
+
 def sync_stages(cfg: Cfg) -> tuple[str, ...]:
     """Stages with a synchronisation head that some training iteration reaches.
 
     Visual features that have met audio are never compared: where the audio pathway is never dropped, stages after the
     first audio lateral would have weights without a gradient.
     """
-    if not has_sync_heads(cfg):
-        return ()
-    flagged = tuple(stage for stage, on in zip(STAGES, cfg.SLOWFAST.AVS_FLAG) if on)
+    flagged = flagged_sync_stages(cfg)
     if cfg.SLOWFAST.DROPPATHWAY_RATE > 0 or pretexts(cfg):
         return flagged
     first = min((i for i, on in enumerate(cfg.SLOWFAST.AFS_FUSION) if on), default=len(STAGES))

@@ -120,9 +120,8 @@ class _Builder:
         return [stage for stage, on in zip(_LATERAL_STAGES, flags) if on]
 
     def _log_stages_without_sync(self) -> None:
-        flagged = [stage for stage, on in zip(STAGES, self.cfg.SLOWFAST.AVS_FLAG) if on]
-        left_out = [stage for stage in flagged if stage not in self.sync_stages]
-        if left_out and derived.has_sync_heads(self.cfg):
+        left_out = [stage for stage in derived.flagged_sync_stages(self.cfg) if stage not in self.sync_stages]
+        if left_out:
             get_logger(__name__).info(
                 "SLOWFAST.DROPPATHWAY_RATE is 0: no synchronisation loss at %s, after the first audio lateral",
                 ", ".join(left_out),

@@ -10,14 +10,13 @@ val.csv, test.csv and classes.txt. Exit codes: 0 done; 2 a mistake, or nothing t
 
 import argparse
 import os
-import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from .parser import CommandParser, training_command, UsageError
 
 if TYPE_CHECKING:
-    from ..preparation.folders import Video
+    from ..preparation.folders import Lengths, VideoFolder
 
 
 def add_arguments(parser: CommandParser) -> None:
@@ -44,13 +43,13 @@ def run(args: argparse.Namespace) -> int:
         )
     from ..preparation import folders
 
-    names, videos, others = folders.find_videos(args.folder)
-    folders.probe(videos, args.jobs)
-    folders.split_videos(videos, args.val, args.test, args.seed)
-    _print_files(videos, others)
-    filled = folders.write_lists(args.out, names, videos)
-    print(_table(names, videos, folders.SPLITS))
-    for split, other in filled.items():
+    content = folders.find_videos(args.folder)
+    folders.probe(content.videos, args.jobs)
+    folders.split_videos(content.videos, args.val, args.test, args.seed)
+    _print_files(content, folders.lengths(content.videos))
+    sources = folders.write_lists(args.out, content)
+    print(_table(content.counts()))
+    for split, other in sources.items():
         if split != other:
             print(
                 f"note: no videos for {split}; {split}.csv holds those of {other}, "
@@ -58,35 +57,32 @@ def run(args: argparse.Namespace) -> int:
             )
     print(
         f"\nLists are in {args.out}. Next, for example:\n  {training_command(args, 'OwnVideos/AVSLOWFAST_TINY')} "
-        f"DATA.PATH_TO_DATA_DIR {args.out} MODEL.NUM_CLASSES {len(names)}"
+        f"DATA.PATH_TO_DATA_DIR {args.out} MODEL.NUM_CLASSES {len(content.class_names)}"
     )
     return 0
 
 
-def _print_files(videos: "Sequence[Video]", others: Sequence[str]) -> None:
+def _print_files(content: "VideoFolder", lengths: "Lengths | None") -> None:
     """How many files, lengths, audio, and what is left out."""
-    good = [video for video in videos if not video.reason]
-    print(f"{len(videos)} videos, {len(good)} of them readable")
-    if good:
-        seconds = sorted(video.seconds for video in good)
-        silent = sum(not video.sound for video in good)
+    print(f"{len(content.videos)} videos, {len(content.readable)} of them readable")
+    if lengths is not None:
         print(
-            f"length {seconds[0]:.1f} to {seconds[-1]:.1f} s, median {statistics.median(seconds):.1f} s; "
-            f"{silent} without audio"
+            f"length {lengths.shortest:.1f} to {lengths.longest:.1f} s, median {lengths.median:.1f} s; "
+            f"{lengths.without_audio} without audio"
         )
-    for video in [video for video in videos if video.reason][:20]:
+    for video in content.unreadable[:20]:
         print(f"left out: {video.path}: {video.reason}")
+    others = content.other_files
     if others:
         print(f"left out: {len(others)} files that are no videos by their names, the first {others[0]}")
 
 
-def _table(names: Sequence[str], videos: "Sequence[Video]", splits: Sequence[str]) -> str:
+def _table(counts: Mapping[str, Mapping[str, int]]) -> str:
     """Videos of each class in each split, as lines."""
-    width = max(map(len, [*names, "class"]))
+    width = max(map(len, [*counts, "class"]))
+    splits = next(iter(counts.values()))
     lines = [f"{'class':<{width}}" + "".join(f"{split:>7}" for split in splits)]
-    for label, name in enumerate(names):
-        of_class = [video for video in videos if video.label == label and not video.reason]
-        counts = [sum(video.split == split for video in of_class) for split in splits]
-        note = "" if counts[0] else "   nothing to train on"
-        lines.append(f"{name:<{width}}" + "".join(f"{count:>7}" for count in counts) + note)
+    for name, of_class in counts.items():
+        note = "" if of_class["train"] else "   nothing to train on"
+        lines.append(f"{name:<{width}}" + "".join(f"{count:>7}" for count in of_class.values()) + note)
     return "\n".join(lines)

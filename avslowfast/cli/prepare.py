@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
             f"{args.videos}: not one of the {len(jobs)} videos of {args.name} is in it, "
             f"the first looked for: {jobs[0].wanted}"
         )
-    prepare(jobs, args.short_side, movies=args.name == "ava", workers=args.jobs, dry=args.check)
+    prepare(jobs, args.short_side, movies=args.name == "ava", workers=args.jobs, check_only=args.check)
     write_problems(jobs, os.path.join(args.out, "problems.csv"))
     print(_summary(jobs, list(named.paths)))
     if args.check:
@@ -92,22 +92,18 @@ def run(args: argparse.Namespace) -> int:
 
 def _summary(jobs: "Sequence[Job]", splits: Sequence[str]) -> str:
     """A table of states by split, as lines."""
-    states = [
-        state
-        for state in ("found", "prepared", "there", "missing", "unreadable")
-        if any(job.state == state for job in jobs)
-    ]
-    width = max(len(split) for split in [*splits, "all"])
-    lines = [f"{'':<{width}}{'videos':>12}" + "".join(f"{state:>12}" for state in states)]
-    for split in [*splits, "all"]:
-        chosen = [job for job in jobs if split == "all" or split in job.splits]
-        counts = [sum(job.state == state for job in chosen) for state in states]
-        lines.append(f"{split:<{width}}{len(chosen):>12}" + "".join(f"{count:>12}" for count in counts))
-    damaged = [job for job in jobs if job.damaged]
+    from ..preparation.prepare import count_states
+
+    counts = count_states(jobs, [*splits, "all"])
+    width = max(map(len, counts))
+    lines = [f"{'':<{width}}{'videos':>12}" + "".join(f"{state:>12}" for state in counts["all"])]
+    for split, by_state in counts.items():
+        lines.append(f"{split:<{width}}" + "".join(f"{n:>12}" for n in (sum(by_state.values()), *by_state.values())))
+    damaged = [job for job in jobs if job.damaged_packets]
     if damaged:
         lines.append(
             f"{len(damaged)} files had damaged packets, which were left out; "
-            f"the first: {damaged[0].source} ({damaged[0].damaged})"
+            f"the first: {damaged[0].source} ({damaged[0].damaged_packets})"
         )
     for state in ("missing", "unreadable"):
         first = next((job for job in jobs if job.state == state), None)

@@ -21,7 +21,7 @@ PathLike = str | os.PathLike[str]
 
 # Packets in a row that may fail before the file counts as unreadable.
 _MAX_BAD_PACKETS = 50
-# Assumed for a stream that does not tell its rate, Hz.
+# Assumed for a stream without a stored rate, Hz.
 _DEFAULT_RATE = 25.0
 
 
@@ -119,7 +119,7 @@ def frame_time(frame: Frame) -> float:
 
 
 def seek(container: InputContainer, stream: Stream, time: float) -> None:
-    """Move to the last key frame at or before an instant, as far as the file's index tells.
+    """Move to the last key frame at or before an instant, as far as the file has an index.
 
     Without an index the demuxer may refuse. Decoding then continues from the current position, which the caller checks.
 

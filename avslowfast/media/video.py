@@ -91,7 +91,7 @@ class VideoReader(MediaReader):
     def nearest_frames(self, times: NDArray[np.float64]) -> Iterator[tuple[float, av.VideoFrame]]:
         """See `MediaReader.nearest_frames`.
 
-        By plan where the packets tell which frames are needed, else by decoding all frames on the way.
+        By plan where the packets show which frames are needed, else by decoding all frames on the way.
         """
         first = 0
         while first < len(times):
@@ -112,7 +112,7 @@ class VideoReader(MediaReader):
     def _nearest_by_plan(self, times: NDArray[np.float64]) -> Iterator[tuple[float, av.VideoFrame]]:
         """The frames nearest to instants that lie close together, decoding as little as the codec allows.
 
-        The packets' time stamps tell which frames are wanted. Groups of pictures (from one key frame to the next)
+        The packets' time stamps show which frames are wanted. Groups of pictures (from one key frame to the next)
         without one are not decoded, nor are frames that no other frame refers to, unless they are wanted themselves.
         Ends early where the plan fails.
         """
@@ -141,7 +141,7 @@ class VideoReader(MediaReader):
     def _read_packets(self, times: NDArray[np.float64]) -> list[Packet] | None:
         """Video packets from a key frame before the first instant to the last one, in decoding order.
 
-        None if they tell no times, or no such key frame was reached.
+        None if they have no time stamps, or no such key frame was reached.
         """
         base = float(time_unit(self._stream))
         half_frame = 0.5 / self.video.rate

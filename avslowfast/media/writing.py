@@ -30,7 +30,7 @@ def write_video(
     layout: str = "mono",
     preset: str = "ultrafast",
 ) -> None:
-    """Encode frames and audio into a file; its ending tells the format.
+    """Encode frames and audio into a file; its ending determines the format.
 
     Args:
         path: The file to write.

@@ -1,7 +1,12 @@
-"""A folder of videos by class -> list files (see `kinetics`): which videos there are, which of them can be read, how they are split."""
+"""A folder of videos by class -> list files that the data set "kinetics" reads.
+
+Which videos there are, which of them can be read, and how they are split.
+"""
 
 import csv
 import os
+import statistics
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
@@ -13,6 +18,8 @@ from ..utils.errors import UserError
 from ..utils.seeding import generator
 
 SPLITS = ("train", "val", "test")
+# The split whose videos a list holds where its split has none.
+_SUBSTITUTES = {"val": "train", "test": "val"}
 
 
 class FolderError(UserError, ValueError):
@@ -21,108 +28,195 @@ class FolderError(UserError, ValueError):
 
 @dataclass
 class Video:
-    """A file of a class: what probing it found. `reason` says why it cannot be read; then the other fields do not count."""
+    """A video of a class.
+
+    Attributes:
+        path: Absolute path of the file.
+        label: Class id.
+        split: train | val | test; None until it is decided.
+        seconds: Length, known after `probe`.
+        has_audio: Known after `probe`.
+        reason: Why the file cannot be read; "" for a readable one.
+    """
 
     path: str
     label: int
     split: str | None = None
     seconds: float = 0.0
-    sound: bool = False
+    has_audio: bool = False
     reason: str = ""
 
+    @property
+    def readable(self) -> bool:
+        """Whether `probe` could read the file."""
+        return not self.reason
 
-def find_videos(folder):
-    """Videos in FOLDER/CLASS/... or FOLDER/{train,val,test}/CLASS/..., at any depth below a class.
 
-    Returns:
-        (class names in alphabetical order, list of `Video`, files that are not videos).
+@dataclass(frozen=True)
+class VideoFolder:
+    """What a folder of videos by class holds.
+
+    Attributes:
+        class_names: In alphabetical order, which is the order of the class ids.
+        videos: Its videos.
+        other_files: Paths of files that are no videos by their names.
+    """
+
+    class_names: list[str]
+    videos: list[Video]
+    other_files: list[str]
+
+    @property
+    def readable(self) -> list[Video]:
+        """The videos that can be read."""
+        return [video for video in self.videos if video.readable]
+
+    @property
+    def unreadable(self) -> list[Video]:
+        """The videos that cannot be read."""
+        return [video for video in self.videos if not video.readable]
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """{class name: {split: number of readable videos}}."""
+        return {
+            name: {
+                split: sum(video.label == label and video.split == split for video in self.readable) for split in SPLITS
+            }
+            for label, name in enumerate(self.class_names)
+        }
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Lengths of the readable videos of a folder, in seconds, and how many of these videos have no audio."""
+
+    shortest: float
+    median: float
+    longest: float
+    without_audio: int
+
+
+def find_videos(folder: str) -> VideoFolder:
+    """Find the videos of a folder by class.
+
+    Args:
+        folder: With FOLDER/CLASS/... or FOLDER/{train,val,test}/CLASS/..., at any depth below a class.
 
     Raises:
-        FolderError: no such folder, or no class with a video in it.
+        FolderError: The folder does not exist, or there is no class with a video in it.
     """
     if not os.path.isdir(folder):
         raise FolderError(f"{folder}: no such folder")
     folders = _subfolders(folder)
-    # Folders of that name are splits only together: a class may be called "test".
-    split = {"train", "val"} <= set(folders)
-    roots = {name: os.path.join(folder, name) for name in SPLITS if name in folders} if split else {None: folder}
+    # Folders of these names are splits only together: a class may be called "test".
+    roots: dict[str | None, str] = {None: folder}
+    if {"train", "val"} <= set(folders):
+        roots = {name: os.path.join(folder, name) for name in SPLITS if name in folders}
     names = sorted({name for root in roots.values() for name in _subfolders(root)})
-    videos, others = [], []
+    content = VideoFolder(names, [], [])
     for label, name in enumerate(names):
-        for part, root in roots.items():
+        for split, root in roots.items():
             for path in walk_files(os.path.join(root, name)):
                 if is_video(path):
-                    videos.append(Video(os.path.abspath(path), label, part))
+                    content.videos.append(Video(os.path.abspath(path), label, split))
                 else:
-                    others.append(path)
-    if not videos:
-        raise FolderError(
-            f"{folder}: no videos in it; put them into a folder a class, as in {os.path.join(folder, 'CLASS', 'video.mp4')}"
-        )
-    return names, videos, others
+                    content.other_files.append(path)
+    if not content.videos:
+        example = os.path.join(folder, "CLASS", "video.mp4")
+        raise FolderError(f"{folder}: no videos in it; put them into one folder per class, as in {example}")
+    return content
 
 
-def _subfolders(folder):
+def _subfolders(folder: str) -> list[str]:
+    """Names of the folders in a folder, without hidden ones."""
     return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith("."))
 
 
-def _probe(path):
+def probe(videos: Sequence[Video], jobs: int = 1) -> None:
+    """Open each file, read its first frame, and fill in its length, its audio and why it cannot be read.
+
+    Args:
+        videos: They are changed in place.
+        jobs: Number of processes.
+    """
+    with ProcessPoolExecutor(jobs) as pool:
+        results = pool.map(_probe, [video.path for video in videos], chunksize=4)
+        for video, result in zip(videos, tqdm(results, total=len(videos), desc="looking at files", disable=None)):
+            video.seconds, video.has_audio, video.reason = result
+
+
+def _probe(path: str) -> tuple[float, bool, str]:
+    """(seconds, whether the file has audio, why it cannot be read)."""
     try:
         with VideoReader(path) as reader:
             reader.read_frames([reader.video.start])
-            return reader.video.end - reader.video.start, reader.audio is not None, ""
+            return reader.video.duration, reader.audio is not None, ""
     except DecodeError as error:
         return 0.0, False, str(error)
 
 
-def probe(videos, jobs=1):
-    """Open each file, read its first picture and fill in what there is to know, on `jobs` processes."""
-    with ProcessPoolExecutor(jobs) as pool:
-        results = pool.map(_probe, [video.path for video in videos], chunksize=4)
-        for video, result in zip(videos, tqdm(results, total=len(videos), desc="looking at files", disable=None)):
-            video.seconds, video.sound, video.reason = result
+def lengths(videos: Sequence[Video]) -> Lengths | None:
+    """Lengths of the readable videos; None where there are none."""
+    seconds = [video.seconds for video in videos if video.readable]
+    if not seconds:
+        return None
+    without_audio = sum(video.readable and not video.has_audio for video in videos)
+    return Lengths(min(seconds), statistics.median(seconds), max(seconds), without_audio)
 
 
-def split_videos(videos, val, test, seed):
-    """Give each readable video that has none a split: of every class the share `val`, and `test`, at least one where it has three.
+def split_videos(videos: Sequence[Video], val: float, test: float, seed: int) -> None:
+    """Assign a split to each readable video that has none.
 
-    Classes of fewer than three videos go into training alone.
+    Of every class with three videos or more each split receives at least one; smaller classes go into training alone.
+
+    Args:
+        videos: They are changed in place.
+        val: Share of each class for validation.
+        test: Share of each class for the test.
+        seed: Seed of the draw.
     """
-    by_class = {}
+    by_class: dict[int, list[Video]] = {}
     for video in videos:
-        if video.split is None and not video.reason:
+        if video.split is None and video.readable:
             by_class.setdefault(video.label, []).append(video)
     for label, group in by_class.items():
         order = generator(seed, label, "split").permutation(len(group))
-        shares = [max(round(share * len(group)), 1) if share and len(group) >= 3 else 0 for share in (val, test)]
+        num_val, num_test = (
+            max(round(share * len(group)), 1) if share and len(group) >= 3 else 0 for share in (val, test)
+        )
         for place, index in enumerate(order):
-            group[index].split = "val" if place < shares[0] else "test" if place < sum(shares) else "train"
+            group[index].split = "val" if place < num_val else "test" if place < num_val + num_test else "train"
 
 
-def write_lists(out, names, videos):
-    """Write train.csv, val.csv, test.csv, classes.txt and, for files that cannot be read, unreadable.csv into a folder.
+def write_lists(out: str, folder: VideoFolder) -> dict[str, str]:
+    """Write train.csv, val.csv, test.csv, classes.txt and, for files that cannot be read, unreadable.csv.
 
-    A split without videos is taken from its neighbour (test from val, val from train), so that training and testing always run; returned.
+    The list of a split without videos holds those of another one (test: val, val: train), so that training and
+    testing always run.
+
+    Args:
+        out: Folder to write to.
+        folder: The videos, probed and split.
 
     Returns:
         {split: split whose videos its list holds}.
 
     Raises:
-        FolderError: nothing to train on.
+        FolderError: There is nothing to train on.
     """
-    lists = {split: [v for v in videos if v.split == split and not v.reason] for split in SPLITS}
-    if not lists["train"]:
+    by_split = {split: [video for video in folder.readable if video.split == split] for split in SPLITS}
+    if not by_split["train"]:
         raise FolderError("not one readable video to train on; see the reasons above")
     os.makedirs(out, exist_ok=True)
-    filled = {}
-    for split, other in (("train", None), ("val", "train"), ("test", "val")):
-        filled[split] = split if lists[split] else filled[other]
+    sources: dict[str, str] = {}
+    for split in SPLITS:
+        sources[split] = split if by_split[split] else sources[_SUBSTITUTES[split]]
         with open(os.path.join(out, f"{split}.csv"), "w", encoding="utf-8") as f:
-            f.writelines(f"{video.path} {video.label}\n" for video in lists[filled[split]])
+            f.writelines(f"{video.path} {video.label}\n" for video in by_split[sources[split]])
     with open(os.path.join(out, "classes.txt"), "w", encoding="utf-8") as f:
-        f.writelines(f"{name}\n" for name in names)
-    bad = [video for video in videos if video.reason]
-    if bad:
+        f.writelines(f"{name}\n" for name in folder.class_names)
+    if folder.unreadable:
         with open(os.path.join(out, "unreadable.csv"), "w", newline="", encoding="utf-8") as f:
-            csv.writer(f).writerows([["path", "reason"], *([video.path, video.reason] for video in bad)])
-    return filled
+            rows = [[video.path, video.reason] for video in folder.unreadable]
+            csv.writer(f).writerows([["path", "reason"], *rows])
+    return sources

@@ -12,7 +12,7 @@ from ..loading import build_dataset
 
 @dataclass(frozen=True)
 class DataSet:
-    """How the videos of a data set are found and trained on.
+    """Which configuration reads a data set and names its videos.
 
     Attributes:
         config: Configuration that reads it.

@@ -1,17 +1,25 @@
-"""From the folders that a person downloads to videos that are quick to read, and lists of what is there."""
+"""From the folders that a person downloads to videos that are quick to read, and lists of what is missing."""
 
 import csv
 import os
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import as_completed, ProcessPoolExecutor
 from dataclasses import dataclass, field
+from typing import Literal
 
 from tqdm import tqdm
 
 from ..media import DecodeError, transcode, VideoReader
 from ..media.files import is_video
 
-# What AVA looks at of each movie, seconds.
+# What AVA uses of each movie, seconds.
 AVA_SPAN = (900.0, 1801.0)
+# Seconds by which a movie has to exceed that span to count as a whole movie.
+_WHOLE_MOVIE_MARGIN = 60.0
+
+# found: in the downloads, not prepared yet. prepared: by this run. there: by an earlier run.
+State = Literal["found", "prepared", "there", "missing", "unreadable"]
+STATES: tuple[State, ...] = ("found", "prepared", "there", "missing", "unreadable")
 
 
 @dataclass
@@ -19,41 +27,53 @@ class Job:
     """A video that a data set names.
 
     Attributes:
-        name: its path below the folder of prepared videos. wanted: where the label files say that it lies.
-        source: where it was found, None for a missing one. out: where it goes. reason: why it could not be prepared.
-        state: prepared | there (an earlier run has prepared it) | missing | unreadable.
+        name: Its path below the folder of prepared videos.
+        wanted: Where it is according to the label files.
+        source: The downloaded file, None for a missing one.
+        out: The prepared file.
+        splits: The splits that name it.
+        state: See `State`.
+        reason: Why it could not be prepared.
+        damaged_packets: Packets of the source that could not be decoded and were left out.
     """
 
     name: str
     wanted: str
     source: str | None
     out: str
-    splits: set = field(default_factory=set)
-    state: str = "missing"
+    splits: set[str] = field(default_factory=set)
+    state: State = "missing"
     reason: str = ""
-    damaged: int = 0
+    damaged_packets: int = 0
 
 
-def find_files(folder):
-    """Media files below a folder by the stem of their names, for videos whose ending or place differs from what the labels say."""
-    found = {}
-    for base, folders, files in os.walk(folder, followlinks=True):
+def find_files(folder: str) -> dict[str, str]:
+    """{name without ending: path} of the videos below a folder.
+
+    For videos whose ending or folder differs from what the labels say.
+
+    Args:
+        folder: Folder of the downloads.
+    """
+    files: dict[str, str] = {}
+    for base, folders, names in os.walk(folder, followlinks=True):
         folders.sort()
-        for name in sorted(files):
-            stem, ending = os.path.splitext(name)
+        for name in sorted(names):
             if is_video(name):
-                found.setdefault(stem, os.path.join(base, name))
-    return found
+                files.setdefault(os.path.splitext(name)[0], os.path.join(base, name))
+    return files
 
 
-def plan_jobs(paths, prefix, out):
+def plan_jobs(paths: Mapping[str, Iterable[str]], prefix: str, out: str) -> list[Job]:
     """Jobs for the videos that label files name.
 
     Args:
-        paths: {split: paths of its videos}, as the data set's reader gives them. prefix: the folder in which they are looked for.
-        out: folder of the prepared videos.
+        paths: {split: paths of its videos}, as the data set's reader gives them.
+        prefix: Folder of the downloaded videos, with which these paths begin.
+        out: Folder of the prepared videos.
     """
-    files, jobs = find_files(prefix), {}
+    files = find_files(prefix)
+    jobs: dict[str, Job] = {}
     for split, wanted in paths.items():
         for path in wanted:
             job = jobs.get(path)
@@ -67,43 +87,76 @@ def plan_jobs(paths, prefix, out):
     return list(jobs.values())
 
 
-def _prepare(source, out, short_side, movie):
+def prepare(
+    jobs: Sequence[Job], short_side: int = 256, movies: bool = False, workers: int = 1, check_only: bool = False
+) -> None:
+    """Prepare the videos that are not prepared yet, with one progress bar, and fill in the jobs' states.
+
+    Args:
+        jobs: They are changed in place.
+        short_side: Of the prepared videos, pixels.
+        movies: Keep only AVA's span of each file.
+        workers: Number of processes.
+        check_only: Fill in the states, write nothing.
+    """
+    waiting: list[tuple[Job, str]] = []
+    for job in jobs:
+        if os.path.isfile(job.out):
+            job.state = "there"
+        elif job.source is not None:
+            waiting.append((job, job.source))
+            job.state = "found"
+    if check_only:
+        return
+    with ProcessPoolExecutor(workers) as pool:
+        futures = {pool.submit(_prepare, source, job.out, short_side, movies): job for job, source in waiting}
+        for future in tqdm(as_completed(futures), total=len(futures), desc="preparing", disable=None):
+            job = futures[future]
+            job.damaged_packets, job.reason = future.result()
+            job.state = "unreadable" if job.reason else "prepared"
+
+
+def _prepare(source: str, out: str, short_side: int, movie: bool) -> tuple[int, str]:
+    """(damaged packets, why the file could not be prepared)."""
     try:
         span = None
         if movie:
             with VideoReader(source) as reader:
-                # Movies that are cut to AVA's span already begin where it does.
-                span = AVA_SPAN if reader.video.end > AVA_SPAN[1] - AVA_SPAN[0] + 60 else None
+                # Movies that are cut to AVA's span begin where it does.
+                whole = reader.video.end > AVA_SPAN[1] - AVA_SPAN[0] + _WHOLE_MOVIE_MARGIN
+                span = AVA_SPAN if whole else None
         return transcode(source, out, short_side, span).damaged_packets, ""
     except DecodeError as error:
         return 0, str(error)
 
 
-def prepare(jobs, short_side=256, movies=False, workers=1, dry=False):
-    """Prepare what is not there yet, on `workers` processes, with one progress bar; fills in the jobs' states.
+def count_states(jobs: Sequence[Job], splits: Iterable[str]) -> dict[str, dict[State, int]]:
+    """Number of videos in each state, of each split.
 
     Args:
-        movies: keep AVA's span of each file alone. dry: look, write nothing.
+        jobs: All videos.
+        splits: The splits to count; "all" counts every video once.
+
+    Returns:
+        {split: {state: number}}, without states in which there is no video at all.
     """
-    waiting = []
-    for job in jobs:
-        if os.path.isfile(job.out):
-            job.state = "there"
-        elif job.source is not None:
-            waiting.append(job)
-            job.state = "found" if dry else job.state
-    if dry:
-        return
-    with ProcessPoolExecutor(workers) as pool:
-        futures = {pool.submit(_prepare, job.source, job.out, short_side, movies): job for job in waiting}
-        for future in tqdm(as_completed(futures), total=len(futures), desc="preparing", disable=None):
-            job = futures[future]
-            job.damaged, job.reason = future.result()
-            job.state = "unreadable" if job.reason else "prepared"
+    states = [state for state in STATES if any(job.state == state for job in jobs)]
+    return {
+        split: {
+            state: sum(job.state == state and (split == "all" or split in job.splits) for job in jobs)
+            for state in states
+        }
+        for split in splits
+    }
 
 
-def write_problems(jobs, path):
-    """A CSV of the missing and unreadable videos; removed where there are none."""
+def write_problems(jobs: Sequence[Job], path: str) -> None:
+    """Write a CSV of the missing and unreadable videos; where there are none, an existing one is removed.
+
+    Args:
+        jobs: All videos.
+        path: The file.
+    """
     bad = [job for job in jobs if job.state in ("missing", "unreadable")]
     if not bad:
         if os.path.exists(path):

@@ -37,7 +37,7 @@ class Event:
 
 
 def render_scene(seed: int, split: str, number: int) -> LabelledVideo[Event]:
-    """A scene with two visible and two audible events, each in its own span; the same whenever it is asked for.
+    """A scene with two visible and two audible events, each in a separate span; the same whenever it is asked for.
 
     Args:
         seed: Seed of every draw.

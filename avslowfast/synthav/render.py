@@ -2,8 +2,8 @@
 
 Visual alone and audio alone each determine one half of the pair, so with M motions and A kinds of audio the best
 accuracy that a visual model can reach is 1/A and that of an audio model 1/M; only both together can solve it. Every
-clip has its own colour, size, place, speed, background, pitch, loudness and noise, drawn from (seed, split, number),
-so no two splits share a draw.
+clip has a different colour, size, place, speed, background, pitch, loudness and noise, drawn from (seed, split,
+number), so no two splits share a draw.
 
 Variants that are made of clips:
 

@@ -90,7 +90,7 @@ class Layout(ABC, Generic[Label]):
             (whether it was written, its labels).
         """
         video = self.render(seed, job)
-        # One key frame per second, as prepared videos have, so that segments in the middle are found quickly.
+        # One key frame per second, as prepared videos have, so that segments in the middle are quick to read.
         written = write_once(os.path.join(folder, self.path(job)), video.frames, video.audio, gop=FPS)
         return written, Labels(job, video.labels)
 
@@ -141,7 +141,7 @@ def mix_segments(rng: np.random.Generator, segments: Sequence[AudioSegment], sec
 
     Args:
         rng: Source of loudness and noise.
-        segments: What can be heard.
+        segments: The audible events.
         seconds: Length of the scene.
     """
     n = int(SAMPLE_RATE * seconds)
@@ -159,7 +159,7 @@ def draw_scene(rng: np.random.Generator, objects: Sequence[SceneObject], seconds
 
     Args:
         rng: Source of background and grain.
-        objects: What can be seen; later ones cover earlier ones.
+        objects: The visible objects; later ones cover earlier ones.
         seconds: Length of the scene.
     """
     h, w = SIZE

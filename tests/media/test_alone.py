@@ -17,7 +17,9 @@ def video(tmp_path_factory):
     return path
 
 
-@pytest.mark.parametrize("module", ["avslowfast.media", "avslowfast.utils.seeding", "avslowfast.utils.logging"])
+@pytest.mark.parametrize(
+    "module", ["avslowfast.media", "avslowfast.synthav", "avslowfast.preparation.folders", "avslowfast.utils.logging"]
+)
 def test_the_import_needs_neither_torch_nor_a_configuration(module):
     code = f"import {module}, sys; print(sorted({{'torch', 'avslowfast.config'}} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "[]\n"

@@ -12,15 +12,15 @@ from avslowfast.media import DecodeError, Geometry, VideoReader, write_video
 
 @pytest.mark.parametrize("fps", [24, 25, Fraction(30000, 1001), 60], ids=str)
 @pytest.mark.parametrize("video_start, audio_start", [(0.0, 0.0), (0.4, 0.4), (0.0, 0.3), (0.3, 0.0)])
-def test_picture_and_sound_meet_within_20_ms(tmp_path, fps, video_start, audio_start):
+def test_frames_and_audio_are_in_sync_within_20_ms(tmp_path, fps, video_start, audio_start):
     path = tmp_path / "flash.mkv"
     flash_and_click(path, fps, video_start=video_start, audio_start=audio_start)
     with VideoReader(path) as reader:
-        seen, heard = flash_times(reader, 0.0, 3.6), click_times(reader, 0.0, 3.6)
-    assert len(seen) == len(heard) == 3
-    for flash, see, hear in zip((round(f * float(fps)) / float(fps) for f in FLASHES), seen, heard):
-        assert abs(see - (flash + video_start)) < 0.020
-        assert abs((hear - audio_start) - (see - video_start)) < 0.020
+        flashes, clicks = flash_times(reader, 0.0, 3.6), click_times(reader, 0.0, 3.6)
+    assert len(flashes) == len(clicks) == 3
+    for flash, shown, audible in zip((round(f * float(fps)) / float(fps) for f in FLASHES), flashes, clicks):
+        assert abs(shown - (flash + video_start)) < 0.020
+        assert abs((audible - audio_start) - (shown - video_start)) < 0.020
 
 
 @pytest.mark.parametrize("suffix, codec", [("mp4", "aac"), ("mkv", "libopus"), ("mov", "pcm_s16le"), ("mkv", "flac")])
@@ -29,11 +29,11 @@ def test_any_span_of_any_codec_is_in_sync(tmp_path, suffix, codec, span):
     path = tmp_path / f"flash.{suffix}"
     flash_and_click(path, 25, rate=48000, audio_codec=codec, gop=75)
     with VideoReader(path) as reader:
-        seen, heard = flash_times(reader, span, span + 0.9), click_times(reader, span, span + 0.9)
+        flashes, clicks = flash_times(reader, span, span + 0.9), click_times(reader, span, span + 0.9)
     expected = [f for f in FLASHES if span < f < span + 0.9]
-    assert len(seen) == len(heard) == len(expected) > 0
-    assert max(abs(a - b) for a, b in zip(seen, heard)) < 0.020
-    assert max(abs(a - round(b * 25) / 25) for a, b in zip(seen, expected)) < 0.020
+    assert len(flashes) == len(clicks) == len(expected) > 0
+    assert max(abs(a - b) for a, b in zip(flashes, clicks)) < 0.020
+    assert max(abs(a - round(b * 25) / 25) for a, b in zip(flashes, expected)) < 0.020
 
 
 @pytest.mark.parametrize("audio_seconds", [1.8, 4.5])
@@ -42,10 +42,10 @@ def test_streams_of_unequal_length_stay_in_sync(tmp_path, audio_seconds):
     flash_and_click(path, 30, audio_seconds=audio_seconds)
     with VideoReader(path) as reader:
         assert abs(reader.video.end - 3.0) < 0.05 and abs(reader.audio.end - audio_seconds) < 0.1
-        samples, heard = reader.read_audio(0.0, 3.0)
-        seen, clicks = flash_times(reader, 0.0, 3.0), click_times(reader, 0.0, 3.0)
-    assert heard and len(samples) == 48000
-    assert max(abs(a - b) for a, b in zip(seen, clicks)) < 0.020
+        samples, has_audio = reader.read_audio(0.0, 3.0)
+        flashes, clicks = flash_times(reader, 0.0, 3.0), click_times(reader, 0.0, 3.0)
+    assert has_audio and len(samples) == 48000
+    assert max(abs(a - b) for a, b in zip(flashes, clicks)) < 0.020
     if audio_seconds < 3:
         # Padded with silence, never stretched.
         assert len(clicks) == 2 and np.abs(samples[int(1.95 * 16000) :]).max() == 0
@@ -109,7 +109,7 @@ PCM = ["pcm_s16le", "pcm_s24le", "pcm_s32le", "pcm_f32le", "pcm_u8"]
 def test_pitch_and_level_survive_every_sample_format(tmp_path, layout, channels, codec):
     path = tmp_path / "tone.mkv"
     t = np.arange(2 * 22050) / 22050
-    # A level of its own in each channel: the mono mix is their mean.
+    # A different level in each channel: the mono mix is their mean.
     levels = np.linspace(0.1, 0.8, channels)[:, None]
     write_video(
         path,
@@ -121,8 +121,8 @@ def test_pitch_and_level_survive_every_sample_format(tmp_path, layout, channels,
         layout=layout,
     )
     with VideoReader(path) as reader:
-        samples, heard = reader.read_audio(0.5, 1.0)
-    assert heard and len(samples) == 16000
+        samples, has_audio = reader.read_audio(0.5, 1.0)
+    assert has_audio and len(samples) == 16000
     spectrum = np.abs(np.fft.rfft(samples))
     assert abs(int(spectrum.argmax()) - 440) <= 1
     assert abs(np.sqrt(2 * np.mean(samples**2)) - levels.mean()) < 0.02
@@ -145,12 +145,12 @@ def test_files_without_stored_stream_durations(tmp_path, suffix, codec):
         assert abs(reader.video.end - 2.0) < 0.06 and abs(reader.audio.end - 1.0) < 0.06
 
 
-def test_no_sound_is_said_so(tmp_path):
+def test_a_file_without_audio_is_silent(tmp_path):
     path = tmp_path / "mute.mp4"
     write_video(path, np.zeros((20, 32, 32, 3), np.uint8), 10)
     with VideoReader(path) as reader:
-        samples, heard = reader.read_audio(0.0, 1.0)
-    assert reader.audio is None and not heard and len(samples) == 16000 and not samples.any()
+        samples, has_audio = reader.read_audio(0.0, 1.0)
+    assert reader.audio is None and not has_audio and len(samples) == 16000 and not samples.any()
 
 
 def test_files_that_are_no_videos_are_named(tmp_path):
@@ -158,8 +158,8 @@ def test_files_that_are_no_videos_are_named(tmp_path):
     text.write_text("not a video")
     empty = tmp_path / "empty.mp4"
     empty.touch()
-    sound = tmp_path / "sound.wav"
-    with av.open(str(sound), "w") as out:
+    audio = tmp_path / "audio.wav"
+    with av.open(str(audio), "w") as out:
         stream = out.add_stream("pcm_s16le", rate=16000, layout="mono")
         frame = av.AudioFrame.from_ndarray(np.zeros((1, 1600), np.int16), format="s16", layout="mono")
         frame.sample_rate = 16000
@@ -168,7 +168,7 @@ def test_files_that_are_no_videos_are_named(tmp_path):
     for path, words in (
         (text, "cannot be opened"),
         (empty, "cannot be opened"),
-        (sound, "no video stream"),
+        (audio, "no video stream"),
         (tmp_path / "none.mp4", "No such file"),
     ):
         with pytest.raises(DecodeError) as error:
@@ -206,10 +206,10 @@ def test_real_files_decode(shared, name):
         length = reader.video.end - reader.video.start
         assert length > 0.3
         frames = reader.read_frames(reader.video.start + np.linspace(0, length, 12))
-        samples, heard = reader.read_audio(reader.video.start, 2.0)
+        samples, has_audio = reader.read_audio(reader.video.start, 2.0)
     assert frames.shape[0] == 12 and frames.pixels.std() > 0
-    assert heard == (name in ("flipping_a_pancake.mkv", "nasa_13013.mp4", "big_buck_bunny_30s.webm"))
-    assert len(samples) == 32000 and (samples.std() > 0) == heard
+    assert has_audio == (name in ("flipping_a_pancake.mkv", "nasa_13013.mp4", "big_buck_bunny_30s.webm"))
+    assert len(samples) == 32000 and (samples.std() > 0) == has_audio
     if "rotated" in name:
         assert frames.shape[1] > frames.shape[2]
 

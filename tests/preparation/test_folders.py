@@ -17,7 +17,7 @@ from avslowfast.synthav.render import render_clip
 
 @pytest.fixture(scope="module")
 def video(tmp_path_factory):
-    """A short real video with sound."""
+    """A short real video with audio."""
     path = tmp_path_factory.mktemp("video") / "x.mp4"
     clip = render_clip("pairs", 1, "x", 0)
     write_video(path, clip.frames[:18], 15, clip.audio[: 22050 * 18 // 15], 22050)
@@ -96,8 +96,9 @@ def test_given_splits_are_kept_and_missing_ones_are_said(tmp_path, video):
 
 
 def test_a_class_may_be_called_test(tmp_path, video):
-    names, videos, _ = folders.find_videos(fill(tmp_path / "v", video, {"test": 1, "train": 1}))
-    assert names == ["test", "train"] and {v.split for v in videos} == {None}
+    content = folders.find_videos(fill(tmp_path / "v", video, {"test": 1, "train": 1}))
+    assert content.class_names == ["test", "train"]
+    assert {v.split for v in content.videos} == {None}
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Prepared videos: sight and sound stay together, key frames every second, downloads with holes, interrupted runs, lists."""
+"""Prepared videos: visual and audio stay in sync, key frames every second, incomplete downloads, interrupted runs."""
 
 import csv
 import os
@@ -27,7 +27,7 @@ def key_frames(path):
 
 @pytest.mark.parametrize("suffix, codec", [("mp4", "aac"), ("mkv", "libopus"), ("mov", "pcm_s16le"), ("mkv", "flac")])
 @pytest.mark.parametrize("video_start, audio_start", [(0.0, 0.0), (0.0, 0.3), (0.3, 0.0)])
-def test_sight_and_sound_stay_where_they_were(tmp_path, suffix, codec, video_start, audio_start):
+def test_frames_and_audio_keep_their_times(tmp_path, suffix, codec, video_start, audio_start):
     flash_and_click(
         tmp_path / f"a.{suffix}", 25, rate=48000, audio_codec=codec, video_start=video_start, audio_start=audio_start
     )
@@ -51,8 +51,8 @@ def test_a_key_frame_every_second_whatever_the_frame_rate(tmp_path):
 def test_a_part_of_a_movie_begins_at_zero(tmp_path):
     frames = [np.full((48, 64, 3), 20 + 20 * (i // 15), np.uint8) for i in range(150)]
     t = np.arange(160000) / 16000
-    sound = (0.5 * np.sin(2 * np.pi * np.cumsum(300 + 100 * np.floor(t)) / 16000)).astype(np.float32)
-    write_video(tmp_path / "a.mkv", frames, 15, sound, 16000, gop=50)
+    audio = (0.5 * np.sin(2 * np.pi * np.cumsum(300 + 100 * np.floor(t)) / 16000)).astype(np.float32)
+    write_video(tmp_path / "a.mkv", frames, 15, audio, 16000, gop=50)
     transcode(tmp_path / "a.mkv", tmp_path / "b.mp4", span=(4.0, 7.0))
     with VideoReader(tmp_path / "b.mp4") as reader:
         assert abs(reader.video.start) < 0.05 and abs(reader.video.end - 3.0) < 0.1
@@ -65,7 +65,7 @@ def test_a_part_of_a_movie_begins_at_zero(tmp_path):
     assert not [name for name in os.listdir(tmp_path) if name.startswith("c.mp4")]
 
 
-def test_a_hole_in_the_sound_moves_nothing_after_it(tmp_path):
+def test_a_gap_in_the_audio_moves_nothing_after_it(tmp_path):
     rate = 16000
     with av.open(str(tmp_path / "a.mkv"), "w") as out:
         video = out.add_stream("libx264", rate=25)
@@ -117,7 +117,7 @@ def test_real_files_are_prepared(shared, tmp_path, name):
         assert (old.audio is None) == (new.audio is None) == (not written.has_audio)
         middle = (old.video.start + old.video.end) / 2
         size = new.read_frames([middle]).shape[1:3]
-        # Turned as it is shown, and the same picture.
+        # Rotated as it is shown, and the same frame.
         a = old.read_frames([middle], lambda h, w: Geometry(size))[0].astype(float)
         assert np.abs(a - new.read_frames([middle])[0]).mean() < 12
 
@@ -139,7 +139,7 @@ def counts(text, split="all"):
 
 @pytest.fixture(scope="module")
 def kitchens(tmp_path_factory):
-    """A download of SynthAV-EPIC with holes: one video missing, one torn, one in another container and folder."""
+    """An incomplete download of SynthAV-EPIC: one video missing, one truncated, one in another container and folder."""
     folder = tmp_path_factory.mktemp("epic")
     render_dataset(folder, "epic", {"train": 4, "val": 2}, seed=3)
     os.remove(folder / "videos/P02/P02_01.MP4")
@@ -150,7 +150,7 @@ def kitchens(tmp_path_factory):
     return folder
 
 
-def test_a_download_with_holes_is_prepared_counted_and_read(kitchens, tmp_path):
+def test_an_incomplete_download_is_prepared_counted_and_read(kitchens, tmp_path):
     args = (
         "epic55",
         "--annotations",
@@ -177,7 +177,7 @@ def test_a_download_with_holes_is_prepared_counted_and_read(kitchens, tmp_path):
         ("P02_01.MP4", "missing"),
         ("P03_01.MP4", "unreadable"),
     ]
-    # Given again it does nothing that is done; what was torn and has come again is taken.
+    # Given again it does nothing that is done; a truncated file is tried again.
     stamp = os.path.getmtime(tmp_path / "out/videos/P01/P01_01.MP4")
     text = prepare(*args)
     assert counts(text) == {"videos": 6, "there": 4, "missing": 1, "unreadable": 1}
@@ -224,7 +224,7 @@ def test_kinetics_lists_are_made_from_what_the_crawler_wrote(tmp_path):
         tmp_path / "k/lists/train.csv"
     ).read_text() == "b act/vid1_000003_000013.mp4 1\na act/vid2_000000_000010.mp4 0\n"
     assert (tmp_path / "k/lists/classes.txt").read_text() == "a act\nb act\n"
-    found = build_dataset(
+    dataset = build_dataset(
         tiny_cfg(
             "DATA.PATH_TO_DATA_DIR",
             str(tmp_path / "k/lists"),
@@ -235,10 +235,10 @@ def test_kinetics_lists_are_made_from_what_the_crawler_wrote(tmp_path):
         ),
         "test",
     )
-    assert found.class_names == ["a act", "b act"] and found[0]["label"] == 1 and "fast" in found[0]
+    assert dataset.class_names == ["a act", "b act"] and dataset[0]["label"] == 1 and "fast" in dataset[0]
 
 
-def test_nothing_found_is_one_line(kitchens, tmp_path):
+def test_downloads_without_a_known_video_are_one_line(kitchens, tmp_path):
     text = prepare("epic55", "--annotations", kitchens, "--videos", tmp_path, "--out", tmp_path / "out", code=2)
     assert "not one of the 6 videos" in text and "Traceback" not in text
     text = prepare("ucf101", "--annotations", tmp_path, "--videos", tmp_path, "--out", tmp_path / "out", code=2)

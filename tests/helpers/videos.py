@@ -28,8 +28,8 @@ def flash_times(reader, begin, end):
     times = np.arange(begin, end, 0.002)
     bright = reader.read_frames(times).pixels.mean(axis=(1, 2, 3)) > 128
     edges = np.flatnonzero(np.diff(bright.astype(int)))
-    # The nearest frame is shown from half a frame before its instant to half a frame after it, so the middle of a run is
-    # the instant.
+    # The nearest frame is shown from half a frame before its instant to half a frame after it: the middle of a run of
+    # white frames is the instant.
     return [(times[a] + times[b]) / 2 + 0.001 for a, b in zip(edges[::2], edges[1::2])]
 
 

@@ -1,1 +1,1 @@
-"""How fast things are, measured; and straightforward implementations of the usual way, to measure against."""
+"""How fast things are, measured, and straightforward baselines to measure against. Not part of the wheel."""

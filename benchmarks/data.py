@@ -3,39 +3,63 @@
 import dataclasses
 import os
 import time
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 
-from avslowfast.datasets.base import Record, VideoDataset
-from avslowfast.loading.build import clip_settings, collate_eval
-from avslowfast.loading.samplers import SampleKey
-from avslowfast.media import VideoReader
+from avslowfast.clips import ClipReader, ClipSettings
+from avslowfast.config.derived import Cfg
+from avslowfast.datasets import Listing, Record
+from avslowfast.loading import ClipDataset, SampleKey
+from avslowfast.loading.build import clip_settings
+from avslowfast.loading.collate import collate_eval
+from avslowfast.loading.labels import NoLabel
+from avslowfast.media import MediaReader, VideoReader
 from avslowfast.models import build_model
 from avslowfast.tasks.build import build_task
 from avslowfast.utils.seeding import generator
 
 from . import baselines
-from .measure import alternately, collect, in_own_process, make_videos, private_mb, spread
+from .measure import alternately, collect, in_new_process, make_videos, private_mb, Row, spread
+
+# Length of the rendered videos, seconds.
+_LENGTH = 10
 
 
-def _dataset(cfg, paths, split, **changes):
+def clip_dataset(cfg: Cfg, paths: Sequence[str], split: str, **changes: Any) -> ClipDataset:
+    """Clips of files without labels.
+
+    Args:
+        cfg: The configuration.
+        paths: The files.
+        split: train | val | test.
+        **changes: Settings of the clips that differ from the configuration's.
+    """
     settings = dataclasses.replace(clip_settings(cfg), **changes)
-    return VideoDataset([Record(path, 0) for path in paths], settings, split)
+    listing = Listing([Record(path) for path in paths], labels="none")
+    return ClipDataset(listing, ClipReader(settings), NoLabel(), split)
 
 
-def decode(cfg, folder, repeats=5, videos=8):
-    """Seconds a clip for the pictures alone: as the loader decodes them, and every frame from the key frame on; nothing is converted.
+def decode(cfg: Cfg, folder: str, repeats: int = 5, videos: int = 8) -> list[Row]:
+    """Seconds per clip for decoding alone, as the loader does it and with every frame from the key frame on.
+
+    Args:
+        cfg: The configuration.
+        folder: For the rendered videos.
+        repeats: Measurements.
+        videos: Number of videos.
 
     Returns:
-        Rows {"way", "seconds_per_clip", "min", "max", "frames_per_clip"}.
+        Rows {"alternative", "seconds_per_clip", "min", "max", "frames_per_clip"}.
     """
     paths = make_videos(folder, videos)
-    dataset = _dataset(cfg, paths, "train")
-    settings, counts = dataset.settings, {"as the loader": [], "every frame": []}
-    starts = [float(generator(0, i, "start").random() * (10 - settings.duration)) for i in range(videos)]
+    settings = clip_settings(cfg)
+    counts: dict[str, list[int]] = {"as the loader": [], "every frame": []}
+    starts = [float(generator(0, i, "start").random() * (_LENGTH - settings.duration)) for i in range(videos)]
 
-    def planned():
+    def planned() -> None:
         for path, start in zip(paths, starts):
             with VideoReader(path) as reader:
                 times = start + np.arange(settings.num_frames) * settings.sampling_rate / settings.target_fps
@@ -43,73 +67,92 @@ def decode(cfg, folder, repeats=5, videos=8):
                     pass
                 counts["as the loader"].append(reader.decoded_frames)
 
-    def everything():
+    def everything() -> None:
         for path, start in zip(paths, starts):
             with VideoReader(path) as reader:
-                for time_, _ in reader.iter_frames(start):
-                    if time_ > start + settings.duration:
+                for instant, _ in reader.iter_frames(start):
+                    if instant > start + settings.duration:
                         break
                 counts["every frame"].append(reader.decoded_frames)
 
     times = alternately({"as the loader": planned, "every frame": everything}, repeats)
     return [
-        {"way": way, **_per_clip(values, videos), "frames_per_clip": float(np.mean(counts[way]))}
-        for way, values in times.items()
+        {"alternative": name, **_per_clip(values, videos), "frames_per_clip": float(np.mean(counts[name]))}
+        for name, values in times.items()
     ]
 
 
-def _per_clip(values, clips):
-    found = spread([value / clips for value in values])
-    return {"seconds_per_clip": found["median"], "min": found["min"], "max": found["max"]}
+def _per_clip(values: Sequence[float], clips: int) -> Row:
+    statistics = spread([value / clips for value in values])
+    return {"seconds_per_clip": statistics["median"], "min": statistics["min"], "max": statistics["max"]}
 
 
-def loader(cfg, folder, repeats=5, videos=8, against=None):
-    """Seconds a training clip in one process with one thread, as a worker makes it; against "naive" the usual way takes turns with it.
+def loader(cfg: Cfg, folder: str, repeats: int = 5, videos: int = 8, baseline: bool = False) -> list[Row]:
+    """Seconds per training clip in one process with one thread, as a worker makes it.
+
+    Args:
+        cfg: The configuration.
+        folder: For the rendered videos.
+        repeats: Measurements.
+        videos: Number of videos.
+        baseline: Measure the baseline as well; both take turns.
 
     Returns:
-        Rows {"way", "seconds_per_clip", "min", "max", "times_faster"}, the parts of a clip among them.
+        Rows {"alternative", "seconds_per_clip", "min", "max", "times_faster"}, the parts of a clip among them.
     """
     torch.set_num_threads(1)
     paths = make_videos(folder, videos)
-    dataset = _dataset(cfg, paths, "train")
-    settings, epoch = dataset.settings, [0]
-    silent = _dataset(cfg, paths, "train", audio=None)
-    rng = generator(0, "naive")
+    dataset = clip_dataset(cfg, paths, "train")
+    silent = clip_dataset(cfg, paths, "train", audio=None)
+    settings, rng = dataset.clip_reader.settings, generator(0, "naive")
+    epochs = iter(range(1, 1_000_000))
 
-    def ours():
-        epoch[0] += 1
+    def clips() -> None:
+        epoch = next(epochs)
         for i in range(videos):
-            dataset[SampleKey(i, epoch[0], i)]
+            dataset[SampleKey(i, epoch, i)]
 
-    def pictures():
+    def frames() -> None:
+        epoch = next(epochs)
         for i in range(videos):
-            silent[SampleKey(i, epoch[0], i)]
+            silent[SampleKey(i, epoch, i)]
 
-    def naive():
+    def naive() -> None:
         for path in paths:
-            baselines.naive_clip(path, float(rng.random() * (10 - settings.duration)), settings, rng)
+            baselines.clip(path, float(rng.random() * (_LENGTH - settings.duration)), settings, rng)
 
-    ways = {"a training clip": ours, "its pictures": pictures}
-    if against == "naive":
-        ways["the usual way"] = naive
-    times = alternately(ways, repeats)
-    rows = [
-        {"way": way, **_per_clip(values, videos * (1 if way == "the usual way" else settings.num_samples))}
-        for way, values in times.items()
+    functions: dict[str, Callable[[], None]] = {"a training clip": clips, "its frames": frames}
+    if baseline:
+        functions["the baseline"] = naive
+    times = alternately(functions, repeats)
+    rows: list[Row] = [
+        {"alternative": name, **_per_clip(values, videos * (1 if name == "the baseline" else settings.num_samples))}
+        for name, values in times.items()
     ]
     for row in rows:
-        row["times_faster"] = rows[-1]["seconds_per_clip"] / row["seconds_per_clip"] if against == "naive" else ""
+        row["times_faster"] = rows[-1]["seconds_per_clip"] / row["seconds_per_clip"] if baseline else ""
     bare = decode(cfg, folder, repeats, videos)[0]
-    return [*rows, {"way": "decoding alone", **{k: bare[k] for k in ("seconds_per_clip", "min", "max")}}]
+    return [*rows, {"alternative": "decoding alone", **{k: bare[k] for k in ("seconds_per_clip", "min", "max")}}]
 
 
-def growth(cfg, folder, clips=2000, videos=8):
-    """Memory of a worker's own over many clips, as a loader forks it: {"at_100_mb", "at_end_mb", "clips", "seconds_per_clip"}."""
-    dataset = _dataset(cfg, make_videos(folder, videos), "train")
-    return in_own_process("fork", _work, dataset, clips, videos)
+def growth(cfg: Cfg, folder: str, clips: int = 2000, videos: int = 8) -> Row:
+    """Private memory of a worker over many clips, as a loader forks it.
+
+    Args:
+        cfg: The configuration.
+        folder: For the rendered videos.
+        clips: Number of clips.
+        videos: Number of videos.
+
+    Returns:
+        {"at_100_mb", "at_end_mb", "clips", "seconds_per_clip"}.
+    """
+    dataset = clip_dataset(cfg, make_videos(folder, videos), "train")
+    row: Row = in_new_process("fork", _read_clips, dataset, clips, videos)
+    return row
 
 
-def _work(dataset, clips, videos):
+def _read_clips(dataset: ClipDataset, clips: int, videos: int) -> Row:
     torch.set_num_threads(1)
     began, at_100 = time.perf_counter(), 0.0
     for i in range(clips):
@@ -126,64 +169,82 @@ def _work(dataset, clips, videos):
     }
 
 
-def test(cfg, folder, repeats=2, videos=2, against=None, max_clips=8):
-    """Seconds a video with all views, decoding and network together; against "usual" one open and one sound a view takes turns with it.
+def test(
+    cfg: Cfg, folder: str, repeats: int = 2, videos: int = 2, baseline: bool = False, max_clips: int = 8
+) -> list[Row]:
+    """Seconds per video with all views, decoding and network together.
+
+    Args:
+        cfg: The configuration.
+        folder: For the rendered videos.
+        repeats: Measurements.
+        videos: Number of videos.
+        baseline: Measure the baseline as well, which opens the file for each view; both take turns.
+        max_clips: Clips in one forward pass.
 
     Returns:
-        Rows {"way", "seconds_per_clip" (a video), "min", "max", "data_seconds", "times_faster", "largest_difference" of a score}.
+        Rows {"alternative", "seconds_per_clip" (of a video), "min", "max", "data_seconds", "times_faster",
+        "largest_difference" of a score}.
     """
     paths = make_videos(folder, videos)
-    dataset, model = _dataset(cfg, paths, "test"), build_model(cfg).eval()
+    dataset, model = clip_dataset(cfg, paths, "test"), build_model(cfg).eval()
     task = build_task(cfg, torch.device("cpu"))
-    found, data = {}, {"ours": [], "usual": []}
+    scores: dict[tuple[str, str], Any] = {}
+    data: dict[str, list[float]] = {"this project": [], "the baseline": []}
 
     @torch.no_grad()
-    def ours():
+    def shared() -> None:
         for i, path in enumerate(paths):
             began = time.perf_counter()
-            batch = collate_eval([dataset[i]])
-            data["ours"].append(time.perf_counter() - began)
-            found["ours", path] = torch.from_numpy(task.scores(model, batch, max_clips).only.mean(axis=0))
+            batch = collate_eval([dataset.evaluation_sample(i)])
+            data["this project"].append(time.perf_counter() - began)
+            scores["this project", path] = task.scores(model, batch, max_clips).heads[""].mean(axis=0)
 
-    def usual():
+    def apart() -> None:
         for path in paths:
             began = time.perf_counter()
-            inputs = baselines.usual_views(path, dataset.settings)
-            data["usual"].append(time.perf_counter() - began)
-            found["usual", path] = baselines.usual_scores(model, inputs, max_clips).mean(dim=0)
+            inputs = baselines.views(path, dataset.clip_reader.settings)
+            data["the baseline"].append(time.perf_counter() - began)
+            scores["the baseline", path] = baselines.scores(model, inputs, max_clips).mean(dim=0).numpy()
 
-    ways = {"ours": ours, **({"usual": usual} if against == "usual" else {})}
-    times = alternately(ways, repeats, warmup=0)
-    rows = [
-        {"way": way, **_per_clip(values, videos), "data_seconds": float(np.median(data[way]))}
-        for way, values in times.items()
+    functions: dict[str, Callable[[], None]] = {"this project": shared}
+    if baseline:
+        functions["the baseline"] = apart
+    times = alternately(functions, repeats, warmup=0)
+    rows: list[Row] = [
+        {"alternative": name, **_per_clip(values, videos), "data_seconds": float(np.median(data[name]))}
+        for name, values in times.items()
     ]
-    if against == "usual":
+    if baseline:
+        differences = [np.abs(scores["this project", path] - scores["the baseline", path]).max() for path in paths]
         for row in rows:
             row["times_faster"] = rows[-1]["seconds_per_clip"] / row["seconds_per_clip"]
-            row["largest_difference"] = max(
-                float((found["ours", path] - found["usual", path]).abs().max()) for path in paths
-            )
+            row["largest_difference"] = float(max(differences))
     return rows
 
 
-def opens_per_video(cfg, path):
+class CountingClipReader(ClipReader):
+    """Counts the open files that it cuts test views from, and the frames that they decode."""
+
+    def __init__(self, settings: ClipSettings) -> None:
+        super().__init__(settings)
+        self.opened: list[MediaReader] = []
+        self.decoded_frames = 0
+
+    def test_views(self, reader: MediaReader, **options: Any) -> dict[str, torch.Tensor]:
+        """See `ClipReader.test_views`."""
+        before = reader.decoded_frames
+        views = super().test_views(reader, **options)
+        if not any(reader is known for known in self.opened):
+            self.opened.append(reader)
+        self.decoded_frames += reader.decoded_frames - before
+        return views
+
+
+def opens_per_video(cfg: Cfg, path: str | os.PathLike[str]) -> dict[str, int]:
     """How often a test opens and decodes a video for all of its views: {"opens", "frames", "frames_in_file"}."""
-    opened, frames, original = [], [], VideoReader.close
-
-    def counting(self):
-        opened.append(self.path)
-        frames.append(self.decoded_frames)
-        original(self)
-
-    VideoReader.close = counting
-    try:
-        _dataset(cfg, [os.fspath(path)], "test")[0]
-    finally:
-        VideoReader.close = original
-    with VideoReader(path) as reader:
-        return {
-            "opens": len(opened),
-            "frames": sum(frames),
-            "frames_in_file": round((reader.video.end - reader.video.start) * reader.video.rate),
-        }
+    clip_reader = CountingClipReader(clip_settings(cfg))
+    ClipDataset(Listing([Record(os.fspath(path))], labels="none"), clip_reader, NoLabel(), "test")[0]
+    with VideoReader(os.fspath(path)) as reader:
+        frames = round(reader.video.duration * reader.video.rate)
+    return {"opens": len(clip_reader.opened), "frames": clip_reader.decoded_frames, "frames_in_file": frames}

@@ -32,7 +32,8 @@ for number in range(count):
 
     # The frame and the place of the strongest evidence, against where the object was at that time.
     explanation = explain(model, clip, rendered.label)
-    frame, y, x = np.unravel_index(explanation.visual.argmax(), explanation.visual.shape)
+    assert explanation.visual is not None and explanation.frames is not None, "a network without frames"
+    frame, row, column = np.unravel_index(explanation.visual.argmax(), explanation.visual.shape)
     seconds = explanation.start + frame * meta.cfg.DATA.SAMPLING_RATE / meta.cfg.DATA.TARGET_FPS
     height, width = rendered.frames.shape[1:3]
     side = explanation.frames.shape[1]
@@ -40,7 +41,7 @@ for number in range(count):
     left = (width * side / height - explanation.frames.shape[2]) / 2
     # The largest object has a radius of 0.22 of the height, and half as much again while it pulses; the evidence is
     # blurred by half a cell of its grid.
-    on_object.append(np.hypot(x + left - centre[0], y - centre[1]) <= (0.22 + 1 / 24) * side)
+    on_object.append(np.hypot(column + left - centre[0], row - centre[1]) <= (0.22 + 1 / 24) * side)
 
 for case, (motion, audio) in right.items():
     print(f"{case:<18} motion {100 * motion / count:5.1f} %   audio {100 * audio / count:5.1f} %")

@@ -39,6 +39,7 @@ COMMANDS: dict[str, dict[str, str]] = {
     "Installation": {
         "quickstart": "render SynthAV, train and test a small network on it",
         "zoo": "write MODEL_ZOO.md: every network, measured",
+        "benchmark": "measure decoding, loader, test, memory and training step",
         "doctor": "check this installation",
     },
 }
@@ -110,7 +111,7 @@ def overview() -> str:
     """The help of `avslowfast` itself."""
     lines = ["usage: avslowfast COMMAND ...", "", "Audiovisual SlowFast Networks (arXiv 2001.08740).", ""]
     for title, group in COMMANDS.items():
-        lines += [f"{title}:", *(f"  {name:<10} {text}" for name, text in group.items()), ""]
+        lines += [f"{title}:", *(f"  {name:<11} {text}" for name, text in group.items()), ""]
     return "\n".join([*lines, "avslowfast COMMAND --help shows the arguments, with examples; avslowfast --version."])
 
 

@@ -1,27 +1,38 @@
-"""Waveform -> log-mel spectrogram -> network input (FACTS: the AVSlowFast authors' front end).
+"""Waveform -> log-mel spectrogram -> network input, by the AVSlowFast authors' front end (arXiv 2001.08740).
 
 STFT of 32 ms Hann windows every 16 ms, not centred, power 2 -> 80 mel bands (HTK scale, Slaney norm) -> ln(S + 1e-8).
 """
 
-import librosa
+import functools
+from typing import Any
+
+import numpy as np
 import torch
-import torchaudio
 from torch import nn
 
 from .spans import spectrogram_indices
 
 _EPS = 1e-8
+# Rate that the paper's front end takes, Hz.
+_RATE = 16000
 
 
 class LogMel(nn.Module):
     """Log-mel spectrogram of waveforms, on any device: [..., N] in [-1, 1] -> [..., T, num_mels], natural logarithm.
 
     Args:
-        sample_rate: Hz. window, step: ms.
+        sample_rate: Rate of the waveforms, Hz.
+        window: Length of a window, ms.
+        step: From one window to the next, ms.
+        num_mels: Mel bands.
     """
 
-    def __init__(self, sample_rate=16000, window=32, step=16, num_mels=80):
+    def __init__(self, sample_rate: int = _RATE, window: int = 32, step: int = 16, num_mels: int = 80) -> None:
         super().__init__()
+        # Each takes a second to import; what makes no spectrogram does without.
+        import librosa
+        import torchaudio
+
         self.sample_rate = sample_rate
         self.n_fft = sample_rate * window // 1000
         self.hop = sample_rate * step // 1000
@@ -36,73 +47,103 @@ class LogMel(nn.Module):
             mel_scale="htk",
             norm="slaney",
         )
-        # torchaudio rounds the filters to float32 on the way, which moves narrow bands by up to 2e-4 in the logarithm; librosa does not.
+        # torchaudio rounds its filters to float32 early, which moves narrow bands by up to 2e-4 in the logarithm;
+        # librosa does not.
         bank = librosa.filters.mel(sr=sample_rate, n_fft=self.n_fft, n_mels=num_mels, htk=True, norm="slaney")
         self.mel.mel_scale.fb.copy_(torch.from_numpy(bank.T))
 
-    def forward(self, waveform):
+    def forward(self, waveform: torch.Tensor) -> torch.Tensor:
         """[..., N] -> [..., 1 + (N - window) / step, num_mels]."""
-        return (self.mel(waveform) + _EPS).log().transpose(-1, -2)
+        spec: torch.Tensor = self.mel(waveform)
+        return (spec + _EPS).log().transpose(-1, -2)
 
 
 class AudioFrontEnd(nn.Module):
     """From the waveform of a clip's span to the audio pathway's input.
 
     Args:
-        num_frames: spectrogram frames of the input; picked at equal steps from those of the span.
-        mean, std: normalisation of the log-mel values.
+        sample_rate: Rate of the waveforms, Hz.
+        window: Length of a spectrogram window, ms.
+        step: From one window to the next, ms.
+        num_mels: Mel bands.
+        num_frames: Spectrogram frames of the input, picked at equal steps from those of the span.
+        mean: Mean of the log-mel values.
+        std: Their standard deviation.
     """
 
-    def __init__(self, sample_rate=16000, window=32, step=16, num_mels=80, num_frames=128, mean=-7.03, std=4.66):
+    def __init__(
+        self,
+        sample_rate: int = _RATE,
+        window: int = 32,
+        step: int = 16,
+        num_mels: int = 80,
+        num_frames: int = 128,
+        mean: float = -7.03,
+        std: float = 4.66,
+    ) -> None:
         super().__init__()
         self.log_mel = LogMel(sample_rate, window, step, num_mels)
         self.num_frames, self.mean, self.std = num_frames, mean, std
 
-    def forward(self, waveform):
+    def forward(self, waveform: torch.Tensor) -> torch.Tensor:
         """[..., N] -> [..., 1, num_frames, num_mels], normalised."""
-        spec = self.log_mel(waveform)
+        spec: torch.Tensor = self.log_mel(waveform)
         index = torch.as_tensor(spectrogram_indices(spec.shape[-2], self.num_frames), device=spec.device)
         return ((spec.index_select(-2, index) - self.mean) / self.std).unsqueeze(-3)
 
 
-def log_mel(waveform, sample_rate):
+def log_mel(waveform: Any, sample_rate: float) -> torch.Tensor:
     """Log-mel spectrogram of a mono waveform with the paper's settings.
 
     Args:
-        waveform: [N] floats in [-1, 1]; tensor or array. sample_rate: its rate in Hz; anything but 16000 is resampled first.
+        waveform: [N] floats in [-1, 1], a tensor or an array.
+        sample_rate: Its rate in Hz; anything but 16000 is resampled first.
 
     Returns:
         [T, 80] float32, natural logarithm; 32 ms windows every 16 ms.
 
     Raises:
-        ValueError: not one-dimensional, or shorter than a window.
+        ValueError: Not one-dimensional, or shorter than one window.
     """
     x = torch.as_tensor(waveform, dtype=torch.float32)
     if x.dim() != 1:
         raise ValueError(
             f"log_mel takes a mono waveform [N], but got shape {tuple(x.shape)}; average the channels first"
         )
-    if sample_rate != 16000:
-        x = torchaudio.functional.resample(x, int(sample_rate), 16000)
+    if sample_rate != _RATE:
+        import torchaudio
+
+        x = torchaudio.functional.resample(x, int(sample_rate), _RATE)
     front = _default_log_mel()
     if len(x) < front.n_fft:
         raise ValueError(
             f"a waveform of {len(x)} samples at 16 kHz is shorter than one window of {front.n_fft}; pad it with silence"
         )
-    return front(x)
+    spec: torch.Tensor = front(x)
+    return spec
 
 
-_DEFAULT = []
+@functools.lru_cache(maxsize=1)
+def _default_log_mel() -> LogMel:
+    return LogMel()
 
 
-def _default_log_mel():
-    if not _DEFAULT:
-        _DEFAULT.append(LogMel())
-    return _DEFAULT[0]
+def draw_spec_masks(
+    rng: np.random.Generator, num_masks: int, max_time: int, max_freq: int, num_frames: int, num_mels: int
+) -> torch.Tensor:
+    """Draw SpecAugment's masks (arXiv 1904.08779, section 2).
 
+    Args:
+        rng: Source of the draws.
+        num_masks: Masks in time, and as many in frequency.
+        max_time: Longest mask in time, spectrogram frames.
+        max_freq: Widest mask in frequency, mel bands.
+        num_frames: Frames of the spectrogram.
+        num_mels: Its mel bands.
 
-def draw_spec_masks(rng, num_masks, max_time, max_freq, num_frames, num_mels):
-    """SpecAugment's masks (arXiv 1904.08779, section 2) as int64 [2 * num_masks, 4]: first and last frame, first and last band."""
+    Returns:
+        int64 [2 * num_masks, 4]: first frame, frame after the last, first band, band after the last.
+    """
     masks = []
     for _ in range(num_masks):
         width = int(rng.integers(0, min(max_time, num_frames) + 1))
@@ -114,8 +155,16 @@ def draw_spec_masks(rng, num_masks, max_time, max_freq, num_frames, num_mels):
     return torch.tensor(masks, dtype=torch.int64).reshape(-1, 4)
 
 
-def apply_spec_masks(spec, masks):
-    """Cells inside a mask become 0, the mean of normalised values. spec: [..., 1, T, F]; masks: [..., M, 4]."""
+def apply_spec_masks(spec: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+    """Set the cells inside masks to 0, the mean of normalised values.
+
+    Args:
+        spec: Normalised spectrograms [..., 1, T, F].
+        masks: As from `draw_spec_masks`, [..., M, 4].
+
+    Returns:
+        A new tensor [..., 1, T, F].
+    """
     time = torch.arange(spec.shape[-2], device=spec.device)
     freq = torch.arange(spec.shape[-1], device=spec.device)
     in_time = (time >= masks[..., 0, None]) & (time < masks[..., 1, None])

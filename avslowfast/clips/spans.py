@@ -1,47 +1,67 @@
 """Where clips lie in a video: pure arithmetic on seconds and indices.
 
-A clip is a span [start, start + duration) on the video's presentation clock. Frames and sound are both cut from it.
+A clip is a span [start, start + duration) on the video's presentation clock. Frames and audio are both cut from it.
 """
 
 import numpy as np
+from numpy.typing import NDArray
 
 
-def clip_duration(num_frames, sampling_rate, target_fps):
+def clip_duration(num_frames: int, sampling_rate: int, target_fps: float) -> float:
     """Seconds that a clip covers: `num_frames` frames, `sampling_rate` / `target_fps` seconds apart."""
     return num_frames * sampling_rate / target_fps
 
 
-def frame_times(start, num_frames, sampling_rate, target_fps):
+def frame_times(start: float, num_frames: int, sampling_rate: int, target_fps: float) -> NDArray[np.float64]:
     """The instants of a clip's frames in seconds, ascending [num_frames]; the frame nearest to each is shown."""
     return start + np.arange(num_frames) * sampling_rate / target_fps
 
 
-def random_start(begin, end, duration, rng):
-    """Start of a random clip in a video that shows pictures from `begin` to `end`; a short video's clip starts at `begin`."""
+def random_start(begin: float, end: float, duration: float, rng: np.random.Generator) -> float:
+    """Start of a random clip in a span from `begin` to `end`; a clip longer than the span starts at `begin`."""
     return begin + rng.random() * max(end - begin - duration, 0.0)
 
 
-def view_starts(begin, end, duration, num_views):
-    """Starts of `num_views` clips spread evenly over a video: the middle for one, from the first to the last second for more."""
+def view_starts(begin: float, end: float, duration: float, num_views: int) -> NDArray[np.float64]:
+    """Starts of `num_views` clips spread evenly over a span.
+
+    One view lies in the middle; of several the first begins with the span and the last ends with it.
+
+    Args:
+        begin: Beginning of the span, seconds.
+        end: End of the span, seconds.
+        duration: Length of a clip, seconds.
+        num_views: Number of clips.
+
+    Returns:
+        Seconds, ascending [num_views].
+    """
     room = max(end - begin - duration, 0.0)
     if num_views == 1:
         return np.array([begin + room / 2])
     return begin + room * np.arange(num_views) / (num_views - 1)
 
 
-def slow_indices(num_frames, alpha):
-    """Which of the Fast pathway's frames Slow sees: num_frames / alpha of them, spread as PySlowFast does (ends included)."""
+def slow_indices(num_frames: int, alpha: int) -> NDArray[np.int64]:
+    """Which of Fast's frames Slow sees: num_frames / alpha, spread as in PySlowFast (both ends included)."""
     return np.linspace(0, num_frames - 1, num_frames // alpha).astype(np.int64)
 
 
-def audio_span(start, duration, num_frames, window, step):
-    """The span of sound that goes with a clip: (start, seconds).
+def audio_span(start: float, duration: float, num_frames: int, window: float, step: float) -> tuple[float, float]:
+    """The span of audio that belongs to a clip.
 
-    It is the clip's own span. Where that is shorter than `num_frames` spectrogram frames, it is widened evenly on both sides, so that no
-    frame has to be repeated.
+    It is the clip's span. Where that is shorter than `num_frames` spectrogram frames, it is widened evenly on both
+    sides, so that no spectrogram frame has to be repeated.
 
     Args:
-        window, step: of the spectrogram, seconds.
+        start: Start of the clip, seconds.
+        duration: Length of the clip, seconds.
+        num_frames: Spectrogram frames of the network's input.
+        window: Length of a spectrogram window, seconds.
+        step: From one window to the next, seconds.
+
+    Returns:
+        (start, length) in seconds.
     """
     need = (num_frames - 1) * step + window
     if duration >= need:
@@ -49,20 +69,35 @@ def audio_span(start, duration, num_frames, window, step):
     return start + (duration - need) / 2, need
 
 
-def spectrogram_indices(num_available, num_frames):
-    """Which of the available spectrogram frames are used: `num_frames` at equal steps, as the paper's authors pick them."""
+def spectrogram_indices(num_available: int, num_frames: int) -> NDArray[np.int64]:
+    """Which of the available spectrogram frames are used: `num_frames` at equal steps, as the authors pick them."""
     return np.linspace(0, num_available - 1, num_frames).astype(np.int64)
 
 
-def shifted_start(start, duration, begin, end, nearest, farthest, rng):
-    """Start of a span of the same video's sound, at a distance from the clip's own; None where the video has no room for one.
+def shifted_start(
+    start: float,
+    duration: float,
+    begin: float,
+    end: float,
+    nearest: float,
+    farthest: float,
+    rng: np.random.Generator,
+) -> float | None:
+    """Random start of another span of the same video's audio, at a distance from the clip's span.
 
     Args:
-        start, duration: the clip's span of sound.
-        begin, end: where the video has sound. The span lies inside, so it never runs past the end.
-        nearest, farthest: distance between the two starts, seconds, in either direction.
+        start: Start of the clip's span of audio, seconds.
+        duration: Length of both spans, seconds.
+        begin: Beginning of the video's audio, seconds.
+        end: End of the video's audio; the span lies inside, so it never continues past the end.
+        nearest: Smallest distance between the two starts in either direction, seconds.
+        farthest: Largest distance, seconds.
+        rng: Source of the draw.
+
+    Returns:
+        Seconds, or None where the video has no room for such a span.
     """
-    # Starts before the clip's, and after it, as ranges.
+    # Possible starts before the clip's, and after it, as ranges.
     ranges = [
         (max(begin, start - farthest), min(start - nearest, end - duration)),
         (max(start + nearest, begin), min(start + farthest, end - duration)),
@@ -74,7 +109,7 @@ def shifted_start(start, duration, begin, end, nearest, farthest, rng):
     return ranges[0][0] + draw if draw < rooms[0] else ranges[1][0] + (draw - rooms[0])
 
 
-def shift_grid(largest, step):
-    """Shifts from -`largest` to `largest` seconds with 0 among them, as a tuple."""
+def shift_grid(largest: float, step: float) -> tuple[float, ...]:
+    """Shifts from -`largest` to `largest` seconds, `step` apart, with 0 among them."""
     count = int(round(largest / step))
     return tuple(i * step for i in range(-count, count + 1))

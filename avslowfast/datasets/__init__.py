@@ -1,1 +1,8 @@
-"""Readers of label files: one module per data set."""
+"""Readers of label files, without torch: one module per data set, each a function `read(source, split) -> Listing`.
+
+They are registered by name in `config.names.DATASETS`, and so is a user's own reader; see `base`.
+"""
+
+from .base import BoxLabels, Listing, Record, Source
+
+__all__ = ["BoxLabels", "Listing", "Record", "Source"]

@@ -1,51 +1,69 @@
 """AVE: audiovisual events in 10-second videos, labelled second by second (arXiv 1803.08842)."""
 
+from typing import NamedTuple
+
 from ..config import ConfigError
-from .base import DATASETS, Record, VideoDataset
+from .base import lines_of, Listing, Record, Source
 
 SECONDS = 10
 _HEADER = "Category&VideoID"
 
 
-@DATASETS.register("ave")
-class AVE(VideoDataset):
-    """Each second of a video is a segment; outside the event it belongs to the last class, the background. Top-1 accuracy is segment accuracy."""
+class Annotation(NamedTuple):
+    """A row of a label file; seconds from the beginning of the video."""
 
-    multi_label = False
-
-    @classmethod
-    def from_source(cls, source, split, settings):
-        """Read `{train,val,test}Set.txt`; the classes are those of `Annotations.txt`, in alphabetical order, then the background."""
-        names = sorted({row[0] for row in read_annotations(source.file("Annotations.txt"))})
-        if source.num_classes != len(names) + 1:
-            raise ConfigError(
-                f"MODEL.NUM_CLASSES is {source.num_classes}: AVE has {len(names)} classes and the background; set it to {len(names) + 1}"
-            )
-        ids = {name: i for i, name in enumerate(names)}
-        records = []
-        for category, video, _, start, stop, where in read_annotations(source.file(f"{split}Set.txt")):
-            if category not in ids:
-                raise ConfigError(f"{where}: the category {category!r} is not in Annotations.txt")
-            path, sound = source.video("{video}.mp4", video=video), source.sound(video=video)
-            for second in range(SECONDS):
-                label = ids[category] if start <= second < stop else len(names)
-                records.append(Record(path, label, where, (second, second + 1), sound, f"{video}:{second}"))
-        return cls(records, settings, split, [*names, "background"])
+    category: str
+    video: str
+    quality: str
+    start: int
+    stop: int
+    where: str
 
 
-def read_annotations(path):
-    """Rows (category, video id, quality, start, stop, file and line) of a label file; seconds from the beginning."""
+def read(source: Source, split: str) -> Listing:
+    """Each second of a video is a segment; outside the event it belongs to the last class, the background.
+
+    Top-1 accuracy is then segment accuracy. Segments come from `{train,val,test}Set.txt`; the classes are those of
+    `Annotations.txt`, in alphabetical order, then the background.
+
+    Args:
+        source: Where the label files lie.
+        split: train | val | test.
+
+    Raises:
+        ConfigError: A file does not exist or has a mistake, or the network has another number of classes.
+    """
+    names = sorted({row.category for row in read_annotations(source.file("Annotations.txt"))})
+    if source.num_classes != len(names) + 1:
+        raise ConfigError(
+            f"MODEL.NUM_CLASSES is {source.num_classes}: AVE has {len(names)} classes and the background; "
+            f"set it to {len(names) + 1}"
+        )
+    ids = {name: i for i, name in enumerate(names)}
+    records = []
+    for row in read_annotations(source.file(f"{split}Set.txt")):
+        if row.category not in ids:
+            raise ConfigError(f"{row.where}: the category {row.category!r} is not in Annotations.txt")
+        path, audio_path = source.video("{video}.mp4", video=row.video), source.audio(video=row.video)
+        for second in range(SECONDS):
+            label = ids[row.category] if row.start <= second < row.stop else len(names)
+            records.append(Record(path, label, row.where, (second, second + 1), audio_path, f"{row.video}:{second}"))
+    return Listing(records, [*names, "background"])
+
+
+def read_annotations(path: str) -> list[Annotation]:
+    """The rows of a label file (`Category&VideoID&Quality&Start&End`).
+
+    Raises:
+        ConfigError: A row of another form; names file and line.
+    """
     rows = []
-    with open(path, encoding="utf-8") as f:
-        for number, line in enumerate(f, 1):
-            line = line.strip()
-            if not line or line.startswith(_HEADER):
-                continue
-            where = f"{path}, line {number}"
-            fields = line.rsplit("&", 4)
-            try:
-                category, video, quality, start, stop = fields
-                rows.append((category, video, quality, int(start), int(stop), where))
-            except ValueError:
-                raise ConfigError(f"{where}: not 'Category&VideoID&Quality&Start&End' but {line!r}") from None
+    for line, where in lines_of(path):
+        if line.startswith(_HEADER):
+            continue
+        try:
+            category, video, quality, start, stop = line.rsplit("&", 4)
+            rows.append(Annotation(category, video, quality, int(start), int(stop), where))
+        except ValueError:
+            raise ConfigError(f"{where}: not 'Category&VideoID&Quality&Start&End' but {line!r}") from None
     return rows

@@ -1,56 +1,50 @@
-"""Charades: several actions a video, each with its own time (arXiv 1604.01753).
+"""Charades: several actions per video, each with its time (arXiv 1604.01753).
 
-Read from the official CSVs, with whole videos, or from PySlowFast's frame lists, with folders of frames at 24 frames a second.
+Read from the official CSVs, with whole videos, or from PySlowFast's frame lists, with folders of frames at 24 frames
+per second.
 """
 
 import csv
 import os
-
-import torch
+from collections.abc import Iterator
 
 from ..config import ConfigError
-from .base import DATASETS, Record, VideoDataset
+from .base import lines_of, Listing, Record, Source
 
 NUM_CLASSES = 157
 FRAMES_PER_SECOND = 24.0
 
 
-@DATASETS.register("charades")
-class Charades(VideoDataset):
-    """A training clip has the classes that overlap its span; a validation or test video all of its classes.
+def read(source: Source, split: str) -> Listing:
+    """Read `Charades_v1_{train,test}.csv`, or, where they do not exist, `{train,val}.csv` in PySlowFast's format.
 
-    A record's label is a tuple of (class, start, stop), in seconds.
+    A training clip has the classes that overlap its span; a validation or test video all of its classes.
+
+    Args:
+        source: Where the label files lie.
+        split: train | val | test.
+
+    Raises:
+        ConfigError: No such file, or a mistake in it.
     """
-
-    multi_label = True
-
-    @classmethod
-    def from_source(cls, source, split, settings):
-        """Read `Charades_v1_{train,test}.csv`, or, where they are not, `{train,val}.csv` in PySlowFast's format."""
-        official = os.path.join(source.folder, f"Charades_v1_{'train' if split == 'train' else 'test'}.csv")
-        if os.path.isfile(official):
-            records = read_official(official, source)
-        else:
-            records = read_frame_list(source.file("train.csv" if split == "train" else "val.csv", what="list"), source)
-        for record in records:
-            wrong = [c for c, _, _ in record.label if not 0 <= c < source.num_classes]
-            if wrong:
-                raise ConfigError(
-                    f"{record.where}: the class {wrong[0]} is outside 0..{source.num_classes - 1}; Charades has {NUM_CLASSES} (MODEL.NUM_CLASSES)"
-                )
-        return cls(records, settings, split, _names(source))
-
-    def label(self, index, span=None):
-        """See `VideoDataset.label`."""
-        vector = torch.zeros(self.settings.num_classes)
-        for class_id, start, stop in self.records[index].label:
-            if span is None or (start < span[1] and stop > span[0]):
-                vector[class_id] = 1.0
-        return vector
+    official = os.path.join(source.folder, f"Charades_v1_{'train' if split == 'train' else 'test'}.csv")
+    if os.path.isfile(official):
+        records = read_official(official, source)
+    else:
+        records = read_frame_list(source.file("train.csv" if split == "train" else "val.csv", what="list"), source)
+    return Listing(records, _names(source), "spans")
 
 
-def read_official(path, source):
-    """Records of an official CSV: columns id, ..., actions ("c092 11.90 21.20;c147 0.00 12.60", seconds), length."""
+def read_official(path: str, source: Source) -> list[Record]:
+    """Records of an official CSV.
+
+    Args:
+        path: The file, with the columns id, ..., actions ("c092 11.90 21.20;c147 0.00 12.60", seconds), length.
+        source: Where the videos lie.
+
+    Raises:
+        ConfigError: Actions of another form; names file and line.
+    """
     records = []
     with open(path, newline="", encoding="utf-8") as f:
         for number, row in enumerate(csv.DictReader(f), 2):
@@ -62,66 +56,63 @@ def read_official(path, source):
                 raise ConfigError(
                     f"{where}: no actions such as 'c092 11.90 21.20'; it should be the official file, unchanged"
                 ) from None
-            records.append(
-                Record(
-                    source.video("{video}.mp4", video=row["id"]),
-                    label,
-                    where,
-                    None,
-                    source.sound(video=row["id"]),
-                    row["id"],
-                )
-            )
+            video, audio_path = source.video("{video}.mp4", video=row["id"]), source.audio(video=row["id"])
+            records.append(Record(video, label, where, None, audio_path, row["id"]))
     return records
 
 
-def read_frame_list(path, source):
-    """Records of PySlowFast's frame list: lines `original_vido_id video_id frame_id path labels`, the labels of a frame quoted."""
-    videos = {}
+def read_frame_list(path: str, source: Source) -> list[Record]:
+    """Records of PySlowFast's frame list.
+
+    Args:
+        path: The file: lines `original_vido_id video_id frame_id path labels`, the labels of a frame quoted.
+        source: Where the folders of frames lie.
+
+    Raises:
+        ConfigError: A line of another form; names file and line.
+    """
+    videos: dict[str, tuple[str, str, dict[int, list[int]]]] = {}
     with open(path, newline="", encoding="utf-8") as f:
         for number, row in enumerate(csv.reader(f, delimiter=" "), 1):
             if not row or row[0] == "original_vido_id":
                 continue
+            where = f"{path}, line {number}"
             if len(row) != 5:
                 raise ConfigError(
-                    f"{path}, line {number}: {len(row)} fields, not the 5 of a frame list (video, number, frame, path, labels)"
+                    f"{where}: {len(row)} fields, not the 5 of a frame list (video, number, frame, path, labels)"
                 )
             name, _, frame, file, labels = row
-            video = videos.setdefault(name, (os.path.dirname(file), f"{path}, line {number}", {}))
+            video = videos.setdefault(name, (os.path.dirname(file), where, {}))
             for label in labels.split(",") if labels else ():
                 video[2].setdefault(int(label), []).append(int(frame))
-    records = []
-    for name, (folder, where, frames) in videos.items():
-        label = tuple(span for class_id, numbers in sorted(frames.items()) for span in _runs(class_id, sorted(numbers)))
-        records.append(
-            Record(
-                os.path.join(source.prefix or source.folder, folder),
-                label,
-                where,
-                None,
-                source.sound(video=name),
-                name,
-                FRAMES_PER_SECOND,
-            )
+    return [
+        Record(
+            os.path.join(source.video_folder, folder),
+            tuple(span for class_id, numbers in sorted(frames.items()) for span in _runs(class_id, sorted(numbers))),
+            where,
+            audio_path=source.audio(video=name),
+            name=name,
+            frame_rate=FRAMES_PER_SECOND,
         )
-    return records
+        for name, (folder, where, frames) in videos.items()
+    ]
 
 
-def _runs(class_id, numbers):
-    """Spans (class, start, stop) in seconds of frames in a row."""
+def _runs(class_id: int, numbers: list[int]) -> Iterator[tuple[int, float, float]]:
+    """Spans (class id, start, stop) in seconds of consecutive frame numbers."""
     start = last = numbers[0]
-    for number in [*numbers[1:], None]:
-        if number is not None and number <= last + 1:
-            last = number
-            continue
-        yield class_id, start / FRAMES_PER_SECOND, (last + 1) / FRAMES_PER_SECOND
-        start = last = number
+    for number in numbers[1:]:
+        if number > last + 1:
+            yield class_id, start / FRAMES_PER_SECOND, (last + 1) / FRAMES_PER_SECOND
+            start = number
+        last = number
+    yield class_id, start / FRAMES_PER_SECOND, (last + 1) / FRAMES_PER_SECOND
 
 
-def _names(source):
+def _names(source: Source) -> list[str] | None:
+    """Names of `Charades_v1_classes.txt`; None without it, or with another number of classes."""
     path = os.path.join(source.folder, "Charades_v1_classes.txt")
     if not os.path.isfile(path):
         return None
-    with open(path, encoding="utf-8") as f:
-        names = [line.strip().split(" ", 1)[1] for line in f if line.strip()]
+    names = [line.split(" ", 1)[1] for line, _ in lines_of(path)]
     return names if len(names) == source.num_classes else None

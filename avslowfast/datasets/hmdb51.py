@@ -1,54 +1,43 @@
-"""HMDB51: 51 actions, three splits; most videos have no sound (ICCV 2011)."""
+"""HMDB51: 51 actions, three splits; most videos have no audio (ICCV 2011)."""
 
 import glob
 import os
 
 from ..config import ConfigError
-from .base import DATASETS, Record, VideoDataset
+from .base import lines_of, Listing, Record, Source
 
-_PARTS = {"0": None, "1": "train", "2": "test"}
+_PARTS = {"0": "", "1": "train", "2": "test"}
 
 
-@DATASETS.register("hmdb51")
-class HMDB51(VideoDataset):
-    """`{class}_test_split{1,2,3}.txt` with lines `file 0|1|2` (unused, training, test); DATA.FOLD chooses the split."""
+def read(source: Source, split: str) -> Listing:
+    """`{class}_test_split{1,2,3}.txt` with lines `file 0|1|2` (unused, training, test); DATA.FOLD chooses the split.
 
-    multi_label = False
+    The test videos serve for validation too.
 
-    @classmethod
-    def from_source(cls, source, split, settings):
-        """Read the lists of the fold, of every class."""
-        if source.fold not in (1, 2, 3):
-            raise ConfigError(f"DATA.FOLD is {source.fold}: HMDB51 has the splits 1, 2 and 3")
-        ending = f"_test_split{source.fold}.txt"
-        lists = sorted(glob.glob(os.path.join(glob.escape(source.folder), f"*{ending}")))
-        names = [os.path.basename(path).removesuffix(ending) for path in lists]
-        if source.num_classes != len(names):
-            raise ConfigError(
-                f"MODEL.NUM_CLASSES is {source.num_classes}: {source.folder!r} has the lists of {len(names)} classes of split {source.fold}; "
-                "set it so, or set DATA.PATH_TO_DATA_DIR to the folder that holds them"
-            )
-        wanted = "train" if split == "train" else "test"
-        records = []
-        for label, (name, path) in enumerate(zip(names, lists)):
-            with open(path, encoding="utf-8") as f:
-                for number, line in enumerate(f, 1):
-                    where = f"{path}, line {number}"
-                    file, _, part = line.strip().rpartition(" ")
-                    if not line.strip():
-                        continue
-                    if part not in _PARTS or not file:
-                        raise ConfigError(f"{where}: not 'file 0|1|2' but {line.strip()!r}")
-                    if _PARTS[part] == wanted:
-                        fields = {"name": name, "file": file.strip(), "stem": os.path.splitext(file.strip())[0]}
-                        records.append(
-                            Record(
-                                source.video("{name}/{file}", **fields),
-                                label,
-                                where,
-                                None,
-                                source.sound(**fields),
-                                fields["file"],
-                            )
-                        )
-        return cls(records, settings, split, names)
+    Args:
+        source: Where the label files lie.
+        split: train | val | test.
+
+    Raises:
+        ConfigError: A line of another form, or lists of another number of classes than the network has.
+    """
+    source.check_fold("HMDB51")
+    ending = f"_test_split{source.fold}.txt"
+    lists = sorted(glob.glob(os.path.join(glob.escape(source.folder), f"*{ending}")))
+    names = [os.path.basename(path).removesuffix(ending) for path in lists]
+    if source.num_classes != len(names):
+        raise ConfigError(
+            f"MODEL.NUM_CLASSES is {source.num_classes}: {source.folder!r} has the lists of {len(names)} classes of "
+            f"split {source.fold}; set it to {len(names)}, or set DATA.PATH_TO_DATA_DIR to the folder that holds the lists"
+        )
+    records = []
+    for label, (name, path) in enumerate(zip(names, lists)):
+        for line, where in lines_of(path):
+            file, _, part = line.rpartition(" ")
+            if part not in _PARTS or not file:
+                raise ConfigError(f"{where}: not 'file 0|1|2' but {line!r}")
+            if _PARTS[part] == ("train" if split == "train" else "test"):
+                fields = {"name": name, "file": file.strip(), "stem": os.path.splitext(file.strip())[0]}
+                video, audio_path = source.video("{name}/{file}", **fields), source.audio(**fields)
+                records.append(Record(video, label, where, None, audio_path, fields["file"]))
+    return Listing(records, names)

@@ -1,9 +1,12 @@
-"""Kinetics-Sounds: the classes of Kinetics-400 that can be heard (arXiv 1705.08168), in the lists of 31 and of 32 that are in use."""
+"""Kinetics-Sounds: the classes of Kinetics-400 that can be heard (arXiv 1705.08168).
+
+Lists of 31 and of 32 classes are in use.
+"""
 
 import os
 
 from ..config import ConfigError
-from .base import DATASETS, Record, VideoDataset
+from .base import Listing, Record, Source
 from .kinetics import crawled_file, read_crawled
 
 CLASSES_31 = (
@@ -43,37 +46,38 @@ CLASSES_32 = tuple(sorted((*CLASSES_31, "strumming guitar")))
 _LISTS = {31: CLASSES_31, 32: CLASSES_32}
 
 
-@DATASETS.register("kinetics_sounds")
-class KineticsSounds(VideoDataset):
-    """Those videos of the crawler's Kinetics CSV whose class is in the list of MODEL.NUM_CLASSES (31 or 32) names, in alphabetical order."""
+def read(source: Source, split: str) -> Listing:
+    """Those videos of the crawler's Kinetics CSV whose class is in the list of MODEL.NUM_CLASSES (31 or 32) names.
 
-    multi_label = False
+    Class ids follow the alphabet. The file is `kinetics-400_{split}.csv` or `{split}.csv`; without a test list the
+    validation list serves.
 
-    @classmethod
-    def from_source(cls, source, split, settings):
-        """Read `kinetics-400_{split}.csv` or `{split}.csv`; without a test list the validation list serves."""
-        if source.num_classes not in _LISTS:
-            raise ConfigError(
-                f"MODEL.NUM_CLASSES is {source.num_classes}: Kinetics-Sounds has lists of 31 and of 32 classes; use one of these"
-            )
-        names = _LISTS[source.num_classes]
-        ids = {name: i for i, name in enumerate(names)}
-        tried = ("train",) if split == "train" else ("val",) if split == "val" else ("test", "val")
-        path = source.file(*(name for part in tried for name in (f"kinetics-400_{part}.csv", f"{part}.csv")))
-        records = []
-        for row, where in read_crawled(path):
-            if row["label"] in ids:
-                file = crawled_file(row)
-                records.append(
-                    Record(
-                        os.path.join(source.prefix or source.folder, file),
-                        ids[row["label"]],
-                        where,
-                        None,
-                        "",
-                        row["youtube_id"],
-                    )
-                )
-        if not records:
-            raise ConfigError(f"{path}: no video of Kinetics-Sounds in it")
-        return cls(records, settings, split, list(names))
+    Args:
+        source: Where the label files lie.
+        split: train | val | test.
+
+    Raises:
+        ConfigError: The file does not exist, or no list has so many classes.
+    """
+    if source.num_classes not in _LISTS:
+        raise ConfigError(
+            f"MODEL.NUM_CLASSES is {source.num_classes}: Kinetics-Sounds has lists of 31 and of 32 classes; "
+            "use one of these"
+        )
+    names = _LISTS[source.num_classes]
+    ids = {name: i for i, name in enumerate(names)}
+    splits = {"train": ("train",), "val": ("val",), "test": ("test", "val")}[split]
+    path = source.file(*(name for part in splits for name in (f"kinetics-400_{part}.csv", f"{part}.csv")))
+    records = [
+        Record(
+            os.path.join(source.video_folder, crawled_file(row)),
+            ids[row["label"]],
+            where,
+            name=row["youtube_id"],
+        )
+        for row, where in read_crawled(path)
+        if row["label"] in ids
+    ]
+    if not records:
+        raise ConfigError(f"{path}: no video of Kinetics-Sounds in it")
+    return Listing(records, list(names))

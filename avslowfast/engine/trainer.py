@@ -16,7 +16,6 @@ from ..config import ConfigError
 from ..config.derived import Cfg
 from ..evaluation.evaluator import Autocast
 from ..loading import build_loader
-from ..loading.samplers import TrainBatchSampler
 from ..models import build_model
 from ..tasks.base import Batch
 from ..tasks.build import build_task
@@ -85,7 +84,7 @@ class Trainer:
         seeding.seed_everything(cfg.RNG_SEED + distributed.rank())
         self.loader = build_loader(cfg, "train")
         self.dataset = self.loader.dataset
-        self.sampler: TrainBatchSampler = self.loader.batch_sampler
+        self.sampler = self.loader.epochs
         self.model = place_model(cfg, build_model(cfg), device)
         self.task = build_task(cfg, device)
         self.optimizer = build_optimizer(cfg, self.model)

@@ -5,8 +5,8 @@ import os
 from ..checkpoint import load_content, read_checkpoint, require, states
 from ..config import ConfigError
 from ..config.derived import Cfg
+from ..datasets.base import ClassNames
 from ..models.network import Network
-from ..tasks.scores import ClassNames
 
 
 def load_for_test(cfg: Cfg, model: Network, required: str) -> tuple[str, ClassNames]:

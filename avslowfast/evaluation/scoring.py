@@ -63,7 +63,8 @@ def score_epic55(annotations: str, submission: str) -> dict[str, float]:
     labels = _labels(table)
     values = epic.accuracy(verbs, nouns, *labels)
     if epic_files.has_many_shot(annotations):
-        many = epic.many_shot(verbs, nouns, *labels, *epic_files.read_many_shot(annotations))
+        many_verbs, many_nouns, many_actions = epic_files.read_many_shot(annotations)
+        many = epic.many_shot(verbs, nouns, *labels, many_verbs, many_nouns, many_actions)
         values.update({f"many_shot_{name}": value for name, value in many.items()})
     return values
 

@@ -1,7 +1,6 @@
 """Detection networks on a video: what happens in given boxes."""
 
 import csv
-import dataclasses
 import os
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -11,9 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from ..clips import spans, transforms
+from ..clips import ClipReader, transforms
 from ..config.derived import task_facts
-from ..datasets.base import Record, VideoDataset
 from ..loading.build import clip_settings
 from ..media import VideoReader
 from ..utils.errors import UserError
@@ -99,19 +97,15 @@ def classify_boxes(
     meta = meta_of(model)
     if not task_facts(meta.cfg).boxes:
         raise BoxesError("the network classifies clips, not boxes; use avslowfast.predict")
-    settings = dataclasses.replace(clip_settings(meta.cfg), num_crops=1)
-    dataset, predictions = VideoDataset([Record(str(video), 0)], settings, "val"), []
+    clip_reader, predictions = ClipReader(clip_settings(meta.cfg)), []
     with VideoReader(str(video)) as reader:
         for seconds, shares in boxes.items():
-            start = reader.video.start + seconds - settings.duration / 2
-            plan = transforms.Recorded(transforms.only_scale(settings.test_crop))
-            times = spans.frame_times(start, settings.num_frames, settings.sampling_rate, settings.target_fps)
-            inputs = dataset._pictures(transforms.to_tensor(reader.read_frames(times, plan).pixels, bgr=settings.bgr))
-            if settings.audio:
-                inputs.update(dataset._sound(reader, start))
-            moved, _ = transforms.move_boxes(shares, plan.geometry, False)
+            clip = clip_reader.clip_around(reader, seconds)
+            moved, _ = transforms.move_boxes(shares, clip.geometry)
             numbered = torch.cat([torch.zeros(len(moved), 1), torch.from_numpy(moved)], dim=1)
-            batch = network_inputs(model, {**{name: value[None] for name, value in inputs.items()}, "boxes": numbered})
+            batch = network_inputs(
+                model, {**{name: value[None] for name, value in clip.tensors.items()}, "boxes": numbered}
+            )
             scores = model(batch, boxes=batch.pop("boxes"))["scores"]
             predictions.append(BoxPrediction(seconds, shares, scores.float().cpu().numpy()))
     return predictions

@@ -10,9 +10,10 @@ import torch
 from torch import nn, Tensor
 
 from ..config.derived import Cfg, head_classes, is_bgr, pixel_mean, pixel_std, task_facts
+from ..datasets.base import ClassNames
 from ..models.build import input_shapes
 from ..models.complexity import Positional
-from ..tasks.scores import ClassNames, ONLY
+from ..tasks.scores import ONLY
 from ..utils.errors import UserError
 from .scoring import device_of
 

@@ -13,7 +13,7 @@ from ..checkpoint import read_checkpoint, states
 from ..config.names import STAGES
 from ..media import DecodeError
 from ..media.files import list_videos
-from ..utils.batches import pieces
+from ..utils.batches import chunks
 from ..utils.errors import UserError
 from ..utils.logging import get_logger
 from .load import meta_of, network_of
@@ -185,7 +185,7 @@ def extract_features(
 def _pooled(model: nn.Module, clips: dict[str, Tensor], stage: str, batch: int) -> dict[str, Tensor]:
     """{pathway: [clips, channels]} of a stage, on the CPU."""
     network, inputs = network_of(model), network_inputs(model, clips)
-    parts = [network.pooled_features(part, stage) for part in pieces(inputs, len(clips["start"]), batch)]
+    parts = [network.pooled_features(part, stage) for part in chunks(inputs, len(clips["start"]), batch)]
     return {name: torch.cat([part[name] for part in parts]).float().cpu() for name in parts[0]}
 
 

@@ -11,13 +11,15 @@ from iopath.common.file_io import g_pathmgr
 from torch import nn, Tensor
 
 from ..checkpoint import load_content, LoadReport, read_checkpoint, require, states
+from ..clips import ClipReader
 from ..config import ConfigError, load_cfg, parse_cfg, PluginError, UnknownModelError
 from ..config.derived import Cfg
-from ..datasets.base import Record, VideoDataset
+from ..datasets.base import ClassNames
 from ..loading.build import clip_settings
+from ..media import open_media
 from ..models import build_model
 from ..models.network import Network
-from ..tasks.scores import ClassNames, names_of_head
+from ..tasks.scores import names_of_head
 from ..utils.errors import UserError
 from ..utils.logging import get_logger
 
@@ -50,7 +52,9 @@ class ModelMeta:
 
     def __repr__(self) -> str:
         names = self.class_names
-        count = len(names) if isinstance(names, list) else {k: len(v) for k, v in names.items()} if names else "no"
+        count = (
+            len(names) if isinstance(names, list) else {k: len(v or ()) for k, v in names.items()} if names else "no"
+        )
         return f"ModelMeta({self.cfg.MODEL.ARCH}, {count} class names, {self.source or 'fresh weights'})"
 
     def class_name(self, class_id: int, head: str = "") -> str:
@@ -81,12 +85,8 @@ class ModelMeta:
         Raises:
             DecodeError: The file cannot be read.
         """
-        settings = clip_settings(self.cfg)
-        settings = dataclasses.replace(
-            settings, num_views=views or settings.num_views, num_crops=crops or settings.num_crops
-        )
-        views_of_video: dict[str, Tensor] = VideoDataset([Record(str(video), 0)], settings, "test").read_views(0)
-        return views_of_video
+        with open_media(video) as reader:
+            return ClipReader(clip_settings(self.cfg)).test_views(reader, num_views=views, num_crops=crops)
 
 
 def load_model(

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from ..tasks.scores import ClassScores
-from ..utils.batches import pieces
+from ..utils.batches import chunks
 
 # What describes clips and is no input of a network.
 _NOT_INPUTS = ("start",)
@@ -38,5 +38,5 @@ def score_clips(model: nn.Module, clips: Mapping[str, torch.Tensor], max_clips: 
         max_clips: Clips in one forward pass, at most.
     """
     inputs = network_inputs(model, clips)
-    parts = pieces(inputs, len(clips["start"]), max_clips)
+    parts = chunks(inputs, len(clips["start"]), max_clips)
     return ClassScores.concatenate([ClassScores.from_tensors(model(part)["scores"]) for part in parts])

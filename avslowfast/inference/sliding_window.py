@@ -1,6 +1,5 @@
 """What happens at which time in a file: a network is applied to windows over its whole length."""
 
-import dataclasses
 import difflib
 import os
 from collections.abc import Sequence
@@ -12,8 +11,8 @@ from numpy.typing import NDArray
 from torch import nn
 from tqdm import tqdm
 
+from ..clips import ClipReader
 from ..config.derived import task_facts
-from ..datasets.base import Record, VideoDataset
 from ..loading.build import clip_settings
 from ..media import VideoReader
 from ..tasks.scores import FloatArray
@@ -97,15 +96,15 @@ def slide(
         raise SlidingWindowError(
             "the network classifies boxes, not windows; give boxes (avslowfast demo --boxes, or classify_boxes)"
         )
-    dataset = VideoDataset([Record(str(video), 0)], dataclasses.replace(clip_settings(cfg), num_crops=1), "test")
-    duration, windows = dataset.settings.duration, []
+    clip_reader, windows = ClipReader(clip_settings(cfg)), []
+    duration = clip_reader.settings.duration
     with VideoReader(str(video)) as reader:
         begin, end = reader.video.start, reader.video.end
         starts = window_starts(begin, end, duration, step or duration / 2)
         with tqdm(total=len(starts), desc="windows", unit="window", disable=None if progress else True) as bar:
             for first in range(0, len(starts), batch):
                 part = starts[first : first + batch]
-                scores = score_clips(model, dataset.clips_at(reader, 0, part, end), batch)
+                scores = score_clips(model, clip_reader.clips_at(reader, part), batch)
                 for i, start in enumerate(part.tolist()):
                     stop = min(start + duration, max(end, start))
                     windows.append(Window(start, stop, {head: rows[i] for head, rows in scores.heads.items()}))

@@ -1,96 +1,175 @@
-"""From configuration to data sets and loaders: the only place in `datasets` that reads cfg."""
+"""From configuration to data sets and loaders: the only file of this room that reads cfg."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 import torch
-from torch.utils.data import DataLoader, default_collate
+from torch.utils.data import DataLoader
 
-from ..clips import spans as clips
+from ..clips import spans
 from ..clips.logmel import AudioFrontEnd
+from ..clips.reader import ClipReader
+from ..clips.settings import AudioSettings, Augmentation, ClipSettings
 from ..clips.transforms import ColourJitter, RandAugment
-from ..config import ConfigError
-from ..config.names import ARCHITECTURES
-from ..datasets import ava, ave, charades, epic, hmdb51, kinetics, kinetics_sounds, ucf101, vggsound  # noqa: F401  (fill DATASETS)
-from ..datasets.base import AudioSettings, ClipSettings, DATASETS, Source
+from ..config import ConfigError, derived
+from ..config.derived import Cfg
+from ..config.names import DATASETS
+from ..datasets.base import Labels, Listing, Source
 from ..utils import distributed
+from ..utils.seeding import generator
+from .collate import collate_boxes, collate_eval, collate_train
+from .dataset import ClipDataset, KeyFrameDataset
+from .labels import Boxes, label_rule
 from .samplers import EvalSampler, TrainBatchSampler
 
-_RAGGED = ("audio_hard_negative", "waveform_hard_negative")
+SPLITS = ("train", "val", "test")
+# What DATA.MULTI_LABEL has to be for a kind of labels; for the others it has no meaning.
+_MULTI_LABEL: dict[Labels, bool] = {"class": False, "multi": True, "spans": True}
 
 
-def build_dataset(cfg, split):
-    """The data set of a split ("train", "val" or "test"); samples as in `base.VideoDataset`."""
-    if split not in ("train", "val", "test"):
-        raise ValueError(f"a split is train, val or test, not {split!r}")
-    name = (cfg.TEST.DATASET if split == "test" else cfg.TRAIN.DATASET).lower()
-    kind = DATASETS[name]
-    heads = cfg.MULTI_HEAD.NAMES
-    unknown = [head for head in heads if head not in kind.heads]
-    if unknown:
-        can = f"it can feed {', '.join(kind.heads)}" if kind.heads else "it has one label a video"
-        raise ConfigError(
-            f"MULTI_HEAD.NAMES is {heads}: the data set '{name}' has no labels for '{unknown[0]}' ({can}); change the key"
-        )
-    if kind.boxes != cfg.DETECTION.ENABLE:
-        has = "classifies boxes" if kind.boxes else "has no boxes"
-        raise ConfigError(
-            f"DETECTION.ENABLE is {cfg.DETECTION.ENABLE}: the data set '{name}' {has}; set it to {kind.boxes}"
-        )
-    if kind.multi_label is not None and kind.multi_label != cfg.DATA.MULTI_LABEL:
-        raise ConfigError(
-            f"DATA.MULTI_LABEL is {cfg.DATA.MULTI_LABEL}: the data set '{name}' needs {kind.multi_label}; set it so"
-        )
-    dataset = kind.from_source(_source(cfg), split, clip_settings(cfg))
+def build_dataset(cfg: Cfg, split: str, videos_of: str | None = None) -> ClipDataset:
+    """The data set of a split; samples as in `loading.dataset`.
+
+    Args:
+        cfg: The configuration.
+        split: train | val | test: how clips are cut.
+        videos_of: The split whose videos are cut so; None means the same.
+
+    Raises:
+        ConfigError: A label file is missing or has a mistake, or the network and the labels do not fit.
+    """
+    for name in (split, videos_of or split):
+        if name not in SPLITS:
+            raise ValueError(f"a split is train, val or test, not {name!r}")
+    listing = read_listing(cfg, videos_of or split)
+    rule = label_rule(listing.labels, tuple(derived.head_classes(cfg).values()))
+    for record in listing.records:
+        rule.check(record)
+    reader = ClipReader(clip_settings(cfg))
+    if isinstance(rule, Boxes):
+        return KeyFrameDataset(listing, reader, rule, split)
+    return ClipDataset(listing, reader, rule, split)
+
+
+def read_listing(cfg: Cfg, split: str) -> Listing:
+    """The records of a split, as far as DATA.TRAIN_FRACTION uses them.
+
+    Args:
+        cfg: The configuration.
+        split: train | val | test.
+
+    Raises:
+        ConfigError: See `build_dataset`.
+    """
+    key = "TEST.DATASET" if split == "test" else "TRAIN.DATASET"
+    name = DATASETS.check((cfg.TEST.DATASET if split == "test" else cfg.TRAIN.DATASET).lower(), key)
+    listing = DATASETS[name](_source(cfg, name), split)
+    _check_labels(cfg, name, listing)
     if split == "train" and cfg.DATA.TRAIN_FRACTION < 1:
-        dataset.keep_fraction(cfg.DATA.TRAIN_FRACTION, cfg.RNG_SEED)
-    return dataset
+        return keep_fraction(listing, cfg.DATA.TRAIN_FRACTION, cfg.RNG_SEED)
+    return listing
 
 
-def _source(cfg):
+def _check_labels(cfg: Cfg, name: str, listing: Listing) -> None:
+    """Whether the network's classifiers can be fed with a data set's labels."""
+    unknown = [head for head in cfg.MULTI_HEAD.NAMES if head not in listing.classifiers]
+    if unknown:
+        can = f"it can feed {', '.join(listing.classifiers)}" if listing.classifiers else "it has one label per video"
+        raise ConfigError(
+            f"MULTI_HEAD.NAMES is {cfg.MULTI_HEAD.NAMES}: the data set '{name}' has no labels for '{unknown[0]}' "
+            f"({can}); change the key"
+        )
+    boxes = listing.labels == "boxes"
+    if boxes != derived.task_facts(cfg).boxes:
+        has = "classifies boxes" if boxes else "has no boxes"
+        raise ConfigError(
+            f"DETECTION.ENABLE is {cfg.DETECTION.ENABLE}: the data set '{name}' {has}; set DETECTION.ENABLE to {boxes}"
+        )
+    multi_label = _MULTI_LABEL.get(listing.labels, cfg.DATA.MULTI_LABEL)
+    if multi_label != cfg.DATA.MULTI_LABEL:
+        raise ConfigError(
+            f"DATA.MULTI_LABEL is {cfg.DATA.MULTI_LABEL}: the data set '{name}' needs {multi_label}; "
+            f"set DATA.MULTI_LABEL to {multi_label}"
+        )
+
+
+def keep_fraction(listing: Listing, share: float, seed: int) -> Listing:
+    """A listing with a share of the records; their order stays.
+
+    Where each record has one label, the share is that of every label.
+
+    Args:
+        listing: All records.
+        share: Of the records that is kept; at least one of each label.
+        seed: Chooses them.
+    """
+    groups: dict[int, list[int]] = {}
+    for i, record in enumerate(listing.records):
+        groups.setdefault(record.label if isinstance(record.label, int) else -1, []).append(i)
+    kept: set[int] = set()
+    for label, members in sorted(groups.items()):
+        order = generator(seed, label, "fraction").permutation(len(members))
+        kept.update(members[i] for i in order[: max(round(share * len(members)), 1)])
+    return dataclasses.replace(listing, records=[record for i, record in enumerate(listing.records) if i in kept])
+
+
+def _source(cfg: Cfg, name: str) -> Source:
     d = cfg.DATA
+    options = cfg.get(name.upper())
     return Source(
         folder=d.PATH_TO_DATA_DIR,
         prefix=d.PATH_PREFIX,
         separator=d.PATH_LABEL_SEPARATOR,
         names_file=d.CLASS_NAMES_FILE,
         num_classes=cfg.MODEL.NUM_CLASSES,
-        heads=dict(zip(cfg.MULTI_HEAD.NAMES, cfg.MULTI_HEAD.NUM_CLASSES)) or None,
+        classifiers=dict(zip(cfg.MULTI_HEAD.NAMES, cfg.MULTI_HEAD.NUM_CLASSES)),
+        multi_label=d.MULTI_LABEL,
         fold=d.FOLD,
         train_part=d.TRAIN_PART,
         test_part=d.TEST_PART,
         target=d.TARGET,
         video_file=d.VIDEO_FILE,
-        sound_file=d.AUDIO_FILE,
-        options=dict(cfg.AVA),
-        labelled=cfg.TASK not in ("sync", "pretrain"),
+        audio_file=d.AUDIO_FILE,
+        options=dict(options) if isinstance(options, Mapping) else {},
+        labelled=derived.task_facts(cfg).labels,
     )
 
 
-def audio_front_end(cfg):
-    """The module that turns waveforms into the audio pathway's input."""
-    d = cfg.DATA
-    return AudioFrontEnd(
-        d.AUDIO_SAMPLE_RATE,
-        d.AUDIO_WIN_SZ,
-        d.AUDIO_STEP_SZ,
-        d.AUDIO_MEL_NUM,
-        d.AUDIO_FRAME_NUM,
-        d.LOGMEL_MEAN,
-        d.LOGMEL_STD,
-    )
+class ClipLoader(DataLoader[Any]):
+    """A loader over clips; in training its batch sampler chooses epoch and place."""
+
+    dataset: ClipDataset
+
+    @property
+    def epochs(self) -> TrainBatchSampler:
+        """The sampler of a training loader.
+
+        Raises:
+            TypeError: It is a loader for evaluation.
+        """
+        if not isinstance(self.batch_sampler, TrainBatchSampler):
+            raise TypeError("a loader for evaluation has no epochs")
+        return self.batch_sampler
 
 
-def build_loader(cfg, split, videos_of=None):
-    """A loader of collated batches for this rank. A training loader's `batch_sampler.set_epoch` chooses epoch and place.
+def build_loader(cfg: Cfg, split: str, videos_of: str | None = None) -> ClipLoader:
+    """A loader of collated batches for this rank, see `loading.collate`.
+
+    A training loader's `epochs.set_epoch` chooses epoch and place. Training batches hold
+    TRAIN.BATCH_SIZE / (ranks of a machine x ACCUMULATION_STEPS) videos, AUG.NUM_SAMPLE clips of each. Evaluation batches
+    hold whole videos, as many as go into one forward pass, one at least.
 
     Args:
-        split: how clips are cut. videos_of: the split whose videos are cut so; None is the same.
+        cfg: The configuration.
+        split: train | val | test: how clips are cut.
+        videos_of: The split whose videos are cut so; None means the same.
 
-    Training batches hold TRAIN.BATCH_SIZE / (ranks of a machine x ACCUMULATION_STEPS) videos, AUG.NUM_SAMPLE clips
-    of each. Evaluation batches hold whole videos, as many as go into TEST.BATCH_SIZE / ranks clips.
+    Raises:
+        ConfigError: See `build_dataset`; or the training list does not fill one batch.
     """
-    dataset = build_dataset(cfg, videos_of or split)
-    dataset.split = split
+    dataset = build_dataset(cfg, split, videos_of)
     rank, world = distributed.rank(), distributed.world_size()
-    local_ranks = max(world // cfg.NUM_SHARDS, 1)
     workers = cfg.DATA_LOADER.NUM_WORKERS
     common = {
         "num_workers": workers,
@@ -100,128 +179,43 @@ def build_loader(cfg, split, videos_of=None):
         "generator": torch.Generator().manual_seed(cfg.RNG_SEED),
     }
     if split == "train":
-        batch = cfg.TRAIN.BATCH_SIZE // (local_ranks * cfg.TRAIN.ACCUMULATION_STEPS)
-        sampler = TrainBatchSampler(len(dataset), batch, rank, world, cfg.RNG_SEED)
-        if not len(sampler):
+        batch = derived.train_videos_per_pass(cfg, world)
+        batches = TrainBatchSampler(len(dataset), batch, rank, world, cfg.RNG_SEED)
+        if not len(batches):
             raise ConfigError(
-                f"TRAIN.BATCH_SIZE is {cfg.TRAIN.BATCH_SIZE}: the training list has {len(dataset)} videos, not one batch; use a smaller batch"
+                f"TRAIN.BATCH_SIZE is {cfg.TRAIN.BATCH_SIZE}: the training list has {len(dataset)} videos, "
+                "not one batch; use a smaller batch"
             )
-        return DataLoader(dataset, batch_sampler=sampler, collate_fn=collate_train, **common)
-    views = cfg.TEST.NUM_ENSEMBLE_VIEWS * cfg.TEST.NUM_SPATIAL_CROPS if split == "test" and not dataset.boxes else 1
-    videos = max(cfg.TEST.BATCH_SIZE // local_ranks // views, 1)
-    sampler = EvalSampler(len(dataset), rank, world)
-    return DataLoader(
+        return ClipLoader(dataset, batch_sampler=batches, collate_fn=collate_train, **common)
+    has_boxes = isinstance(dataset, KeyFrameDataset)
+    views = derived.test_views(cfg) if split == "test" and not has_boxes else 1
+    return ClipLoader(
         dataset,
-        batch_size=videos,
-        sampler=sampler,
-        collate_fn=collate_boxes if dataset.boxes else collate_eval,
+        batch_size=max(derived.test_clips_per_pass(cfg, world) // views, 1),
+        sampler=EvalSampler(len(dataset), rank, world),
+        collate_fn=collate_boxes if has_boxes else collate_eval,
         **common,
     )
 
 
-def collate_train(samples):
-    """Stacks clips. Hard negatives, which some clips have, come as [N, ...] with their clips in "..._index" [N].
-
-    Where each video gives several clips, the first ones of all videos come first, then the second ones: the clip that follows, whose sound
-    is the easy negative, is another video's.
-    """
-    if isinstance(samples[0], list):
-        samples = [clip for place in zip(*samples) for clip in place]
-    batch = {
-        "failures": [f for sample in samples for f in sample.pop("failures")],
-        "path": [sample.pop("path") for sample in samples],
-    }
-    for name in _RAGGED:
-        having = [i for i, sample in enumerate(samples) if name in sample]
-        if having:
-            batch[name] = torch.stack([samples[i].pop(name) for i in having])
-            batch["audio_hard_negative_index"] = torch.tensor(having)
-    if "boxes" in samples[0]:
-        batch.update(
-            _join_boxes([sample.pop("boxes") for sample in samples], [sample.pop("targets") for sample in samples])
-        )
-        batch["dropped_boxes"] = sum(int(sample.pop("dropped_boxes")) for sample in samples)
-    return {**default_collate(samples), **batch}
-
-
-def _join_boxes(boxes, targets):
-    """Boxes of several clips in a row, each with the number of its clip in front: "boxes" [K, 5], "targets" [K, classes]."""
-    numbered = [torch.cat([torch.full((len(b), 1), float(i)), b], dim=1) for i, b in enumerate(boxes)]
-    return {"boxes": torch.cat(numbered), "targets": torch.cat(targets)}
-
-
-def collate_boxes(samples):
-    """Key frames for evaluation, as a list: in testing their pictures differ in size. "failed" as in `collate_eval`."""
-    batch = {
-        "failed": [],
-        "index": torch.stack([s["index"] for s in samples]),
-        "path": [s["path"] for s in samples],
-        "clips": [],
-    }
-    batch["label"] = torch.stack([s["label"] for s in samples])
-    for sample in samples:
-        if "failure" in sample:
-            batch["failed"].append((int(sample["index"]), sample["path"], sample["failure"]))
-        else:
-            batch["clips"].append(
-                {
-                    k: v
-                    for k, v in sample.items()
-                    if isinstance(v, torch.Tensor) and k not in ("label", "start", "dropped_boxes")
-                }
-            )
-    batch["clip_index"] = torch.tensor([int(clip["index"]) for clip in batch["clips"]], dtype=torch.int64)
-    return batch
-
-
-def collate_eval(samples):
-    """Clips of several videos in a row; "clip_index" [clips] is the data set index of each. Failed videos stand in "failed"."""
-    batch = {"failed": [], "clip_index": [], "index": [], "label": [], "path": []}
-    clips, sounds = [], 0
-    for sample in samples:
-        index = int(sample["index"])
-        for name in ("index", "label", "path"):
-            batch[name].append(sample[name])
-        if "failure" in sample:
-            batch["failed"].append((index, sample["path"], sample["failure"]))
-            continue
-        views = {k: v for k, v in sample.items() if k not in ("index", "label", "path")}
-        if views["start"].dim() == 0:
-            views = {k: v.unsqueeze(0) for k, v in views.items()}
-        if "audio_index" in views:
-            views["audio_index"] = views["audio_index"] + sounds
-            sounds += len(views["audio_mask"])
-        clips.append(views)
-        batch["clip_index"] += [index] * len(views["start"])
-    batch["clip_index"] = torch.tensor(batch["clip_index"], dtype=torch.int64)
-    batch["index"], batch["label"] = torch.stack(batch["index"]), torch.stack(batch["label"])
-    for name in clips[0] if clips else ():
-        batch[name] = torch.cat([views[name] for views in clips])
-    return batch
-
-
-def clip_settings(cfg):
-    """How cfg turns a video into clips: a `base.ClipSettings`."""
-    d = cfg.DATA
-    pathways = ARCHITECTURES[cfg.MODEL.ARCH]
+def clip_settings(cfg: Cfg) -> ClipSettings:
+    """How cfg turns a video into clips."""
+    d, pathways = cfg.DATA, derived.pathways(cfg)
     return ClipSettings(
         pathways=pathways,
         num_frames=d.NUM_FRAMES,
         sampling_rate=d.SAMPLING_RATE,
         target_fps=d.TARGET_FPS,
-        alpha=cfg.SLOWFAST.ALPHA if "fast" in pathways else 1,
-        scales=tuple(d.TRAIN_JITTER_SCALES),
+        alpha=derived.alpha(cfg),
+        scales=(d.TRAIN_JITTER_SCALES[0], d.TRAIN_JITTER_SCALES[1]),
         crop=d.TRAIN_CROP_SIZE,
         test_crop=d.TEST_CROP_SIZE,
         num_views=cfg.TEST.NUM_ENSEMBLE_VIEWS,
         num_crops=cfg.TEST.NUM_SPATIAL_CROPS,
-        num_classes=cfg.MODEL.NUM_CLASSES,
-        multi_label=d.MULTI_LABEL,
         flip=d.RANDOM_FLIP,
         inverse_scale=d.INV_UNIFORM_SAMPLE,
-        bgr=d.REVERSE_INPUT_CHANNEL or d.USE_BGR_ORDER or (cfg.DETECTION.ENABLE and cfg.AVA.BGR),
-        rand_augment=RandAugment(cfg.AUG.AA_TYPE) if cfg.AUG.ENABLE else None,
-        colour=_colour(cfg.AVA) if cfg.DETECTION.ENABLE and cfg.AVA.TRAIN_USE_COLOR_AUGMENTATION else None,
+        bgr=derived.is_bgr(cfg),
+        augmentation=_augmentation(cfg),
         audio=_audio_settings(cfg) if "audio" in pathways else None,
         seed=cfg.RNG_SEED,
         num_samples=cfg.AUG.NUM_SAMPLE,
@@ -229,15 +223,32 @@ def clip_settings(cfg):
     )
 
 
-def _colour(node):
-    return ColourJitter(node.TRAIN_PCA_EIGVAL, node.TRAIN_PCA_EIGVEC, node.TRAIN_PCA_JITTER_ONLY)
+def _augmentation(cfg: Cfg) -> Augmentation | None:
+    # Operations that move pixels would leave the boxes behind.
+    if derived.task_facts(cfg).boxes:
+        node = cfg.AVA
+        if not node.TRAIN_USE_COLOR_AUGMENTATION:
+            return None
+        return ColourJitter(node.TRAIN_PCA_EIGVAL, node.TRAIN_PCA_EIGVEC, node.TRAIN_PCA_JITTER_ONLY)
+    return RandAugment(cfg.AUG.AA_TYPE) if cfg.AUG.ENABLE else None
 
 
-def _audio_settings(cfg):
-    d, s = cfg.DATA, cfg.SPECAUG
-    y = cfg.SYNC
-    synchronises = cfg.MODEL.ARCH == "avslowfast" and any(cfg.SLOWFAST.AVS_FLAG)
-    measured = synchronises and cfg.TASK in ("sync", "pretrain")
+def audio_front_end(cfg: Cfg) -> AudioFrontEnd:
+    """The module that turns waveforms into the audio pathway's input."""
+    d = cfg.DATA
+    return AudioFrontEnd(
+        sample_rate=d.AUDIO_SAMPLE_RATE,
+        window=d.AUDIO_WIN_SZ,
+        step=d.AUDIO_STEP_SZ,
+        num_mels=d.AUDIO_MEL_NUM,
+        num_frames=d.AUDIO_FRAME_NUM,
+        mean=d.LOGMEL_MEAN,
+        std=d.LOGMEL_STD,
+    )
+
+
+def _audio_settings(cfg: Cfg) -> AudioSettings:
+    d, masks, sync = cfg.DATA, cfg.SPECAUG, cfg.SYNC
     return AudioSettings(
         front_end=audio_front_end(cfg),
         sample_rate=d.AUDIO_SAMPLE_RATE,
@@ -246,12 +257,12 @@ def _audio_settings(cfg):
         num_frames=d.AUDIO_FRAME_NUM,
         num_mels=d.AUDIO_MEL_NUM,
         on_device=d.LOGMEL_ON_DEVICE,
-        hard_negatives=synchronises and d.GET_MISALIGNED_AUDIO,
-        hard_from_epoch=d.MIX_NEG_EPOCH if y.HARD_FROM < 0 else y.HARD_FROM * cfg.SOLVER.MAX_EPOCH,
+        hard_negatives=derived.reads_hard_negatives(cfg),
+        hard_from_epoch=derived.hard_negatives_from_epoch(cfg),
         easy_ratio=d.EASY_NEG_RATIO,
         min_gap=d.AUDIO_MISALIGNED_GAP * d.AUDIO_STEP_SZ / 1000,
-        super_hard_ratio=y.SUPER_HARD_RATIO,
-        super_hard_gap=y.SUPER_HARD_GAP,
-        shifts=clips.shift_grid(y.MAX_SHIFT, y.SHIFT_STEP) if measured else (),
-        spec_masks=(s.NUM_MASKS, s.MAX_TIME, s.MAX_FREQ) if s.ENABLE else None,
+        super_hard_ratio=sync.SUPER_HARD_RATIO,
+        super_hard_gap=sync.SUPER_HARD_GAP,
+        shifts=spans.shift_grid(sync.MAX_SHIFT, sync.SHIFT_STEP) if derived.measures_sync(cfg) else (),
+        spec_masks=(masks.NUM_MASKS, masks.MAX_TIME, masks.MAX_FREQ) if masks.ENABLE else None,
     )

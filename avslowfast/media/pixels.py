@@ -79,7 +79,7 @@ class Scaler:
     def __init__(self) -> None:
         self._reformatter = VideoReformatter()
 
-    def write(self, frame: av.VideoFrame, geometry: Geometry, out_CHW: NDArray[np.uint8]) -> None:  # noqa: N803
+    def write(self, frame: av.VideoFrame, geometry: Geometry, out_CHW: NDArray[np.uint8]) -> None:
         """Write the pixels of a frame, rotated as shown.
 
         Args:

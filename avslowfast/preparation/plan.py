@@ -7,7 +7,7 @@ from typing import Any
 
 from ..config import ConfigError, load_cfg
 from ..datasets.kinetics import read_crawled_splits
-from ..loading import build_dataset
+from ..loading.build import read_listing
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def named_videos(name: str, annotations: str, videos: str) -> NamedVideos:
         for split in ("train", "test"):
             label = _label(name, split, part, len(data_set.parts))
             try:
-                records = build_dataset(cfg, split).records
+                records = read_listing(cfg, split).records
             except ConfigError as error:
                 notes.append(f"not looked at: {label}: {error}")
                 continue

@@ -14,7 +14,7 @@ from ..clips.logmel import apply_spec_masks
 from ..config.derived import Cfg
 from ..loading.build import audio_front_end
 from ..models.network import Network
-from ..utils.batches import pieces
+from ..utils.batches import chunks
 from .scores import S
 
 # A collated batch: tensors with a row per clip, and lists and numbers with them (see `loading`).
@@ -152,9 +152,9 @@ class Task(ABC, Generic[S]):
         return {"loss": total, **parts, **sync_losses}
 
     @staticmethod
-    def chunks(batch: Batch, max_clips: int) -> Iterator[Batch]:
+    def evaluation_chunks(batch: Batch, max_clips: int) -> Iterator[Batch]:
         """An evaluation batch in chunks of at most `max_clips` clips."""
-        return pieces(batch, len(batch["clip_index"]), max_clips)
+        return chunks(batch, len(batch["clip_index"]), max_clips)
 
 
 def prefixes(network: Network, parts: tuple[str, ...]) -> str:

@@ -67,7 +67,7 @@ class ClassificationTask(Task[ClassScores]):
 
     def scores(self, model: nn.Module, batch: Batch, max_clips: int) -> ClassScores:
         """See `Task.scores`."""
-        outputs = [model(self.inputs(chunk))["scores"] for chunk in self.chunks(batch, max_clips)]
+        outputs = [model(self.inputs(chunk))["scores"] for chunk in self.evaluation_chunks(batch, max_clips)]
         return ClassScores.concatenate([ClassScores.from_tensors(scores) for scores in outputs])
 
 

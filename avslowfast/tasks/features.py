@@ -42,7 +42,7 @@ class FeatureTask(Task[Features]):
         """See `Task.scores`."""
         network = network_of(model)
         return Features.concatenate(
-            [self._by_modality(network, self.inputs(chunk)) for chunk in self.chunks(batch, max_clips)]
+            [self._by_modality(network, self.inputs(chunk)) for chunk in self.evaluation_chunks(batch, max_clips)]
         )
 
     def _by_modality(self, network: Network, inputs: dict[str, torch.Tensor]) -> Features:

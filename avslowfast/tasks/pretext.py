@@ -74,7 +74,7 @@ class PretextTask(Task[Distances]):
     def scores(self, model: nn.Module, batch: Batch, max_clips: int) -> Distances:
         """See `Task.scores`: what each pretext's `score` gives."""
         network, parts = network_of(model), []
-        for chunk in self.chunks(batch, max_clips):
+        for chunk in self.evaluation_chunks(batch, max_clips):
             inputs, arrays = self.inputs(chunk), {}
             for pretext in self.pretexts.values():
                 arrays.update(pretext.score(network, inputs))

@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from ..checkpoint import read_checkpoint
+from ..datasets.base import ClassNames
 from ..utils.errors import UserError
 
 # Name of the only head of a network that has one.
@@ -25,8 +26,6 @@ ONLY = ""
 ENSEMBLES = ("sum", "max", "none")
 
 FloatArray = NDArray[np.float32]
-# Names in order of the class ids, {head: names} with several classifiers, None without names.
-ClassNames = list[str] | dict[str, list[str]] | None
 S = TypeVar("S", bound="Scores")
 H = TypeVar("H", bound="HeadScores")
 T = TypeVar("T")

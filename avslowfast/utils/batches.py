@@ -1,31 +1,40 @@
-"""Batches of clips in which several clips may share one sound."""
+"""Batches of clips in which several clips may share one clip's audio."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import torch
 
-# Tensors with a row a sound, where "audio_index" says which one each clip hears.
-_SOUND = ("audio", "waveform")
+# Tensors with one row per audio input, where "audio_index" says which of them each clip hears.
+_AUDIO = ("audio", "waveform")
 
 
-def pieces(batch, count, size):
-    """A batch in pieces of at most `size` clips; what has no row a clip is left out, sounds that no clip of a piece hears are too.
+def chunks(batch: Mapping[str, Any], count: int, size: int) -> Iterator[dict[str, torch.Tensor]]:
+    """A batch in chunks of at most `size` clips.
+
+    What has no row per clip is left out, and so is audio that no clip of a chunk hears.
 
     Args:
-        batch: {name: tensor or anything}; `count` clips. With "audio_index" [clips] the tensors named audio... and waveform... have a row a sound.
+        batch: {name: tensor or anything}. With "audio_index" [clips] the tensors named audio... and waveform... have one
+            row per audio input.
+        count: Clips in the batch.
+        size: Clips in a chunk, at most.
+
+    Yields:
+        {name: tensor} of a chunk, with an "audio_index" into its audio.
     """
     index = batch.get("audio_index")
     for first in range(0, count, size):
         part = slice(first, first + size)
-        rows = None
+        chunk = {
+            name: value[part]
+            for name, value in batch.items()
+            if isinstance(value, torch.Tensor) and value.dim() > 0 and len(value) == count
+        }
         if index is not None:
-            rows, own = torch.unique(index[part], return_inverse=True)
-        piece = {}
-        for name, value in batch.items():
-            if not isinstance(value, torch.Tensor) or value.dim() == 0:
-                continue
-            if index is not None and name != "audio_index" and name.startswith(_SOUND):
-                piece[name] = value[rows]
-            elif len(value) == count:
-                piece[name] = value[part]
-        if index is not None:
-            piece["audio_index"] = own
-        yield piece
+            rows, chunk_index = torch.unique(index[part], return_inverse=True)
+            for name, value in batch.items():
+                if isinstance(value, torch.Tensor) and name != "audio_index" and name.startswith(_AUDIO):
+                    chunk[name] = value[rows]
+            chunk["audio_index"] = chunk_index
+        yield chunk

@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 import torch
 from helpers import ROOT, tiny_cfg
-from helpers.lists import cfg_for
+from helpers.lists import cfg_for, clip_dataset
 from helpers.networks import count_convolutions, is_audio, make
 
-from avslowfast.datasets.base import Record, VideoDataset
+from avslowfast.datasets import Record
 from avslowfast.loading import build_dataset
-from avslowfast.loading.build import clip_settings, collate_eval
+from avslowfast.loading.collate import collate_eval
 from avslowfast.media import Geometry, VideoReader, write_video
 from avslowfast.media.pixels import Scaler
 from avslowfast.models import build_model
 from avslowfast.tasks.build import build_task
-from avslowfast.utils.batches import pieces
+from avslowfast.utils.batches import chunks
 from benchmarks import baselines, data
 from benchmarks.step import CountSynchronisations, Stepper
 
@@ -106,8 +106,7 @@ def test_the_plan_gives_the_frames_of_real_files_too(shared, name):
 
 def test_leaving_out_the_loop_filter_is_for_training_alone_and_changes_little(site_video):
     def pictures(split, skip):
-        settings = clip_settings(tiny_cfg("DATA.SKIP_LOOP_FILTER", skip))
-        return VideoDataset([Record(str(site_video), 0)], settings, split)[0]["fast"].float()
+        return clip_dataset([Record(str(site_video))], split, "DATA.SKIP_LOOP_FILTER", skip)[0]["fast"].float()
 
     assert 0 < (pictures("train", False) - pictures("train", True)).abs().mean() < 6
     assert torch.equal(pictures("test", False), pictures("test", True))
@@ -191,23 +190,23 @@ def test_a_test_gives_the_scores_of_the_usual_way(synthav):
         # Pieces that cut through a clip's crops.
         scores = torch.from_numpy(build_task(cfg, CPU).scores(model, batch, 4).only)
     for i in range(2):
-        usual = baselines.usual_scores(model, baselines.usual_views(dataset.records[i].path, dataset.settings), 4)
+        usual = baselines.scores(model, baselines.views(dataset.records[i].path, dataset.clip_reader.settings), 4)
         assert (scores[9 * i : 9 * i + 9] - usual).abs().max() < 1e-5
 
 
-def test_pieces_hold_the_sounds_that_their_clips_hear():
+def test_chunks_hold_the_audio_that_their_clips_hear():
     batch = {
         "fast": torch.arange(7),
         "audio": torch.tensor([10, 20, 30]),
         "audio_index": torch.tensor([0, 0, 1, 1, 1, 2, 2]),
         "path": ["x"],
     }
-    for piece in pieces(batch, 7, 3):
+    for piece in chunks(batch, 7, 3):
         assert (
             torch.equal(piece["audio"][piece["audio_index"]], 10 * (1 + batch["audio_index"][piece["fast"]]))
             and "path" not in piece
         )
-    assert [len(p["audio"]) for p in pieces(batch, 7, 3)] == [2, 2, 1]
+    assert [len(p["audio"]) for p in chunks(batch, 7, 3)] == [2, 2, 1]
 
 
 @pytest.mark.parametrize("drop", [True, False])
@@ -226,7 +225,7 @@ def test_the_network_that_steps_are_measured_against_computes_the_same():
     model, inputs = make()
     model.eval()
     with torch.no_grad():
-        torch.testing.assert_close(baselines.usual_network(model)(inputs)["scores"], model(inputs)["scores"])
+        torch.testing.assert_close(baselines.network(model)(inputs)["scores"], model(inputs)["scores"])
 
 
 def test_the_count_of_waits_counts():

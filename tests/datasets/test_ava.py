@@ -181,7 +181,7 @@ def test_pictures_of_different_sizes_are_scored_together(movies):
     dataset = build_dataset(cfg, "test")
     samples = [dataset[i] for i in (0, 1, 2)]
     wide = {**samples[1], **{name: torch.nn.functional.pad(samples[1][name], (0, 8)) for name in ("slow", "fast")}}
-    from avslowfast.loading.build import collate_boxes
+    from avslowfast.loading.collate import collate_boxes
 
     batch = collate_boxes([samples[0], wide, samples[2]])
     with torch.no_grad():

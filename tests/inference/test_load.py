@@ -139,9 +139,7 @@ def test_torch_hub_lists_and_loads_the_zoo(tmp_path):
         {"model_state": build_model(cfg).state_dict(), "cfg": cfg.dump(), "class_names": [f"c{i}" for i in range(16)]},
         tmp_path / "w.pyth",
     )
-    assert (
-        torch.hub.load(str(ROOT), "load_model", str(tmp_path / "w.pyth"), source="local").meta.class_name(3) == "c3"
-    )
+    assert torch.hub.load(str(ROOT), "load_model", str(tmp_path / "w.pyth"), source="local").meta.class_name(3) == "c3"
 
 
 def test_an_output_folder_without_checkpoints_is_an_error(tmp_path):

@@ -52,7 +52,7 @@ def test_repeated_augmentation_gives_several_clips_of_each_video(synthav):
     )
     # Each is what its start and its draws say, whatever else was read from the open file.
     with VideoReader(one.records[5].path) as reader:
-        assert torch.equal(clips[2]["audio"], one._sound(reader, float(clips[2]["start"]))["audio"])
+        assert torch.equal(clips[2]["audio"], one.clip_reader.audio_inputs(reader, float(clips[2]["start"]))["audio"])
 
 
 def test_the_clip_that_follows_is_another_video_s(synthav):
@@ -267,7 +267,7 @@ def test_the_global_batch_is_the_same_for_any_number_of_ranks():
     joined = [a + b for a, b in zip(*two)]
     assert list(one) == joined and len(joined) == 4
     one.set_epoch(5)
-    assert [k.index for batch in one for k in batch] != [k.index for batch in joined for k in batch]
+    assert [k.video for batch in one for k in batch] != [k.video for batch in joined for k in batch]
 
 
 def test_evaluation_visits_each_video_once():

@@ -4,11 +4,10 @@ import av
 import numpy as np
 import pytest
 import torch
-from helpers import tiny_cfg
+from helpers.lists import clip_dataset
 
-from avslowfast.datasets.base import Record, VideoDataset
-from avslowfast.loading.build import clip_settings
-from avslowfast.loading.samplers import SampleKey
+from avslowfast.datasets import Record
+from avslowfast.loading import SampleKey
 from avslowfast.media import DecodeError, FrameFolderReader, Geometry, SoundReader, VideoReader, write_video
 
 FPS, RATE = 15, 16000
@@ -39,10 +38,6 @@ def long_video(tmp_path_factory):
     return folder
 
 
-def dataset(records, split="train", *overrides):
-    return VideoDataset(records, clip_settings(tiny_cfg(*overrides)), split)
-
-
 def seconds_seen(clip):
     """The second of the video that each frame shows, by its grey level."""
     return np.round((clip.float().mean(dim=(0, 2, 3)).numpy() - 20) / 10)
@@ -55,9 +50,9 @@ def pitch_bin(spectrogram):
 def records_of(folder, span):
     return {
         "video": Record(str(folder / "x.mp4"), 0, span=span),
-        "video, sound apart": Record(str(folder / "silent.mp4"), 0, span=span, sound=str(folder / "x.wav")),
+        "video, sound apart": Record(str(folder / "silent.mp4"), 0, span=span, audio_path=str(folder / "x.wav")),
         "frames, sound apart": Record(
-            str(folder / "frames"), 0, span=span, sound=str(folder / "x.wav"), frame_rate=FPS
+            str(folder / "frames"), 0, span=span, audio_path=str(folder / "x.wav"), frame_rate=FPS
         ),
     }
 
@@ -66,12 +61,12 @@ def records_of(folder, span):
 def test_pictures_and_sound_come_from_the_segment(long_video, kind):
     found = {}
     for at in (4.0, 12.0):
-        sample = dataset([records_of(long_video, (at, at + 2.0))[kind]])[0]
+        sample = clip_dataset([records_of(long_video, (at, at + 2.0))[kind]])[0]
         assert set(seconds_seen(sample["fast"])) <= {at, at + 1} and bool(sample["audio_mask"])
         found[at] = pitch_bin(sample["audio"])
     assert found[4.0] < found[12.0]
-    reference = dataset([records_of(long_video, (4.0, 6.0))["video"]])[0]
-    sample = dataset([records_of(long_video, (4.0, 6.0))[kind]])[0]
+    reference = clip_dataset([records_of(long_video, (4.0, 6.0))["video"]])[0]
+    sample = clip_dataset([records_of(long_video, (4.0, 6.0))[kind]])[0]
     assert np.abs(sample["fast"].float() - reference["fast"].float()).mean() < 3
     assert abs(pitch_bin(sample["audio"]) - pitch_bin(reference["audio"])) <= 1
 
@@ -80,24 +75,24 @@ def test_pictures_and_sound_come_from_the_segment(long_video, kind):
 def test_a_short_segment_shows_its_last_picture_on_and_never_the_next(long_video, kind):
     record = records_of(long_video, (7.1, 7.5))[kind]
     for split in ("train", "val", "test"):
-        sample = dataset([record], split)[SampleKey(0, 0, 0)]
+        sample = clip_dataset([record], split)[SampleKey(0, 0, 0)]
         clips = sample["fast"] if split == "test" else sample["fast"][None]
         assert all(set(seconds_seen(clip)) == {7.0} for clip in clips)
 
 
 def test_test_views_lie_in_the_segment(long_video):
-    sample = dataset([records_of(long_video, (3.0, 9.0))["video"]], "test", "TEST.NUM_ENSEMBLE_VIEWS", 4)[0]
+    sample = clip_dataset([records_of(long_video, (3.0, 9.0))["video"]], "test", "TEST.NUM_ENSEMBLE_VIEWS", 4)[0]
     seen = [seconds_seen(clip) for clip in sample["fast"]]
     assert seen[0].min() == 3 and seen[-1].max() == 8 and all((s >= 3).all() and (s <= 8).all() for s in seen)
 
 
 def test_a_segment_after_the_end_fails_by_name(long_video):
-    sample = dataset([records_of(long_video, (25.0, 27.0))["video"]], "val")[0]
+    sample = clip_dataset([records_of(long_video, (25.0, 27.0))["video"]], "val")[0]
     assert "25.00-27.00 s lies after its end at 20.00 s" in sample["failure"]
 
 
 def test_frames_without_sound_are_silent_and_broken_folders_are_named(long_video, tmp_path):
-    sample = dataset([Record(str(long_video / "frames"), 0, frame_rate=FPS)])[0]
+    sample = clip_dataset([Record(str(long_video / "frames"), 0, frame_rate=FPS)])[0]
     assert not sample["audio_mask"] and sample["fast"].shape == (3, 8, 48, 48)
     for path, words in ((tmp_path / "none", "cannot be opened"), (tmp_path, "no frames in it")):
         with pytest.raises(DecodeError, match=words):

@@ -98,7 +98,7 @@ def test_measured_sound_is_the_files_own_at_each_shift(bounces):
     cfg = load_cfg(SYNC, ["DATA.PATH_TO_DATA_DIR", str(bounces), *SMALL])
     dataset = build_dataset(cfg, "test")
     sample = dataset[0]
-    shifts = dataset.settings.audio.shifts
+    shifts = dataset.clip_reader.settings.audio.shifts
     assert np.allclose(shifts, [-0.4, -0.2, 0.0, 0.2, 0.4]) and sample["audio_shifts"].shape[:2] == (2, 5)
     # Cut from one decode of all shifts, up to a fraction of a sample, which moves quiet cells a little. Other shifts
     # differ at large.
@@ -110,11 +110,11 @@ def test_measured_sound_is_the_files_own_at_each_shift(bounces):
     )
     # The first view begins with the file and the last ends with it: what lies beyond does not count.
     assert sample["audio_shifts_mask"].tolist() == [[False, False, True, True, True], [True, True, True, False, False]]
-    start, length = clips.audio_span(float(sample["start"][0]), dataset.settings.duration, 64, 0.032, 0.016)
+    start, length = clips.audio_span(float(sample["start"][0]), dataset.clip_reader.settings.duration, 64, 0.032, 0.016)
     with VideoReader(dataset.records[0].path) as reader:
         expected, _ = reader.read_audio(start + 0.4, length)
     assert (
-        sample["audio_shifts"][0, 4] - dataset.settings.audio.front_end(torch.from_numpy(expected))
+        sample["audio_shifts"][0, 4] - dataset.clip_reader.settings.audio.front_end(torch.from_numpy(expected))
     ).abs().mean() < 0.02
     assert sample["audio_hard_mask"].all() and not torch.allclose(sample["audio_hard"], sample["audio"])
     # The same whenever it is asked for, and only where synchronisation is measured.

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from ...config.derived import Cfg
 from ...config.names import Metric
 from ...datasets import ava as files
-from ...datasets.base import Record
-from ...tasks.scores import BoxScores, ClassNames
+from ...datasets.base import ClassNames, Record
+from ...tasks.scores import BoxScores
 from ...utils.logging import get_logger
 from ..metrics import ava
 from .base import Evaluation, Protocol

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from ...config import ConfigError
 from ...config.derived import Cfg
 from ...config.names import Metric
-from ...tasks.scores import ClassNames, S
+from ...datasets.base import ClassNames
+from ...tasks.scores import S
 
 
 @dataclass

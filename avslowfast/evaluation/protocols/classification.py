@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from ...config import derived
 from ...config.derived import Cfg
 from ...config.names import Metric, METRICS
-from ...tasks.scores import ClassNames, ClassScores, names_of_head, ONLY, SavedScores
+from ...datasets.base import ClassNames
+from ...tasks.scores import ClassScores, names_of_head, ONLY, SavedScores
 from ..metrics import classification
 from .base import Evaluation, of_head, Protocol
 

@@ -13,7 +13,8 @@ from ...config import derived
 from ...config.derived import Cfg
 from ...config.names import Metric
 from ...datasets import epic as files
-from ...tasks.scores import ClassNames, ClassScores
+from ...datasets.base import ClassNames
+from ...tasks.scores import ClassScores
 from ...utils.logging import get_logger
 from ..metrics import epic
 from .base import Evaluation

@@ -14,7 +14,8 @@ from ...clips.spans import shift_grid
 from ...config import derived
 from ...config.derived import Cfg
 from ...config.names import Metric
-from ...tasks.scores import ClassNames, Distances, FloatArray
+from ...datasets.base import ClassNames
+from ...tasks.scores import Distances, FloatArray
 from ..metrics import sync
 from .base import Evaluation, Protocol
 

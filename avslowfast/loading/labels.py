@@ -1,0 +1,155 @@
+"""Rules that turn a record's label into a tensor, one for each kind of labels (`Listing.labels`)."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+
+import torch
+
+from ..datasets.base import BoxLabels, check_class_id, Labels, Record
+
+
+class LabelRule(ABC):
+    """What a sample's "label" is."""
+
+    @abstractmethod
+    def label(self, record: Record, span: tuple[float, float] | None = None) -> torch.Tensor:
+        """The label of a record, or of a clip of it.
+
+        Args:
+            record: The record.
+            span: (start, stop) of a training clip, seconds from the beginning of the video; None for the whole record.
+        """
+
+    @abstractmethod
+    def check(self, record: Record) -> None:
+        """Check that the network has the classes of a record.
+
+        Args:
+            record: The record.
+
+        Raises:
+            ConfigError: A class id is out of range; names file and line.
+        """
+
+
+class OneClass(LabelRule):
+    """A class id [], or one id per classifier [H]; -1 for none.
+
+    Args:
+        sizes: Classes of each classifier.
+    """
+
+    def __init__(self, sizes: tuple[int, ...]) -> None:
+        self.sizes = sizes
+
+    def label(self, record: Record, span: tuple[float, float] | None = None) -> torch.Tensor:
+        """The id or ids of the record."""
+        return torch.tensor(record.label)
+
+    def check(self, record: Record) -> None:
+        """See `LabelRule.check`."""
+        ids = record.label if isinstance(record.label, tuple) else (record.label,)
+        for class_id, size in zip(ids, self.sizes):
+            check_class_id(class_id, size, record.where, lowest=-1)
+
+
+class SeveralClasses(LabelRule):
+    """A vector of 0 and 1 [K] out of a tuple of class ids.
+
+    Args:
+        num_classes: K.
+    """
+
+    def __init__(self, num_classes: int) -> None:
+        self.num_classes = num_classes
+
+    def label(self, record: Record, span: tuple[float, float] | None = None) -> torch.Tensor:
+        """All classes of the record."""
+        return _vector(record.label, self.num_classes)
+
+    def check(self, record: Record) -> None:
+        """See `LabelRule.check`."""
+        for class_id in record.label:
+            check_class_id(class_id, self.num_classes, record.where)
+
+
+class OverlappingSpans(LabelRule):
+    """A vector of 0 and 1 [K]: the classes whose spans overlap the clip, or all of them for a whole record (Charades).
+
+    Args:
+        num_classes: K.
+    """
+
+    def __init__(self, num_classes: int) -> None:
+        self.num_classes = num_classes
+
+    def label(self, record: Record, span: tuple[float, float] | None = None) -> torch.Tensor:
+        """The classes that the clip overlaps."""
+        ids = [c for c, start, stop in record.label if span is None or (start < span[1] and stop > span[0])]
+        return _vector(ids, self.num_classes)
+
+    def check(self, record: Record) -> None:
+        """See `LabelRule.check`."""
+        for class_id, _, _ in record.label:
+            check_class_id(class_id, self.num_classes, record.where)
+
+
+class Boxes(LabelRule):
+    """An empty label: boxes have classes, clips have none (AVA). `targets` gives those of the boxes.
+
+    Args:
+        num_classes: K.
+    """
+
+    def __init__(self, num_classes: int) -> None:
+        self.num_classes = num_classes
+
+    def label(self, record: Record, span: tuple[float, float] | None = None) -> torch.Tensor:
+        """Nothing, [0]."""
+        return torch.zeros(0)
+
+    def check(self, record: Record) -> None:
+        """See `LabelRule.check`."""
+        for ids in record.label.classes:
+            for class_id in ids:
+                check_class_id(class_id - 1, self.num_classes, record.where)
+
+    def targets(self, labels: BoxLabels) -> torch.Tensor:
+        """The classes of each box, 0 and 1: [boxes, K]."""
+        targets = torch.zeros(len(labels.boxes), self.num_classes)
+        for row, ids in enumerate(labels.classes):
+            targets[row, [i - 1 for i in ids]] = 1.0
+        return targets
+
+
+class NoLabel(LabelRule):
+    """0 for every record: the task does not look at labels."""
+
+    def label(self, record: Record, span: tuple[float, float] | None = None) -> torch.Tensor:
+        """Always 0."""
+        return torch.tensor(0)
+
+    def check(self, record: Record) -> None:
+        """Any record is in order."""
+
+
+def label_rule(labels: Labels, sizes: tuple[int, ...]) -> LabelRule:
+    """The rule for a kind of labels.
+
+    Args:
+        labels: As in `Listing.labels`.
+        sizes: Classes of each classifier of the network.
+    """
+    if labels == "class":
+        return OneClass(sizes)
+    if labels == "multi":
+        return SeveralClasses(sizes[0])
+    if labels == "spans":
+        return OverlappingSpans(sizes[0])
+    return Boxes(sizes[0]) if labels == "boxes" else NoLabel()
+
+
+def _vector(class_ids: Iterable[int], num_classes: int) -> torch.Tensor:
+    vector = torch.zeros(num_classes)
+    vector[list(class_ids)] = 1.0
+    return vector

@@ -1,8 +1,8 @@
 """Straightforward implementations that this project's loader, training step and test are measured against.
 
-Loader and test: every frame of the span is decoded and becomes an RGB tensor, the whole clip is resized as floats, all of
-the audio is decoded, librosa computes the spectrogram; each test view opens and decodes the video again. Training step:
-positive and negative audio both go through the whole audio pathway, whether the pathway is dropped or not.
+Loader and test: every frame of the span is decoded and becomes an RGB tensor, the whole clip is resized as floats, all
+of the audio is decoded, librosa computes the spectrogram; each test view opens and decodes the video again. Training
+step: positive and negative audio both go through the whole audio pathway, whether the pathway is dropped or not.
 """
 
 import copy
@@ -182,7 +182,7 @@ def network(model: Network) -> Network:
 def step(
     model: Network, inputs: dict[str, Tensor], labels: Tensor, optimizer: torch.optim.Optimizer, negatives: Tensor
 ) -> Tensor:
-    """A training step that computes the whole audio pathway and its laterals for the clips and again for their negatives.
+    """A training step that runs the whole audio pathway and its laterals for the clips and again for their negatives.
 
     Args:
         model: From `network`.

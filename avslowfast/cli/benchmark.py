@@ -12,8 +12,8 @@ Examples:
 
 Medians over repeats, after a warm-up; alternatives that are compared take turns. decode, loader, memory and test read
 rendered videos of Kinetics' kind (10 s, 454x256, 30 frames per second, a key frame every 8.3 s, AAC). step measures the
-GPU's modes where there is a GPU, profile the parts of one step. BENCHMARKS.md has the measured figures. The command needs
-a clone of the repository, whose folder benchmarks/ is not part of the installed package.
+GPU's modes where there is a GPU, profile the parts of one step. BENCHMARKS.md has the measured figures. The command
+needs a clone of the repository, whose folder benchmarks/ is not part of the installed package.
 """
 
 import argparse

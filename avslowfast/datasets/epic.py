@@ -1,6 +1,6 @@
 """EPIC-Kitchens-55 and -100: segments of long videos, by time stamps, with a verb and a noun.
 
-See arXiv 1804.02748 and 2006.13256. Frame numbers of the label files are not used: the frame rates differ from video to video.
+See arXiv 1804.02748 and 2006.13256. Frame numbers of the label files are not used: frame rates differ between videos.
 """
 
 import ast

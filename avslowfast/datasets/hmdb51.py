@@ -28,7 +28,7 @@ def read(source: Source, split: str) -> Listing:
     if source.num_classes != len(names):
         raise ConfigError(
             f"MODEL.NUM_CLASSES is {source.num_classes}: {source.folder!r} has the lists of {len(names)} classes of "
-            f"split {source.fold}; set it to {len(names)}, or set DATA.PATH_TO_DATA_DIR to the folder that holds the lists"
+            f"split {source.fold}; set it to {len(names)}, or DATA.PATH_TO_DATA_DIR to the folder of the lists"
         )
     records = []
     for label, (name, path) in enumerate(zip(names, lists)):

@@ -157,8 +157,8 @@ def build_loader(cfg: Cfg, split: str, videos_of: str | None = None) -> ClipLoad
     """A loader of collated batches for this rank, see `loading.collate`.
 
     A training loader's `epochs.set_epoch` chooses epoch and place. Training batches hold
-    TRAIN.BATCH_SIZE / (ranks of a machine x ACCUMULATION_STEPS) videos, AUG.NUM_SAMPLE clips of each. Evaluation batches
-    hold whole videos, as many as go into one forward pass, one at least.
+    TRAIN.BATCH_SIZE / (ranks of a machine x ACCUMULATION_STEPS) videos, AUG.NUM_SAMPLE clips of each. Evaluation
+    batches hold whole videos, as many as go into one forward pass, one at least.
 
     Args:
         cfg: The configuration.

@@ -1,8 +1,8 @@
 """Records x clip reader x label rule = samples.
 
 A training sample is one clip, see `clips.reader`, with "label", "index" (of the video that was read), "path" and
-"failures"; with several clips per video it is a list of these. A validation sample is the centred clip. A test sample has
-all views of a video: a first axis of views x crops.
+"failures"; with several clips per video it is a list of these. A validation sample is the centred clip. A test sample
+has all views of a video: a first axis of views x crops.
 
 A file that cannot be decoded: in training the next readable one of the epoch's order takes its place, and "failures"
 names it [(path, reason)]; in validation and test the sample holds "failure" (the reason) in place of clips.

@@ -34,7 +34,8 @@ def epoch_order(seed: int, epoch: int, length: int) -> NDArray[np.int64]:
 class TrainBatchSampler(Sampler[list[SampleKey]]):
     """Batches of one rank.
 
-    The global batch is cut into one run of neighbours per rank, so that it is the same for any number of ranks. The last videos of an epoch that fill no whole batch wait for the next epoch (the order is new each time).
+    The global batch is cut into one run of neighbours per rank, so that it is the same for any number of ranks. The
+    last videos of an epoch that fill no whole batch are left out of it; every epoch has an order of its own.
 
     Args:
         length: Number of videos.

@@ -15,8 +15,8 @@ def chunks(batch: Mapping[str, Any], count: int, size: int) -> Iterator[dict[str
     What has no row per clip is left out, and so is audio that no clip of a chunk hears.
 
     Args:
-        batch: {name: tensor or anything}. With "audio_index" [clips] the tensors named audio... and waveform... have one
-            row per audio input.
+        batch: {name: tensor or anything}. With "audio_index" [clips] the tensors named audio... and waveform... have
+            one row per audio input.
         count: Clips in the batch.
         size: Clips in a chunk, at most.
 

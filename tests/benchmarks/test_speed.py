@@ -1,4 +1,4 @@
-"""What speed rests on, held by counts: frames decoded and converted, opens, forwards, waits for the device, compilations."""
+"""Speed is guarded by counts: frames decoded and converted, opens, forward passes, waits for the device, compilations."""
 
 import json
 import subprocess
@@ -28,7 +28,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture(scope="module")
 def site_video(tmp_path_factory):
-    """Eight seconds as video sites encode them: frames that no other frame refers to, a key frame every four seconds."""
+    """Eight seconds as video sites encode them: with non-reference frames, a key frame every four seconds."""
     path = tmp_path_factory.mktemp("site") / "x.mp4"
     yy, xx = np.mgrid[0:96, 0:128]
     frames = [
@@ -77,7 +77,7 @@ def test_the_plan_gives_the_frames_that_decoding_all_gives_and_decodes_fewer(sit
         np.testing.assert_array_equal(reader.read_frames(times), expected)
         assert len(np.unique(times)) <= reader.decoded_frames <= before
         if len(times) == 16:
-            # From the key frame at 0 on 92 frames lie on the way; those that nothing refers to and nobody wants are not decoded.
+            # From the key frame at 0 on 92 frames lie on the way; unwanted non-reference frames are not decoded.
             assert before >= 90 and reader.decoded_frames <= 0.75 * before
 
 

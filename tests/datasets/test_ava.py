@@ -263,9 +263,12 @@ def test_a_data_set_of_boxes_needs_a_head_for_boxes(movies):
 
 def test_published_yaml_of_ava_and_charades_loads(tmp_path):
     (tmp_path / "ava.yaml").write_text(
-        "TRAIN:\n  DATASET: ava\n  CHECKPOINT_TYPE: caffe2\nDETECTION:\n  ENABLE: True\n  ALIGNED: True\nAVA:\n  DETECTION_SCORE_THRESH: 0.8\n"
-        '  TRAIN_PREDICT_BOX_LISTS: [\n    "ava_train_v2.2.csv",\n    "x.csv",\n  ]\nSOLVER:\n  LR_POLICY: steps_with_relative_lrs\n'
-        "  STEPS: [0, 10, 5, 5]\n  LRS: [1, 0.1, 0.01, 0.001]\n  MAX_EPOCH: 20\n  WARMUP_EPOCHS: 5\nMODEL:\n  NUM_CLASSES: 80\n  LOSS_FUNC: bce\n"
+        "TRAIN:\n  DATASET: ava\n  CHECKPOINT_TYPE: caffe2\nDETECTION:\n  ENABLE: True\n  ALIGNED: True\n"
+        "AVA:\n  DETECTION_SCORE_THRESH: 0.8\n"
+        '  TRAIN_PREDICT_BOX_LISTS: [\n    "ava_train_v2.2.csv",\n    "x.csv",\n  ]\n'
+        "SOLVER:\n  LR_POLICY: steps_with_relative_lrs\n"
+        "  STEPS: [0, 10, 5, 5]\n  LRS: [1, 0.1, 0.01, 0.001]\n  MAX_EPOCH: 20\n  WARMUP_EPOCHS: 5\n"
+        "MODEL:\n  NUM_CLASSES: 80\n  LOSS_FUNC: bce\n"
         "  ARCH: slowfast\nDATA:\n  NUM_FRAMES: 32\nSLOWFAST:\n  ALPHA: 4\nTEST:\n  DATASET: ava\n"
     )
     cfg = load_cfg(tmp_path / "ava.yaml")

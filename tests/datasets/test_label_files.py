@@ -1,4 +1,4 @@
-"""The real label files of the data sets: counts, classes, times; and files written in their formats, with their mistakes."""
+"""The real label files of the data sets: counts, classes, times; and files in their formats, with mistakes."""
 
 import csv
 

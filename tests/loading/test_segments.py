@@ -1,4 +1,4 @@
-"""Segments of long videos, folders of frames and separate sound: pictures and sound come from the segment's own span."""
+"""Segments of long videos, frame folders, audio files: frames and audio come from the segment's own span."""
 
 import av
 import numpy as np
@@ -15,7 +15,7 @@ FPS, RATE = 15, 16000
 
 @pytest.fixture(scope="module")
 def long_video(tmp_path_factory):
-    """20 s whose second n has grey level 10 n + 20 and a tone of 200 + 100 n Hz; with it its frames and its sound apart, and a silent copy."""
+    """20 s whose second n has grey level 10 n + 20 and a tone of 200 + 100 n Hz; also as frames, audio, silent copy."""
     folder = tmp_path_factory.mktemp("long")
     frames = [np.full((64, 80, 3), 20 + 10 * (i // FPS), np.uint8) for i in range(20 * FPS)]
     t = np.arange(20 * RATE) / RATE

@@ -8,6 +8,7 @@ from helpers import SHARED
 from helpers.runs import run
 
 import avslowfast
+from avslowfast.config import names as registries
 from avslowfast.synthav import render_dataset
 
 # xdist runs a test process a core; each keeps to its own.
@@ -111,3 +112,16 @@ def trained(tmp_path_factory, synthav):
 def network(trained):
     """The network of the short run, as `load_model` gives it."""
     return avslowfast.load_model(trained, device="cpu")[0]
+
+
+@pytest.fixture
+def registry_of(monkeypatch):
+    """A registry by its name, whose changes are undone afterwards."""
+
+    def registry(name):
+        found = getattr(registries, name)
+        for table in ("_entries", "_facts"):
+            monkeypatch.setattr(found, table, dict(getattr(found, table)))
+        return found
+
+    return registry

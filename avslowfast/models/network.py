@@ -5,7 +5,7 @@ D dimension.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import torch
@@ -42,7 +42,7 @@ class AudioPlan:
 
     @property
     def last_sync(self) -> str | None:
-        """The stage after which hard negatives have served; None without any."""
+        """The last stage with a synchronisation loss; hard negatives are of no use after it."""
         return max(self.sync, key=STAGES.index, default=None)
 
 
@@ -134,7 +134,7 @@ class Network(nn.Module):
         audio, comparisons = self._run_stages(visual, audio, plan)
         features, mask = visual, None
         if plan.head and audio is not None:
-            features, mask = {**visual, "audio": audio.per_clip(audio.data)}, audio.mask
+            features, mask = {**visual, "audio": audio.data_of_clips()}, audio.mask
         out = _unwrapped(self.head(features, mask, boxes))
         if not self.training:
             return {"scores": out}
@@ -158,22 +158,21 @@ class Network(nn.Module):
             The audio features after their last stage, and {stage: embeddings to be compared}.
         """
         comparisons = {}
-        stream = side_stream(audio.data if audio else None, self.audio_stream and "slow" in visual)
+        if audio is not None:
+            audio = replace(audio, stream=side_stream(audio.data, self.audio_stream and "slow" in visual))
         for stage in STAGES[: STAGES.index(last) + 1]:
             join = self._join(stage, plan)
             if audio is not None and stage in plan.stages:
-                with stream.work():
-                    audio = join.encode(audio.advance(self._pathway("audio"), stage))
+                audio = audio.advance(self._pathway("audio"), stage, join.audio_lateral)
             for name in visual:
                 visual[name] = self._pathway(name)(visual[name], stage)
-            if audio is not None and join.uses_audio:
-                stream.join(audio.data, audio.encoded)
             comparison = join.connect(visual, audio)
             if comparison is not None:
                 comparisons[stage] = comparison
             if audio is not None and stage == plan.last_sync:
-                audio = audio.without_negatives()
-        stream.join(audio.data if audio else None)
+                audio = audio.without_hard_negatives()
+        if audio is not None:
+            audio.wait()
         return audio, comparisons
 
     def _join(self, stage: str, plan: AudioPlan) -> StageJoin:
@@ -250,7 +249,7 @@ class Network(nn.Module):
         """
         inputs = self.normalize(inputs)
         visual = {name: inputs[name] for name in self.pathways if name != "audio"}
-        audio = AudioFeatures(inputs["audio"], len(inputs["audio"]))
+        audio = AudioFeatures(inputs["audio"])
         stages = _up_to_last(self.sync_heads)
         plan = AudioPlan(sync=frozenset(self.sync_heads), stages=stages)
         _, comparisons = self._run_stages(visual, audio, plan, stages[-1])
@@ -279,7 +278,7 @@ class Network(nn.Module):
             built = STAGES[: min(STAGES.index(stage), STAGES.index(self._pathway("audio").last_stage)) + 1]
             plan = AudioPlan(joined, stages=built)
         audio, _ = self._run_stages(visual, audio, plan, stage)
-        features = visual if audio is None else {**visual, "audio": audio.per_clip(audio.data)}
+        features = visual if audio is None else {**visual, "audio": audio.data_of_clips()}
         return {name: x.mean(dim=tuple(range(2, x.dim()))) for name, x in features.items()}
 
     def freeze(self, parts: Sequence[str]) -> None:
@@ -322,10 +321,10 @@ class Network(nn.Module):
             channels = self._pathway(name).channels
             widths = ", ".join(f"{stage} {channels[stage]}" for stage in channels)
             lines.append(f"{name}: {type(self._pathway(name)).__name__}, channels {widths}")
-        for kind, modules in (("F->S", self.fast_to_slow), ("audio", self.audio_laterals), ("AVS", self.sync_heads)):
-            if modules:
-                names = sorted({type(module).__name__ for module in modules.values()})
-                lines.append(f"{kind}: {', '.join(names)} at {', '.join(modules)}")
+        parts = {"F->S": self.fast_to_slow, "audio lateral": self.audio_laterals, "synchronisation": self.sync_heads}
+        for kind, modules in parts.items():
+            names = sorted({type(module).__name__ for module in modules.values()})
+            lines += [f"{kind}: {', '.join(names)} at {', '.join(modules)}"] if modules else []
         lines.append(f"head: {type(self.head).__name__}")
         lines.append(f"parameters: {count_parameters(self) / 1e6:.2f} M")
         return "Network(\n" + "".join(f"  {line}\n" for line in lines) + ")"

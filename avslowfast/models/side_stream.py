@@ -3,7 +3,6 @@
 They share nothing until a lateral joins them, so their kernels may overlap.
 """
 
-import contextlib
 import functools
 from contextlib import AbstractContextManager
 
@@ -16,18 +15,7 @@ def _stream(device: torch.device) -> torch.cuda.Stream:
     return torch.cuda.Stream(device)
 
 
-class CurrentStream:
-    """Work in line with everything else: on a CPU, under torch.compile, or where nothing is gained."""
-
-    def work(self) -> AbstractContextManager[object]:
-        """A context that changes nothing."""
-        return contextlib.nullcontext()
-
-    def join(self, *outputs: Tensor | None) -> None:
-        """Nothing to wait for."""
-
-
-class SideStream(CurrentStream):
+class SideStream:
     """Work on a second CUDA stream.
 
     Gradients follow: autograd runs each operation's backward on the stream of its forward.
@@ -59,13 +47,11 @@ class SideStream(CurrentStream):
                 x.record_stream(torch.cuda.current_stream())
 
 
-def side_stream(x: Tensor | None, wanted: bool) -> CurrentStream:
-    """Where work on a tensor goes: a `SideStream` if that is wanted and possible, the current stream otherwise.
+def side_stream(x: Tensor, wanted: bool) -> SideStream | None:
+    """A stream for work on a tensor, if one is wanted and possible: on a GPU, but not under torch.compile.
 
     Args:
-        x: The first input of the work; None where there is none.
-        wanted: A stream of its own would gain something.
+        x: The first input of the work.
+        wanted: There is other work that may overlap.
     """
-    if x is None or not wanted or not x.is_cuda or torch.compiler.is_compiling():
-        return CurrentStream()
-    return SideStream(x)
+    return SideStream(x) if wanted and x.is_cuda and not torch.compiler.is_compiling() else None

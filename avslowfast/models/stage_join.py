@@ -34,13 +34,6 @@ class StageJoin:
         """Whether audio features are added or compared here."""
         return self.fuses or self.sync_head is not None
 
-    def encode(self, audio: AudioFeatures) -> AudioFeatures:
-        """Audio features with what this stage's lateral encodes.
-
-        It depends on audio alone, so it need not wait for the visual stages.
-        """
-        return audio if self.audio_lateral is None else audio.encode(self.audio_lateral)
-
     def connect(self, visual: dict[str, Tensor], audio: AudioFeatures | None) -> Comparison | None:
         """Connect the pathways in the order of the information flow: A->F, then F->S, then A->FS.
 
@@ -53,19 +46,22 @@ class StageJoin:
         """
         target = "slow" if self.audio_lateral is None else self.audio_lateral.target
         comparison = None
-        if target == "fast" and audio is not None:
-            comparison = self._meet_audio(target, visual, audio)
+        if target == "fast":
+            comparison = self._audio_to(target, visual, audio)
         if self.fast_to_slow is not None:
             visual["slow"] = self.fast_to_slow(visual["slow"], visual["fast"])
-        if target == "slow" and audio is not None:
-            comparison = self._meet_audio(target, visual, audio)
+        if target == "slow":
+            comparison = self._audio_to(target, visual, audio)
         return comparison
 
-    def _meet_audio(self, target: str, visual: dict[str, Tensor], audio: AudioFeatures) -> Comparison | None:
-        """Compare first, then add: features that have met audio would make the comparison trivial."""
+    def _audio_to(self, target: str, visual: dict[str, Tensor], audio: AudioFeatures | None) -> Comparison | None:
+        """Compare first, then add: comparing visual features that have met audio would be trivial."""
+        if audio is None or not self.uses_audio:
+            return None
+        audio.wait()
         comparison = None
         if self.sync_head is not None:
             comparison = self.sync_head(visual[target], visual.get("fast"), audio.data, audio.encoded)
-        if self.fuses and self.audio_lateral is not None and audio.encoded is not None:
-            visual[target] = self.audio_lateral.fuse(visual[target], audio.per_clip(audio.encoded), audio.mask)
+        if self.fuses and self.audio_lateral is not None:
+            visual[target] = self.audio_lateral.fuse(visual[target], audio.encoded_of_clips(), audio.mask)
         return comparison

@@ -28,19 +28,6 @@ KEYS = [
 ENTRIES = {"ARCHITECTURES": ("slow", "fast", "audio")}
 
 
-@pytest.fixture
-def registry_of(monkeypatch):
-    """A registry by its name, whose changes are undone afterwards."""
-
-    def registry(name):
-        found = getattr(registries, name)
-        for table in ("_entries", "_facts"):
-            monkeypatch.setattr(found, table, dict(getattr(found, table)))
-        return found
-
-    return registry
-
-
 def with_name(overrides, name):
     return [[name] if value == ["{name}"] else name if value == "{name}" else value for value in overrides]
 

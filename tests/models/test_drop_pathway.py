@@ -4,6 +4,7 @@ import pytest
 import torch
 from helpers.networks import count_convolutions, is_audio, loss_of, make
 
+from avslowfast.config.names import LATERALS
 from avslowfast.models.drop_pathway import DropPathway
 
 NO_AVS = ("SLOWFAST.AVS_FLAG", [False] * 5)
@@ -72,7 +73,7 @@ def test_dropped_features_do_not_depend_on_the_sound_even_if_it_is_nan():
     assert torch.equal(a, b)
 
 
-@pytest.mark.parametrize("kind", ["a2fs", "a2f2s", "av_nonlocal"])
+@pytest.mark.parametrize("kind", LATERALS)
 def test_a_clip_without_sound_behaves_as_dropped_for_itself_alone(kind):
     model, inputs = make("LATERAL.AUDIO", kind, "DATA.AUDIO_FRAME_NUM", 128, "SLOWFAST.AU_ALPHA", 32)
     model.eval()

@@ -7,6 +7,7 @@ import torch
 from helpers import tiny_cfg
 from helpers.networks import loss_of, make, WIDTH
 
+from avslowfast.config.names import ARCHITECTURES, HEADS, LATERALS, TRANSFORMS
 from avslowfast.models import build_model
 
 
@@ -14,7 +15,8 @@ def with_gradient(model):
     return {n for n, p in model.named_parameters() if p.grad is not None and p.grad.abs().sum() > 0}
 
 
-HEADS = {
+# Overrides that choose a head; the others are chosen by MODEL.HEAD.
+OVERRIDES = {
     "single": (),
     "multi": (
         "MULTI_HEAD.NAMES",
@@ -26,6 +28,8 @@ HEADS = {
     ),
     "roi": ("DETECTION.ENABLE", True, "DETECTION.SPATIAL_SCALE_FACTOR", 32),
 }
+# The head of pretexts is of another task, see `test_heads.py`.
+CLASSIFIERS = [head for head in HEADS if head != "pretext"]
 DEPTHS = [18, 34, 50, 101, 152]
 
 
@@ -50,24 +54,24 @@ def check_outputs(model, inputs, head, boxes, classes=16):
     model.train()
 
 
-# Architecture and, with all three pathways, the audio lateral; boxes need pictures.
+# Architecture and, with visual and audio pathways, the audio lateral; boxes need frames.
 NETWORKS = [
-    ("slow", "a2fs"),
-    ("slowfast", "a2fs"),
-    ("audio", "a2fs"),
-    ("avslowfast", "a2fs"),
-    ("avslowfast", "a2f2s"),
-    ("avslowfast", "av_nonlocal"),
+    (arch, lateral)
+    for arch in ARCHITECTURES
+    for lateral in (LATERALS if {"slow", "audio"} <= set(ARCHITECTURES[arch]) else ["a2fs"])
 ]
 COMBINATIONS = [
-    (*network, head) for network, head in itertools.product(NETWORKS, HEADS) if (network[0], head) != ("audio", "roi")
+    (*network, head)
+    for network, head in itertools.product(NETWORKS, CLASSIFIERS)
+    if (network[0], head) != ("audio", "roi")
 ]
 
 
 @pytest.mark.parametrize("arch, lateral, head", COMBINATIONS)
 @pytest.mark.parametrize("depth", DEPTHS)
 def test_pathways_laterals_heads_and_depths(arch, lateral, head, depth):
-    model, inputs = make("MODEL.ARCH", arch, "LATERAL.AUDIO", lateral, *HEADS[head], *depth_args(depth))
+    overrides = OVERRIDES.get(head, ("MODEL.HEAD", head))
+    model, inputs = make("MODEL.ARCH", arch, "LATERAL.AUDIO", lateral, *overrides, *depth_args(depth))
     boxes = boxes_for(head)
     check_outputs(model, inputs, head, boxes)
     out = model(inputs, boxes=boxes, drop_audio=False)
@@ -84,7 +88,7 @@ def test_pathways_laterals_heads_and_depths(arch, lateral, head, depth):
 STAGE_SETS = [[i in s for i in range(4)] for s in ([], [0], [1], [2], [3], [2, 3], [0, 1, 2, 3])]
 
 
-@pytest.mark.parametrize("kind", ["a2fs", "a2f2s", "av_nonlocal"])
+@pytest.mark.parametrize("kind", LATERALS)
 @pytest.mark.parametrize("stages", STAGE_SETS, ids=lambda s: "".join("x" if on else "." for on in s))
 @pytest.mark.parametrize("pool5", [True, False])
 def test_laterals_at_any_subset_of_stages(kind, stages, pool5):
@@ -115,7 +119,7 @@ def test_laterals_at_any_subset_of_stages(kind, stages, pool5):
     assert {n for n, p in model.named_parameters() if p.requires_grad} == with_gradient(model)
 
 
-@pytest.mark.parametrize("trans", ["tf_bottleneck_transform_v1", "tf_bottleneck_transform_v2", "bottleneck_transform"])
+@pytest.mark.parametrize("trans", TRANSFORMS)
 @pytest.mark.parametrize("norm", ["batchnorm", "sub_batchnorm", "sync_batchnorm", "frozen_batchnorm"])
 def test_audio_blocks_and_norms(trans, norm):
     model, inputs = make(

@@ -10,10 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from ..clips import ClipReader, transforms
+from ..clips.transforms import move_boxes
 from ..config.derived import task_facts
-from ..loading.build import clip_settings
-from ..media import VideoReader
+from ..media import open_media
 from ..utils.errors import UserError
 from .load import meta_of
 from .scoring import network_inputs
@@ -97,15 +96,15 @@ def classify_boxes(
     meta = meta_of(model)
     if not task_facts(meta.cfg).boxes:
         raise BoxesError("the network classifies clips, not boxes; use avslowfast.predict")
-    clip_reader, predictions = ClipReader(clip_settings(meta.cfg)), []
-    with VideoReader(str(video)) as reader:
+    clip_reader, predictions = meta.clip_reader, []
+    with open_media(video) as media:
         for seconds, shares in boxes.items():
-            clip = clip_reader.clip_around(reader, seconds)
-            moved, _ = transforms.move_boxes(shares, clip.geometry)
-            numbered = torch.cat([torch.zeros(len(moved), 1), torch.from_numpy(moved)], dim=1)
-            batch = network_inputs(
-                model, {**{name: value[None] for name, value in clip.tensors.items()}, "boxes": numbered}
-            )
+            clip = clip_reader.clip_around(media, seconds)
+            moved, _ = move_boxes(shares, clip.geometry)
+            # A row begins with the number of its clip in the batch.
+            rows = torch.cat([torch.zeros(len(moved), 1), torch.from_numpy(moved)], dim=1)
+            tensors = {name: value[None] for name, value in clip.tensors.items()}
+            batch = network_inputs(model, {**tensors, "boxes": rows})
             scores = model(batch, boxes=batch.pop("boxes"))["scores"]
             predictions.append(BoxPrediction(seconds, shares, scores.float().cpu().numpy()))
     return predictions

@@ -67,6 +67,11 @@ class ModelMeta:
         names = names_of_head(self.class_names, head)
         return names[class_id] if names else f"class {class_id}"
 
+    @property
+    def clip_reader(self) -> ClipReader:
+        """Cuts clips from open files as the network takes them."""
+        return ClipReader(clip_settings(self.cfg))
+
     def preprocess(
         self, video: str | os.PathLike[str], views: int | None = None, crops: int | None = None
     ) -> dict[str, Tensor]:
@@ -85,8 +90,8 @@ class ModelMeta:
         Raises:
             DecodeError: The file cannot be read.
         """
-        with open_media(video) as reader:
-            return ClipReader(clip_settings(self.cfg)).test_views(reader, num_views=views, num_crops=crops)
+        with open_media(video) as media:
+            return self.clip_reader.test_views(media, num_views=views, num_crops=crops)
 
 
 def load_model(

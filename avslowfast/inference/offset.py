@@ -13,8 +13,7 @@ from torch import nn
 from ..clips import ClipReader
 from ..clips.spans import shift_grid
 from ..evaluation.metrics.sync import offset_curve, offset_estimate
-from ..loading.build import clip_settings
-from ..media import VideoReader
+from ..media import open_media
 from ..tasks.pretexts.avs import stage_distances
 from ..utils.errors import UserError
 from .load import meta_of, network_of
@@ -75,20 +74,19 @@ def estimate_offset(
         SyncNotMeasurableError: The network has no synchronisation heads, or the file has too little audio to compare.
         DecodeError: The file cannot be read.
     """
-    cfg, network = meta_of(model).cfg, network_of(model)
+    settings, network = meta_of(model).clip_reader.settings, network_of(model)
     compared = tuple(stages or network.sync_heads)
     _check_stages(compared, list(network.sync_heads))
-    settings, shifts = clip_settings(cfg), shift_grid(max_shift, step)
+    shifts = np.array(shift_grid(max_shift, step))
     # A network that compares audio has an audio pathway.
-    audio = dataclasses.replace(settings.audio, shifts=shifts) if settings.audio else None
-    with VideoReader(str(video)) as reader:
-        if reader.audio is None:
+    audio = dataclasses.replace(settings.audio, shifts=tuple(shifts.tolist())) if settings.audio else None
+    clip_reader = ClipReader(dataclasses.replace(settings, audio=audio))
+    with open_media(video) as media:
+        if media.audio is None:
             raise SyncNotMeasurableError(f"{video}: no audio in the file, so there is no offset")
         # Clips that overlap by half, over the whole length.
-        length = reader.video.end - reader.video.start
-        views = int(np.clip(2 * (length - settings.duration) / settings.duration + 1, 1, max_clips))
-        clip_reader = ClipReader(dataclasses.replace(settings, audio=audio))
-        clips = clip_reader.test_views(reader, num_views=views, num_crops=1)
+        views = int(np.clip(2 * (media.video.duration - settings.duration) / settings.duration + 1, 1, max_clips))
+        clips = clip_reader.test_views(media, num_views=views, num_crops=1)
     parts = [
         stage_distances(network, network_inputs(network, {name: value[i : i + 1] for name, value in clips.items()}))
         for i in range(views)
@@ -96,10 +94,10 @@ def estimate_offset(
     distances = {stage: torch.cat([part[stage] for part in parts])[:, 2:].cpu().numpy() for stage in network.sync_heads}
     curves = {stage: offset_curve(values) for stage, values in distances.items()}
     curve = np.mean([curves[stage] for stage in compared], axis=0)
-    seconds = offset_estimate(np.array(shifts), curve)
+    seconds = offset_estimate(shifts, curve)
     if np.isnan(seconds):
         raise SyncNotMeasurableError(f"{video}: too little audio during its frames to compare anything")
-    return Offset(seconds, float(np.nanmedian(curve) - np.nanmin(curve)), np.array(shifts), curves, compared, views)
+    return Offset(seconds, float(np.nanmedian(curve) - np.nanmin(curve)), shifts, curves, compared, views)
 
 
 def _check_stages(wanted: Sequence[str], known: Sequence[str]) -> None:

@@ -11,10 +11,8 @@ from numpy.typing import NDArray
 from torch import nn
 from tqdm import tqdm
 
-from ..clips import ClipReader
 from ..config.derived import task_facts
-from ..loading.build import clip_settings
-from ..media import VideoReader
+from ..media import open_media
 from ..tasks.scores import FloatArray
 from ..utils.errors import UserError
 from .load import meta_of, ModelMeta
@@ -91,20 +89,20 @@ def slide(
         SlidingWindowError: The network classifies boxes.
         DecodeError: The file cannot be read.
     """
-    cfg = meta_of(model).cfg
-    if task_facts(cfg).boxes:
+    meta = meta_of(model)
+    if task_facts(meta.cfg).boxes:
         raise SlidingWindowError(
             "the network classifies boxes, not windows; give boxes (avslowfast demo --boxes, or classify_boxes)"
         )
-    clip_reader, windows = ClipReader(clip_settings(cfg)), []
+    clip_reader, windows = meta.clip_reader, []
     duration = clip_reader.settings.duration
-    with VideoReader(str(video)) as reader:
-        begin, end = reader.video.start, reader.video.end
+    with open_media(video) as media:
+        begin, end = clip_reader.bounds(media)
         starts = window_starts(begin, end, duration, step or duration / 2)
         with tqdm(total=len(starts), desc="windows", unit="window", disable=None if progress else True) as bar:
             for first in range(0, len(starts), batch):
                 part = starts[first : first + batch]
-                scores = score_clips(model, clip_reader.clips_at(reader, part), batch)
+                scores = score_clips(model, clip_reader.clips_at(media, part), batch)
                 for i, start in enumerate(part.tolist()):
                     stop = min(start + duration, max(end, start))
                     windows.append(Window(start, stop, {head: rows[i] for head, rows in scores.heads.items()}))

@@ -1,4 +1,4 @@
-"""Speed is guarded by counts: frames decoded and converted, opens, forward passes, waits for the device, compilations."""
+"""Speed is guarded by counts: frames decoded and converted, opens, forwards, waits for the device, compilations."""
 
 import json
 import subprocess

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Measure speed: `avslowfast benchmark` as a script."""
+"""Measure how fast things are: `avslowfast benchmark` as a script."""
 
 import sys
 

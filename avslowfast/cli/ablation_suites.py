@@ -1,4 +1,4 @@
-"""Suites of small networks: planned, trained in processes of their own, measured, written down."""
+"""Suites of small networks: planned, trained in processes, measured, written down."""
 
 import hashlib
 import json
@@ -43,7 +43,7 @@ class Run:
 
     @property
     def done_file(self) -> str:
-        """A file that exists when the run has ended; holds the seconds that it took."""
+        """A file that exists when the run has ended, with the seconds that it took."""
         return os.path.join(self.folder, "seconds.json")
 
 

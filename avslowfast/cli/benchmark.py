@@ -1,19 +1,19 @@
 """Measure how fast things are; prints a table and JSON.
 
 Examples:
-    avslowfast benchmark decode --cfg Kinetics/AVSLOWFAST_4x16_R50
-    avslowfast benchmark loader --cfg Kinetics/AVSLOWFAST_4x16_R50 --against baseline
-    avslowfast benchmark memory --cfg Kinetics/AVSLOWFAST_4x16_R50
-    avslowfast benchmark step --cfg Kinetics/AVSLOWFAST_4x16_R50_AUTHORS --batch 2
-    avslowfast benchmark profile --cfg Kinetics/AVSLOWFAST_4x16_R50_AUTHORS --batch 2
-    avslowfast benchmark test --cfg SynthAV/AVSLOWFAST_TINY --against baseline TEST.NUM_ENSEMBLE_VIEWS 10
-    avslowfast benchmark scaling --cfg SynthAV/AVSLOWFAST_TINY
-    avslowfast benchmark growth --cfg Kinetics/AVSLOWFAST_8x8_R50 --plot docs/growth.png
+    avslowfast benchmark decode Kinetics/AVSLOWFAST_4x16_R50
+    avslowfast benchmark loader Kinetics/AVSLOWFAST_4x16_R50 --against baseline
+    avslowfast benchmark memory Kinetics/AVSLOWFAST_4x16_R50
+    avslowfast benchmark step Kinetics/AVSLOWFAST_4x16_R50_AUTHORS --batch 2
+    avslowfast benchmark profile Kinetics/AVSLOWFAST_4x16_R50_AUTHORS --batch 2
+    avslowfast benchmark test SynthAV/AVSLOWFAST_TINY --against baseline TEST.NUM_ENSEMBLE_VIEWS 10
+    avslowfast benchmark scaling SynthAV/AVSLOWFAST_TINY
+    avslowfast benchmark growth Kinetics/AVSLOWFAST_8x8_R50 --plot docs/growth.png
 
 Medians over repeats, after a warm-up; alternatives that are compared take turns. decode, loader, memory and test read
-rendered videos of Kinetics' kind (10 s, 454x256, 30 frames per second, a key frame every 8.3 s, AAC). step measures the
-GPU's modes where there is a GPU, profile the parts of one step. BENCHMARKS.md has the measured figures. The command
-needs a clone of the repository, whose folder benchmarks/ is not part of the installed package.
+rendered videos of Kinetics' kind (10 s, 454x256, 30 frames per second, a key frame every 8.3 s, AAC). step measures
+the GPU's modes where there is a GPU, profile the parts of one step. BENCHMARKS.md has the measured figures. The
+command needs a clone of the repository, whose folder benchmarks/ is not part of the installed package.
 """
 
 import argparse
@@ -33,7 +33,7 @@ def add_arguments(parser: CommandParser) -> None:
         choices=["decode", "loader", "memory", "step", "profile", "test", "scaling", "growth"],
         help="what to measure",
     )
-    parser.add_argument("--cfg", dest="config", required=True, metavar="CONFIG", help="YAML file, or name")
+    parser.add_configuration()
     parser.add_argument(
         "--against",
         choices=["baseline", "naive", "usual"],
@@ -53,11 +53,6 @@ def add_arguments(parser: CommandParser) -> None:
     )
     parser.add_argument("--plot", metavar="FILE", help="plot of growth")
     parser.add_argument("--json", metavar="FILE", help="write the figures to a file")
-    parser.add_imports()
-    parser.add_argument(
-        "overrides", nargs="*", default=[], metavar="KEY VALUE", help="keys of the configuration and their values"
-    )
-    parser.takes_overrides = True
 
 
 def run(args: argparse.Namespace) -> int:
@@ -69,8 +64,10 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("benchmark needs a clone of the repository: benchmarks/ is not part of the installed package")
     from ..config import load_cfg
 
+    # Modules of the user are named by a key, so that processes that are started for a measurement import them too.
+    args.overrides += ["PLUGINS", args.imports] if args.imports else []
     # A mistake in the configuration ends here, before torch is imported.
-    load_cfg(args.config, [*args.overrides, "NUM_GPUS", 0], args.imports)
+    load_cfg(args.config, [*args.overrides, "NUM_GPUS", 0])
     sys.path.insert(0, str(root))
 
     import av

@@ -25,37 +25,30 @@ def test_every_network_of_every_suite_has_a_valid_configuration(scale):
     if scale == "large":
         for suite in SPEC["suites"].values():
             assert set(SPEC["scales"][scale]["clips"]) >= {suite["variant"]}
-    found = plans(scale)
-    assert all(len(rows) == 3 * len(SPEC["suites"][name]["variants"]) for name, rows in found.items())
+    planned = plans(scale)
+    assert all(len(rows) == 3 * len(SPEC["suites"][name]["variants"]) for name, rows in planned.items())
     for name, suite in SPEC["suites"].items():
         assert {variant for pair in suite["expect"] for variant in pair} <= set(suite["variants"]), name
 
 
 def test_a_network_that_suites_share_is_trained_once():
-    found = plans()
-    folder = {(name, chain.variant, chain.seed): chain.folder for name, chains in found.items() for chain in chains}
-    assert (
-        folder["modality", "both", 1]
-        == folder["fusion", "res3 + res4 + pool5", 1]
-        == folder["droppathway", "0.5", 1]
-        == folder["avs", "off", 1]
-    )
+    planned = plans()
+    folder = {(name, chain.variant, chain.seed): chain.folder for name, chains in planned.items() for chain in chains}
+    same = (("fusion", "res3 + res4 + pool5"), ("droppathway", "0.5"), ("avs", "off"))
+    assert {folder[(*network, 1)] for network in same} == {folder["modality", "both", 1]}
     assert folder["lateral", "none", 2] == folder["fusion", "pool5", 2]
-    assert (
-        len({folder["droppathway", rate, 1] for rate in ("0", "0.2", "0.5", "0.8")}) == 4
-        and folder["avs", "off", 1] != folder["avs", "off", 2]
-    )
-    chains = [chain.runs for chain in found["pretraining"]]
+    assert len({folder["droppathway", rate, 1] for rate in ("0", "0.2", "0.5", "0.8")}) == 4
+    assert folder["avs", "off", 1] != folder["avs", "off", 2]
+    chains = [chain.runs for chain in planned["pretraining"]]
     assert [len(runs) for runs in chains] == [1] * 3 + [2] * 6
     assert chains[3][0].folder in " ".join(chains[3][1].command)
 
 
 def test_verdicts_go_by_two_standard_errors():
-    assert (
-        verdict([80, 81, 82], [70, 71, 72])[2] == "supported"
-        and verdict([70, 71, 72], [80, 81, 82])[2] == "contradicted"
-    )
-    assert verdict([80, 60, 70], [69, 75, 60])[2] == "inconclusive" and verdict([80], [10])[2] == "inconclusive"
+    assert verdict([80, 81, 82], [70, 71, 72]).word == "supported"
+    assert verdict([70, 71, 72], [80, 81, 82]).word == "contradicted"
+    assert verdict([80, 60, 70], [69, 75, 60]).word == "inconclusive"
+    assert verdict([80], [10]).word == "inconclusive"
 
 
 def test_the_page_says_what_was_measured():
@@ -69,10 +62,11 @@ def test_the_page_says_what_was_measured():
     }
     rows = [{"variant": v, "seed": s, "top1": 60.0 + 10 * (v == "a") + s} for v in "ab" for s in (1, 2, 3)]
     text = section("t", suite, rows, "about")
-    assert "| a | 72.0 ± 1.0 | 3 |" in text and '"a" above "b" is supported: +10.0 points, standard error 0.8.' in text
+    assert "| a | 72.0 ± 1.0 | 3 |" in text
+    assert '"a" above "b" is supported: +10.0 points, standard error 0.8.' in text
 
 
-def test_a_suite_runs_goes_on_and_writes_its_page(tmp_path):
+def test_a_suite_runs_resumes_and_writes_its_page(tmp_path):
     quick = {
         "SOLVER.MAX_EPOCH": 1,
         "SOLVER.WARMUP_EPOCHS": 0.0,
@@ -91,35 +85,21 @@ def test_a_suite_runs_goes_on_and_writes_its_page(tmp_path):
         "suites": {"droppathway": suite},
     }
     (tmp_path / "spec.yaml").write_text(yaml.safe_dump(spec))
-    command = [
-        sys.executable,
-        str(ROOT / "tools/ablate.py"),
-        "droppathway",
-        "--spec",
-        str(tmp_path / "spec.yaml"),
-        "--seeds",
-        "1",
-        "--output",
-        str(tmp_path / "out"),
-        "--data",
-        str(tmp_path / "data"),
-        "--docs",
-        str(tmp_path / "docs"),
-    ]
+    command = [sys.executable, str(ROOT / "tools/ablate.py"), "droppathway", "--spec", str(tmp_path / "spec.yaml")]
+    folders = {"--output": tmp_path / "out", "--data": tmp_path / "data", "--docs": tmp_path / "docs"}
+    command += ["--seeds", "1", *(str(word) for pair in folders.items() for word in pair)]
     first = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert first.returncode == 0 and "2 networks, 0 of them trained already" in first.stdout, first.stderr
+    assert first.returncode == 0, first.stderr
+    assert "2 networks, 0 of them trained already" in first.stdout
     rows = read_rows(tmp_path / "docs/ablations/droppathway.csv")
-    assert [row["variant"] for row in rows] == ["0", "0.5"] and all(
-        0 <= row["top1"] <= 100 and row["seconds"] > 0 for row in rows
-    )
-    assert (
-        "| 0.5 |" in (tmp_path / "docs/ABLATIONS.md").read_text()
-        and (tmp_path / "docs/ablations/droppathway.png").stat().st_size > 3000
-    )
+    assert [row["variant"] for row in rows] == ["0", "0.5"]
+    assert all(0 <= row["top1"] <= 100 for row in rows)
+    assert all(row["seconds"] > 0 for row in rows)
+    assert "| 0.5 |" in (tmp_path / "docs/ABLATIONS.md").read_text()
+    assert (tmp_path / "docs/ablations/droppathway.png").stat().st_size > 3000
     again = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert (
-        "2 networks, 2 of them trained already" in again.stdout
-        and json.load(open(tmp_path / "docs/ablations/droppathway.json"))["jobs"] == os.cpu_count()
-    )
+    assert "2 networks, 2 of them trained already" in again.stdout
+    assert json.load(open(tmp_path / "docs/ablations/droppathway.json"))["jobs"] == os.cpu_count()
     wrong = subprocess.run([*command[:2], "none", *command[3:]], capture_output=True, text=True)
-    assert wrong.returncode == 2 and "has no suite 'none'" in wrong.stderr
+    assert wrong.returncode == 2
+    assert "has no suite 'none'" in wrong.stderr

@@ -66,6 +66,24 @@ def test_the_help_of_a_command_answers_within_half_a_second():
     assert median_seconds("train", "--help") < 0.5
 
 
+MISTAKE = ("SynthAV/AVSLOWFAST_TINY", "MODEL.ARC", "x")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("train", *MISTAKE), ("test", *MISTAKE), ("export", *MISTAKE, "--to", "onnx"), ("benchmark", "step", *MISTAKE)],
+    ids=lambda words: words[0],
+)
+def test_a_mistake_in_a_configuration_is_said_before_torch_is_imported(words, capsys):
+    assert cli.main(words) == 2
+    assert "unknown key MODEL.ARC; did you mean MODEL.ARCH?" in capsys.readouterr().err
+    assert "torch" not in modules_of(*words)
+
+
+def test_a_mistake_in_a_configuration_is_said_within_a_second_and_a_half():
+    assert median_seconds("train", *MISTAKE) < 1.5
+
+
 def test_an_unknown_command_is_one_line_with_the_nearest_one():
     done = run("trainn")
     assert done.returncode == 2

@@ -6,6 +6,7 @@ import pytest
 import torch
 from helpers import SHARED
 from helpers.runs import run
+from helpers.videos import write_long_video
 
 import avslowfast
 from avslowfast.config import names as registries
@@ -37,6 +38,14 @@ def synthav(tmp_path_factory):
     """A small SynthAV: 32 training, 16 validation and 16 test clips."""
     folder = _session_folder(tmp_path_factory, "synthav")
     render_dataset(folder, "pairs", {"train": 32, "val": 16, "test": 16}, seed=7)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def long_video(tmp_path_factory):
+    """Folder of a long video that tells its seconds, see `helpers.videos.write_long_video`."""
+    folder = tmp_path_factory.mktemp("long")
+    write_long_video(folder)
     return folder
 
 

@@ -22,7 +22,8 @@ def wave(rate):
 
 def test_log_mel_equals_the_reference_at_16_khz():
     spec = log_mel(wave(16000), 16000)
-    assert spec.shape == (155, 80) and spec.dtype == torch.float32
+    assert spec.shape == (155, 80)
+    assert spec.dtype == torch.float32
     assert np.abs(spec.numpy() - GOLDEN["16000"]).max() < 1e-4
 
 
@@ -51,7 +52,9 @@ def test_front_end_is_the_same_for_one_clip_and_a_batch():
 
 def test_spectrogram_frames_are_picked_in_order_without_repeats():
     picked = clips.spectrogram_indices(132, 128)
-    assert picked[0] == 0 and picked[-1] == 131 and (np.diff(picked) >= 1).all()
+    assert picked[0] == 0
+    assert picked[-1] == 131
+    assert (np.diff(picked) >= 1).all()
 
 
 def test_spec_masks_cover_what_they_say():

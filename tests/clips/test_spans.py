@@ -19,14 +19,16 @@ def test_random_clips_lie_inside_or_start_at_the_beginning(begin, length, durati
 @given(begin=st.floats(-5, 100), length=seconds, duration=seconds, views=st.integers(1, 12))
 def test_views_spread_over_the_video(begin, length, duration, views):
     starts = clips.view_starts(begin, begin + length, duration, views)
-    assert len(starts) == views and (np.diff(starts) >= -1e-9).all()
+    assert len(starts) == views
+    assert (np.diff(starts) >= -1e-9).all()
     room = max(length - duration, 0)
-    assert starts[0] >= begin - 1e-6 and starts[-1] <= begin + room + 1e-6
+    assert starts[0] >= begin - 1e-6
+    assert starts[-1] <= begin + room + 1e-6
     assert abs((starts[0] - begin) - (begin + room - starts[-1])) < 1e-6
 
 
 @given(start=st.floats(0, 20), duration=st.floats(0.2, 5), frames=st.sampled_from([64, 128]))
-def test_the_span_of_sound_has_the_clips_middle_and_enough_frames(start, duration, frames):
+def test_the_span_of_audio_has_the_clips_middle_and_enough_frames(start, duration, frames):
     at, length = clips.audio_span(start, duration, frames, 0.032, 0.016)
     assert abs((at + length / 2) - (start + duration / 2)) < 1e-9
     assert length >= max(duration, (frames - 1) * 0.016 + 0.032) - 1e-9
@@ -47,7 +49,8 @@ def test_hard_negatives_share_nothing_with_the_clip_and_stay_inside(start, durat
     if at is None:
         assert not (np.abs(candidates - start) > max(duration, gap) + 1e-6).any()
     else:
-        assert begin - 1e-9 <= at and at + duration <= end + 1e-9
+        assert begin - 1e-9 <= at
+        assert at + duration <= end + 1e-9
         assert abs(at - start) >= max(duration, gap) - 1e-9
 
 

@@ -70,44 +70,45 @@ def test_a_box_follows_its_pixels_through_scale_crop_and_flip(height, width, sho
     inside = (
         (yy[:, None] > y1 * h * fine) & (yy[:, None] < y2 * h * fine) & (xx > x1 * w * fine) & (xx < x2 * w * fine)
     ).astype(float)
-    picture = inside.reshape(h, fine, w, fine).mean(axis=(1, 3))[top : top + rows, left : left + columns]
-    picture = picture[:, ::-1] if flip else picture
+    frame = inside.reshape(h, fine, w, fine).mean(axis=(1, 3))[top : top + rows, left : left + columns]
+    frame = frame[:, ::-1] if flip else frame
     boxes, kept = transforms.move_boxes(np.array([[x1, y1, x2, y2]]), geometry, flip)
     if not kept[0]:
-        assert picture.max() < 0.02
+        assert frame.max() < 0.02
         return
     bx1, by1, bx2, by2 = boxes[0]
-    assert 0 <= bx1 < bx2 <= columns and 0 <= by1 < by2 <= rows
-    ys, xs = np.nonzero(picture > 0.5)
+    assert 0 <= bx1 < bx2 <= columns
+    assert 0 <= by1 < by2 <= rows
+    ys, xs = np.nonzero(frame > 0.5)
     if len(xs) > 20:
-        # The pixels' outer edges are those of the box, to the pixel that the eye can tell.
-        assert (
-            abs(xs.min() - bx1) <= 1.01
-            and abs(xs.max() + 1 - bx2) <= 1.01
-            and abs(ys.min() - by1) <= 1.01
-            and abs(ys.max() + 1 - by2) <= 1.01
-        )
-    assert picture.sum() == pytest.approx((bx2 - bx1) * (by2 - by1), rel=0.1, abs=4)
+        # The pixels' outer edges are those of the box, to one pixel.
+        assert abs(xs.min() - bx1) <= 1.01
+        assert abs(xs.max() + 1 - bx2) <= 1.01
+        assert abs(ys.min() - by1) <= 1.01
+        assert abs(ys.max() + 1 - by2) <= 1.01
+    assert frame.sum() == pytest.approx((bx2 - bx1) * (by2 - by1), rel=0.1, abs=4)
 
 
 def test_boxes_outside_the_crop_are_left_out():
     boxes, kept = transforms.move_boxes(
         np.array([[0, 0, 0.1, 0.1], [0.4, 0.4, 0.6, 0.6]]), Geometry((100, 100), (30, 30, 40, 40))
     )
-    assert kept.tolist() == [False, True] and np.allclose(boxes[1], [10, 10, 30, 30], atol=1e-4)
+    assert kept.tolist() == [False, True]
+    assert np.allclose(boxes[1], [10, 10, 30, 30], atol=1e-4)
     assert transforms.move_boxes(np.zeros((0, 4)), Geometry((10, 10)))[0].shape == (0, 4)
 
 
-def test_several_crops_of_a_key_frame_have_boxes_of_their_own(movies):
+def test_several_crops_of_a_key_frame_have_boxes_of_each_crop(movies):
     cfg = cfg_for(movies, "AUG.NUM_SAMPLE", 2, "TRAIN.BATCH_SIZE", 4)
     first, second = build_dataset(cfg, "train")[0]
     # The same clip around the key frame, cut in two ways; the boxes go with their cuts.
-    assert float(first["start"]) == float(second["start"]) and not torch.equal(first["fast"], second["fast"])
+    assert float(first["start"]) == float(second["start"])
+    assert not torch.equal(first["fast"], second["fast"])
     assert not torch.equal(first["boxes"], second["boxes"])
     batch = next(iter(build_loader(cfg, "train")))
-    assert (
-        len(batch["fast"]) == 8 and len(batch["boxes"]) == len(batch["targets"]) and int(batch["boxes"][:, 0].max()) > 3
-    )
+    assert len(batch["fast"]) == 8
+    assert len(batch["boxes"]) == len(batch["targets"])
+    assert int(batch["boxes"][:, 0].max()) > 3
 
 
 def test_key_frames_centre_their_clips(movies):
@@ -116,28 +117,32 @@ def test_key_frames_centre_their_clips(movies):
     sample = dataset[0]
     second = float(dataset.records[0].name.split(",")[1]) - 900
     duration = 8 * 4 / 30
-    assert float(sample["start"]) == pytest.approx(second - duration / 2) and sample["fast"].shape[:2] == (3, 8)
-    # The picture's short side is the crop; nothing is cut off, so every box is there.
-    assert min(sample["fast"].shape[2:]) == 48 and sample["boxes"].shape[1] == 4 and int(sample["dropped_boxes"]) == 0
+    assert float(sample["start"]) == pytest.approx(second - duration / 2)
+    assert sample["fast"].shape[:2] == (3, 8)
+    # The frame's short side is the crop; nothing is cut off, so every box is there.
+    assert min(sample["fast"].shape[2:]) == 48
+    assert sample["boxes"].shape[1] == 4
+    assert int(sample["dropped_boxes"]) == 0
     frames = sample["fast"].float()
     for box in sample["boxes"].round().int().tolist():
         x1, y1, x2, y2 = box
         # The middle frame shows a bright person on a darker ground where the box is.
         assert frames[:, 4, (y1 + y2) // 2, (x1 + x2) // 2].max() > frames[:, 4].median() + 30
-    assert sample["audio"].shape == (1, 64, 40) and bool(sample["audio_mask"])
+    assert sample["audio"].shape == (1, 64, 40)
+    assert bool(sample["audio_mask"])
 
 
 def test_splits_boxes_and_labels(movies):
     train, val, test = (build_dataset(cfg_for(movies), split) for split in ("train", "val", "test"))
-    assert len(train) == 2 * len(test) and {int(r.name.split(",")[1]) % 4 for r in val.records} == {0} and len(val) == 5
+    assert len(train) == 2 * len(test)
+    assert {int(r.name.split(",")[1]) % 4 for r in val.records} == {0}
+    assert len(val) == 5
     assert train.class_names == ["walk", "jump", "stretch", "talk", "sing", "clap"]
     targets = train.targets(0)
     # Two people, each with one move, both with the one voice.
-    assert (
-        targets.shape == (2, 6)
-        and targets[:, :3].sum(1).tolist() == [1, 1]
-        and torch.equal(targets[0, 3:], targets[1, 3:])
-    )
+    assert targets.shape == (2, 6)
+    assert targets[:, :3].sum(1).tolist() == [1, 1]
+    assert torch.equal(targets[0, 3:], targets[1, 3:])
     # Boxes of nobody have low scores.
     assert all(len(r.label[0]) == 2 for r in test.records)
     assert all(
@@ -161,21 +166,20 @@ def test_a_batch_without_boxes_trains(movies, arch):
     )
     model, task = build_model(cfg), build_task(cfg, torch.device("cpu"))
     batch = next(iter(build_loader(cfg, "train")))
-    assert (
-        batch["boxes"].shape[1] == 5
-        and len(batch["boxes"]) == len(batch["targets"])
-        and set(batch["boxes"][:, 0].tolist()) <= {0, 1, 2, 3}
-    )
+    assert batch["boxes"].shape[1] == 5
+    assert len(batch["boxes"]) == len(batch["targets"])
+    assert set(batch["boxes"][:, 0].tolist()) <= {0, 1, 2, 3}
     losses = [task.losses(model, batch, False, 0)]
     none = {**batch, "boxes": torch.zeros(0, 5), "targets": torch.zeros(0, 6)}
     losses.append(task.losses(model, none, False, 0))
     for loss in losses:
         loss["loss"].backward()
-    assert float(losses[0]["loss_cls"]) > 0 and float(losses[1]["loss_cls"]) == 0
+    assert float(losses[0]["loss_cls"]) > 0
+    assert float(losses[1]["loss_cls"]) == 0
     assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
 
 
-def test_pictures_of_different_sizes_are_scored_together(movies):
+def test_frames_of_different_sizes_are_scored_together(movies):
     cfg = cfg_for(movies)
     model, task = build_model(cfg).eval(), build_task(cfg, torch.device("cpu"))
     dataset = build_dataset(cfg, "test")
@@ -187,7 +191,8 @@ def test_pictures_of_different_sizes_are_scored_together(movies):
     with torch.no_grad():
         frames = task.scores(model, batch, 8).frames
         alone = task.scores(model, collate_boxes([samples[2]]), 8).frames[0]
-    assert [len(s) for s in frames] == [2, 2, 2] and np.allclose(frames[2], alone, rtol=1e-5, atol=1e-6)
+    assert [len(s) for s in frames] == [2, 2, 2]
+    assert np.allclose(frames[2], alone, rtol=1e-5, atol=1e-6)
 
 
 def test_a_run_on_boxes_from_start_to_end(movies, tmp_path):
@@ -217,15 +222,14 @@ def test_a_run_on_boxes_from_start_to_end(movies, tmp_path):
     run(args)
     results = json.load(open(os.path.join(output_of(args), "results.json")))
     dataset = build_dataset(cfg_for(movies), "test")
-    assert (
-        results["videos"] == len(dataset)
-        and 0 <= results["map"] <= 100
-        and set(results["per_class_ap"]) == set(dataset.class_names)
-    )
+    assert results["videos"] == len(dataset)
+    assert 0 <= results["map"] <= 100
+    assert set(results["per_class_ap"]) == set(dataset.class_names)
     lines = open(os.path.join(output_of(args), "detections.csv")).read().split("\n")[:-1]
-    assert len(lines) == len(dataset) * 2 * 6 and lines[0].startswith("val000,903,")
+    assert len(lines) == len(dataset) * 2 * 6
+    assert lines[0].startswith("val000,903,")
     # The tool gives the same figure from the file.
-    found = evaluate(
+    values = evaluate(
         "ava",
         "--groundtruth",
         movies / "ava_val_v2.2.csv",
@@ -234,7 +238,7 @@ def test_a_run_on_boxes_from_start_to_end(movies, tmp_path):
         "--label-map",
         movies / "ava_action_list_v2.2_for_activitynet_2019.pbtxt",
     )
-    assert 100 * found["mAP"] == pytest.approx(results["map"], abs=0.5)
+    assert 100 * values["mAP"] == pytest.approx(results["map"], abs=0.5)
     assert "boxes lay outside their crops" in open(os.path.join(output_of(args), "stdout.log")).read()
 
 
@@ -272,6 +276,7 @@ def test_published_yaml_of_ava_and_charades_loads(tmp_path):
         "  ARCH: slowfast\nDATA:\n  NUM_FRAMES: 32\nSLOWFAST:\n  ALPHA: 4\nTEST:\n  DATASET: ava\n"
     )
     cfg = load_cfg(tmp_path / "ava.yaml")
-    assert build_model(cfg).head.act == "sigmoid" and cfg.AVA.TRAIN_PREDICT_BOX_LISTS[1] == "x.csv"
+    assert build_model(cfg).head.act == "sigmoid"
+    assert cfg.AVA.TRAIN_PREDICT_BOX_LISTS[1] == "x.csv"
     rates = [stepped_lr(e, base_lr=1.0, steps=cfg.SOLVER.STEPS, rates=cfg.SOLVER.LRS) for e in (0, 7, 9.9, 10, 19)]
     assert rates == [1, 1, 1, 0.001, 0.001]

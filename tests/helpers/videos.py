@@ -1,10 +1,13 @@
 """Rendered videos with a flash and a click at known instants."""
 
+import av
 import numpy as np
 
 from avslowfast.media import write_video
 
 FLASHES = (0.5, 1.4, 2.6)
+# Frame rate of `write_long_video`.
+LONG_FPS = 15
 
 
 def flash_and_click(path, fps, *, rate=44100, seconds=3.0, audio_seconds=None, layout="mono", **kwargs):
@@ -39,3 +42,29 @@ def click_times(reader, begin, end):
     loud = np.flatnonzero(np.abs(samples) > 0.25)
     onsets = loud[np.flatnonzero(np.diff(np.concatenate([[-10000], loud])) > 1600)]
     return [begin + n / 16000 for n in onsets]
+
+
+def write_long_video(folder):
+    """Write 20 s whose second n has grey level 10 n + 20 and a tone of 200 + 100 n Hz.
+
+    As a video (x.mp4), as frames (frames/) with a separate audio file (x.wav), and as a video without audio (silent.mp4).
+    """
+    fps, rate = LONG_FPS, 16000
+    frames = [np.full((64, 80, 3), 20 + 10 * (i // fps), np.uint8) for i in range(20 * fps)]
+    t = np.arange(20 * rate) / rate
+    audio = (0.4 * np.sin(2 * np.pi * np.cumsum(200 + 100 * np.floor(t)) / rate)).astype(np.float32)
+    write_video(folder / "x.mp4", frames, fps, audio, rate, gop=fps, video_start=0.5, audio_start=0.5)
+    write_video(folder / "silent.mp4", frames, fps, gop=fps)
+    with av.open(str(folder / "x.wav"), "w") as out:
+        stream = out.add_stream("pcm_s16le", rate=rate, layout="mono")
+        frame = av.AudioFrame.from_ndarray((audio * 32767).astype(np.int16)[None], format="s16", layout="mono")
+        frame.sample_rate = rate
+        for packet in (*stream.encode(frame), *stream.encode(None)):
+            out.mux(packet)
+    (folder / "frames").mkdir()
+    for i, frame_pixels in enumerate(frames):
+        with av.open(str(folder / f"frames/{i + 1:06d}.png"), "w") as out:
+            stream = out.add_stream("png", rate=1)
+            stream.height, stream.width, stream.pix_fmt = 64, 80, "rgb24"
+            for packet in (*stream.encode(av.VideoFrame.from_ndarray(frame_pixels, format="rgb24")), *stream.encode(None)):
+                out.mux(packet)

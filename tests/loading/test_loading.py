@@ -17,19 +17,16 @@ from avslowfast.synthav.render import render_clip
 def test_a_training_sample_has_what_the_network_takes(synthav):
     cfg = cfg_for(synthav)
     sample = build_dataset(cfg, "train")[0]
-    assert (
-        sample["slow"].shape == (3, 4, 48, 48)
-        and sample["fast"].shape == (3, 8, 48, 48)
-        and sample["fast"].dtype == torch.uint8
-    )
-    assert (
-        sample["audio"].shape == (1, 64, 40)
-        and bool(sample["audio_mask"])
-        and int(sample["label"]) == 0
-        and int(sample["index"]) == 0
-    )
+    assert sample["slow"].shape == (3, 4, 48, 48)
+    assert sample["fast"].shape == (3, 8, 48, 48)
+    assert sample["fast"].dtype == torch.uint8
+    assert sample["audio"].shape == (1, 64, 40)
+    assert bool(sample["audio_mask"])
+    assert int(sample["label"]) == 0
+    assert int(sample["index"]) == 0
     assert torch.equal(sample["slow"][:, 0], sample["fast"][:, 0])
-    assert abs(sample["audio"].mean()) < 3 and 0.1 < sample["audio"].std() < 3
+    assert abs(sample["audio"].mean()) < 3
+    assert 0.1 < sample["audio"].std() < 3
     scores = build_model(cfg).eval()({k: sample[k][None] for k in ("slow", "fast", "audio")})["scores"]
     assert scores.shape == (1, 16)
 
@@ -46,10 +43,8 @@ def test_repeated_augmentation_gives_several_clips_of_each_video(synthav):
     key = SampleKey(5, 3, 17)
     clips = three[key]
     assert all(torch.equal(clips[0][name], one[key][name]) for name in ("slow", "fast", "audio", "label"))
-    assert (
-        len({float(clip["start"]) for clip in clips}) == 3
-        and len({clip["fast"].float().mean().item() for clip in clips}) == 3
-    )
+    assert len({float(clip["start"]) for clip in clips}) == 3
+    assert len({clip["fast"].float().mean().item() for clip in clips}) == 3
     # Each is what its start and its draws say, whatever else was read from the open file.
     with VideoReader(one.records[5].path) as reader:
         assert torch.equal(clips[2]["audio"], one.clip_reader.audio_inputs(reader, float(clips[2]["start"]))["audio"])
@@ -72,9 +67,9 @@ def test_the_clip_that_follows_is_another_video_s(synthav):
     loader = build_loader(cfg, "train")
     batch = next(iter(loader))
     index = batch["index"]
-    assert (
-        len(batch["fast"]) == len(batch["path"]) == 8 and torch.equal(index[:4], index[4:]) and len(index.unique()) == 4
-    )
+    assert len(batch["fast"]) == len(batch["path"]) == 8
+    assert torch.equal(index[:4], index[4:])
+    assert len(index.unique()) == 4
     assert bool((index != index.roll(-1)).all())
     assert len(batch["audio_hard_negative"]) == len(batch["audio_hard_negative_index"])
     with pytest.raises(ConfigError, match="AUG.NUM_SAMPLE"):
@@ -99,7 +94,8 @@ def test_log_mel_on_the_device_gives_the_same_numbers(synthav):
         for on in (False, True)
     )
     batches = [next(iter(build_loader(cfg, "train"))) for cfg in (here, there)]
-    assert "waveform" in batches[1] and "audio" not in batches[1]
+    assert "waveform" in batches[1]
+    assert "audio" not in batches[1]
     device = torch.device("cpu")
     a, b = (build_task(cfg, device).inputs(batch) for cfg, batch in zip((here, there), batches))
     torch.testing.assert_close(a["audio"], b["audio"])
@@ -112,10 +108,10 @@ def test_hard_negatives_come_from_elsewhere_in_the_same_video(synthav):
     loader.batch_sampler.set_epoch(1)
     assert all("audio_hard_negative" not in batch for batch in loader)
     loader.batch_sampler.set_epoch(2)
-    found = [batch for batch in loader if "audio_hard_negative" in batch]
-    count = sum(len(batch["audio_hard_negative_index"]) for batch in found)
+    batches_with_hard = [batch for batch in loader if "audio_hard_negative" in batch]
+    count = sum(len(batch["audio_hard_negative_index"]) for batch in batches_with_hard)
     assert 6 <= count <= 26
-    for batch in found:
+    for batch in batches_with_hard:
         assert len(batch["audio_hard_negative"]) == len(batch["audio_hard_negative_index"])
     # The other draws of a clip do not depend on the curriculum.
     plain = build_dataset(cfg_for(synthav), "train")[SampleKey(3, 2, 3)]
@@ -158,12 +154,16 @@ def test_views_come_from_one_decode(synthav, monkeypatch):
 
     monkeypatch.setattr(VideoReader, "close", counting)
     sample = build_dataset(cfg, "test")[0]
-    assert sample["fast"].shape == (12, 3, 8, 48, 48) and sample["audio"].shape == (4, 1, 64, 40)
-    assert len(opened) == 1 and decoded[0] <= 46
+    assert sample["fast"].shape == (12, 3, 8, 48, 48)
+    assert sample["audio"].shape == (4, 1, 64, 40)
+    assert len(opened) == 1
+    assert decoded[0] <= 46
     starts = sample["start"].tolist()
-    assert starts == sorted(starts) and len(set(starts)) == 4
-    # Crops of one view differ, their sound is one.
-    assert not torch.equal(sample["fast"][0], sample["fast"][2]) and sample["audio_index"].tolist() == [
+    assert starts == sorted(starts)
+    assert len(set(starts)) == 4
+    # Crops of one view differ, their audio is one.
+    assert not torch.equal(sample["fast"][0], sample["fast"][2])
+    assert sample["audio_index"].tolist() == [
         0,
         0,
         0,
@@ -181,9 +181,9 @@ def test_views_come_from_one_decode(synthav, monkeypatch):
 
 def test_validation_is_the_same_each_time(synthav):
     a, b = (build_dataset(cfg_for(synthav), "val")[3] for _ in range(2))
-    assert (
-        torch.equal(a["fast"], b["fast"]) and torch.equal(a["audio"], b["audio"]) and a["fast"].shape == (3, 8, 48, 48)
-    )
+    assert torch.equal(a["fast"], b["fast"])
+    assert torch.equal(a["audio"], b["audio"])
+    assert a["fast"].shape == (3, 8, 48, 48)
 
 
 def test_unreadable_training_files_are_replaced_by_the_next_of_the_order_and_named(synthav, tmp_path):
@@ -196,9 +196,11 @@ def test_unreadable_training_files_are_replaced_by_the_next_of_the_order_and_nam
     position = order.index(0)
     sample = dataset[SampleKey(0, 0, position)]
     following = order[(position + 1) % len(order)]
-    assert int(sample["index"]) == following and sample["path"] == dataset.records[following].path
+    assert int(sample["index"]) == following
+    assert sample["path"] == dataset.records[following].path
     assert int(sample["label"]) == dataset.records[following].label
-    assert [path for path, _ in sample["failures"]] == [str(bad)] and "cannot be opened" in sample["failures"][0][1]
+    assert [path for path, _ in sample["failures"]] == [str(bad)]
+    assert "cannot be opened" in sample["failures"][0][1]
 
 
 def test_nothing_readable_is_an_error(tmp_path):
@@ -208,13 +210,15 @@ def test_nothing_readable_is_an_error(tmp_path):
         build_dataset(tiny_cfg("DATA.PATH_TO_DATA_DIR", str(tmp_path)), "train")[0]
 
 
-def test_a_clip_without_sound_is_kept(synthav, tmp_path):
+def test_a_clip_without_audio_is_kept(synthav, tmp_path):
     mute = tmp_path / "mute.mp4"
     write_video(mute, render_clip("pairs", 1, "x", 0).frames, 15)
     folder = copy_lists(synthav, tmp_path, lambda split, lines: [f"{mute} 0", *lines[1:]])
     for split in ("train", "val", "test"):
         sample = build_dataset(cfg_for(folder), split)[0]
-        assert not sample["audio_mask"].any() and torch.isfinite(sample["audio"]).all() and sample["path"] == str(mute)
+        assert not sample["audio_mask"].any()
+        assert torch.isfinite(sample["audio"]).all()
+        assert sample["path"] == str(mute)
 
 
 @pytest.mark.parametrize(
@@ -230,7 +234,8 @@ def test_mistakes_in_lists_name_file_and_line(tmp_path, line, words):
     (tmp_path / "train.csv").write_text(f"ok.mp4 1\n{line}\n" if line else "\n")
     with pytest.raises(ConfigError, match=words) as error:
         build_dataset(tiny_cfg("DATA.PATH_TO_DATA_DIR", str(tmp_path)), "train")
-    assert "train.csv" in str(error.value) and (not line or "line 2" in str(error.value))
+    assert "train.csv" in str(error.value)
+    assert not line or "line 2" in str(error.value)
 
 
 def test_a_missing_list_says_which_key_to_set(tmp_path):
@@ -265,7 +270,8 @@ def test_the_global_batch_is_the_same_for_any_number_of_ranks():
     for sampler in (one, *two):
         sampler.set_epoch(4, start=2)
     joined = [a + b for a, b in zip(*two)]
-    assert list(one) == joined and len(joined) == 4
+    assert list(one) == joined
+    assert len(joined) == 4
     one.set_epoch(5)
     assert [k.video for batch in one for k in batch] != [k.video for batch in joined for k in batch]
 
@@ -281,5 +287,7 @@ def test_rand_augment_treats_all_frames_alike_and_follows_the_generator():
     frames = np.broadcast_to(np.random.RandomState(0).randint(0, 255, (1, 40, 40, 3), np.uint8), (5, 40, 40, 3))
     augment = RandAugment("rand-m9-n2-mstd0.5")
     a, b = (augment(frames, np.random.default_rng(3)) for _ in range(2))
-    assert np.array_equal(a, b) and a.shape == frames.shape and all(np.array_equal(a[0], f) for f in a)
+    assert np.array_equal(a, b)
+    assert a.shape == frames.shape
+    assert all(np.array_equal(a[0], f) for f in a)
     assert any(not np.array_equal(augment(frames, np.random.default_rng(s)), frames) for s in range(5))

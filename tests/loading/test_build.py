@@ -1,4 +1,4 @@
-"""From configuration to data sets and loaders: a reader of a plugin, kinds of labels, what a task reads, sizes of batches."""
+"""Builders of data sets and loaders: a plugin's reader, kinds of labels, what a task reads, sizes of batches."""
 
 import subprocess
 import sys

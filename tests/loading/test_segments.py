@@ -8,6 +8,7 @@ from helpers.videos import LONG_FPS as FPS
 from avslowfast.datasets import Record
 from avslowfast.loading import SampleKey
 
+
 def seconds_seen(clip):
     """The second of the video that each frame shows, by its grey level."""
     return np.round((clip.float().mean(dim=(0, 2, 3)).numpy() - 20) / 10)

@@ -84,7 +84,7 @@ def _check_labels(cfg: Cfg, name: str, listing: Listing) -> None:
     if boxes != derived.task_facts(cfg).boxes:
         has = "classifies boxes" if boxes else "has no boxes"
         raise ConfigError(
-            f"DETECTION.ENABLE is {cfg.DETECTION.ENABLE}: the data set '{name}' {has}; set DETECTION.ENABLE to {boxes}"
+            f"DETECTION.ENABLE is {not boxes}: the data set '{name}' {has}; set DETECTION.ENABLE to {boxes}"
         )
     multi_label = _MULTI_LABEL.get(listing.labels, cfg.DATA.MULTI_LABEL)
     if multi_label != cfg.DATA.MULTI_LABEL:
@@ -123,7 +123,7 @@ def _source(cfg: Cfg, name: str) -> Source:
         separator=d.PATH_LABEL_SEPARATOR,
         names_file=d.CLASS_NAMES_FILE,
         num_classes=cfg.MODEL.NUM_CLASSES,
-        classifiers=dict(zip(cfg.MULTI_HEAD.NAMES, cfg.MULTI_HEAD.NUM_CLASSES)),
+        classifiers={name: count for name, count in derived.head_classes(cfg).items() if name},
         multi_label=d.MULTI_LABEL,
         fold=d.FOLD,
         train_part=d.TRAIN_PART,

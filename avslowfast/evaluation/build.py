@@ -8,12 +8,13 @@ from numpy.typing import NDArray
 from ..config import ConfigError, derived
 from ..config.derived import Cfg
 from ..config.names import Metric, METRICS, PROTOCOLS
+from ..loading.dataset import ClipDataset
 from ..tasks.scores import ClassScores, ONLY
 from .further import ScoreMetric
 from .protocols.base import of_head, Protocol
 
 
-def build_protocol(cfg: Cfg, dataset: Any, name: str) -> Protocol[Any]:
+def build_protocol(cfg: Cfg, dataset: ClipDataset, name: str) -> Protocol[Any]:
     """How a data set is scored: by the rules of its name; without labels by those of pretexts.
 
     Args:

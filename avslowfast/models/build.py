@@ -210,7 +210,7 @@ class _Builder:
     def _sync_head(self, stage: str) -> SyncHead:
         """Compares what the stage's audio lateral encodes.
 
-        Without one (as at res5) the head has laterals of its own.
+        Without one (as at res5) the head encodes audio itself.
         """
         cfg, lateral = self.cfg, self.audio_laterals.get(stage)
         dim, pool = cfg.SLOWFAST.AVS_PROJ_DIM, cfg.SYNC.POOL

@@ -59,7 +59,7 @@ class Network(nn.Module):
         mean: Mean per channel in 0..1, in the order of the network's channels, for frames that arrive as uint8.
         std: Standard deviation per channel, likewise.
         sync_thresholds: Variance and similarity that decide which pairs count, see `avs.pair_up`.
-        audio_stream: On a GPU the audio pathway runs on a stream of its own, in parallel with the visual stages.
+        audio_stream: On a GPU the audio pathway runs on a second stream, in parallel with the visual stages.
 
     Attributes:
         meta: What a loaded network carries along (configuration, class names, preprocessing); set by

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 from helpers import tiny_cfg
-from helpers.runs import evaluate, output_of, run
+from helpers.runs import output_of, run
+from helpers.tools import evaluate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 from helpers import ROOT
-from helpers.runs import evaluate
+from helpers.tools import evaluate
 
 from avslowfast.config import ConfigError
 from avslowfast.datasets import ava as ava_files

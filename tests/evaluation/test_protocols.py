@@ -10,7 +10,7 @@ from helpers.runs import output_of, run, stats
 
 from avslowfast.config import ConfigError, derived
 from avslowfast.config.names import Metric, METRICS, PROTOCOLS
-from avslowfast.datasets.base import Record
+from avslowfast.datasets.base import Listing, Record
 from avslowfast.evaluation.build import best_metric, build_protocol, declared_metrics, protocol_name
 from avslowfast.evaluation.protocols.base import Evaluation
 from avslowfast.evaluation.results import results_table, write_results
@@ -34,11 +34,9 @@ def error_rate():
 
 
 def dataset_of(names):
-    records = [Record(f"{name}.mp4", 0, name=name) for name in names]
-    listing = types.SimpleNamespace(info={})
-    return types.SimpleNamespace(
-        records=records, participants=["P01"] * len(names), folder="", split="test", listing=listing
-    )
+    """What a protocol asks of a data set, without videos."""
+    listing = Listing([Record(f"{name}.mp4", name=name, group="P01") for name in names])
+    return types.SimpleNamespace(records=listing.records, listing=listing, split="test")
 
 
 def scores_of(cfg, count=12):

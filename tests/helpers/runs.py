@@ -50,11 +50,3 @@ def stats(folder, kind):
 
 def weights(folder, epochs=2):
     return torch.load(states.checkpoint_path(folder, epochs, 0), weights_only=True)
-
-
-def evaluate(*args, code=0):
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "tools/evaluate.py"), *map(str, args)], capture_output=True, text=True
-    )
-    assert done.returncode == code and "Traceback" not in done.stderr, done.stderr
-    return json.loads(done.stdout) if code == 0 else done.stderr

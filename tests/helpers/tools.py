@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import subprocess
 import sys
 
@@ -20,6 +21,12 @@ def command(name, *args, code=0):
     errors = [line for line in err.getvalue().split("\n") if line.startswith("error")]
     assert len(errors) == (1 if code else 0), err.getvalue()
     return out.getvalue() + err.getvalue()
+
+
+def evaluate(*args, code=0):
+    """What `avslowfast evaluate` gives, as Python objects; its error for another exit code than 0."""
+    text = command("evaluate", *args, code=code)
+    return text if code else json.loads(text)
 
 
 def script(name, *args, code=0):

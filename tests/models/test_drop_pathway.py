@@ -1,4 +1,4 @@
-"""DropPathway: reproducible, complete, and free of charge; clips without sound behave as dropped."""
+"""DropPathway: reproducible, complete, and at no cost; clips without audio behave as dropped."""
 
 import pytest
 import torch
@@ -64,7 +64,7 @@ def test_a_dropped_iteration_gives_audio_weights_no_gradient():
     assert audio_columns.abs().max() == 0
 
 
-def test_dropped_features_do_not_depend_on_the_sound_even_if_it_is_nan():
+def test_dropped_features_do_not_depend_on_the_audio_even_if_it_is_nan():
     model, inputs = make()
     other = {**inputs, "audio": torch.full_like(inputs["audio"], float("nan"))}
     model.eval()
@@ -74,7 +74,7 @@ def test_dropped_features_do_not_depend_on_the_sound_even_if_it_is_nan():
 
 
 @pytest.mark.parametrize("kind", LATERALS)
-def test_a_clip_without_sound_behaves_as_dropped_for_itself_alone(kind):
+def test_a_clip_without_audio_behaves_as_dropped_for_itself_alone(kind):
     model, inputs = make("LATERAL.AUDIO", kind, "DATA.AUDIO_FRAME_NUM", 128, "SLOWFAST.AU_ALPHA", 32)
     model.eval()
     inputs["audio"][1] = float("nan")

@@ -45,7 +45,7 @@ def kinetics(name, *overrides):
         ("pyslowfast_ava_slowfast_32x2_r50", "SLOWFAST_8x8_R50", AVA),
         ("pytorchvideo_slow_r50", "SLOW_8x8_R50", []),
         ("pytorchvideo_slowfast_r50", "SLOWFAST_8x8_R50", []),
-        # These two were made with PyTorchVideo 0.1.5's own networks, as the others were with theirs.
+        # These two were made with PyTorchVideo 0.1.5's networks, as the others were with those of their projects.
         ("pytorchvideo_slowfast_r101", "SLOWFAST_8x8_R101_101_101", []),
         ("pytorchvideo_slowfast_r50_detection", "SLOWFAST_8x8_R50", [*AVA, "DETECTION.ALIGNED", False]),
     ],

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 from helpers import tiny_cfg
-from helpers.runs import evaluate, output_of, run
+from helpers.runs import output_of, run
+from helpers.tools import evaluate
 
 from avslowfast.datasets import epic
 from avslowfast.evaluation.metrics import epic as epic_metrics

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,7 @@ from ...config.derived import Cfg
 from ...config.names import Metric
 from ...datasets import ava as files
 from ...datasets.base import ClassNames, Record
+from ...loading.dataset import ClipDataset
 from ...tasks.scores import BoxScores
 from ...utils.logging import get_logger
 from ..metrics import ava
@@ -55,9 +56,9 @@ class AvaProtocol(Protocol[BoxScores]):
         return (Metric("map", "mAP"),)
 
     @classmethod
-    def options(cls, cfg: Cfg, dataset: Any) -> dict[str, Any]:
+    def options(cls, cfg: Cfg, dataset: ClipDataset) -> dict[str, Any]:
         """See `Protocol.options`."""
-        node, folder = cfg.AVA, dataset.folder
+        node, folder = cfg.AVA, dataset.listing.info["annotation_dir"]
         return {
             "records": dataset.records,
             "label_map": os.path.join(folder, node.LABEL_MAP_FILE),
@@ -87,7 +88,7 @@ class AvaProtocol(Protocol[BoxScores]):
         for record, values in zip(self.records, scores.frames):
             if values is None:
                 continue
-            boxes, _ = cast("tuple[NDArray[np.float32], Any]", record.label)
+            boxes: NDArray[np.float32] = record.label.boxes
             table = pd.DataFrame(boxes.repeat(values.shape[1], axis=0), columns=["x1", "y1", "x2", "y2"])
             classes = np.tile(np.arange(1, values.shape[1] + 1), len(values))
             parts.append(table.assign(class_id=classes, score=values.ravel(), frame=record.name))

@@ -11,6 +11,7 @@ from ...config import ConfigError
 from ...config.derived import Cfg
 from ...config.names import Metric
 from ...datasets.base import ClassNames
+from ...loading.dataset import ClipDataset
 from ...tasks.scores import S
 
 
@@ -79,7 +80,7 @@ class Protocol(ABC, Generic[S]):
         """The protocol's metrics for a configuration, known before any data is read."""
 
     @classmethod
-    def options(cls, cfg: Cfg, dataset: Any) -> dict[str, Any]:
+    def options(cls, cfg: Cfg, dataset: ClipDataset) -> dict[str, Any]:
         """Further arguments of the constructor that a configuration and its data set give; none by default."""
         return {}
 

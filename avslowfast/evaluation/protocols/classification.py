@@ -10,6 +10,7 @@ from ...config import derived
 from ...config.derived import Cfg
 from ...config.names import Metric, METRICS
 from ...datasets.base import ClassNames
+from ...loading.dataset import ClipDataset
 from ...tasks.scores import ClassScores, names_of_head, ONLY, SavedScores
 from ..metrics import classification
 from .base import Evaluation, of_head, Protocol
@@ -39,7 +40,7 @@ class ClassificationProtocol(Protocol[ClassScores]):
         return tuple(of_head(metric, head) for head in derived.head_classes(cfg) for metric in metrics)
 
     @classmethod
-    def options(cls, cfg: Cfg, dataset: Any) -> dict[str, Any]:
+    def options(cls, cfg: Cfg, dataset: ClipDataset) -> dict[str, Any]:
         """See `Protocol.options`."""
         return {"multi_label": cfg.DATA.MULTI_LABEL, "scores_path": cfg.TEST.SAVE_RESULTS_PATH}
 

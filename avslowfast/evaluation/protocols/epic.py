@@ -14,6 +14,7 @@ from ...config.derived import Cfg
 from ...config.names import Metric
 from ...datasets import epic as files
 from ...datasets.base import ClassNames
+from ...loading.dataset import ClipDataset
 from ...tasks.scores import ClassScores
 from ...utils.logging import get_logger
 from ..metrics import epic
@@ -66,13 +67,13 @@ class Epic55Protocol(ClassificationProtocol):
         return _TOP + cls.groups
 
     @classmethod
-    def options(cls, cfg: Cfg, dataset: Any) -> dict[str, Any]:
+    def options(cls, cfg: Cfg, dataset: ClipDataset) -> dict[str, Any]:
         """See `Protocol.options`."""
         return {
             **super().options(cfg, dataset),
             "segments": [record.name for record in dataset.records],
             "folder": cfg.DATA.PATH_TO_DATA_DIR,
-            "participants": dataset.participants,
+            "participants": [record.group for record in dataset.records],
         }
 
     def compute(self, scores: ClassScores, labels: NDArray[Any]) -> dict[str, float]:

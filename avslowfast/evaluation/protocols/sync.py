@@ -15,6 +15,7 @@ from ...config import derived
 from ...config.derived import Cfg
 from ...config.names import Metric
 from ...datasets.base import ClassNames
+from ...loading.dataset import ClipDataset
 from ...tasks.scores import Distances, FloatArray
 from ..metrics import sync
 from .base import Evaluation, Protocol
@@ -72,7 +73,7 @@ class SyncProtocol(Protocol[Distances]):
         return (*metrics, *(Metric(f"{name}_top1", f"{name} top-1 accuracy") for name in _predictions(cfg)))
 
     @classmethod
-    def options(cls, cfg: Cfg, dataset: Any) -> dict[str, Any]:
+    def options(cls, cfg: Cfg, dataset: ClipDataset) -> dict[str, Any]:
         """See `Protocol.options`."""
         shifts = shift_grid(cfg.SYNC.MAX_SHIFT, cfg.SYNC.SHIFT_STEP)
         return {"shifts": shifts, "predictions": _predictions(cfg)}

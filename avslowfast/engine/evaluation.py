@@ -11,6 +11,7 @@ from ..evaluation.build import build_protocol
 from ..evaluation.evaluator import Autocast, evaluate
 from ..evaluation.protocols.base import Evaluation, Protocol
 from ..loading import build_loader
+from ..loading.build import ClipLoader
 from ..tasks.base import Task
 from ..tasks.scores import S
 from ..utils import distributed
@@ -66,7 +67,7 @@ class Validation:
 
     def __init__(self, cfg: Cfg, trainer: Trainer) -> None:
         self.cfg, self.trainer = cfg, trainer
-        self._loader: DataLoader[Any] | None = None
+        self._loader: ClipLoader | None = None
 
     def __call__(self) -> Evaluation[Any]:
         """The result, the same on every rank."""

@@ -38,9 +38,9 @@ COMMANDS: dict[str, dict[str, str]] = {
     },
     "Installation": {
         "quickstart": "render SynthAV, train and test a small network on it",
-        "zoo": "write MODEL_ZOO.md: every network, measured",
-        "benchmark": "measure decoding, loader, test, memory and training step",
         "doctor": "check this installation",
+        "benchmark": "measure decoding, loader, steps, tests (needs a clone)",
+        "zoo": "write MODEL_ZOO.md: every network, measured",
     },
 }
 _INTERRUPTED = 130

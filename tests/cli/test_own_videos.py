@@ -54,11 +54,15 @@ def test_the_page_runs_word_for_word(tmp_path):
         assert done.returncode == 0, done.stderr[-2000:]
         outputs.append(done.stdout)
     # The next command that the first one names is the page's.
-    assert COMMANDS[1] in outputs[0] and "20 videos, 20 of them readable" in outputs[0]
+    assert COMMANDS[1] in outputs[0]
+    assert "20 videos, 20 of them readable" in outputs[0]
     results = json.load(open(tmp_path / "output/own_videos/results.json"))
-    assert list(results["per_class_accuracy"]) == list(CLASSES) and results["videos"] == 4 and not results["failed"]
-    assert torch.load(tmp_path / "output/own_videos/checkpoints/checkpoint_best.pyth", weights_only=True)[
-        "class_names"
-    ] == list(CLASSES)
+    assert list(results["per_class_accuracy"]) == list(CLASSES)
+    assert results["videos"] == 4
+    assert not results["failed"]
+    best = torch.load(tmp_path / "output/own_videos/checkpoints/checkpoint_best.pyth", weights_only=True)
+    assert best["class_names"] == list(CLASSES)
     rows = list(csv.DictReader(open(tmp_path / "predictions.csv")))
-    assert len(rows) == 10 and {row["class"] for row in rows} <= set(CLASSES) and outputs[2].count(" % ") == 10
+    assert len(rows) == 10
+    assert {row["class"] for row in rows} <= set(CLASSES)
+    assert outputs[2].count(" % ") == 10

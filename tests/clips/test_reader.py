@@ -40,10 +40,11 @@ def test_a_span_after_the_end_is_an_error(video):
         clip_reader().bounds(video, (30.0, 31.0))
 
 
-def test_test_views_are_clips_at_even_starts(video):
+def test_test_views_are_clips_at_even_starts(video, long_video):
     reader = clip_reader()
     views = reader.test_views(video)
-    again = reader.clips_at(video, views["start"][::3].tolist(), num_crops=3)
+    with open_media(long_video / "x.mp4") as other:
+        again = reader.clips_at(other, views["start"][::3].tolist(), num_crops=3)
     assert views["fast"].shape == (9, 3, 8, 48, 48)
     assert views["audio"].shape == (3, 1, 64, 40)
     assert views.keys() == again.keys()
@@ -66,8 +67,8 @@ def test_the_validation_clip_is_the_middle_one(video):
 
 
 def test_frames_after_the_end_are_not_shown(video):
-    start = video.video.start + 7.0
-    clips = clip_reader().clips_at(video, [start], end=start + 0.9)
+    start = video.video.start + 7.3
+    clips = clip_reader().clips_at(video, [start], end=start + 0.6)
     assert set(seconds_shown(clips["fast"][0])) == {7.0}
     assert set(seconds_shown(clip_reader().clips_at(video, [start])["fast"][0])) == {7.0, 8.0}
 
@@ -87,12 +88,13 @@ def test_training_clips_around_an_instant_are_centred(video):
     assert sum(clip.span) / 2 == pytest.approx(10.0)
 
 
-def test_a_clip_around_an_instant_has_frames_and_audio_of_it(video):
+def test_a_clip_around_an_instant_has_frames_and_audio_of_it(video, long_video):
     reader = clip_reader()
     clip = reader.clip_around(video, 10.5)
     assert seconds_shown(clip.tensors["fast"])[4] == 10.0
     assert min(clip.geometry.size) == reader.settings.test_crop
-    audio = reader.audio_inputs(video, float(clip.tensors["start"]))
+    with open_media(long_video / "x.mp4") as other:
+        audio = reader.audio_inputs(other, float(clip.tensors["start"]))
     assert torch.equal(clip.tensors["audio"], audio["audio"])
 
 

@@ -47,7 +47,7 @@ def click_times(reader, begin, end):
 def write_long_video(folder):
     """Write 20 s whose second n has grey level 10 n + 20 and a tone of 200 + 100 n Hz.
 
-    As a video (x.mp4), as frames (frames/) with a separate audio file (x.wav), and as a silent video (silent.mp4).
+    As a video (x.mp4), as frames (frames/) with an audio file (x.wav), and as a video without audio (silent.mp4).
     """
     fps, rate = LONG_FPS, 16000
     frames = [np.full((64, 80, 3), 20 + 10 * (i // fps), np.uint8) for i in range(20 * fps)]
@@ -62,12 +62,10 @@ def write_long_video(folder):
         for packet in (*stream.encode(frame), *stream.encode(None)):
             out.mux(packet)
     (folder / "frames").mkdir()
-    for i, frame_pixels in enumerate(frames):
+    for i, pixels in enumerate(frames):
         with av.open(str(folder / f"frames/{i + 1:06d}.png"), "w") as out:
             stream = out.add_stream("png", rate=1)
             stream.height, stream.width, stream.pix_fmt = 64, 80, "rgb24"
-            for packet in (
-                *stream.encode(av.VideoFrame.from_ndarray(frame_pixels, format="rgb24")),
-                *stream.encode(None),
-            ):
+            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+            for packet in (*stream.encode(frame), *stream.encode(None)):
                 out.mux(packet)

@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     for split, other in sources.items():
         if split != other:
             print(
-                f"note: no videos for {split}; {split}.csv has the videos of {other}, "
+                f"note: no videos for {split}; {split}.csv holds those of {other}, "
                 "so its figures say nothing about new videos"
             )
     print(

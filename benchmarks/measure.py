@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from avslowfast.media import write_video
+from avslowfast.utils.files import replacing
 from avslowfast.utils.seeding import generator
 
 # A row of a table: names and figures by column.
@@ -102,17 +103,15 @@ def make_videos(folder: str, count: int = 8, seed: int = 0) -> list[str]:
         count: Number of videos.
         seed: Of their content.
     """
-    os.makedirs(folder, exist_ok=True)
     paths = [os.path.join(folder, f"{number:03d}.mp4") for number in range(count)]
     for number, path in enumerate(paths):
         if not os.path.exists(path):
             rng = generator(seed, "benchmark", number)
             t = np.arange(SECONDS * RATE) / RATE
             audio = 0.3 * np.sin(2 * np.pi * rng.uniform(200, 800) * t) + 0.05 * rng.standard_normal(len(t))
-            part = f"{path}.part.mp4"
             stereo = np.stack([audio, audio]).astype(np.float32)
-            write_video(part, _frames(rng), FPS, stereo, RATE, gop=GOP, layout="stereo", preset="medium")
-            os.replace(part, path)
+            with replacing(path, ".part.mp4") as part:
+                write_video(part, _frames(rng), FPS, stereo, RATE, gop=GOP, layout="stereo", preset="medium")
     return paths
 
 

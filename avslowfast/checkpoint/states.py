@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..utils.files import replacing
 from ..utils.logging import get_logger
 from .files import CheckpointError, read_checkpoint
 
@@ -43,15 +44,11 @@ def save(state: dict[str, Any], path: str | os.PathLike[str]) -> None:
         state: What `torch.save` takes.
         path: The file.
     """
-    folder = os.path.dirname(os.path.abspath(path))
-    os.makedirs(folder, exist_ok=True)
-    part = f"{path}.part"
-    with open(part, "wb") as f:
+    with replacing(path, ".part") as part, open(part, "wb") as f:
         torch.save(state, f)
         f.flush()
         os.fsync(f.fileno())
-    os.replace(part, path)
-    descriptor = os.open(folder, os.O_RDONLY)
+    descriptor = os.open(os.path.dirname(os.path.abspath(path)), os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -3,7 +3,6 @@
 Both streams keep their presentation times, so audio that begins late begins late in the new file too.
 """
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -21,6 +20,7 @@ from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from ..utils.files import replacing
 from .pixels import Scaler, shown_size
 from .streams import best_audio, best_video, decode_streams, DecodeError, PathLike, reason_of, time_unit
 
@@ -85,18 +85,12 @@ def transcode(
     Raises:
         DecodeError: The file cannot be read, or holds no frames there.
     """
-    os.makedirs(os.path.dirname(os.path.abspath(out)), exist_ok=True)
-    part = f"{out}.{os.getpid()}.part"
     try:
-        with av.open(str(source)) as container, av.open(part, "w", format="mp4") as target:
-            result = _Transcoder(container, target, str(source), short_side, span, crf, painter).run()
-        os.replace(part, out)
-        return result
+        with replacing(out) as part, av.open(str(source)) as container, av.open(part, "w", format="mp4") as target:
+            # The new file is closed, and so complete, before it gets its name.
+            return _Transcoder(container, target, str(source), short_side, span, crf, painter).run()
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise DecodeError(f"{source}: {reason_of(error)}") from None
-    finally:
-        if os.path.exists(part):
-            os.remove(part)
 
 
 class _Transcoder:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 
+from ..utils.files import replacing
 from .render import class_names, render_clip
 from .scenes import Job, LabelledVideo, Labels, Layout, write_once
 
@@ -47,7 +48,5 @@ class Clips(Layout[int]):
 
 def _write_lines(path: str, lines: Sequence[str]) -> None:
     """Write a file whole or not at all."""
-    part = f"{path}.{os.getpid()}"
-    with open(part, "w", encoding="utf-8") as f:
+    with replacing(path) as part, open(part, "w", encoding="utf-8") as f:
         f.writelines(lines)
-    os.replace(part, path)

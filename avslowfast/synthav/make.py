@@ -11,6 +11,7 @@ from typing import Any
 from tqdm import tqdm
 
 from ..utils.errors import UserError
+from ..utils.files import replacing
 from .ava import AvaMovies
 from .charades import Charades
 from .clips import Clips
@@ -125,7 +126,5 @@ def _mark(folder: str, variant: str, seed: int) -> None:
             raise SynthAVError(
                 f"{folder} holds SynthAV {existing}, not {settings}; choose another folder, or remove this one"
             )
-    part = f"{path}.{os.getpid()}"
-    with open(part, "w", encoding="utf-8") as f:
+    with replacing(path) as part, open(part, "w", encoding="utf-8") as f:
         json.dump(settings, f)
-    os.replace(part, path)

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..media import write_video
-from .render import FloatArray, FPS, SAMPLE_RATE, SIZE
+from ..utils.files import replacing
+from .render import FloatArray, FPS, frame_times, SAMPLE_RATE, SIZE
 
 Label = TypeVar("Label")
 
@@ -99,10 +100,8 @@ def write_once(path: str, frames: NDArray[np.uint8], audio: NDArray[np.float32],
     """Write a video at SynthAV's rates, whole or not at all; gives False, and does nothing, where the file exists."""
     if os.path.exists(path):
         return False
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    part = f"{path}.{os.getpid()}.mp4"
-    write_video(part, frames, FPS, audio, SAMPLE_RATE, gop=gop)
-    os.replace(part, path)
+    with replacing(path, f".{os.getpid()}.mp4") as part:
+        write_video(part, frames, FPS, audio, SAMPLE_RATE, gop=gop)
     return True
 
 
@@ -164,7 +163,7 @@ def draw_scene(rng: np.random.Generator, objects: Sequence[SceneObject], seconds
     """
     h, w = SIZE
     yy, xx = np.mgrid[0:h, 0:w].astype(np.float32)
-    times = np.arange(int(FPS * seconds)) / FPS
+    times = frame_times(seconds)
     ground = rng.uniform(0.0, 0.35, (2, 3))
     ramp = np.clip(0.5 + rng.uniform(-1, 1) * (xx / w - 0.5) + rng.uniform(-1, 1) * (yy / h - 0.5), 0, 1)[..., None]
     background = (255 * (ground[0] * ramp + ground[1] * (1 - ramp))).astype(np.float32)

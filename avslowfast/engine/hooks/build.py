@@ -1,6 +1,5 @@
 """From configuration and trainer to hooks."""
 
-import os
 import shutil
 
 from ...checkpoint import states
@@ -8,6 +7,7 @@ from ...config import derived
 from ...config.derived import Cfg
 from ...evaluation.build import best_metric
 from ...utils import distributed
+from ...utils.files import replacing
 from ...utils.logging import get_logger
 from ..evaluation import Validation
 from ..precise_bn import precise_bn
@@ -93,6 +93,5 @@ def copy_to_best(path: str, output_dir: str) -> None:
         path: Its file.
         output_dir: Folder of the run.
     """
-    best = states.best_path(output_dir)
-    shutil.copyfile(path, f"{best}.part")
-    os.replace(f"{best}.part", best)
+    with replacing(states.best_path(output_dir), ".part") as part:
+        shutil.copyfile(path, part)

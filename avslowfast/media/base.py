@@ -1,9 +1,7 @@
 """The common interface of what gives frames and audio on one clock: video files and folders of frames."""
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from types import TracebackType
-from typing import TypeVar
 
 import av
 import numpy as np
@@ -11,12 +9,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from .pixels import ChooseGeometry, ClipMaker, Frames
 from .sound import AudioSamples
-from .streams import StreamInfo
-
-Reader = TypeVar("Reader", bound="MediaReader")
+from .streams import OpenFile, StreamInfo
 
 
-class MediaReader(ABC):
+class MediaReader(OpenFile):
     """An open source of frames and audio; use as a context manager.
 
     Attributes:
@@ -30,10 +26,6 @@ class MediaReader(ABC):
     video: StreamInfo
     audio: StreamInfo | None
     decoded_frames: int
-
-    @abstractmethod
-    def close(self) -> None:
-        """Close the files."""
 
     @abstractmethod
     def nearest_frames(self, times: NDArray[np.float64]) -> Iterator[tuple[float, av.VideoFrame]]:
@@ -65,14 +57,6 @@ class MediaReader(ABC):
     @abstractmethod
     def read_audio(self, start: float, duration: float, sample_rate: int = 16000) -> AudioSamples:
         """The audio of a span; see `SoundReader.read_audio`. Silence without audio."""
-
-    def __enter__(self: Reader) -> Reader:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         audio = f"audio {self.audio}" if self.audio else "no audio"

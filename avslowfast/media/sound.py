@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from types import TracebackType
 from typing import Any
 
 import av
@@ -19,6 +18,7 @@ from .streams import (
     DecodeError,
     frame_time,
     open_input,
+    OpenFile,
     PathLike,
     seek,
     stream_info,
@@ -151,7 +151,7 @@ class AudioTrack:
         return chunks, rate
 
 
-class SoundReader:
+class SoundReader(OpenFile):
     """An open file with audio; use as a context manager.
 
     Args:
@@ -174,14 +174,6 @@ class SoundReader:
                 raise DecodeError(f"{self.path}: no audio stream in it")
             self._track = AudioTrack(self._container, stream, self.path)
         self.audio = self._track.info
-
-    def __enter__(self) -> "SoundReader":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         return f"SoundReader({self.path!r}, audio {self.audio})"

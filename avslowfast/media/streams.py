@@ -3,9 +3,12 @@
 import contextlib
 import functools
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from types import TracebackType
+from typing import TypeVar
 
 import av
 import numpy as np
@@ -18,11 +21,28 @@ from av.video.stream import VideoStream
 from ..utils.errors import UserError
 
 PathLike = str | os.PathLike[str]
+Opened = TypeVar("Opened", bound="OpenFile")
 
 # Packets in a row that may fail before the file counts as unreadable.
 _MAX_BAD_PACKETS = 50
 # Assumed for a stream without a stored rate, Hz.
 _DEFAULT_RATE = 25.0
+
+
+class OpenFile(ABC):
+    """Something open that a `with` statement closes."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close the files."""
+
+    def __enter__(self: Opened) -> Opened:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
 
 
 class DecodeError(UserError, RuntimeError):

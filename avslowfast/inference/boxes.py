@@ -13,6 +13,7 @@ from torch import nn
 from ..clips.transforms import move_boxes
 from ..config.derived import task_facts
 from ..media import open_media
+from ..utils.batches import numbered_boxes
 from ..utils.errors import UserError
 from .load import meta_of
 from .scoring import network_inputs
@@ -101,8 +102,7 @@ def classify_boxes(
         for seconds, shares in boxes.items():
             clip = clip_reader.clip_around(media, seconds)
             moved, _ = move_boxes(shares, clip.geometry)
-            # A row begins with the number of its clip in the batch.
-            rows = torch.cat([torch.zeros(len(moved), 1), torch.from_numpy(moved)], dim=1)
+            rows = numbered_boxes([torch.from_numpy(moved)])
             tensors = {name: value[None] for name, value in clip.tensors.items()}
             batch = network_inputs(model, {**tensors, "boxes": rows})
             scores = model(batch, boxes=batch.pop("boxes"))["scores"]

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch.utils.data import default_collate
 
+from ..utils.batches import numbered_boxes
 from .dataset import Sample
 
 Batch = dict[str, Any]
@@ -42,7 +43,7 @@ def collate_train(samples: list[Sample] | list[list[Sample]]) -> Batch:
             batch[name] = torch.stack([clips[i].pop(name) for i in having])
             batch["audio_hard_negative_index"] = torch.tensor(having)
     if "boxes" in clips[0]:
-        batch["boxes"] = _numbered([clip.pop("boxes") for clip in clips])
+        batch["boxes"] = numbered_boxes([clip.pop("boxes") for clip in clips])
         batch["targets"] = torch.cat([clip.pop("targets") for clip in clips])
         batch["dropped_boxes"] = sum(int(clip.pop("dropped_boxes")) for clip in clips)
     return {**default_collate(clips), **batch}
@@ -52,11 +53,6 @@ def _in_turn(samples: list[Sample] | list[list[Sample]]) -> list[Sample]:
     """All clips, the first ones of all videos first."""
     of_videos = [sample if isinstance(sample, list) else [sample] for sample in samples]
     return [clip for clips in zip(*of_videos) for clip in clips]
-
-
-def _numbered(boxes: list[torch.Tensor]) -> torch.Tensor:
-    """Boxes [K, 4] of several clips in a row, each with the number of its clip in front: [sum of K, 5]."""
-    return torch.cat([torch.cat([torch.full((len(b), 1), float(i)), b], dim=1) for i, b in enumerate(boxes)])
 
 
 def collate_boxes(samples: list[Sample]) -> Batch:

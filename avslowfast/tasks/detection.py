@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from ..config.derived import Cfg
+from ..utils.batches import numbered_boxes
 from .base import Batch, Inputs, Losses, Task
 from .losses import Criterion, criterion_named
 from .scores import BoxScores
@@ -54,8 +55,7 @@ class DetectionTask(Task[BoxScores]):
                 name: torch.stack([clip[name] for clip in group]) for name in group[0] if name not in _NOT_STACKED
             }
             counts = [len(clip["boxes"]) for clip in group]
-            numbers = torch.arange(len(group)).repeat_interleave(torch.tensor(counts)).float()
-            boxes = torch.cat([numbers[:, None], torch.cat([clip["boxes"] for clip in group])], dim=1)
+            boxes = numbered_boxes([clip["boxes"] for clip in group])
             scores = model(self.inputs(inputs), boxes=boxes.to(self.device))["scores"].float().cpu()
             frames += [part.numpy() for part in scores.split(counts)]
         return BoxScores(frames)

@@ -1,6 +1,6 @@
-"""Batches of clips in which several clips may share one clip's audio."""
+"""Batches of clips: several clips may share one clip's audio, and each has its boxes."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -38,3 +38,15 @@ def chunks(batch: Mapping[str, Any], count: int, size: int) -> Iterator[dict[str
                     chunk[name] = value[rows]
             chunk["audio_index"] = chunk_index
         yield chunk
+
+
+def numbered_boxes(boxes: Sequence[torch.Tensor]) -> torch.Tensor:
+    """The boxes of several clips in a row, each with the number of its clip in front, as a network takes them.
+
+    Args:
+        boxes: [K, 4] of each clip.
+
+    Returns:
+        [sum of K, 5].
+    """
+    return torch.cat([torch.cat([torch.full((len(b), 1), float(i)), b], dim=1) for i, b in enumerate(boxes)])

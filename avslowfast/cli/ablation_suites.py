@@ -20,10 +20,6 @@ from tqdm import tqdm
 from ..config import load_cfg
 from ..utils.errors import UserError
 
-# Videos of a variant (train, val, test) where the scale says nothing else.
-_CLIPS = {"hard": [160, 64, 320], "bounces": [640, 96, 320]}
-_PARTS = ("train", "val", "test")
-
 
 class SuiteRunError(UserError, RuntimeError):
     """A training of a suite that failed, or a file of suites that cannot be read; the message says where to look."""
@@ -154,10 +150,11 @@ def _plan_run(
 
 def render(variants: Iterable[str], settings: Settings) -> None:
     """Render the videos that are missing."""
-    from ..synthav import render_dataset
+    from ..synthav import render_dataset, VARIANTS
 
     for variant in variants:
-        counts = dict(zip(_PARTS, settings.values["clips"].get(variant, _CLIPS[variant])))
+        sizes = VARIANTS[variant]
+        counts = dict(zip(sizes, settings.values["clips"].get(variant, sizes.values())))
         print(render_dataset(settings.videos_of(variant), variant, counts, 0, os.cpu_count() or 1))
 
 

@@ -41,10 +41,10 @@ def add_arguments(parser: CommandParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Render, train, test, print the three results."""
-    from ..synthav import render_dataset
+    from ..synthav import render_dataset, VARIANTS
 
     began, data, output = time.time(), args.data, args.output
-    clips, overrides = {"train": 640, "val": 96, "test": 320}, []
+    clips, overrides = VARIANTS["pairs"], []
     if args.short:
         data, output = f"{data}_short", f"{output}/short"
         clips = {"train": 64, "val": 16, "test": 32}

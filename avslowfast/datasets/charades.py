@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator
 
 from ..config import ConfigError
-from .base import lines_of, Listing, Record, Source
+from .base import csv_rows, lines_of, Listing, Record, Source
 
 NUM_CLASSES = 157
 FRAMES_PER_SECOND = 24.0
@@ -46,18 +46,16 @@ def read_official(path: str, source: Source) -> list[Record]:
         ConfigError: Actions of another form; names file and line.
     """
     records = []
-    with open(path, newline="", encoding="utf-8") as f:
-        for number, row in enumerate(csv.DictReader(f), 2):
-            where = f"{path}, line {number}"
-            try:
-                actions = [item.split() for item in row["actions"].split(";") if item.strip()]
-                label = tuple((int(name.removeprefix("c")), float(start), float(stop)) for name, start, stop in actions)
-            except (KeyError, ValueError):
-                raise ConfigError(
-                    f"{where}: no actions such as 'c092 11.90 21.20'; it should be the official file, unchanged"
-                ) from None
-            video, audio_path = source.video("{video}.mp4", video=row["id"]), source.audio(video=row["id"])
-            records.append(Record(video, label, where, None, audio_path, row["id"]))
+    for row, where in csv_rows(path, ()):
+        try:
+            actions = [item.split() for item in row["actions"].split(";") if item.strip()]
+            label = tuple((int(name.removeprefix("c")), float(start), float(stop)) for name, start, stop in actions)
+        except (KeyError, ValueError):
+            raise ConfigError(
+                f"{where}: no actions such as 'c092 11.90 21.20'; it should be the official file, unchanged"
+            ) from None
+        video, audio_path = source.video("{video}.mp4", video=row["id"]), source.audio(video=row["id"])
+        records.append(Record(video, label, where, None, audio_path, row["id"]))
     return records
 
 

@@ -53,66 +53,74 @@ class OneClass(LabelRule):
             check_class_id(class_id, size, record.where, lowest=-1)
 
 
-class SeveralClasses(LabelRule):
+class _ManyClasses(LabelRule):
+    """A rule of records with any number of classes.
+
+    Args:
+        num_classes: K.
+    """
+
+    def __init__(self, num_classes: int) -> None:
+        self.num_classes = num_classes
+
+    @abstractmethod
+    def class_ids(self, record: Record) -> Iterable[int]:
+        """All class ids of a record, from 0."""
+
+    def check(self, record: Record) -> None:
+        """See `LabelRule.check`."""
+        for class_id in self.class_ids(record):
+            check_class_id(class_id, self.num_classes, record.where)
+
+
+class SeveralClasses(_ManyClasses):
     """A vector of 0 and 1 [K] out of a tuple of class ids.
 
     Args:
         num_classes: K.
     """
 
-    def __init__(self, num_classes: int) -> None:
-        self.num_classes = num_classes
+    def class_ids(self, record: Record) -> Iterable[int]:
+        """Those of the label."""
+        ids: tuple[int, ...] = record.label
+        return ids
 
     def label(self, record: Record, span: tuple[float, float] | None = None) -> torch.Tensor:
         """All classes of the record."""
         return _vector(record.label, self.num_classes)
 
-    def check(self, record: Record) -> None:
-        """See `LabelRule.check`."""
-        for class_id in record.label:
-            check_class_id(class_id, self.num_classes, record.where)
 
-
-class OverlappingSpans(LabelRule):
+class OverlappingSpans(_ManyClasses):
     """A vector of 0 and 1 [K]: the classes whose spans overlap the clip, or all of them for a whole record (Charades).
 
     Args:
         num_classes: K.
     """
 
-    def __init__(self, num_classes: int) -> None:
-        self.num_classes = num_classes
+    def class_ids(self, record: Record) -> Iterable[int]:
+        """Those of the spans."""
+        return (class_id for class_id, _, _ in record.label)
 
     def label(self, record: Record, span: tuple[float, float] | None = None) -> torch.Tensor:
         """The classes that the clip overlaps."""
         ids = [c for c, start, stop in record.label if span is None or (start < span[1] and stop > span[0])]
         return _vector(ids, self.num_classes)
 
-    def check(self, record: Record) -> None:
-        """See `LabelRule.check`."""
-        for class_id, _, _ in record.label:
-            check_class_id(class_id, self.num_classes, record.where)
 
-
-class Boxes(LabelRule):
+class Boxes(_ManyClasses):
     """An empty label: boxes have classes, clips have none (AVA). `targets` gives those of the boxes.
 
     Args:
         num_classes: K.
     """
 
-    def __init__(self, num_classes: int) -> None:
-        self.num_classes = num_classes
+    def class_ids(self, record: Record) -> Iterable[int]:
+        """Those of the boxes, which AVA counts from 1."""
+        return (class_id - 1 for ids in record.label.classes for class_id in ids)
 
     def label(self, record: Record, span: tuple[float, float] | None = None) -> torch.Tensor:
         """Nothing, [0]."""
         return torch.zeros(0)
-
-    def check(self, record: Record) -> None:
-        """See `LabelRule.check`."""
-        for ids in record.label.classes:
-            for class_id in ids:
-                check_class_id(class_id - 1, self.num_classes, record.where)
 
     def targets(self, labels: BoxLabels) -> torch.Tensor:
         """The classes of each box, 0 and 1: [boxes, K]."""

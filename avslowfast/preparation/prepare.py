@@ -10,7 +10,7 @@ from typing import Literal
 from tqdm import tqdm
 
 from ..media import DecodeError, transcode, VideoReader
-from ..media.files import is_video
+from ..media.files import is_video, walk_files
 
 # What AVA uses of each movie, seconds.
 AVA_SPAN = (900.0, 1801.0)
@@ -56,11 +56,8 @@ def find_files(folder: str) -> dict[str, str]:
         folder: Folder of the downloads.
     """
     files: dict[str, str] = {}
-    for base, folders, names in os.walk(folder, followlinks=True):
-        folders.sort()
-        for name in sorted(names):
-            if is_video(name):
-                files.setdefault(os.path.splitext(name)[0], os.path.join(base, name))
+    for path in filter(is_video, walk_files(folder)):
+        files.setdefault(os.path.splitext(os.path.basename(path))[0], path)
     return files
 
 

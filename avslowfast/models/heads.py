@@ -11,13 +11,12 @@ Legend: B clips, N boxes, K classes, C channels, T frames or spectrogram steps, 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import nn, Tensor
 from torch.nn import functional as F
 
-from ..config.derived import Cfg
+from ..config.options import TakesOptions
 from .masking import zero_clips_without_audio
 
 
@@ -57,7 +56,7 @@ class HeadSpec:
     box_pooling: BoxPooling = BoxPooling()
 
 
-class Head(nn.Module):
+class Head(TakesOptions, nn.Module):
     """Joins the pathways' features; subclasses classify them.
 
     Args:
@@ -75,17 +74,6 @@ class Head(nn.Module):
         self.act = spec.act
         self.dim = sum(spec.channels.values())
         self.dropout = nn.Dropout(spec.dropout)
-
-    @classmethod
-    def options(cls, cfg: Cfg) -> dict[str, Any]:
-        """Further arguments of the constructor, read from the configuration.
-
-        A head of a plugin has a config node for them.
-
-        Args:
-            cfg: The configuration.
-        """
-        return {}
 
     def forward(
         self, features: Mapping[str, Tensor], audio_mask: Tensor | None = None, boxes: Tensor | None = None

@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 
 from torch import nn, Tensor
 
-from ..config.derived import Cfg
 from ..config.names import STAGES, TRANSFORMS
+from ..config.options import TakesOptions
 from .blocks import AudioStem, BlockSpec, NonLocalSpec, ResStage, StageSpec, VisualStem
 from .norm import NormSpec
 
@@ -62,7 +62,7 @@ class ResNetSpec:
         )
 
 
-class Pathway(nn.Module):
+class Pathway(TakesOptions, nn.Module):
     """A network in stages, which runs stage by stage.
 
     Args:
@@ -81,17 +81,6 @@ class Pathway(nn.Module):
             self.add_module(name, stage)
         self.channels = channels
         self.time_stride = time_stride
-
-    @classmethod
-    def options(cls, cfg: Cfg) -> dict[str, Any]:
-        """Further arguments of the constructor, read from the configuration.
-
-        A pathway of a plugin has a config node for them.
-
-        Args:
-            cfg: The configuration.
-        """
-        return {}
 
     @property
     def last_stage(self) -> str:

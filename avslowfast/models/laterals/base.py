@@ -5,11 +5,10 @@ Legend: B clips, C channels, T time steps (frames or spectrogram steps), F mel b
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from torch import nn, Tensor
 
-from ...config.derived import Cfg
+from ...config.options import TakesOptions
 from ..blocks import conv
 from ..masking import zero_clips_without_audio
 from ..norm import NormSpec
@@ -38,7 +37,7 @@ class LateralGeometry:
     num_convs: int = 2
 
 
-class AudioLateral(nn.Module):
+class AudioLateral(TakesOptions, nn.Module):
     """A lateral connection from audio to a visual pathway, in two halves.
 
     `encode` turns audio features [B, C, T, F] into a sequence [B, dim_encoded, T'] that depends on audio alone; the
@@ -63,17 +62,6 @@ class AudioLateral(nn.Module):
         super().__init__()
         self.geometry = geometry
         self.target = geometry.target
-
-    @classmethod
-    def options(cls, cfg: Cfg) -> dict[str, Any]:
-        """Further arguments of the constructor, read from the configuration.
-
-        A lateral of a plugin has a config node for them.
-
-        Args:
-            cfg: The configuration.
-        """
-        return {}
 
     def fuse(self, x_visual: Tensor, encoded: Tensor, audio_mask: Tensor | None = None) -> Tensor:
         """Add audio to the visual pathway.

@@ -8,13 +8,12 @@ share the head, each with its classifier.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import torch
 from torch.nn import functional as F
 
-from ...config.derived import Cfg
+from ...config.options import TakesOptions
 from ...models.network import Network
 from ..scores import by_head
 
@@ -22,7 +21,7 @@ from ..scores import by_head
 Draw = Callable[[str], np.random.Generator]
 
 
-class Pretext(ABC):
+class Pretext(TakesOptions, ABC):
     """One thing to learn without labels.
 
     Args:
@@ -33,11 +32,6 @@ class Pretext(ABC):
     def __init__(self, name: str, outputs: int = 0) -> None:
         self.name = name
         self.outputs = outputs
-
-    @classmethod
-    def options(cls, cfg: Cfg) -> dict[str, Any]:
-        """Further arguments of the constructor that a configuration gives; none by default."""
-        return {}
 
     def transform(self, inputs: dict[str, torch.Tensor], draw: Draw) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
         """Change a training batch. By default it stays as it is.

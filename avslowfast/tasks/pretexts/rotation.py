@@ -27,7 +27,7 @@ class RotationPretext(VariantPretext):
 
     @classmethod
     def options(cls, cfg: Cfg) -> dict[str, Any]:
-        """See `Pretext.options`."""
+        """See `TakesOptions.options`."""
         return {"weight": cfg.PRETRAIN.ROTATION_WEIGHT}
 
     def vary(self, clips: torch.Tensor, variants: torch.Tensor) -> torch.Tensor:

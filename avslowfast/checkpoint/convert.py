@@ -6,12 +6,11 @@ from typing import Any
 import yaml
 
 from . import states
-from .files import CheckpointError, read_checkpoint, weights_of
+from .files import CheckpointError, read_checkpoint, WEIGHT_KEYS, weights_of
 from .released import from_avslowfast, PYTORCHVIDEO, to_avslowfast, TORCHVISION
 
 # What a checkpoint says about its network besides the weights; it is kept.
 _KEPT = ("epoch", "cfg", "class_names", "detection")
-_WEIGHTS = ("ema_state", "model_state", "state_dict", "model", "blobs")
 
 
 def convert(source: str | os.PathLike[str], out: str | os.PathLike[str], target: str) -> str:
@@ -51,8 +50,8 @@ def convert(source: str | os.PathLike[str], out: str | os.PathLike[str], target:
     if translation.unknown:
         count, first = len(translation.unknown), translation.unknown[0]
         lines.append(f"  left out, no part of a known network: {count} tensors, the first {first}")
-    nested = any(isinstance(content.get(key), dict) for key in _WEIGHTS)
-    left = [str(key) for key in content if key not in (*_KEPT, *_WEIGHTS)] if nested else []
+    nested = any(isinstance(content.get(key), dict) for key in WEIGHT_KEYS)
+    left = [str(key) for key in content if key not in (*_KEPT, *WEIGHT_KEYS)] if nested else []
     lines += [f"  left out: {', '.join(left)}"] if left else []
     return "\n".join(lines + [f"  {note}" for note in notes])
 

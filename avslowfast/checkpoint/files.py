@@ -19,6 +19,8 @@ from ..utils.errors import UserError
 
 # A network's weights by name.
 Weights = dict[str, torch.Tensor]
+# Where a checkpoint holds them; the first key that is there counts.
+WEIGHT_KEYS = ("ema_state", "model_state", "state_dict", "model", "blobs")
 
 _ZIP = b"PK\x03\x04"
 # torch.save's number in its format before 1.6, as pickled at the head of the file.
@@ -139,7 +141,7 @@ def weights_of(content: Any, path: str | os.PathLike[str]) -> tuple[Weights, lis
         CheckpointError: The content has no weights.
     """
     state = content
-    for key in ("ema_state", "model_state", "state_dict", "model", "blobs"):
+    for key in WEIGHT_KEYS:
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             state = content[key]
             break

@@ -15,9 +15,9 @@ from ..checkpoint import read_checkpoint, states
 from ..config import ConfigError
 from ..config.derived import Cfg
 from ..config.names import Metric
-from ..evaluation.metrics.classification import topk_correct
+from ..evaluation.metrics.classification import topk_accuracy
 from ..evaluation.metrics.retrieval import recall_at_k
-from ..evaluation.results import describe, save_config, write_results
+from ..evaluation.results import describe, metrics_text, save_config, write_results
 from ..loading import build_loader
 from ..models import build_model
 from ..models.network import Network
@@ -120,7 +120,7 @@ def probe(cfg: Cfg, device: torch.device) -> dict[str, Any]:
         for (modality, x_train), (_, x_test) in zip(train.by_modality(), test.by_modality()):
             values = _judge(cfg, x_train, train.labels, x_test, test.labels)
             results.update({f"{modality}_{name}": value for name, value in values.items()})
-            logger.info("%s: %s", modality, ", ".join(f"{name} {value:.2f}" for name, value in values.items()))
+            logger.info("%s: %s", modality, metrics_text(values))
         save_config(cfg)
         results["failed"] = test.failed
         write_results(cfg, results, probe_metrics(cfg))
@@ -148,8 +148,8 @@ def _judge(
     scores[:, np.unique(train_labels)] = log_probabilities
     recalls = recall_at_k(test, test_labels, train, train_labels, cfg.PROBE.RETRIEVAL_K)
     return {
-        "top1": 100.0 * float(topk_correct(scores, test_labels, 1).mean()),
-        "top5": 100.0 * float(topk_correct(scores, test_labels, min(5, scores.shape[1])).mean()),
+        "top1": topk_accuracy(scores, test_labels, 1),
+        "top5": topk_accuracy(scores, test_labels, 5),
         **{f"r{k}": value for k, value in recalls.items()},
     }
 

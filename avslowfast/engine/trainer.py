@@ -12,7 +12,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from ..checkpoint import load_weights, require, states
-from ..config import ConfigError
+from ..config import ConfigError, derived
 from ..config.derived import Cfg
 from ..evaluation.evaluator import Autocast
 from ..loading import build_loader
@@ -145,7 +145,7 @@ class Trainer:
         if not distributed.is_distributed():
             return None
         # Dropped iterations leave the audio pathway without a gradient; synchronisation heads come and go with them.
-        drops = {"audio", "slow"} <= set(self.model.pathways)
+        drops = derived.is_audiovisual(self.cfg)
         ids = [self.device.index] if self.device.type == "cuda" else None
         return DistributedDataParallel(
             self.model, device_ids=ids, find_unused_parameters=drops, gradient_as_bucket_view=True

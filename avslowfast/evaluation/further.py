@@ -22,17 +22,17 @@ ScoreMetric = Callable[[ClassScores, NDArray[Any]], float]
 
 def top1(scores: ClassScores, labels: NDArray[Any]) -> float:
     """Share of the videos whose label has the highest score, in percent."""
-    return 100.0 * float(classification.topk_correct(scores.only, labels, 1).mean())
+    return classification.topk_accuracy(scores.only, labels, 1)
 
 
 def top5(scores: ClassScores, labels: NDArray[Any]) -> float:
     """Share of the videos whose label is among the five highest scores, in percent."""
-    return 100.0 * float(classification.topk_correct(scores.only, labels, min(5, scores.only.shape[1])).mean())
+    return classification.topk_accuracy(scores.only, labels, 5)
 
 
 def mean_class_accuracy(scores: ClassScores, labels: NDArray[Any]) -> float:
     """Unweighted mean of the classes' top-1 accuracy, in percent."""
-    return float(np.nanmean(classification.per_class_accuracy(scores.only, labels)))
+    return classification.mean_class_accuracy(scores.only, labels)
 
 
 def mean_average_precision(scores: ClassScores, labels: NDArray[Any]) -> float:

@@ -75,6 +75,11 @@ def write_results(cfg: Cfg, results: Mapping[str, Any], metrics: Iterable[Metric
     log_json_stats({"_type": "test_final", **flat, "failed": len(results["failed"])}, logger)
 
 
+def metrics_text(metrics: Mapping[str, float]) -> str:
+    """Metrics in one line for people."""
+    return ", ".join(f"{name} {value:.2f}" for name, value in metrics.items())
+
+
 def results_table(results: Mapping[str, Any], metrics: Iterable[Metric]) -> str:
     """The results as lines for people; classes without a video are left out.
 

@@ -19,6 +19,7 @@ from ..loading.build import clip_settings
 from ..media import open_media
 from ..models import build_model
 from ..models.network import Network
+from ..tasks import base
 from ..tasks.scores import names_of_head
 from ..utils.errors import UserError
 from ..utils.logging import get_logger
@@ -66,6 +67,10 @@ class ModelMeta:
         """
         names = names_of_head(self.class_names, head)
         return names[class_id] if names else f"class {class_id}"
+
+    def class_label(self, class_id: int, head: str = "") -> str:
+        """As `class_name`; with several classifiers "classifier: class"."""
+        return (f"{head}: " if head else "") + self.class_name(class_id, head)
 
     @property
     def clip_reader(self) -> ClipReader:
@@ -152,12 +157,12 @@ def network_of(model: nn.Module) -> Network:
     Raises:
         NotLoadedError: The network does not come from `load_model`.
     """
-    network = getattr(model, "module", model)
+    network = base.network_of(model)
     if not isinstance(getattr(network, "meta", None), ModelMeta):
         raise NotLoadedError(
             f"this {type(network).__name__} has no configuration and no class names; load it with avslowfast.load_model"
         )
-    return cast(Network, network)
+    return network
 
 
 def meta_of(model: nn.Module) -> ModelMeta:

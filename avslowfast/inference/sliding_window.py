@@ -135,7 +135,7 @@ def top_classes(window: Window, meta: ModelMeta, count: int) -> list[tuple[str, 
         [(name, score)], best first; with several classifiers a name is "classifier: class".
     """
     return [
-        ((f"{head}: " if head else "") + meta.class_name(i, head), float(scores[i]))
+        (meta.class_label(i, head), float(scores[i]))
         for head, scores in window.scores.items()
         for i in np.argsort(-scores, kind="stable")[:count].tolist()
     ]

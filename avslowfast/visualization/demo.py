@@ -153,9 +153,7 @@ class DemoPainter:
         """{class: its score in each window} of the classes that are best most often."""
         votes = Counter((head, int(np.argmax(row))) for window in self._windows for head, row in window.scores.items())
         return {
-            (f"{head}: " if head else "") + self._meta.class_name(i, head): [
-                float(window.scores[head][i]) for window in self._windows
-            ]
+            self._meta.class_label(i, head): [float(window.scores[head][i]) for window in self._windows]
             for (head, i), _ in votes.most_common(_TIMELINE_CLASSES)
         }
 

@@ -1,10 +1,11 @@
 """Validation between epochs."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ...config.names import Metric
 from ...evaluation.protocols.base import Evaluation
+from ...evaluation.results import metrics_text
 from ...utils.logging import get_logger, log_json_stats
 from ..state import TrainState
 from .base import Hook
@@ -55,13 +56,8 @@ class EvalHook(Hook):
             "epoch": epoch,
             **result.metrics,
             "best": state.best,
-            "best_metric": self.metric.name,
+            "best_metric": name,
             "failed": len(result.failed),
             "seconds": result.seconds,
         }
         log_json_stats(stats, logger)
-
-
-def metrics_text(metrics: Mapping[str, float]) -> str:
-    """Metrics in one line for people."""
-    return ", ".join(f"{name} {value:.2f}" for name, value in metrics.items())

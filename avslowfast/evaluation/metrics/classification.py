@@ -22,6 +22,27 @@ def topk_correct(scores: NDArray[Any], labels: NDArray[Any], k: int) -> NDArray[
     return correct
 
 
+def topk_accuracy(scores: NDArray[Any], labels: NDArray[Any], k: int) -> float:
+    """Share of the videos whose label is among the k best classes, in percent; k counts as K where there are fewer.
+
+    Args:
+        scores: See `topk_correct`.
+        labels: See `topk_correct`.
+        k: Classes that count.
+    """
+    return 100.0 * float(topk_correct(scores, labels, min(k, scores.shape[1])).mean())
+
+
+def mean_class_accuracy(scores: NDArray[Any], labels: NDArray[Any]) -> float:
+    """Unweighted mean of the top-1 accuracy of the classes that have videos, in percent.
+
+    Args:
+        scores: See `topk_correct`.
+        labels: See `topk_correct`.
+    """
+    return float(np.nanmean(per_class_accuracy(scores, labels)))
+
+
 def per_class_accuracy(scores: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.float64]:
     """Top-1 accuracy of each class in percent [K]; NaN for a class without videos.
 
@@ -75,9 +96,8 @@ def summarize(scores: NDArray[Any], labels: NDArray[Any], multi_label: bool = Fa
     """
     if multi_label:
         return {"map": mean_average_precision(scores, labels)}
-    k = min(5, scores.shape[1])
     return {
-        "top1": 100.0 * float(topk_correct(scores, labels, 1).mean()),
-        "top5": 100.0 * float(topk_correct(scores, labels, k).mean()),
-        "mean_class_accuracy": float(np.nanmean(per_class_accuracy(scores, labels))),
+        "top1": topk_accuracy(scores, labels, 1),
+        "top5": topk_accuracy(scores, labels, 5),
+        "mean_class_accuracy": mean_class_accuracy(scores, labels),
     }

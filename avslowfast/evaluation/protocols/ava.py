@@ -49,6 +49,8 @@ class AvaProtocol(Protocol[BoxScores]):
         self.label_map, self.groundtruth, self.excluded = label_map, groundtruth, excluded
         self.max_boxes = max_boxes
         self.part = part
+        # The scores that were measured last, and what came out: `compute` and `results` ask for the same.
+        self._measured: tuple[BoxScores, dict[int, float | None]] | None = None
 
     @classmethod
     def declared(cls, cfg: Cfg) -> tuple[Metric, ...]:
@@ -74,13 +76,17 @@ class AvaProtocol(Protocol[BoxScores]):
         return {"map": 100.0 * ava.mean_ap(self._per_class(scores))}
 
     def _per_class(self, scores: BoxScores) -> dict[int, float | None]:
+        if self._measured is not None and self._measured[0] is scores:
+            return self._measured[1]
         names = files.read_label_map(self.label_map)
         truth, detections = files.read_boxes(self.groundtruth), self._detections(scores)
         excluded = files.read_excluded(self.excluded) if os.path.isfile(self.excluded) else set()
         scored = {record.name for record in self.records} if self.part else set(truth.frame)
         truth = truth[truth.frame.isin(scored - excluded)]
         detections = detections[~detections.frame.isin(excluded)]
-        return ava.frame_ap(truth, detections, list(names), max_boxes=self.max_boxes)
+        values = ava.frame_ap(truth, detections, list(names), max_boxes=self.max_boxes)
+        self._measured = scores, values
+        return values
 
     def _detections(self, scores: BoxScores) -> pd.DataFrame:
         """One row per (box, class)."""

@@ -5,7 +5,7 @@ import os
 import pytest
 import torch
 from helpers import SHARED
-from helpers.runs import run
+from helpers.runs import run, SHORT_RUN
 from helpers.videos import write_long_video
 
 import avslowfast
@@ -90,20 +90,7 @@ def trained(tmp_path_factory, synthav):
             synthav,
             "OUTPUT_DIR",
             folder,
-            "TRAIN.BATCH_SIZE",
-            8,
-            "SOLVER.MAX_EPOCH",
-            1,
-            "SOLVER.WARMUP_EPOCHS",
-            0,
-            "DATA_LOADER.NUM_WORKERS",
-            0,
-            "BN.NUM_BATCHES_PRECISE",
-            2,
-            "RESNET.WIDTH_PER_GROUP",
-            8,
-            "LOG_MODEL_INFO",
-            False,
+            *SHORT_RUN,
             "EMA.ENABLE",
             True,
             "EMA.DECAY",

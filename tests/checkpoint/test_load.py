@@ -78,14 +78,9 @@ def test_released_non_local_blocks_compute_pyslowfasts_formula(tmp_path):
 def test_caffe2_names_of_non_local_blocks_and_depth_101(tmp_path):
     names = {"theta": "conv_theta", "phi": "conv_phi", "g": "conv_g", "out": "conv_out"}
     stats = {"s": "weight", "b": "bias", "rm": "running_mean", "riv": "running_var"}
-    model = make(
-        "MODEL.ARCH",
-        "slowfast",
-        "RESNET.DEPTH",
-        101,
-        "NONLOCAL.LOCATION",
-        [[[], []], [[], []], [[6, 13, 20], []], [[], []]],
-    )
+    places = [[[], []], [[], []], [[6, 13, 20], []], [[], []]]
+    deep = ("MODEL.ARCH", "slowfast", "RESNET.DEPTH", 101, "NONLOCAL.LOCATION", places)
+    model = make(*deep)
     tensors = {n: t for n, t in model.state_dict().items() if not n.endswith("num_batches_tracked")}
     blobs = {
         "conv1_w": tensors["pathways.slow.pool1.conv.weight"].numpy(),
@@ -110,17 +105,7 @@ def test_caffe2_names_of_non_local_blocks_and_depth_101(tmp_path):
     blobs["t_res4_22_branch2c_bn_subsample_w"] = tensors["fast_to_slow.res4.conv_f2s.weight"].numpy()
     blobs["res4_22_branch2b_w"] = tensors["pathways.slow.res4.block22.branch2.b.weight"].numpy()
     (tmp_path / "x.pkl").write_bytes(pickle.dumps({"blobs": blobs}, protocol=2))
-    fresh = build_model(
-        tiny_cfg(
-            *BOTTLENECK,
-            "MODEL.ARCH",
-            "slowfast",
-            "RESNET.DEPTH",
-            101,
-            "NONLOCAL.LOCATION",
-            [[[], []], [[], []], [[6, 13, 20], []], [[], []]],
-        )
-    )
+    fresh = build_model(tiny_cfg(*BOTTLENECK, *deep))
     report = load_weights(fresh, tmp_path / "x.pkl")
     assert len(report.loaded) == len(blobs) == 2 + 3 * 12 + 6
     assert not report.unexpected

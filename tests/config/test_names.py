@@ -5,6 +5,7 @@ from helpers import tiny_cfg
 
 from avslowfast.config import ConfigError, derived
 from avslowfast.config import names as registries
+from avslowfast.config.errors import value_of
 from avslowfast.config.names import BlockFacts, PretextFacts, TaskFacts
 from avslowfast.utils.registry import Registry
 
@@ -35,7 +36,8 @@ def with_name(overrides, name):
 @pytest.mark.parametrize("registry, key, overrides", KEYS, ids=[key for _, key, _ in KEYS])
 def test_a_registered_name_is_accepted(registry_of, registry, key, overrides):
     registry_of(registry).register("mine_1")(ENTRIES.get(registry, object))
-    tiny_cfg(*with_name(overrides, "mine_1"))
+    value = value_of(tiny_cfg(*with_name(overrides, "mine_1")), key)
+    assert value in ("mine_1", ["mine_1"])
 
 
 @pytest.mark.parametrize("registry, key, overrides", KEYS, ids=[key for _, key, _ in KEYS])

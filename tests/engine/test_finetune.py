@@ -101,16 +101,9 @@ def test_training_starts_at_epoch_one_from_a_checkpoint_of_other_classes(run_arg
     short = ("TRAIN.EVAL_PERIOD", 2, "TEST.ENABLE", False)
     run(source, "DATA.PATH_TO_DATA_DIR", eight, "MODEL.NUM_CLASSES", 8, *short)
     start = states.checkpoint_path(output_of(source), 2, 0)
-    run(
-        run_args,
-        "TRAIN.CHECKPOINT_FILE_PATH",
-        start,
-        "FINETUNE.FREEZE",
-        ["slow", "fast.res2"],
-        "FINETUNE.LR_HEAD",
-        2.0,
-        *short,
-    )
+    parts = ("FINETUNE.FREEZE", ["slow", "fast.res2"], "FINETUNE.LR_HEAD", 2.0)
+    finetuning = ("TRAIN.CHECKPOINT_FILE_PATH", start, *parts, *short)
+    run(run_args, *finetuning)
     log = open(os.path.join(output_of(run_args), "stdout.log")).read()
     assert "training starts at epoch 1 of 2 from these weights, with a fresh optimizer" in log
     assert "resumed" not in log
@@ -129,16 +122,7 @@ def test_training_starts_at_epoch_one_from_a_checkpoint_of_other_classes(run_arg
     )
     assert len(new["head.projection.bias"]) == 16
     # The same command resumes from the saved state, not from the start weights again.
-    run(
-        run_args,
-        "TRAIN.CHECKPOINT_FILE_PATH",
-        start,
-        "FINETUNE.FREEZE",
-        ["slow", "fast.res2"],
-        "FINETUNE.LR_HEAD",
-        2.0,
-        *short,
-    )
+    run(run_args, *finetuning)
     assert "resumed from" in open(os.path.join(output_of(run_args), "stdout.log")).read()
     assert len(stats(output_of(run_args), "train_iter")) == 4
     assert weights(output_of(run_args))["class_names"] == (synthav / "classes.txt").read_text().split("\n")[:-1]

@@ -135,9 +135,13 @@ def test_signals_ask_for_a_stop_while_training_alone():
             signal.signal(number, handler)
 
 
-def test_failed_files_are_counted_once_each():
+def test_failed_files_are_counted_once_each(caplog):
     hook = FailuresHook(total=4, max_fraction=0.25)
     hook.after_epoch(TrainState(max_epoch=1, iters_per_epoch=1, failures=[("a.mp4", "torn"), ("a.mp4", "torn")]))
+    assert caplog.messages == [
+        "failed, replaced in training: a.mp4 (torn)",
+        "epoch 0: 1 unreadable file(s) of 4 replaced",
+    ]
 
 
 def test_too_many_failed_files_end_the_training():

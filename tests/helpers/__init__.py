@@ -9,6 +9,30 @@ TINY = ROOT / "configs/SynthAV/AVSLOWFAST_TINY.yaml"
 SHARED = ROOT.parent / "shared"
 
 
+# Files of the shared folder, one for each container, codec or defect.
+REAL_CLIPS = (
+    "flipping_a_pancake.mkv",
+    "nasa_13013.mp4",
+    "big_buck_bunny_30s.webm",
+    "nasa_13013_rotated.mp4",
+    "av1_video.mkv",
+    "test_non_zero_start.mp4",
+    "discard_first_keyframe.mp4",
+    "corrupted.mp4",
+)
+
+
+# Two classifiers, verb and noun.
+VERB_AND_NOUN = (
+    "MULTI_HEAD.NAMES",
+    ["verb", "noun"],
+    "MULTI_HEAD.NUM_CLASSES",
+    [5, 7],
+    "MULTI_HEAD.LOSS_WEIGHTS",
+    [1.0, 1.0],
+)
+
+
 def tiny_cfg(*overrides):
     """The tiny configuration with overrides."""
     return load_cfg(TINY, list(overrides))

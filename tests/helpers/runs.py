@@ -13,6 +13,23 @@ from avslowfast.checkpoint import states
 from . import ROOT, TINY
 
 ENV = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
+# Keys of a run of a minute: one epoch of a narrow network, everything in one process.
+SHORT_RUN = (
+    "TRAIN.BATCH_SIZE",
+    8,
+    "SOLVER.MAX_EPOCH",
+    1,
+    "SOLVER.WARMUP_EPOCHS",
+    0,
+    "DATA_LOADER.NUM_WORKERS",
+    0,
+    "BN.NUM_BATCHES_PRECISE",
+    2,
+    "RESNET.WIDTH_PER_GROUP",
+    8,
+    "LOG_MODEL_INFO",
+    False,
+)
 
 
 def command(args, *more, launcher=()):

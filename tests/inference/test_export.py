@@ -8,7 +8,7 @@ import onnx
 import pytest
 import torch
 import weights as conformance
-from helpers import ROOT, TINY, tiny_cfg
+from helpers import ROOT, TINY, tiny_cfg, VERB_AND_NOUN
 
 from avslowfast.inference.export import ENDINGS, export_model, ExportError
 from avslowfast.models import build_model
@@ -19,14 +19,7 @@ NETWORKS = {
     "av_nonlocal": ("LATERAL.AUDIO", "av_nonlocal"),
     "audio": ("MODEL.ARCH", "audio"),
     "boxes": ("DETECTION.ENABLE", True, "DETECTION.SPATIAL_SCALE_FACTOR", 32),
-    "verb and noun": (
-        "MULTI_HEAD.NAMES",
-        ["verb", "noun"],
-        "MULTI_HEAD.NUM_CLASSES",
-        [5, 7],
-        "MULTI_HEAD.LOSS_WEIGHTS",
-        [1.0, 1.0],
-    ),
+    "verb and noun": VERB_AND_NOUN,
 }
 
 

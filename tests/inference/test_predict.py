@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from helpers import VERB_AND_NOUN
 
 import avslowfast
 from avslowfast.inference.load import meta_of, network_of, NotLoadedError
@@ -17,15 +18,7 @@ def test_a_prediction_is_name_id_and_score(network, synthav):
 
 
 def test_several_classifiers_give_a_dict(fresh, synthav):
-    heads = (
-        "MULTI_HEAD.NAMES",
-        ["verb", "noun"],
-        "MULTI_HEAD.NUM_CLASSES",
-        [5, 7],
-        "MULTI_HEAD.LOSS_WEIGHTS",
-        [1.0, 1.0],
-    )
-    predictions = avslowfast.predict(fresh(*heads), synthav / "test/000001.mp4", topk=6, views=1)
+    predictions = avslowfast.predict(fresh(*VERB_AND_NOUN), synthav / "test/000001.mp4", topk=6, views=1)
     assert {head: len(best) for head, best in predictions.items()} == {"verb": 5, "noun": 6}
 
 

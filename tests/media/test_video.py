@@ -5,6 +5,7 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
+from helpers import REAL_CLIPS
 from helpers.videos import click_times, flash_and_click, flash_times, FLASHES
 
 from avslowfast.media import DecodeError, Geometry, VideoReader, write_video
@@ -188,19 +189,7 @@ def test_a_truncated_file_gives_what_is_there_or_an_error(tmp_path):
 
 
 @pytest.mark.shared
-@pytest.mark.parametrize(
-    "name",
-    [
-        "flipping_a_pancake.mkv",
-        "nasa_13013.mp4",
-        "big_buck_bunny_30s.webm",
-        "nasa_13013_rotated.mp4",
-        "av1_video.mkv",
-        "test_non_zero_start.mp4",
-        "discard_first_keyframe.mp4",
-        "corrupted.mp4",
-    ],
-)
+@pytest.mark.parametrize("name", REAL_CLIPS)
 def test_real_files_decode(shared, name):
     with VideoReader(shared / "clips" / name) as reader:
         length = reader.video.end - reader.video.start

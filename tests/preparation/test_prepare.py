@@ -8,7 +8,7 @@ import sys
 import av
 import numpy as np
 import pytest
-from helpers import ROOT, tiny_cfg
+from helpers import REAL_CLIPS, ROOT, tiny_cfg
 from helpers.videos import click_times, flash_and_click, flash_times
 
 from avslowfast.config import load_cfg
@@ -96,19 +96,7 @@ def test_sizes_are_even_and_never_grow():
 
 
 @pytest.mark.shared
-@pytest.mark.parametrize(
-    "name",
-    [
-        "flipping_a_pancake.mkv",
-        "nasa_13013.mp4",
-        "big_buck_bunny_30s.webm",
-        "nasa_13013_rotated.mp4",
-        "av1_video.mkv",
-        "test_non_zero_start.mp4",
-        "discard_first_keyframe.mp4",
-        "corrupted.mp4",
-    ],
-)
+@pytest.mark.parametrize("name", REAL_CLIPS)
 def test_real_files_are_prepared(shared, tmp_path, name):
     path = shared / "clips" / name
     written = transcode(path, tmp_path / "x.mp4", 96)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from helpers import tiny_cfg
-from helpers.runs import output_of, run
+from helpers.runs import output_of, run, SHORT_RUN
 from helpers.tools import evaluate
 
 from avslowfast.datasets import epic
@@ -17,24 +17,7 @@ from avslowfast.loading import build_dataset
 from avslowfast.synthav import render_dataset, SynthAVError
 from avslowfast.synthav.kitchens import render_kitchen, SEGMENTS, VERBS
 
-RUN = (
-    "TRAIN.BATCH_SIZE",
-    8,
-    "SOLVER.MAX_EPOCH",
-    1,
-    "SOLVER.WARMUP_EPOCHS",
-    0,
-    "DATA_LOADER.NUM_WORKERS",
-    0,
-    "BN.NUM_BATCHES_PRECISE",
-    2,
-    "RESNET.WIDTH_PER_GROUP",
-    8,
-    "LOG_MODEL_INFO",
-    False,
-    "TEST.NUM_SPATIAL_CROPS",
-    1,
-)
+RUN = (*SHORT_RUN, "TEST.NUM_SPATIAL_CROPS", 1)
 HEADS = ("MULTI_HEAD.NAMES", ["verb", "noun"], "MULTI_HEAD.NUM_CLASSES", [6, 4], "MULTI_HEAD.LOSS_WEIGHTS", [0.5, 0.5])
 
 

@@ -110,7 +110,7 @@ def make_videos(folder: str, count: int = 8, seed: int = 0) -> list[str]:
             t = np.arange(SECONDS * RATE) / RATE
             audio = 0.3 * np.sin(2 * np.pi * rng.uniform(200, 800) * t) + 0.05 * rng.standard_normal(len(t))
             stereo = np.stack([audio, audio]).astype(np.float32)
-            with replacing(path, ".part.mp4") as part:
+            with replacing(path) as part:
                 write_video(part, _frames(rng), FPS, stereo, RATE, gop=GOP, layout="stereo", preset="medium")
     return paths
 

@@ -44,7 +44,7 @@ def save(state: dict[str, Any], path: str | os.PathLike[str]) -> None:
         state: What `torch.save` takes.
         path: The file.
     """
-    with replacing(path, ".part") as part, open(part, "wb") as f:
+    with replacing(path) as part, open(part, "wb") as f:
         torch.save(state, f)
         f.flush()
         os.fsync(f.fileno())

@@ -100,7 +100,7 @@ def write_once(path: str, frames: NDArray[np.uint8], audio: NDArray[np.float32],
     """Write a video at SynthAV's rates, whole or not at all; gives False, and does nothing, where the file exists."""
     if os.path.exists(path):
         return False
-    with replacing(path, f".{os.getpid()}.mp4") as part:
+    with replacing(path) as part:
         write_video(part, frames, FPS, audio, SAMPLE_RATE, gop=gop)
     return True
 

@@ -93,5 +93,5 @@ def copy_to_best(path: str, output_dir: str) -> None:
         path: Its file.
         output_dir: Folder of the run.
     """
-    with replacing(states.best_path(output_dir), ".part") as part:
+    with replacing(states.best_path(output_dir)) as part:
         shutil.copyfile(path, part)

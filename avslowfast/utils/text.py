@@ -1,0 +1,72 @@
+"""Reading text files that people wrote, all in one encoding, with or without a byte order mark."""
+
+import io
+import os
+import stat
+from typing import TextIO
+
+from iopath.common.file_io import g_pathmgr
+
+from .errors import UserError
+
+
+class TextError(UserError, ValueError):
+    """A file that cannot be read as text; the message names the file, the reason and the remedy."""
+
+
+def read_text(path: str | os.PathLike[str]) -> str:
+    """The text of a file in UTF-8, without a byte order mark.
+
+    Args:
+        path: A local path, or one that iopath opens.
+
+    Raises:
+        TextError: The file is missing, is no regular file, is in another encoding or holds no text.
+    """
+    with open_text(path) as f:
+        return f.read()
+
+
+def open_text(path: str | os.PathLike[str]) -> TextIO:
+    """As `read_text`, as a file whose lines can be read one after the other, such as `csv.reader` takes.
+
+    Line ends are kept as they are, as `csv` asks for.
+
+    Args:
+        path: A local path, or one that iopath opens.
+
+    Raises:
+        TextError: As `read_text`.
+    """
+    path = os.fspath(path)
+    try:
+        # Another kind of file (a pipe, a device) may never end.
+        if "://" not in path and os.path.exists(path) and not stat.S_ISREG(os.stat(path).st_mode):
+            kind = "a folder" if os.path.isdir(path) else "no regular file"
+            raise TextError(f"{path}: it is {kind}; give a text file")
+        with g_pathmgr.open(path, "rb") as f:
+            content: bytes = f.read()
+    except FileNotFoundError:
+        raise TextError(f"{path}: no such file; check the path") from None
+    except OSError as error:
+        raise TextError(
+            f"{path}: cannot be read ({error.strerror or error}); check the path and its permissions"
+        ) from None
+    return io.StringIO(_decoded(content, path), newline="")
+
+
+def _decoded(content: bytes, path: str) -> str:
+    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise TextError(f"{path}: the encoding is UTF-16, not UTF-8; save it as UTF-8")
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise TextError(
+            f"{path}, line {line}: the encoding is not UTF-8 (byte 0x{content[error.start]:02x}), or it "
+            "is no text file; save it as UTF-8"
+        ) from None
+    if "\0" in text:
+        line = text.count("\n", 0, text.index("\0")) + 1
+        raise TextError(f"{path}, line {line}: it has a null character, so it is no text file; give a text file")
+    return text

@@ -3,12 +3,13 @@
 import argparse
 import difflib
 import importlib
+import io
 import sys
 from collections.abc import Sequence
 from typing import cast, Protocol
 
 from .. import __version__
-from ..utils.errors import UserError
+from ..utils.errors import tell
 from .parser import CommandParser
 
 # {title: {command: what it does}}; a command's module has the command's name and is imported when it runs.
@@ -84,7 +85,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def run_command(name: str, argv: Sequence[str] | None = None, script: str = "") -> int:
-    """Run one command; an error that a person can mend is one line on stderr.
+    """Run one command; an error that is no fault of the program is one line on stderr.
+
+    AVSLOWFAST_TRACEBACK=1 shows where it was found.
 
     Args:
         name: Name of the command.
@@ -98,13 +101,19 @@ def run_command(name: str, argv: Sequence[str] | None = None, script: str = "") 
     parser = CommandParser(name, module.__doc__ or "", script)
     module.add_arguments(parser)
     args = parser.parse(sys.argv[1:] if argv is None else argv)
+    for stream in (sys.stdout, sys.stderr):
+        # File names may have bytes that are no text.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         return module.run(args)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
     except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
         return _INTERRUPTED
+    except Exception as error:
+        if tell(error):
+            return 2
+        raise
 
 
 def overview() -> str:

@@ -13,7 +13,7 @@ from torch.multiprocessing.spawn import ProcessExitedException, spawn
 
 from ..config import ConfigError, import_plugins
 from ..config.derived import Cfg, configured_ranks_per_machine
-from ..utils.errors import UserError
+from ..utils.errors import tell
 
 # What every process runs: gives an exit code.
 Workflow = Callable[[Cfg, torch.device], int]
@@ -91,8 +91,9 @@ def _worker(local_rank: int, local: int, method: str, cfg: Cfg, function: Workfl
         # A spawned process knows the package's registry entries alone.
         import_plugins(cfg)
         code = _run(cfg, function, local_rank, method, cfg.SHARD_ID * local + local_rank, local * cfg.NUM_SHARDS)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+    except Exception as error:
+        if not tell(error):
+            raise
         code = 2
     if code:
         sys.exit(code)

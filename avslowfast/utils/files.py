@@ -5,6 +5,8 @@ import os
 import secrets
 from collections.abc import Iterator
 
+from .errors import concerning
+
 # What every temporary name has before its ending: what a killed process has left is found by it.
 PART = ".part"
 
@@ -26,10 +28,11 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[str]:
     os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
     base, ending = os.path.splitext(os.fspath(path))
     part = f"{base}.{secrets.token_hex(4)}{PART}{ending}"
-    os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o666))
-    try:
-        yield part
-        os.replace(part, path)
-    finally:
-        if os.path.lexists(part):
-            os.remove(part)
+    with concerning(path, part):
+        os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o666))
+        try:
+            yield part
+            os.replace(part, path)
+        finally:
+            if os.path.lexists(part):
+                os.remove(part)

@@ -108,7 +108,7 @@ class ClipReader:
         first, last = begin + span[0], min(begin + span[1], end)
         if first >= end:
             raise DecodeError(
-                f"{reader.path}: the segment {span[0]:.2f}-{span[1]:.2f} s lies after its end at {end - begin:.2f} s"
+                f"the segment {span[0]:.2f}-{span[1]:.2f} s lies after its end at {end - begin:.2f} s", reader.path
             )
         return first, max(last, first)
 

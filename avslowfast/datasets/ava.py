@@ -8,12 +8,15 @@ from typing import Any
 import numpy as np
 
 from ..config import ConfigError
+from ..utils.text import open_text, read_text
 from .base import BoxLabels, Listing, Record, Source
+from .tables import hint, number, PathLike, shown, split_rows, whole_number
 
 # Key frames: every second of this range.
 FIRST_KEY, LAST_KEY = 902, 1798
 FRAMES_PER_SECOND = 30.0
-_COLUMNS = ["video_id", "second", "x1", "y1", "x2", "y2", "class_id"]
+_CORNERS = ("x1", "y1", "x2", "y2")
+_COLUMNS = ["video_id", "second", *_CORNERS, "class_id"]
 
 # {(video, second): {(x1, y1, x2, y2): class ids}}
 _Boxes = dict[tuple[str, int], dict[tuple[float, ...], set[int]]]
@@ -27,7 +30,8 @@ def read(source: Source, split: str) -> Listing:
         split: train | val | test.
 
     Raises:
-        ConfigError: A file does not exist or has a mistake, or there are no boxes.
+        TextError: A list is no text.
+        ConfigError: A list does not exist or has a mistake, or there are no boxes.
     """
     options = source.options
     folder = options["ANNOTATION_DIR"] or source.folder
@@ -35,9 +39,16 @@ def read(source: Source, split: str) -> Listing:
     predicted = options["TRAIN_PREDICT_BOX_LISTS"] if split == "train" else options["TEST_PREDICT_BOX_LISTS"]
     boxes: _Boxes = {}
     # PySlowFast's published files name the ground truth among the predicted lists; it has no scores.
+    unscored = {*options["TRAIN_GT_BOX_LISTS"], options["GROUNDTRUTH_FILE"]}
     for name in dict.fromkeys([*truth, *predicted]):
+        threshold = None if name in unscored else options["DETECTION_SCORE_THRESH"]
         path = os.path.join(folder, name)
-        _collect(path, boxes, options["DETECTION_SCORE_THRESH"], source.num_classes)
+        if not os.path.isfile(path):
+            raise ConfigError(
+                f"AVA: the list of boxes {path!r} does not exist; set DATA.PATH_TO_DATA_DIR or AVA.ANNOTATION_DIR to "
+                "its folder, or change AVA.TRAIN_GT_BOX_LISTS, TRAIN_PREDICT_BOX_LISTS and TEST_PREDICT_BOX_LISTS"
+            )
+        _collect(path, boxes, threshold, source.num_classes)
     # While training, every fourth second is enough to compare epochs.
     every_key = split != "val" or options["FULL_TEST_ON_VAL"]
     keys = [key for key in sorted(boxes) if FIRST_KEY <= key[1] <= LAST_KEY and (every_key or key[1] % 4 == 0)]
@@ -68,61 +79,112 @@ def _record(source: Source, video: str, second: int, boxes: Mapping[tuple[float,
     )
 
 
-def _collect(path: str, boxes: _Boxes, threshold: float, num_classes: int) -> None:
-    """Add the boxes of a list; those with a score below the threshold are left out.
+def _collect(path: str, boxes: _Boxes, threshold: float | None, num_classes: int) -> None:
+    """Add the boxes of a list.
 
     Args:
-        path: The list.
+        path: The list. A row of two columns is a key frame without boxes.
         boxes: To which the boxes are added.
-        threshold: Smallest score.
+        threshold: Boxes with a smaller score are left out; None for ground truth, whose last column is a person.
         num_classes: Largest class id.
 
     Raises:
-        ConfigError: No such file, or a line of another form; names file and line.
+        TextError: The list cannot be read as text.
+        ConfigError: A row of another form; names file and line.
     """
-    _text(path, peek=True)
-    with open(path, encoding="utf-8") as f:
-        for number, line in enumerate(f, 1):
-            row = line.strip().split(",")
-            if row == [""]:
-                continue
-            where = f"{path}, line {number}"
-            try:
-                key, box = (row[0], int(float(row[1]))), tuple(round(float(v), 6) for v in row[2:6])
-                class_id = int(row[6]) if len(row) > 6 and row[6] else -1
-                # Ground truth ends in a person's number, a detection in a score.
-                score = float(row[7]) if len(row) > 7 and "." in row[7] else 1.0
-            except (ValueError, IndexError):
-                raise ConfigError(
-                    f"{where}: not video,second,x1,y1,x2,y2,action[,score or person] but {line.strip()!r}"
-                ) from None
-            if class_id > num_classes:
-                raise ConfigError(
-                    f"{where}: the action {class_id} is above {num_classes}; correct it or set MODEL.NUM_CLASSES"
-                )
-            if score < threshold:
-                continue
-            ids = boxes.setdefault(key, {}).setdefault(box, set())
-            if class_id > 0:
-                ids.add(class_id)
+    for row, where in split_rows(path):
+        if len(row) == 2:
+            whole_second(row[1], where)
+            continue
+        key = row[0].strip(), whole_second(row[1], where) if len(row) > 1 else -1
+        if not key[0] or not 6 <= len(row) <= 8:
+            raise ConfigError(
+                f"{where}: not video,second,x1,y1,x2,y2,action[,score or person] but "
+                f"{shown(','.join(row))}{hint(row[0], where)}"
+            )
+        box = _box(row[2:6], where)
+        class_id = _class_id(row[6] if len(row) > 6 else "", where, num_classes, threshold is None)
+        if threshold is not None and len(row) == 8 and _score(row[7], where) < threshold:
+            continue
+        ids = boxes.setdefault(key, {}).setdefault(box, set())
+        if class_id:
+            ids.add(class_id)
 
 
-def read_label_map(path: str | os.PathLike[str]) -> dict[int, str]:
+def whole_second(text: str, where: str) -> int:
+    """The second of a key frame; tools write 902, 0902 and 902.0.
+
+    Args:
+        text: As it stands in the file.
+        where: File and line.
+
+    Raises:
+        ConfigError: It is no whole number; names file and line.
+    """
+    second = number(text, where, "second", 0.0)
+    if second != int(second):
+        raise ConfigError(f"{where}: second is {shown(text)}, not a whole number; key frames lie at whole seconds")
+    return int(second)
+
+
+def _box(fields: list[str], where: str) -> tuple[float, ...]:
+    """(x1, y1, x2, y2), rounded so that one box is the same in every list."""
+    box = tuple(round(number(text, where, name), 6) for text, name in zip(fields, _CORNERS))
+    if not (0 <= box[0] < box[2] <= 1 and 0 <= box[1] < box[3] <= 1):
+        raise ConfigError(
+            f"{where}: {shown(','.join(fields))} is no box in shares of the frame, 0 <= x1 < x2 <= 1 and "
+            "0 <= y1 < y2 <= 1; correct it or remove the row"
+        )
+    return box
+
+
+def _class_id(text: str, where: str, num_classes: int, is_truth: bool) -> int:
+    """The action of a row, from 1; 0 for a predicted box that has none ("" or -1)."""
+    if not is_truth and text.strip() in ("", "-1"):
+        return 0
+    class_id = whole_number(text, where, "the action", 1)
+    if class_id > num_classes:
+        raise ConfigError(
+            f"{where}: the action {shown(class_id)} is above {num_classes}; correct it or set MODEL.NUM_CLASSES"
+        )
+    return class_id
+
+
+def _score(text: str, where: str) -> float:
+    try:
+        return number(text, where, "the score", 0.0, 1.0)
+    except ConfigError as error:
+        raise ConfigError(
+            f"{error} (a list of ground truth, without scores, belongs in AVA.TRAIN_GT_BOX_LISTS)"
+        ) from None
+
+
+def read_label_map(path: PathLike) -> dict[int, str]:
     """Class names by id of a label map (pbtxt): the classes that are evaluated.
 
     Raises:
-        ConfigError: No such file, or no classes in it.
+        TextError: The file cannot be read as text.
+        ConfigError: There are no classes in it, or an id or a name is given twice.
     """
-    items = re.findall(r'name:\s*"((?:[^"\\]|\\.)*)"\s*(?:label_)?id:\s*(\d+)', _text(path))
+    items = re.findall(r'name:\s*"((?:[^"\\]|\\.)*)"\s*(?:label_)?id:\s*(\d+)', read_text(path), re.ASCII)
     if not items:
         raise ConfigError(
             f'{path}: no items such as name: "bend/bow (at the waist)" id: 1 in it; it should be the official label map'
         )
-    return {int(number): name for name, number in items}
+    names: dict[int, str] = {}
+    for name, text in items:
+        class_id = whole_number(text, os.fspath(path), f"the id of {shown(name)}", 1)
+        if class_id in names or name in names.values():
+            twice = f"the id {class_id}" if class_id in names else f"the name {shown(name)}"
+            raise ConfigError(f"{path}: {twice} is given twice; correct it")
+        names[class_id] = name
+    return names
 
 
-def read_boxes(path: str | os.PathLike[str], scores: bool = False) -> Any:
-    """The rows of a ground-truth or detection CSV.
+def read_boxes(path: PathLike, scores: bool = False) -> Any:
+    """The rows of a ground-truth or detection CSV, as the official tool reads them.
+
+    Rows of two columns are key frames without boxes and give none; a detection of seven columns has the score 1.
 
     Args:
         path: The file.
@@ -133,45 +195,85 @@ def read_boxes(path: str | os.PathLike[str], scores: bool = False) -> Any:
         A pandas table: frame ("video,second"), class_id, x1, y1, x2, y2, with score.
 
     Raises:
-        ConfigError: No such file, too few columns, or something that is no number; names the line.
+        TextError: The file cannot be read as text.
+        ConfigError: Another number of columns, or something that is no number; names the line.
     """
     import pandas as pd
 
-    _text(path, peek=True)
-    table = pd.read_csv(path, header=None, dtype={0: str})
-    columns = [*_COLUMNS, "score"] if scores else _COLUMNS
-    if table.shape[1] < len(columns):
-        raise ConfigError(f"{path}: {table.shape[1]} columns, not {','.join(columns)}")
-    table = table.iloc[:, : len(columns)].set_axis(columns, axis=1)
+    columns = [*_COLUMNS, "score"]
+    try:
+        # As many names as columns, and one: without it, a longer row would lend its first column to an index.
+        table = pd.read_csv(
+            open_text(path),
+            header=None,
+            names=[*columns, "more"],
+            index_col=False,
+            dtype={"video_id": str},
+            keep_default_na=False,
+            na_values={name: [""] for name in (*columns[1:], "more")},
+            skip_blank_lines=False,
+        )
+    except pd.errors.EmptyDataError:
+        table = pd.DataFrame(
+            {name: pd.Series(dtype=str if name == "video_id" else float) for name in [*columns, "more"]}
+        )
+    except pd.errors.ParserError as error:
+        raise ConfigError(f"{path}: no CSV of {','.join(columns)} ({' '.join(str(error).split())})") from None
+    _check_widths(table, path, columns)
+    table = table[table.x1.notna()]
+    if not scores:
+        columns = _COLUMNS
+    elif table.score.isna().any():
+        table = table.assign(score=table.score.fillna(1.0))
     for column in columns[1:]:
-        numbers = pd.to_numeric(table[column], errors="coerce")
-        if numbers.isna().any():
-            row = int(numbers.isna().to_numpy().argmax())
-            raise ConfigError(f"{path}, line {row + 1}: {column} is {table[column].iloc[row]!r}, not a number")
-        table[column] = numbers
+        table = table.assign(**{column: _numbers(table, path, column)})
     table["class_id"] = table.class_id.astype(int)
-    return table.assign(frame=frame_keys(table.video_id, table.second))
+    return table[columns].assign(frame=frame_keys(table.video_id, table.second)).reset_index(drop=True)
 
 
-def read_excluded(path: str | os.PathLike[str]) -> set[str]:
+def _check_widths(table: Any, path: PathLike, columns: list[str]) -> None:
+    """Rows have two, seven or eight fields, or none."""
+    filled = table[columns[1:]].notna().to_numpy()
+    count = 1 + filled.sum(axis=1)
+    video = (table.video_id != "").to_numpy()
+    wrong = table.more.notna().to_numpy() | (video & ~np.isin(count, (2, 7, 8))) | (~video & (count > 1))
+    if wrong.any():
+        row = int(wrong.argmax())
+        found = 9 if table.more.notna().iloc[row] else count[row]
+        raise ConfigError(f"{path}, line {row + 1}: {found} columns, not {','.join(columns)}")
+
+
+def _numbers(table: Any, path: PathLike, column: str) -> Any:
+    """A column as finite numbers; classes and seconds are whole."""
+    import pandas as pd
+
+    values = pd.to_numeric(table[column], errors="coerce").astype(float)
+    whole, array = column in ("second", "class_id"), values.to_numpy()
+    wrong = ~np.isfinite(array) | (whole & (np.floor(array) != array))
+    if wrong.any():
+        row = int(wrong.argmax())
+        kind = "a whole number" if whole else "a finite number"
+        raise ConfigError(
+            f"{path}, line {table.index[row] + 1}: {column} is {str(table[column].iloc[row])!r}, not {kind}"
+        )
+    return values
+
+
+def read_excluded(path: PathLike) -> set[str]:
     """Key frames that do not count, as "video,second"; an empty file excludes none.
 
     Raises:
-        ConfigError: No such file.
+        TextError: The file cannot be read as text.
+        ConfigError: A row is not video,second; names file and line.
     """
-    lines = [line.split(",") for line in _text(path).split("\n") if line.strip()]
-    return {f"{line[0]},{round(float(line[1]))}" for line in lines}
+    frames = set()
+    for row, where in split_rows(path):
+        if len(row) != 2 or not row[0].strip():
+            raise ConfigError(f"{where}: not video,second but {shown(','.join(row))}{hint(row[0], where)}")
+        frames.add(f"{row[0]},{whole_second(row[1], where)}")
+    return frames
 
 
 def frame_keys(videos: Any, seconds: Any) -> Any:
     """Keys ("video,second") of the rows of two pandas columns; seconds are whole numbers, however they are written."""
-    return videos + "," + seconds.astype(float).round().astype(int).astype(str)
-
-
-def _text(path: str | os.PathLike[str], peek: bool = False) -> str:
-    """A text file, or its first character."""
-    try:
-        with open(path, encoding="utf-8") as f:
-            return f.read(1) if peek else f.read()
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
+    return videos + "," + seconds.astype(float).astype(int).astype(str)

@@ -3,7 +3,8 @@
 from typing import NamedTuple
 
 from ..config import ConfigError
-from .base import lines_of, Listing, Record, Source
+from .base import Listing, Record, Source
+from .tables import hint, lines_of, shown, whole_number
 
 SECONDS = 10
 _HEADER = "Category&VideoID"
@@ -61,9 +62,12 @@ def read_annotations(path: str) -> list[Annotation]:
     for line, where in lines_of(path):
         if line.startswith(_HEADER):
             continue
-        try:
-            category, video, quality, start, stop = line.rsplit("&", 4)
-            rows.append(Annotation(category, video, quality, int(start), int(stop), where))
-        except ValueError:
-            raise ConfigError(f"{where}: not 'Category&VideoID&Quality&Start&End' but {line!r}") from None
+        fields = line.rsplit("&", 4)
+        if len(fields) != 5 or not fields[0] or not fields[1]:
+            raise ConfigError(f"{where}: not 'Category&VideoID&Quality&Start&End' but {shown(line)}{hint(line, where)}")
+        category, video, quality = fields[:3]
+        start = whole_number(fields[3], where, "the start", 0, SECONDS)
+        # One of the official events is empty.
+        stop = whole_number(fields[4], where, "the end", start, SECONDS)
+        rows.append(Annotation(category, video, quality, start, stop, where))
     return rows

@@ -1,4 +1,4 @@
-"""What every reader of label files uses: the records it returns, where they come from, small helpers.
+"""What every reader of label files uses: the records it returns and where they come from; `tables` reads the files.
 
 A data set is a function `read(source, split) -> Listing`, registered in `config.names.DATASETS`:
 
@@ -8,9 +8,8 @@ A data set is a function `read(source, split) -> Listing`, registered in `config
         return Listing([Record(source.video("{file}", file=line), 0, where) for line, where in lines])
 """
 
-import csv
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -151,12 +150,17 @@ class Source:
         Args:
             template: The data set's naming, with fields in braces.
             fields: Their values.
+
+        Raises:
+            ConfigError: `video_file` has a field that the data set does not have.
         """
-        return os.path.join(self.video_folder, (self.video_file or template).format(**fields))
+        return os.path.join(self.video_folder, _filled(self.video_file or template, "DATA.VIDEO_FILE", fields))
 
     def audio(self, **fields: object) -> str:
-        """Path of a separate audio file; "" without `audio_file`."""
-        return os.path.join(self.video_folder, self.audio_file.format(**fields)) if self.audio_file else ""
+        """Path of a separate audio file; "" without `audio_file`. Arguments as for `video`."""
+        if not self.audio_file:
+            return ""
+        return os.path.join(self.video_folder, _filled(self.audio_file, "DATA.AUDIO_FILE", fields))
 
     def check_classes(self, count: int, where: str) -> None:
         """Compare the number of classes with the network's.
@@ -187,47 +191,10 @@ class Source:
             raise ConfigError(f"DATA.FOLD is {self.fold}: {title} has the splits 1, 2 and 3")
 
 
-def lines_of(path: str) -> Iterator[tuple[str, str]]:
-    """The lines of a text file that are not empty, stripped, each with "file, line N"."""
-    with open(path, encoding="utf-8") as f:
-        for number, line in enumerate(f, 1):
-            if line.strip():
-                yield line.strip(), f"{path}, line {number}"
-
-
-def csv_rows(path: str, columns: Sequence[str]) -> Iterator[tuple[dict[str, str], str]]:
-    """The rows of a CSV file with a header, each with "file, line N".
-
-    Args:
-        path: The file.
-        columns: Columns that it must have.
-
-    Raises:
-        ConfigError: A column is missing.
-    """
-    # Some tools write a byte order mark in front of the first column's name.
-    with open(path, newline="", encoding="utf-8-sig") as f:
-        reader = csv.DictReader(f)
-        missing = [column for column in columns if column not in (reader.fieldnames or ())]
-        if missing:
-            raise ConfigError(f"{path}, line 1: no column '{missing[0]}'; it should be the official file, unchanged")
-        for number, row in enumerate(reader, 2):
-            yield row, f"{path}, line {number}"
-
-
-def check_class_id(class_id: int, num_classes: int, where: str, lowest: int = 0) -> None:
-    """Check that a network has a class.
-
-    Args:
-        class_id: Id from a label file.
-        num_classes: Classes of the network.
-        where: File and line of the label.
-        lowest: Smallest id; -1 where a segment may have no label.
-
-    Raises:
-        ConfigError: The id is outside the range.
-    """
-    if not lowest <= class_id < num_classes:
-        raise ConfigError(
-            f"{where}: the class {class_id} is outside 0..{num_classes - 1}; correct it or set MODEL.NUM_CLASSES"
-        )
+def _filled(template: str, key: str, fields: Mapping[str, object]) -> str:
+    """A naming with its fields filled in."""
+    try:
+        return template.format(**fields)
+    except (KeyError, IndexError, ValueError, AttributeError):
+        names = ", ".join(f"{{{name}}}" for name in fields)
+        raise ConfigError(f"{key} is {template!r}: the fields of this data set are {names}; use these alone") from None

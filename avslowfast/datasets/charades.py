@@ -4,12 +4,13 @@ Read from the official CSVs, with whole videos, or from PySlowFast's frame lists
 per second.
 """
 
-import csv
 import os
+import re
 from collections.abc import Iterator
 
 from ..config import ConfigError
-from .base import csv_rows, lines_of, Listing, Record, Source
+from .base import Listing, Record, Source
+from .tables import check_span, csv_rows, field, hint, lines_of, number, shown, split_rows, whole_number
 
 NUM_CLASSES = 157
 FRAMES_PER_SECOND = 24.0
@@ -46,17 +47,27 @@ def read_official(path: str, source: Source) -> list[Record]:
         ConfigError: Actions of another form; names file and line.
     """
     records = []
-    for row, where in csv_rows(path, ()):
-        try:
-            actions = [item.split() for item in row["actions"].split(";") if item.strip()]
-            label = tuple((int(name.removeprefix("c")), float(start), float(stop)) for name, start, stop in actions)
-        except (KeyError, ValueError):
-            raise ConfigError(
-                f"{where}: no actions such as 'c092 11.90 21.20'; it should be the official file, unchanged"
-            ) from None
-        video, audio_path = source.video("{video}.mp4", video=row["id"]), source.audio(video=row["id"])
-        records.append(Record(video, label, where, None, audio_path, row["id"]))
+    for row, where in csv_rows(path, ("id", "actions")):
+        name = field(row, "id", where)
+        label = tuple(_action(item, where) for item in row["actions"].split(";") if item.strip())
+        video, audio_path = source.video("{video}.mp4", video=name), source.audio(video=name)
+        records.append(Record(video, label, where, None, audio_path, name))
+    if not records:
+        raise ConfigError(f"{path}: no videos in it; it should be the official file, unchanged")
     return records
+
+
+def _action(text: str, where: str) -> tuple[int, float, float]:
+    """(class id, start, stop) of an action of an official CSV."""
+    fields = text.split()
+    if len(fields) != 3 or not fields[0].startswith("c"):
+        raise ConfigError(
+            f"{where}: no action such as 'c092 11.90 21.20' but {shown(text)}; "
+            "it should be the official file, unchanged"
+        )
+    class_id = whole_number(fields[0][1:], where, "the class", None)
+    start, stop = (number(text, where, what, 0.0) for text, what in zip(fields[1:], ("the start", "the stop")))
+    return class_id, *check_span(start, stop, where, may_be_empty=True)
 
 
 def read_frame_list(path: str, source: Source) -> list[Record]:
@@ -70,19 +81,23 @@ def read_frame_list(path: str, source: Source) -> list[Record]:
         ConfigError: A line of another form; names file and line.
     """
     videos: dict[str, tuple[str, str, dict[int, list[int]]]] = {}
-    with open(path, newline="", encoding="utf-8") as f:
-        for number, row in enumerate(csv.reader(f, delimiter=" "), 1):
-            if not row or row[0] == "original_vido_id":
-                continue
-            where = f"{path}, line {number}"
-            if len(row) != 5:
-                raise ConfigError(
-                    f"{where}: {len(row)} fields, not the 5 of a frame list (video, number, frame, path, labels)"
-                )
-            name, _, frame, file, labels = row
-            video = videos.setdefault(name, (os.path.dirname(file), where, {}))
-            for label in labels.split(",") if labels else ():
-                video[2].setdefault(int(label), []).append(int(frame))
+    for row, where in split_rows(path, delimiter=" "):
+        if row[0] == "original_vido_id":
+            continue
+        if len(row) != 5:
+            raise ConfigError(
+                f"{where}: {len(row)} fields, not the 5 of a frame list (video, number, frame, path, labels)"
+                f"{hint(row[0], where)}"
+            )
+        name, _, frame, file, labels = row
+        frame_number = whole_number(frame, where, "the frame")
+        if not name or not file:
+            raise ConfigError(f"{where}: the video or the path is empty")
+        video = videos.setdefault(name, (os.path.dirname(file), where, {}))
+        for label in labels.split(",") if labels else ():
+            video[2].setdefault(whole_number(label, where, "the class", None), []).append(frame_number)
+    if not videos:
+        raise ConfigError(f"{path}: the list is empty")
     return [
         Record(
             os.path.join(source.video_folder, folder),
@@ -96,14 +111,14 @@ def read_frame_list(path: str, source: Source) -> list[Record]:
     ]
 
 
-def _runs(class_id: int, numbers: list[int]) -> Iterator[tuple[int, float, float]]:
+def _runs(class_id: int, frames: list[int]) -> Iterator[tuple[int, float, float]]:
     """Spans (class id, start, stop) in seconds of consecutive frame numbers."""
-    start = last = numbers[0]
-    for number in numbers[1:]:
-        if number > last + 1:
+    start = last = frames[0]
+    for frame in frames[1:]:
+        if frame > last + 1:
             yield class_id, start / FRAMES_PER_SECOND, (last + 1) / FRAMES_PER_SECOND
-            start = number
-        last = number
+            start = frame
+        last = frame
     yield class_id, start / FRAMES_PER_SECOND, (last + 1) / FRAMES_PER_SECOND
 
 
@@ -112,5 +127,10 @@ def _names(source: Source) -> list[str] | None:
     path = os.path.join(source.folder, "Charades_v1_classes.txt")
     if not os.path.isfile(path):
         return None
-    names = [line.split(" ", 1)[1] for line, _ in lines_of(path)]
+    names: list[str] = []
+    for line, where in lines_of(path):
+        match = re.fullmatch(r"c(\d+)\s+(\S.*)", line, re.ASCII)
+        if match is None or int(match[1]) != len(names):
+            raise ConfigError(f"{where}: not 'c{len(names):03d} NAME' but {shown(line)}{hint(line, where)}")
+        names.append(match[2])
     return names if len(names) == source.num_classes else None

@@ -3,14 +3,15 @@
 See arXiv 1804.02748 and 2006.13256. Frame numbers of the label files are not used: frame rates differ between videos.
 """
 
-import ast
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ..config import ConfigError
-from .base import csv_rows, Listing, Record, Source
+from .base import Listing, Record, Source
+from .tables import check_distinct, check_span, csv_rows, field, PathLike, shown, whole_number
 
 SIZES = {"epic55": {"verb": 125, "noun": 352}, "epic100": {"verb": 97, "noun": 300}}
 HEADS = ("verb", "noun")
@@ -92,6 +93,9 @@ _EPIC100 = _Edition(
 )
 
 
+_EDITIONS = {edition.name: edition for edition in (_EPIC55, _EPIC100)}
+
+
 def read_55(source: Source, split: str) -> Listing:
     """EPIC-Kitchens-55: 28,472 labelled segments; kitchens P26 to P31 serve for validation unless all are trained on.
 
@@ -115,9 +119,15 @@ def read_100(source: Source, split: str) -> Listing:
 
 
 def seconds(text: str) -> float:
-    """HH:MM:SS with any number of decimals -> seconds."""
-    hours, minutes, rest = str(text).split(":")
-    return int(hours) * 3600 + int(minutes) * 60 + float(rest)
+    """HH:MM:SS with any number of decimals -> seconds.
+
+    Raises:
+        ValueError: It is no time of this form.
+    """
+    match = re.fullmatch(r"(\d+):([0-5]?\d):([0-5]?\d(?:\.\d*)?)", text.strip(), re.ASCII)
+    if match is None:
+        raise ValueError(f"not HH:MM:SS but {text!r}")
+    return int(match[1]) * 3600 + int(match[2]) * 60 + float(match[3])
 
 
 def _read(edition: _Edition, source: Source, split: str) -> Listing:
@@ -130,7 +140,7 @@ def _read(edition: _Edition, source: Source, split: str) -> Listing:
     records = [
         _record(edition, source, row, where, sizes)
         for row, where in csv_rows(path, columns)
-        if part.has(row["participant_id"])
+        if part.has(field(row, "participant_id", where))
     ]
     if not records:
         raise ConfigError(f"{path}: no segments in it for {split}")
@@ -140,28 +150,37 @@ def _read(edition: _Edition, source: Source, split: str) -> Listing:
 
 def _record(edition: _Edition, source: Source, row: Mapping[str, str], where: str, sizes: Mapping[str, int]) -> Record:
     try:
-        span = seconds(row["start_timestamp"]), seconds(row["stop_timestamp"])
+        start, stop = seconds(row["start_timestamp"]), seconds(row["stop_timestamp"])
     except ValueError:
         raise ConfigError(
-            f"{where}: no time stamps HH:MM:SS ({row['start_timestamp']}, {row['stop_timestamp']})"
+            f"{where}: no time stamps HH:MM:SS ({shown(row['start_timestamp'])}, {shown(row['stop_timestamp'])})"
         ) from None
-    ids = [int(row.get(f"{head}_class", -1)) for head in sizes]
-    for (head, size), class_id in zip(sizes.items(), ids):
-        if class_id >= size:
-            raise ConfigError(
-                f"{where}: {head} {class_id} is outside 0..{size - 1}; {edition.name} has {SIZES[edition.name][head]} "
-                "classes (MULTI_HEAD.NUM_CLASSES, or MODEL.NUM_CLASSES with a single head)"
-            )
-    fields = {"participant": row["participant_id"], "video": row["video_id"]}
+    span = check_span(start, stop, where)
+    ids = [_class_id(edition, row, where, head, size) for head, size in sizes.items()]
+    fields = {"participant": field(row, "participant_id", where), "video": field(row, "video_id", where)}
     return Record(
         source.video(edition.video, **fields),
         tuple(ids) if source.classifiers else ids[0],
         where,
         span,
         source.audio(**fields),
-        row[edition.id_column],
+        field(row, edition.id_column, where),
         group=row["participant_id"],
     )
+
+
+def _class_id(edition: _Edition, row: Mapping[str, str], where: str, head: str, size: int) -> int:
+    """The verb or noun of a row; -1 where the file has no labels."""
+    text = row.get(f"{head}_class")
+    if text is None:
+        return -1
+    class_id = whole_number(text, where, head, None)
+    if not 0 <= class_id < size:
+        raise ConfigError(
+            f"{where}: {head} {shown(class_id)} is outside 0..{size - 1}; {edition.name} has "
+            f"{SIZES[edition.name][head]} classes (MULTI_HEAD.NUM_CLASSES, or MODEL.NUM_CLASSES with a single head)"
+        )
+    return class_id
 
 
 def _names(edition: _Edition, source: Source, head: str, size: int) -> list[str] | None:
@@ -169,8 +188,29 @@ def _names(edition: _Edition, source: Source, head: str, size: int) -> list[str]
     path = os.path.join(source.folder, edition.names_file.format(head=head))
     if not os.path.isfile(path):
         return None
-    names = [row.get("class_key", row.get("key", "")) for row, _ in csv_rows(path, ())]
+    names = []
+    for row, where in csv_rows(path, ()):
+        column = "class_key" if "class_key" in row else "key"
+        names.append(field(row, column, where))
     return names if len(names) == size else None
+
+
+def count_classes(version: str, folder: str | os.PathLike[str]) -> dict[str, int]:
+    """{"verb", "noun": number of classes}: those of the class lists in a folder, or the official ones.
+
+    Args:
+        version: epic55 | epic100.
+        folder: Folder of the label files.
+
+    Raises:
+        ConfigError: A class list has a mistake.
+    """
+    edition, counts = _EDITIONS[version], dict(SIZES[version])
+    for head in HEADS:
+        path = os.path.join(folder, edition.names_file.format(head=head))
+        if os.path.isfile(path):
+            counts[head] = sum(1 for _ in csv_rows(path, ()))
+    return counts
 
 
 def read_validation(version: str, folder: str) -> Any:
@@ -188,10 +228,18 @@ def read_validation(version: str, folder: str) -> Any:
     """
     import pandas as pd
 
-    source, edition = Source(folder), {"epic55": _EPIC55, "epic100": _EPIC100}[version]
-    part = edition.part(source, "val")
-    table = pd.read_csv(source.file(part.file))
-    return table[table.participant_id.map(part.has)].rename(columns={edition.id_column: "name"})
+    source, edition = Source(folder), _EDITIONS[version]
+    part, sizes = edition.part(source, "val"), count_classes(version, folder)
+    path = source.file(part.file)
+    rows = []
+    for row, where in csv_rows(path, (edition.id_column, "participant_id", *(f"{head}_class" for head in HEADS))):
+        if part.has(field(row, "participant_id", where)):
+            classes = {f"{head}_class": _class_id(edition, row, where, head, sizes[head]) for head in HEADS}
+            rows.append({**row, **classes, "name": field(row, edition.id_column, where)})
+    check_distinct((str(row["name"]) for row in rows), path, "segment")
+    if not rows:
+        raise ConfigError(f"{path}: no segments in it that are scored; it should be the official file, unchanged")
+    return pd.DataFrame(rows).drop(columns=edition.id_column)
 
 
 def has_many_shot(folder: str) -> bool:
@@ -214,10 +262,18 @@ def read_many_shot(folder: str | os.PathLike[str]) -> tuple[list[int], list[int]
 
     Returns:
         (verbs, nouns, (verb, noun) pairs), as class ids.
+
+    Raises:
+        ConfigError: A list is missing or has a mistake.
     """
-    verbs = [int(value) for value in _column(f"{folder}/EPIC_many_shot_verbs.csv", "verb_class")]
-    nouns = [int(value) for value in _column(f"{folder}/EPIC_many_shot_nouns.csv", "noun_class")]
-    actions = [ast.literal_eval(pair) for pair in _column(f"{folder}/EPIC_many_shot_actions.csv", "action_class")]
+    verbs = _ids(f"{folder}/EPIC_many_shot_verbs.csv", "verb_class")
+    nouns = _ids(f"{folder}/EPIC_many_shot_nouns.csv", "noun_class")
+    actions = []
+    for row, where in csv_rows(f"{folder}/EPIC_many_shot_actions.csv", ("action_class",)):
+        match = re.fullmatch(r"\((\d+), ?(\d+)\)", row["action_class"].strip(), re.ASCII)
+        if match is None:
+            raise ConfigError(f"{where}: the action is {shown(row['action_class'])}, not (verb, noun)")
+        actions.append((int(match[1]), int(match[2])))
     return verbs, nouns, actions
 
 
@@ -226,13 +282,18 @@ def read_groups_100(folder: str | os.PathLike[str]) -> tuple[list[str], list[int
 
     Returns:
         (unseen participants, tail verbs, tail nouns).
+
+    Raises:
+        ConfigError: A list is missing or has a mistake.
     """
+    participants = csv_rows(f"{folder}/EPIC_100_unseen_participant_ids_validation.csv", ("participant_id",))
     return (
-        _column(f"{folder}/EPIC_100_unseen_participant_ids_validation.csv", "participant_id"),
-        [int(value) for value in _column(f"{folder}/EPIC_100_tail_verbs.csv", "verb")],
-        [int(value) for value in _column(f"{folder}/EPIC_100_tail_nouns.csv", "noun")],
+        [field(row, "participant_id", where) for row, where in participants],
+        _ids(f"{folder}/EPIC_100_tail_verbs.csv", "verb"),
+        _ids(f"{folder}/EPIC_100_tail_nouns.csv", "noun"),
     )
 
 
-def _column(path: str, name: str) -> list[str]:
-    return [row[name] for row, _ in csv_rows(path, (name,))]
+def _ids(path: PathLike, column: str) -> list[int]:
+    """The class ids of a column."""
+    return [whole_number(row[column], where, column) for row, where in csv_rows(path, (column,))]

@@ -4,7 +4,8 @@ import glob
 import os
 
 from ..config import ConfigError
-from .base import lines_of, Listing, Record, Source
+from .base import Listing, Record, Source
+from .tables import lines_of, shown
 
 _PARTS = {"0": "", "1": "train", "2": "test"}
 
@@ -34,8 +35,8 @@ def read(source: Source, split: str) -> Listing:
     for label, (name, path) in enumerate(zip(names, lists)):
         for line, where in lines_of(path):
             file, _, part = line.rpartition(" ")
-            if part not in _PARTS or not file:
-                raise ConfigError(f"{where}: not 'file 0|1|2' but {line!r}")
+            if part not in _PARTS or not file.strip():
+                raise ConfigError(f"{where}: not 'file 0|1|2' but {shown(line)}")
             if _PARTS[part] == ("train" if split == "train" else "test"):
                 fields = {"name": name, "file": file.strip(), "stem": os.path.splitext(file.strip())[0]}
                 video, audio_path = source.video("{name}/{file}", **fields), source.audio(**fields)

@@ -1,9 +1,25 @@
 """List files as PySlowFast reads them: one video per line, `path<separator>label`."""
 
 import os
+from collections.abc import Mapping
 
 from ..config import ConfigError
-from .base import check_class_id, csv_rows, lines_of, Listing, Record, Source
+from .base import Listing, Record, Source
+from .tables import (
+    check_class_id,
+    check_distinct,
+    check_span,
+    csv_rows,
+    field,
+    hint,
+    lines_of,
+    PathLike,
+    shown,
+    whole_number,
+)
+
+# Words of header lines.
+_HEADER = frozenset(("path", "file", "filename", "video", "video_path", "label", "class", "name"))
 
 
 def read(source: Source, split: str) -> Listing:
@@ -50,24 +66,51 @@ def read_list(
     records = []
     for line, where in lines_of(path):
         file, separated, text = line.rpartition(separator)
-        if not separated or not file:
+        if not separated or not file.strip():
             raise ConfigError(
-                f"{where}: no label in {line!r}; a line is a path, {separator!r} (DATA.PATH_LABEL_SEPARATOR) "
-                "and a class id"
+                f"{where}: no label in {shown(line)}; a line is a path, {separator!r} (DATA.PATH_LABEL_SEPARATOR) "
+                f"and a class id{hint(line, where)}"
             )
-        try:
-            labels = tuple(int(part) for part in (text.split(",") if multi_label else [text]))
-        except ValueError:
-            raise ConfigError(f"{where}: the label {text!r} is no class id (a whole number)") from None
-        for label in labels:
-            check_class_id(label, num_classes, where)
+        labels = _class_ids(text, line, where, num_classes, multi_label)
+        if is_comment(file):
+            raise ConfigError(_COMMENT.format(where=where, line=shown(line)))
         records.append(Record(os.path.join(prefix, file.strip()), labels if multi_label else labels[0], where))
     if not records:
         raise ConfigError(f"{path}: the list is empty")
     return records
 
 
-def read_unlabelled(path: str, separator: str = " ", prefix: str = "") -> list[Record]:
+# What is said of a line that begins with # and names no video.
+_COMMENT = (
+    "{where}: {line} looks like a comment; lists have none, so remove the line (a file of this name: write ./#...)"
+)
+
+
+def is_comment(line: str) -> bool:
+    """Whether a line of a list is a comment: it begins with # and names no video (HMDB51 has videos called #20_...)."""
+    if not line.startswith("#"):
+        return False
+    # Readers of label files run without av; this line is rare.
+    from ..media.files import is_video
+
+    return line[1:2] in ("", " ", "\t", "#") or not is_video(line.strip())
+
+
+def _class_ids(text: str, line: str, where: str, num_classes: int, several: bool) -> tuple[int, ...]:
+    """The class ids after a path, checked."""
+    parts = text.split(",") if several else [text]
+    try:
+        labels = tuple(whole_number(part, where, "the label", None) for part in parts)
+    except ConfigError:
+        raise ConfigError(
+            f"{where}: the label {shown(text)} is no class id (a whole number){hint(line, where)}"
+        ) from None
+    for label in labels:
+        check_class_id(label, num_classes, where)
+    return labels
+
+
+def read_unlabelled(path: PathLike, separator: str = " ", prefix: str = "") -> list[Record]:
     """The records of a list file whose labels, if it has any, are not needed.
 
     Args:
@@ -78,14 +121,17 @@ def read_unlabelled(path: str, separator: str = " ", prefix: str = "") -> list[R
     Raises:
         ConfigError: An empty list.
     """
-    records = []
+    records: list[Record] = []
     for line, where in lines_of(path):
         file, separated, text = line.rpartition(separator)
         # What follows the last separator is a label if it looks like one; paths may contain separators.
-        has_label = separated and text.replace(",", "").isdigit()
+        has_label = separated and file.strip() and text.replace(",", "").isdigit()
         name = file.strip() if has_label else line
-        if name:
-            records.append(Record(os.path.join(prefix, name), where=where))
+        if is_comment(name):
+            raise ConfigError(_COMMENT.format(where=where, line=shown(line)))
+        if not records and _HEADER.issuperset(line.lower().replace(",", " ").split()):
+            raise ConfigError(f"{where}: {shown(line)} is no path of a video{hint(line, where)}")
+        records.append(Record(os.path.join(prefix, name), where=where))
     if not records:
         raise ConfigError(f"{path}: the list is empty")
     return records
@@ -107,13 +153,19 @@ def read_class_names(folder: str, names_file: str, num_classes: int) -> list[str
         if names_file:
             raise ConfigError(f"DATA.CLASS_NAMES_FILE is {names_file!r}: the file does not exist")
         return None
-    names = [line for line, _ in lines_of(path)]
+    lines = list(lines_of(path))
+    names = [line for line, _ in lines]
     if len(names) != num_classes:
-        raise ConfigError(f"{path}: {len(names)} class names, but MODEL.NUM_CLASSES is {num_classes}; make them equal")
+        # A class may be called #1; that it is a comment is a guess.
+        comment = next((f" ({where} looks like a comment)" for line, where in lines if is_comment(line)), "")
+        raise ConfigError(
+            f"{path}: {len(names)} class names, but MODEL.NUM_CLASSES is {num_classes}; make them equal{comment}"
+        )
+    check_distinct(names, path, "class")
     return names
 
 
-def read_crawled(path: str) -> list[tuple[dict[str, str], str]]:
+def read_crawled(path: PathLike) -> list[tuple[dict[str, str], str]]:
     """Rows of the crawler's CSV (`label,youtube_id,time_start,time_end,split[,is_cc]`): [(row, file and line)].
 
     Raises:
@@ -122,9 +174,19 @@ def read_crawled(path: str) -> list[tuple[dict[str, str], str]]:
     return list(csv_rows(path, ("label", "youtube_id", "time_start", "time_end")))
 
 
-def crawled_file(row: dict[str, str]) -> str:
-    """Name that the crawler gives the file of a row."""
-    return f"{row['label']}/{row['youtube_id']}_{int(row['time_start']):06d}_{int(row['time_end']):06d}.mp4"
+def crawled_file(row: Mapping[str, str], where: str) -> str:
+    """Name that the crawler gives the file of a row.
+
+    Args:
+        row: Of `read_crawled`.
+        where: File and line.
+
+    Raises:
+        ConfigError: The row has no video, or no span of whole seconds; names file and line.
+    """
+    start, stop = (whole_number(row[name], where, name) for name in ("time_start", "time_end"))
+    check_span(start, stop, where)
+    return f"{row['label']}/{field(row, 'youtube_id', where)}_{start:06d}_{stop:06d}.mp4"
 
 
 def read_crawled_splits(folder: str, release: int) -> tuple[dict[str, list[tuple[str, int]]], list[str]]:
@@ -144,13 +206,16 @@ def read_crawled_splits(folder: str, release: int) -> tuple[dict[str, list[tuple
     for split in ("train", "val", "test"):
         for name in (f"kinetics-{release}_{split}.csv", f"kinetics_{release}_{split}.csv", f"{split}.csv"):
             if os.path.isfile(os.path.join(folder, name)):
-                tables[split] = [row for row, _ in read_crawled(os.path.join(folder, name)) if row["label"]]
+                tables[split] = [row for row in read_crawled(os.path.join(folder, name)) if row[0]["label"]]
                 break
     if not tables:
         raise ConfigError(
             f"{folder}: no kinetics-{release}_train.csv, _val.csv or _test.csv in it; "
             "give the folder with the crawler's CSV files"
         )
-    names = sorted({row["label"] for rows in tables.values() for row in rows})
+    names = sorted({row["label"] for rows in tables.values() for row, _ in rows})
     ids = {name: i for i, name in enumerate(names)}
-    return {split: [(crawled_file(row), ids[row["label"]]) for row in rows] for split, rows in tables.items()}, names
+    labels = {
+        split: [(crawled_file(row, where), ids[row["label"]]) for row, where in rows] for split, rows in tables.items()
+    }
+    return labels, names

@@ -70,7 +70,7 @@ def read(source: Source, split: str) -> Listing:
     path = source.file(*(name for part in splits for name in (f"kinetics-400_{part}.csv", f"{part}.csv")))
     records = [
         Record(
-            os.path.join(source.video_folder, crawled_file(row)),
+            os.path.join(source.video_folder, crawled_file(row, where)),
             ids[row["label"]],
             where,
             name=row["youtube_id"],

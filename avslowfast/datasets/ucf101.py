@@ -3,7 +3,8 @@
 import os
 
 from ..config import ConfigError
-from .base import lines_of, Listing, Record, Source
+from .base import Listing, Record, Source
+from .tables import hint, lines_of, shown, whole_number
 
 
 def read(source: Source, split: str) -> Listing:
@@ -20,16 +21,34 @@ def read(source: Source, split: str) -> Listing:
     """
     source.check_fold("UCF101")
     index = source.file("classInd.txt")
-    ids = {name: int(number) - 1 for number, name in (line.split() for line, _ in lines_of(index))}
+    ids = _read_classes(index)
     source.check_classes(len(ids), index)
     records = []
     for line, where in lines_of(source.file(f"{'train' if split == 'train' else 'test'}list0{source.fold}.txt")):
         # Training lists repeat the id after the file; test lists do not. The folder says it in both.
-        file = line.split()[0]
+        file, *repeated = line.split()
         name = file.split("/")[0]
         if name not in ids:
-            raise ConfigError(f"{where}: the class {name!r} is not in classInd.txt")
+            raise ConfigError(f"{where}: the class {shown(name)} is not in classInd.txt{hint(line, where)}")
+        if repeated and repeated != [str(ids[name] + 1)]:
+            raise ConfigError(f"{where}: {name} has the id {ids[name] + 1} in classInd.txt, not {shown(repeated[0])}")
         fields = {"file": file, "stem": os.path.splitext(file)[0]}
         path, audio_path = source.video("{file}", **fields), source.audio(**fields)
         records.append(Record(path, ids[name], where, None, audio_path, file))
     return Listing(records, sorted(ids, key=lambda name: ids[name]))
+
+
+def _read_classes(path: str) -> dict[str, int]:
+    """Class ids, from 0, by name."""
+    ids: dict[str, int] = {}
+    for line, where in lines_of(path):
+        fields = line.split()
+        if len(fields) != 2:
+            raise ConfigError(f"{where}: not 'id name' but {shown(line)}{hint(line, where)}")
+        class_id = whole_number(fields[0], where, "the id", 1) - 1
+        if fields[1] in ids or class_id in ids.values():
+            raise ConfigError(f"{where}: the class {fields[1]} or the id {fields[0]} stands in the file already")
+        ids[fields[1]] = class_id
+    if sorted(ids.values()) != list(range(len(ids))):
+        raise ConfigError(f"{path}: the ids of its {len(ids)} classes are not 1 to {len(ids)}; correct them")
+    return ids

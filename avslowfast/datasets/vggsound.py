@@ -1,11 +1,10 @@
 """VGGSound: 10-second clips of 309 kinds of audio whose source can be seen (arXiv 2004.14368)."""
 
-import csv
-import os
 from typing import NamedTuple
 
 from ..config import ConfigError
 from .base import Listing, Record, Source
+from .tables import shown, split_rows, whole_number
 
 
 class Row(NamedTuple):
@@ -52,10 +51,10 @@ def read_rows(path: str) -> list[Row]:
         ConfigError: A row of another form; names file and line.
     """
     rows = []
-    with open(path, newline="", encoding="utf-8") as f:
-        for number, row in enumerate(csv.reader(f), 1):
-            where = f"{os.fspath(path)}, line {number}"
-            if len(row) != 4 or not row[1].strip().isdigit() or row[3].strip() not in ("train", "test"):
-                raise ConfigError(f"{where}: not 'id,start,label,train|test' but {','.join(row)!r}")
-            rows.append(Row(row[0], int(row[1]), row[2].strip(), row[3].strip(), where))
+    for row, where in split_rows(path):
+        fields = [text.strip() for text in row]
+        if len(fields) != 4 or not fields[0] or not fields[2] or fields[3] not in ("train", "test"):
+            raise ConfigError(f"{where}: not 'id,start,label,train|test' but {shown(','.join(row))}")
+        start = whole_number(fields[1], where, "the start")
+        rows.append(Row(row[0], start, fields[2], fields[3], where))
     return rows

@@ -1,6 +1,5 @@
 """Detection networks on a video: what happens in given boxes."""
 
-import csv
 import os
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -12,6 +11,7 @@ from torch import nn
 
 from ..clips.transforms import move_boxes
 from ..config.derived import task_facts
+from ..datasets.tables import hint, number, shown, split_rows
 from ..media import open_media
 from ..utils.batches import numbered_boxes
 from ..utils.errors import UserError
@@ -49,29 +49,37 @@ def read_boxes(path: str | os.PathLike[str]) -> dict[float, NDArray[np.float32]]
         {seconds: boxes [K, 4]}, in order of time.
 
     Raises:
-        BoxesError: There is no such file, it has no rows, or a row is not a box; names the line.
+        TextError: The file cannot be read as text.
+        ConfigError: A field is no finite number, or a time is negative; names the line.
+        BoxesError: It has no rows, or a row is not a box; names the line.
     """
     boxes: dict[float, list[list[float]]] = {}
-    try:
-        with open(path, newline="", encoding="utf-8") as f:
-            for number, row in enumerate(csv.reader(f), 1):
-                if row and (number > 1 or row[0].replace(".", "").isdigit()):
-                    seconds, box = _box(row, f"{path}, line {number}")
-                    boxes.setdefault(seconds, []).append(box)
-    except OSError as error:
-        raise BoxesError(f"{path}: cannot be read ({error.strerror})") from None
+    for row, where in split_rows(path):
+        if where.endswith(", line 1") and not any(map(_is_number, row)):
+            continue
+        seconds, box = _box(row, where)
+        boxes.setdefault(seconds, []).append(box)
     if not boxes:
         raise BoxesError(f"{path}: no boxes in it; a row is {_COLUMNS}")
     return {seconds: np.array(rows, np.float32) for seconds, rows in sorted(boxes.items())}
 
 
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _box(row: list[str], where: str) -> tuple[float, list[float]]:
     """(seconds, [x1, y1, x2, y2]) of a row of the CSV."""
-    try:
-        seconds, *box = (float(value) for value in row[:5])
-    except ValueError:
-        raise BoxesError(f"{where}: not {_COLUMNS} but {','.join(row)!r}") from None
-    if len(box) != 4 or not (0 <= box[0] < box[2] <= 1 and 0 <= box[1] < box[3] <= 1):
+    if len(row) < 5:
+        raise BoxesError(f"{where}: not {_COLUMNS} but {shown(','.join(row))}{hint(row[0], where)}")
+    names = _COLUMNS.split(",")
+    seconds = number(row[0], where, names[0], 0.0)
+    box = [number(text, where, name) for text, name in zip(row[1:5], names[1:])]
+    if not (0 <= box[0] < box[2] <= 1 and 0 <= box[1] < box[3] <= 1):
         raise BoxesError(f"{where}: {box} is no box in shares of the frame, 0 <= x1 < x2 <= 1 and 0 <= y1 < y2 <= 1")
     return seconds, box
 

@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from ..checkpoint import read_checkpoint, states
 from ..config.names import STAGES
+from ..datasets.kinetics import read_unlabelled
 from ..media import DecodeError
 from ..media.files import list_videos
 from ..utils.batches import chunks
@@ -172,7 +173,7 @@ def extract_features(
             try:
                 clips = meta.preprocess(path, views, crops=1)
             except DecodeError as error:
-                failed.append((path, str(error)))
+                failed.append((path, error.reason_for(path)))
                 logger.warning("left out: %s", error)
                 continue
             file.add(path, {**_pooled(model, clips, stage, batch), "start": clips["start"].float()})
@@ -195,12 +196,5 @@ def _paths(videos: Videos) -> list[str]:
         return [str(path) for path in list_videos(list(videos))]
     if os.path.splitext(videos)[1].lower() not in (".csv", ".txt"):
         return [str(path) for path in list_videos([videos])]
-    with open(videos, encoding="utf-8") as f:
-        lines = [line.strip() for line in f if line.strip()]
     folder = os.path.dirname(os.path.abspath(videos))
-    return [os.path.join(folder, _without_label(line)) for line in lines]
-
-
-def _without_label(line: str) -> str:
-    path, space, last = line.rpartition(" ")
-    return path if space and last.isdigit() else line
+    return [record.path for record in read_unlabelled(videos, prefix=folder)]

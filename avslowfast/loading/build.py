@@ -16,6 +16,7 @@ from ..config import ConfigError, derived
 from ..config.derived import Cfg
 from ..config.names import DATASETS
 from ..datasets.base import Labels, Listing, Source
+from ..datasets.tables import check_distinct
 from ..utils import distributed
 from ..utils.seeding import generator
 from .collate import collate_boxes, collate_eval, collate_train
@@ -65,6 +66,9 @@ def read_listing(cfg: Cfg, split: str) -> Listing:
     key = "TEST.DATASET" if split == "test" else "TRAIN.DATASET"
     name = DATASETS.check((cfg.TEST.DATASET if split == "test" else cfg.TRAIN.DATASET).lower(), key)
     listing = DATASETS[name](_source(cfg, name), split)
+    lists = listing.class_names if isinstance(listing.class_names, dict) else {"": listing.class_names}
+    for head, names in lists.items():
+        check_distinct(names or (), f"the data set '{name}' of {key}", f"{head} class".strip())
     _check_labels(cfg, name, listing)
     if split == "train" and cfg.DATA.TRAIN_FRACTION < 1:
         return keep_fraction(listing, cfg.DATA.TRAIN_FRACTION, cfg.RNG_SEED)

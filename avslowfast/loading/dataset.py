@@ -97,13 +97,16 @@ class ClipDataset(Dataset[Any]):
                 with _open(record, self.clip_reader.settings.loop_filter) as reader:
                     clips = self._training_clips(reader, index, key.epoch)
             except DecodeError as error:
-                failures.append((record.path, str(error)))
+                failures.append((record.path, error.reason_for(record.path)))
                 continue
             samples = [{**clip.tensors, **self._about(index, clip.span), "failures": []} for clip in clips]
             samples[0]["failures"] = failures
             return samples
+        first, last = (f"{path} ({reason})" for path, reason in (failures[0], failures[-1]))
+        others = f"; the last: {last}" if len(failures) > 1 else ""
         raise DecodeError(
-            f"no readable file among {len(failures)} tried; the first: {failures[0][1]}; the last: {failures[-1][1]}"
+            f"no readable file among {len(failures)} tried; the first: {first}{others}. "
+            "Check the paths in the list and DATA.PATH_PREFIX"
         )
 
     def evaluation_sample(self, index: int) -> Sample:
@@ -112,11 +115,12 @@ class ClipDataset(Dataset[Any]):
         Args:
             index: Number of the record.
         """
+        record = self.records[index]
         try:
-            with _open(self.records[index]) as reader:
+            with _open(record) as reader:
                 clips: Sample = dict(self._evaluation_clips(reader, index))
         except DecodeError as error:
-            clips = {"failure": str(error)}
+            clips = {"failure": error.reason_for(record.path)}
         return {**clips, **self._about(index)}
 
     def _training_clips(self, reader: MediaReader, index: int, epoch: int) -> list[TrainingClip]:
@@ -166,7 +170,7 @@ class KeyFrameDataset(ClipDataset):
         instant = record.span[0] if record.span else 0.0
         if not reader.video.start <= reader.video.start + instant <= reader.video.end:
             raise DecodeError(
-                f"{record.path}: the key frame at {instant:.0f} s lies outside its {reader.video.duration:.1f} s"
+                f"the key frame at {instant:.0f} s lies outside its {reader.video.duration:.1f} s", record.path
             )
         return instant
 

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 
 import torch
 
-from ..datasets.base import BoxLabels, check_class_id, Labels, Record
+from ..datasets.base import BoxLabels, Labels, Record
+from ..datasets.tables import check_class_id
 
 
 class LabelRule(ABC):

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from .base import MediaReader
 from .sound import AudioSamples, silence, SoundReader
-from .streams import DecodeError, PathLike, StreamInfo
+from .streams import DecodeError, open_input, PathLike, StreamInfo
 
 _ENDINGS = (".jpg", ".jpeg", ".png")
 
@@ -21,7 +21,7 @@ def _list_frames(folder: str) -> tuple[str, ...]:
     try:
         return tuple(sorted(name for name in os.listdir(folder) if name.lower().endswith(_ENDINGS)))
     except OSError as error:
-        raise DecodeError(f"{folder}: cannot be opened ({error.strerror})") from None
+        raise DecodeError(f"cannot be opened ({error.strerror})", folder) from None
 
 
 class FrameFolderReader(MediaReader):
@@ -41,7 +41,7 @@ class FrameFolderReader(MediaReader):
         self.decoded_frames = 0
         self._names = _list_frames(self.path)
         if not self._names:
-            raise DecodeError(f"{self.path}: no frames in it")
+            raise DecodeError("no frames in it", self.path)
         self._audio_file = SoundReader(audio_path) if audio_path else None
         self.video = StreamInfo(0.0, len(self._names) / frame_rate, frame_rate)
         self.audio = self._audio_file.audio if self._audio_file else None
@@ -74,8 +74,8 @@ class FrameFolderReader(MediaReader):
     def _read(self, number: int) -> av.VideoFrame:
         path = os.path.join(self.path, self._names[number])
         try:
-            with av.open(path) as container:
+            with open_input(path) as container:
                 self.decoded_frames += 1
                 return next(container.decode(video=0))
         except (av.error.FFmpegError, OSError, StopIteration) as error:
-            raise DecodeError(f"{path}: cannot be read ({' '.join(str(error).split()) or 'no frame'})") from None
+            raise DecodeError(f"cannot be read ({' '.join(str(error).split()) or 'no frame'})", path) from None

@@ -141,7 +141,7 @@ class AudioTrack:
                 converter = None if direct else av.AudioResampler(format="flt", layout=frame.layout, rate=rate)
             if frame.sample_rate != rate:
                 raise DecodeError(
-                    f"{self._path}: the audio changes its rate from {rate} to {frame.sample_rate} Hz at {time:.3f} s"
+                    f"the audio changes its rate from {rate} to {frame.sample_rate} Hz at {time:.3f} s", self._path
                 )
             frame.pts = None
             if converter is None:
@@ -171,7 +171,7 @@ class SoundReader(OpenFile):
         with closed_on_failure(self._container, self.path):
             stream = best_audio(self._container)
             if stream is None:
-                raise DecodeError(f"{self.path}: no audio stream in it")
+                raise DecodeError("no audio stream in it", self.path)
             self._track = AudioTrack(self._container, stream, self.path)
         self.audio = self._track.info
 

@@ -29,7 +29,7 @@ def download(url: str, folder: str) -> str:
         with urllib.request.urlopen(url, timeout=60) as answer, open(path, "wb") as f:
             shutil.copyfileobj(answer, f)
     except (OSError, ValueError) as error:
-        raise DecodeError(f"{url}: cannot be fetched ({reason_of(error)})") from None
+        raise DecodeError(f"cannot be fetched ({reason_of(error)})", url) from None
     return path
 
 
@@ -62,4 +62,4 @@ def record_camera(path: str, seconds: float) -> None:
             for packet in stream.encode(None):
                 out.mux(packet)
     except (av.error.FFmpegError, OSError) as error:
-        raise DecodeError(f"{device}: no camera could be opened ({reason_of(error)})") from None
+        raise DecodeError(f"no camera could be opened ({reason_of(error)})", device) from None

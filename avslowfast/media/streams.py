@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import os
+import stat
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -46,7 +47,23 @@ class OpenFile(ABC):
 
 
 class DecodeError(UserError, RuntimeError):
-    """A file, or a span of it, that cannot be decoded; the message names the file and the reason."""
+    """A file, or a span of it, that cannot be decoded; the message names the file and the reason.
+
+    Args:
+        reason: Why.
+        path: The file; "" where the reason names several.
+    """
+
+    def __init__(self, reason: str, path: PathLike = "") -> None:
+        super().__init__(reason, str(path))
+        self.reason, self.path = reason, str(path)
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}" if self.path else self.reason
+
+    def reason_for(self, path: PathLike) -> str:
+        """The reason, for a line that names a file already; another file, such as that of the audio, is named."""
+        return self.reason if self.path == str(path) else str(self)
 
 
 @dataclass(frozen=True)
@@ -81,10 +98,29 @@ def open_input(path: str) -> InputContainer:
     Raises:
         DecodeError: It does not exist or is not a media file.
     """
+    check_kind(path)
     try:
         return av.open(path)
     except (av.error.FFmpegError, OSError, ValueError) as error:
-        raise DecodeError(f"{path}: cannot be opened ({reason_of(error)})") from None
+        raise DecodeError(f"cannot be opened ({reason_of(error)})", path) from None
+
+
+def check_kind(path: str) -> None:
+    """Check that a path, where it is a local one, is no pipe and no device: reading these may never end.
+
+    Args:
+        path: The file.
+
+    Raises:
+        DecodeError: It is.
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        # FFmpeg says why it cannot be opened, or it is no local path.
+        return
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise DecodeError("no regular file (a pipe, socket or device)", path)
 
 
 @contextlib.contextmanager
@@ -105,7 +141,7 @@ def closed_on_failure(container: InputContainer, path: str) -> Iterator[None]:
         raise
     except av.error.FFmpegError as error:
         container.close()
-        raise DecodeError(f"{path}: {reason_of(error)}") from None
+        raise DecodeError(reason_of(error), path) from None
 
 
 def best_video(container: InputContainer) -> VideoStream | None:
@@ -193,7 +229,7 @@ def decode_streams(
             if on_damage:
                 on_damage()
             if in_a_row > _MAX_BAD_PACKETS:
-                raise DecodeError(f"{path}: {in_a_row} damaged packets in a row ({reason_of(error)})") from None
+                raise DecodeError(f"{in_a_row} damaged packets in a row ({reason_of(error)})", path) from None
             continue
         for frame in frames:
             if isinstance(frame, Frame) and frame.pts is not None:
@@ -270,5 +306,5 @@ def _scan(path: str, stamp: tuple[int, int], index: int) -> tuple[float, float]:
                 end = begin + float((packet.duration or 0) * base)
                 first, last = min(first, begin), max(last, end)
         if first > last:
-            raise DecodeError(f"{path}: its {stream.type} stream is empty")
+            raise DecodeError(f"its {stream.type} stream is empty", path)
     return first, max(last - first, 0.0)

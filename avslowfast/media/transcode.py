@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from ..utils.files import replacing
 from .pixels import Scaler, shown_size
-from .streams import best_audio, best_video, decode_streams, DecodeError, PathLike, reason_of, time_unit
+from .streams import best_audio, best_video, decode_streams, DecodeError, open_input, PathLike, reason_of, time_unit
 
 # Finer than any frame rate, and the usual clock of mp4 files.
 _CLOCK = Fraction(1, 90000)
@@ -86,11 +86,11 @@ def transcode(
         DecodeError: The file cannot be read, or holds no frames there.
     """
     try:
-        with replacing(out) as part, av.open(str(source)) as container, av.open(part, "w", format="mp4") as target:
+        with replacing(out) as part, open_input(str(source)) as container, av.open(part, "w", format="mp4") as target:
             # The new file is closed, and so complete, before it gets its name.
             return _Transcoder(container, target, str(source), short_side, span, crf, painter).run()
     except (av.error.FFmpegError, OSError, ValueError) as error:
-        raise DecodeError(f"{source}: {reason_of(error)}") from None
+        raise DecodeError(reason_of(error), source) from None
 
 
 class _Transcoder:
@@ -112,7 +112,7 @@ class _Transcoder:
         self.origin = span[0] if span else 0.0
         video = best_video(source)
         if video is None:
-            raise DecodeError(f"{path}: no video stream in it")
+            raise DecodeError("no video stream in it", path)
         self.video, self.audio = video, best_audio(source, related=video)
         self.video.thread_type = "AUTO"
         self.scaler, self.rgb = VideoReformatter(), Scaler()
@@ -128,7 +128,7 @@ class _Transcoder:
         """(height, width) of the scaled frames, from the first one that can be decoded."""
         first = next((frame for _, frame in self._decode(self.video)), None)
         if not isinstance(first, av.VideoFrame):
-            raise DecodeError(f"{self.path}: no frame could be decoded")
+            raise DecodeError("no frame could be decoded", self.path)
         self.source.seek(0, backward=True)
         return target_size(*shown_size(first), short_side)
 
@@ -158,7 +158,7 @@ class _Transcoder:
             elif isinstance(frame, av.AudioFrame) and self.audio_writer is not None:
                 self.audio_writer.write(frame, time - self.origin)
         if not self.written_frames:
-            raise DecodeError(f"{self.path}: no frame in it between {self.span[0]:.0f} and {self.span[1]:.0f} s")
+            raise DecodeError(f"no frame in it between {self.span[0]:.0f} and {self.span[1]:.0f} s", self.path)
         self._mux(self.out_video.encode(None))
         has_audio = self.audio_writer is not None and self.audio_writer.finish()
         return TranscodeResult(self.end, has_audio, self.damaged)

@@ -62,7 +62,7 @@ class VideoReader(MediaReader):
         with closed_on_failure(self._container, self.path):
             video = best_video(self._container)
             if video is None:
-                raise DecodeError(f"{self.path}: no video stream in it")
+                raise DecodeError("no video stream in it", self.path)
             self._stream, self.video = video, stream_info(self.path, video)
             audio = best_audio(self._container, related=video)
             self._track = AudioTrack(self._container, audio, self.path) if audio else None
@@ -201,12 +201,12 @@ class VideoReader(MediaReader):
                 before, after = after, next(frames, None)
             candidates = [frame for frame in (before, after) if frame is not None]
             if not candidates:
-                raise DecodeError(f"{self.path}: no frame could be decoded around {time:.3f} s")
+                raise DecodeError(f"no frame could be decoded around {time:.3f} s", self.path)
             distances = [abs(frame_time(frame) - time) for frame in candidates]
             distance = min(distances)
             if self.video.start <= time <= self.video.end and distance > self._max_distance:
                 raise DecodeError(
-                    f"{self.path}: frames are missing around {time:.3f} s (the nearest one is {distance:.2f} s away)"
+                    f"frames are missing around {time:.3f} s (the nearest one is {distance:.2f} s away)", self.path
                 )
             best = candidates[distances.index(distance)]
             yield frame_time(best), best

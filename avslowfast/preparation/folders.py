@@ -152,7 +152,7 @@ def _probe(path: str) -> tuple[float, bool, str]:
             reader.read_frames([reader.video.start])
             return reader.video.duration, reader.audio is not None, ""
     except DecodeError as error:
-        return 0.0, False, str(error)
+        return 0.0, False, error.reason_for(path)
 
 
 def lengths(videos: Sequence[Video]) -> Lengths | None:

@@ -8,6 +8,7 @@ from typing import Any
 from ..config import ConfigError, load_cfg
 from ..datasets.kinetics import read_crawled_splits
 from ..loading.build import read_listing
+from ..utils.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ def named_videos(name: str, annotations: str, videos: str) -> NamedVideos:
             label = _label(name, split, part, len(data_set.parts))
             try:
                 records = read_listing(cfg, split).records
-            except ConfigError as error:
+            except UserError as error:
                 notes.append(f"not looked at: {label}: {error}")
                 continue
             paths.setdefault(label, list(dict.fromkeys(record.path for record in records)))
@@ -115,6 +116,8 @@ def _ava_lists(annotations: str) -> list[Any]:
         [],
         "AVA.TEST_PREDICT_BOX_LISTS",
         [f"ava_val_v{release}.csv"],
+        "AVA.GROUNDTRUTH_FILE",
+        f"ava_val_v{release}.csv",
     ]
 
 

@@ -124,7 +124,7 @@ def _prepare(source: str, out: str, short_side: int, movie: bool) -> tuple[int, 
                 span = AVA_SPAN if whole else None
         return transcode(source, out, short_side, span).damaged_packets, ""
     except DecodeError as error:
-        return 0, str(error)
+        return 0, error.reason_for(source)
 
 
 def count_states(jobs: Sequence[Job], splits: Iterable[str]) -> dict[str, dict[State, int]]:

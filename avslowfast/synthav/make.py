@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from ..utils.errors import UserError
 from ..utils.files import replacing
+from ..utils.text import read_json
 from .ava import AvaMovies
 from .charades import Charades
 from .clips import Clips
@@ -120,8 +121,7 @@ def _mark(folder: str, variant: str, seed: int) -> None:
     settings = {"variant": variant, "seed": seed}
     path = os.path.join(folder, "synthav.json")
     if os.path.exists(path):
-        with open(path, encoding="utf-8") as f:
-            existing = json.load(f)
+        existing = read_json(path)
         if existing != settings:
             raise SynthAVError(
                 f"{folder} holds SynthAV {existing}, not {settings}; choose another folder, or remove this one"

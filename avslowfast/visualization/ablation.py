@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from ..datasets.tables import csv_rows, number
 from .draw import COLOURS, new_figure, save
 
 # A suite of configs/ablations.yaml: title, claim, note, metrics, variants, expect.
@@ -36,9 +37,15 @@ def read_rows(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
 
     Args:
         path: File of `write_rows`.
+
+    Raises:
+        TextError: The file cannot be read as text.
+        ConfigError: It is another file, or something is no number; names the line.
     """
-    with open(path, newline="", encoding="utf-8") as f:
-        return [{k: v if k == "variant" else float(v) for k, v in row.items()} for row in csv.DictReader(f)]
+    return [
+        {name: text if name == "variant" else number(text, where, name) for name, text in row.items()}
+        for row, where in csv_rows(path, ("variant", "seed"))
+    ]
 
 
 def write_rows(path: str | os.PathLike[str], rows: Sequence[Row]) -> None:

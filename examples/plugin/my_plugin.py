@@ -18,7 +18,7 @@ from avslowfast.config import add_config, ConfigError
 from avslowfast.config.derived import Cfg
 from avslowfast.config.names import DATASETS, LATERALS, Metric, METRICS, PretextFacts, PRETEXTS
 from avslowfast.datasets import Listing, Record, Source
-from avslowfast.datasets.base import lines_of
+from avslowfast.datasets.tables import lines_of
 from avslowfast.models.laterals.base import AddedAudio, LateralGeometry
 from avslowfast.models.norm import NormSpec
 from avslowfast.tasks.pretexts.base import VariantPretext

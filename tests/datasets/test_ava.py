@@ -246,7 +246,7 @@ def test_a_run_on_boxes_from_start_to_end(movies, tmp_path):
 @pytest.mark.parametrize(
     "line, words",
     [
-        ("val000,0902,0.1,0.1,x,0.5,1", "line 1: not video,second"),
+        ("val000,0902,0.1,0.1,x,0.5,1", "line 1: x2 is 'x', not a number"),
         ("val000,0902,0.1,0.1,0.4,0.5,9,3", "line 1: the action 9 is above 6"),
         ("val000,0100,0.1,0.1,0.4,0.5,1,3", "no boxes at seconds 902 to 1798"),
     ],

@@ -11,7 +11,7 @@ from helpers import tiny_cfg
 from avslowfast.config import ConfigError
 from avslowfast.config.names import DATASETS
 from avslowfast.datasets import Listing, Source
-from avslowfast.datasets.base import check_class_id, csv_rows, lines_of
+from avslowfast.datasets.tables import check_class_id, csv_rows, lines_of
 from avslowfast.loading.build import read_listing
 
 # The readers of this package: a test may register one of its own in the same process.

@@ -88,7 +88,7 @@ def test_mistakes_in_box_files_are_named(tmp_path):
         ava_files.read_boxes(tmp_path / "gt.csv")
     with pytest.raises(ConfigError, match="map.txt: no items"):
         ava_files.read_label_map(tmp_path / "map.txt")
-    assert "none.txt: cannot be read" in evaluate(
+    assert "none.txt: no such file" in evaluate(
         "ava", "--groundtruth", "x", "--detections", "x", "--label-map", tmp_path / "none.txt", code=2
     )
     (tmp_path / "short.csv").write_text("v,0902,0.1\n")

@@ -64,17 +64,22 @@ def read_list(
         ConfigError: An empty list, a line without a label, a label that is no class id; names file and line.
     """
     records = []
+    # Texts of labels that were checked already: a list has many lines and few classes.
+    known: dict[str, tuple[int, ...]] = {}
     for line, where in lines_of(path):
         file, separated, text = line.rpartition(separator)
-        if not separated or not file.strip():
+        file = file.rstrip()
+        if not separated or not file:
             raise ConfigError(
                 f"{where}: no label in {shown(line)}; a line is a path, {separator!r} (DATA.PATH_LABEL_SEPARATOR) "
                 f"and a class id{hint(line, where)}"
             )
-        labels = _class_ids(text, line, where, num_classes, multi_label)
+        labels = known.get(text)
+        if labels is None:
+            labels = known[text] = _class_ids(text, line, where, num_classes, multi_label)
         if is_comment(file):
             raise ConfigError(_COMMENT.format(where=where, line=shown(line)))
-        records.append(Record(os.path.join(prefix, file.strip()), labels if multi_label else labels[0], where))
+        records.append(Record(os.path.join(prefix, file), labels if multi_label else labels[0], where))
     if not records:
         raise ConfigError(f"{path}: the list is empty")
     return records

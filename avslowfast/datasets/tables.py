@@ -28,10 +28,11 @@ def lines_of(path: PathLike) -> Iterator[tuple[str, str]]:
         TextError: The file cannot be read as text.
     """
     with open_text(path) as f:
+        place = f"{path}, line "
         for number, line in enumerate(f, 1):
             line = line.strip()
             if line:
-                yield line, f"{path}, line {number}"
+                yield line, f"{place}{number}"
 
 
 def split_rows(path: PathLike, delimiter: str = ",") -> Iterator[tuple[list[str], str]]:

@@ -1,0 +1,198 @@
+"""What the lists of a run hold, before any video is opened: counts, empty and rare classes, duplicates, overlaps."""
+
+import itertools
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..datasets.base import ClassNames, Listing, Record
+
+# Fewer training videos than these make a class rare.
+RARE = 5
+# Names of classes that a line lists.
+_LISTED = 5
+
+# What a record is of: its file, or a span of it.
+_Key = str | tuple[str, tuple[float, float]]
+
+
+@dataclass(frozen=True)
+class ClassFacts:
+    """How often each class of a classifier occurs in a split.
+
+    Attributes:
+        counts: Videos (segments, boxes) of each class, by id; classes without any are missing.
+        total: Classes of the classifier.
+    """
+
+    counts: Mapping[int, int]
+    total: int
+
+    @property
+    def empty(self) -> list[int]:
+        """Ids of the classes without a video."""
+        return [class_id for class_id in range(self.total) if class_id not in self.counts]
+
+    @property
+    def rare(self) -> list[int]:
+        """Ids of the classes with a video, but fewer than `RARE`."""
+        return sorted(class_id for class_id, count in self.counts.items() if count < RARE)
+
+
+@dataclass(frozen=True)
+class SplitFacts:
+    """What the list of a split holds.
+
+    Attributes:
+        records: Number of its records: videos, segments or key frames.
+        files: Number of different video files.
+        classes: {classifier: its classes}; the only classifier is called ""; {} without labels.
+        repeated: Label file and line of each record that stands in the list already.
+        contradicted: The same of each record that stands in the list already with another label.
+    """
+
+    records: int
+    files: int
+    classes: Mapping[str, ClassFacts]
+    repeated: list[str] = field(default_factory=list)
+    contradicted: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What the lists of a run hold.
+
+    Attributes:
+        splits: {split: its facts}.
+        shared: {(earlier split, later split): records of the later one that are in the earlier one, too}, where there
+            are any.
+        class_names: Of the first split that has names.
+    """
+
+    splits: Mapping[str, SplitFacts]
+    shared: Mapping[tuple[str, str], int]
+    class_names: ClassNames = None
+
+    def lines(self) -> list[str]:
+        """A table with a row per split, then a line for everything that a person may not have meant."""
+        return [*self._table(), *self.notes()]
+
+    def notes(self) -> list[str]:
+        """A line for each kind of duplicate, overlap, and empty or rare class."""
+        notes = []
+        for split, facts in self.splits.items():
+            for places, words in (
+                (facts.repeated, "a video that is in the list already"),
+                (facts.contradicted, "a video that is in the list already with another label: it has two labels"),
+            ):
+                if places:
+                    lines = "1 line names" if len(places) == 1 else f"{len(places)} lines name"
+                    notes.append(f"{split}: {lines} {words} (duplicates); the first: {places[0]}")
+        for (earlier, later), count in self.shared.items():
+            notes.append(f"{later}: {count} of {self.splits[later].records} videos are also in {earlier}")
+        for split, facts in self.splits.items():
+            for head, classes in facts.classes.items():
+                notes += self._class_notes(split, head, classes)
+        return notes
+
+    def _class_notes(self, split: str, head: str, classes: ClassFacts) -> Iterator[str]:
+        title = f"{split}, {head}" if head else split
+        if classes.empty:
+            present = classes.total - len(classes.empty)
+            names = self._names(head, classes.empty)
+            yield f"{title}: {present} of {classes.total} classes have videos; classes without a video: {names}"
+        if split == "train" and classes.rare:
+            names = self._names(head, classes.rare)
+            yield f"{title}: {len(classes.rare)} classes have fewer than {RARE} videos: {names}"
+
+    def _names(self, head: str, ids: list[int]) -> str:
+        known = self.class_names.get(head) if isinstance(self.class_names, dict) else self.class_names
+        names = [known[i] if known is not None and i < len(known) else str(i) for i in ids[:_LISTED]]
+        return ", ".join(names) + (f" and {len(ids) - _LISTED} more" if len(ids) > _LISTED else "")
+
+    def _table(self) -> list[str]:
+        rows = [("split", "records", "files", "classes", "rare", "duplicates")]
+        for split, facts in self.splits.items():
+            classes = facts.classes.values()
+            present = ", ".join(f"{item.total - len(item.empty)} of {item.total}" for item in classes)
+            rare = ", ".join(str(len(item.rare)) for item in classes)
+            duplicates = len(facts.repeated) + len(facts.contradicted)
+            rows.append(
+                (split, f"{facts.records}", f"{facts.files}", present or "none", rare or "none", f"{duplicates}")
+            )
+        widths = [max(map(len, column)) for column in zip(*rows)]
+        return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
+
+
+def survey(listings: Mapping[str, Listing], classes: Mapping[str, int]) -> Survey:
+    """Look through lists; two million records take a few seconds.
+
+    Args:
+        listings: {split: its records}, the training split first.
+        classes: {classifier: number of classes}, as `derived.head_classes` gives them.
+    """
+    splits: dict[str, SplitFacts] = {}
+    keys: dict[str, dict[_Key, Any]] = {}
+    for split, listing in listings.items():
+        splits[split], keys[split] = _facts_of(listing, classes)
+    shared = {
+        (earlier, later): len(keys[earlier].keys() & keys[later].keys())
+        for earlier, later in itertools.combinations(listings, 2)
+    }
+    names = next((listing.class_names for listing in listings.values() if listing.class_names is not None), None)
+    return Survey(splits, {pair: count for pair, count in shared.items() if count}, names)
+
+
+def _facts_of(listing: Listing, classes: Mapping[str, int]) -> tuple[SplitFacts, dict[_Key, Any]]:
+    """The facts of a list, and {what a record is of: its label}."""
+    seen: dict[_Key, Any] = {}
+    repeated, contradicted = [], []
+    # Boxes are arrays, and each key frame has one record.
+    compares = listing.labels not in ("boxes", "none")
+    for record in listing.records:
+        key = _key(record)
+        if key not in seen:
+            seen[key] = record.label
+        elif compares and seen[key] != record.label:
+            contradicted.append(record.where)
+        else:
+            repeated.append(record.where)
+    files = {key if isinstance(key, str) else key[0] for key in seen}
+    facts = SplitFacts(
+        len(listing.records), len(files), _class_facts(listing, classes), repeated=repeated, contradicted=contradicted
+    )
+    return facts, seen
+
+
+def _key(record: Record) -> _Key:
+    path = record.path
+    # Most paths are in order; normalising all of them would take longer than everything else.
+    if "/." in path or "//" in path or path.startswith("."):
+        path = os.path.normpath(path)
+    return path if record.span is None else (path, record.span)
+
+
+def _class_facts(listing: Listing, classes: Mapping[str, int]) -> dict[str, ClassFacts]:
+    if listing.labels == "none":
+        return {}
+    counts = {}
+    for column, (head, total) in enumerate(classes.items()):
+        counter = Counter(_ids(listing, column))
+        # A segment without a label has -1.
+        del counter[-1]
+        counts[head] = ClassFacts(counter, total)
+    return counts
+
+
+def _ids(listing: Listing, column: int) -> Iterable[int]:
+    """The class ids of all records for one classifier, from 0."""
+    labels = (record.label for record in listing.records)
+    if listing.labels == "class":
+        return (label if isinstance(label, int) else label[column] for label in labels)
+    if listing.labels == "multi":
+        return itertools.chain.from_iterable(labels)
+    if listing.labels == "spans":
+        return (class_id for spans in labels for class_id in {class_id for class_id, _, _ in spans})
+    return (class_id - 1 for boxes in labels for ids in boxes.classes for class_id in ids)

@@ -36,6 +36,7 @@ def run(args: argparse.Namespace, fixed: Sequence[object] = ()) -> int:
         The exit code of the run.
     """
     from ..config import load_cfg
+    from ..config.validate import require_work
 
     overrides = list(args.overrides)
     for key, value in (("SHARD_ID", args.shard_id), ("NUM_SHARDS", args.num_shards)):
@@ -43,6 +44,7 @@ def run(args: argparse.Namespace, fixed: Sequence[object] = ()) -> int:
             overrides += [key, value]
     # A mistake in the configuration ends here, before torch is imported.
     cfg = load_cfg(args.config, [*overrides, *fixed], args.imports)
+    require_work(cfg)
 
     from ..engine.launch import launch
     from ..engine.run import run as train_and_test

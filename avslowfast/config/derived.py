@@ -93,6 +93,25 @@ def hard_negatives_from_epoch(cfg: Cfg) -> float:
     return float(cfg.DATA.MIX_NEG_EPOCH) if share < 0 else share * float(cfg.SOLVER.MAX_EPOCH)
 
 
+def per_pathway(values: list[Any], pathway: str) -> Any:
+    """A visual pathway's entry of a list of values per pathway (Slow, Fast); a single value counts for both."""
+    index = {"slow": 0, "fast": 1}[pathway]
+    return values[index] if index < len(values) else values[0]
+
+
+def nonlocal_blocks(cfg: Cfg, stage: int, pathway: str) -> tuple[int, ...]:
+    """Numbers of the residual blocks that a non-local block follows.
+
+    Args:
+        cfg: The configuration.
+        stage: 0 for res2 .. 3 for res5.
+        pathway: slow | fast.
+    """
+    places = cfg.NONLOCAL.LOCATION[stage]
+    # A single location stands for Slow, where PySlowFast puts its non-local blocks.
+    return () if pathway == "fast" and len(places) == 1 else tuple(per_pathway(places, pathway))
+
+
 def is_bgr(cfg: Cfg) -> bool:
     """Whether the network takes channels in the order B, G, R."""
     return bool(cfg.DATA.REVERSE_INPUT_CHANNEL or cfg.DATA.USE_BGR_ORDER or (task_facts(cfg).boxes and cfg.AVA.BGR))

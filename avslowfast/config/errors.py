@@ -6,7 +6,20 @@ from ..utils.errors import UserError
 
 
 class ConfigError(UserError, ValueError):
-    """A configuration that cannot work; the message names the key, the value and the remedy."""
+    """A configuration that cannot work; the message names the key, the value and the remedy.
+
+    Args:
+        message: The message.
+        key: The dotted key that it is about, where it is about one.
+    """
+
+    def __init__(self, message: str, key: str = "") -> None:
+        super().__init__(message)
+        self.key = key
+
+    def at(self, where: str) -> "ConfigError":
+        """The same error with the place where its key was set."""
+        return type(self)(f"{where}: {self}", self.key)
 
 
 class PluginError(ConfigError):
@@ -36,4 +49,4 @@ def refuse(cfg: Any, key: str, problem: str, remedy: str) -> NoReturn:
     Raises:
         ConfigError: Always.
     """
-    raise ConfigError(f"{key} is {value_of(cfg, key)!r}: {problem}; {remedy}")
+    raise ConfigError(f"{key} is {value_of(cfg, key)!r}: {problem}; {remedy}", key)

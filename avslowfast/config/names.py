@@ -13,6 +13,9 @@ from ..utils.registry import Registry
 # The stages of a network, in order: after the stem, the four residual stages (the head is pool5 in the papers).
 STAGES = ("pool1", "res2", "res3", "res4", "res5")
 
+# Residual blocks of res2, res3, res4, res5 by the depth of the ResNet.
+NUM_BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
+
 # The pathways of an architecture, in the order in which their features are joined.
 ARCHITECTURES: Registry[tuple[str, ...]] = Registry(
     "architecture",

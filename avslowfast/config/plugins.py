@@ -12,14 +12,14 @@ import re
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from fvcore.common.config import CfgNode
-
-from .defaults_model import DEFAULTS
 from .derived import Cfg
 from .errors import ConfigError, PluginError
+from .keys import Key
+from .ranges import Range, range_of
+from .table import remove_node, replace_node, TABLE
 
 _TYPES = (bool, int, float, str, list, tuple)
 
@@ -29,24 +29,30 @@ class _Node:
     """A node of keys that a plugin added."""
 
     owner: str
-    comments: dict[str, str] = field(default_factory=dict)
     check: Callable[[Cfg], None] | None = None
 
 
 _ADDED: dict[str, _Node] = {}
 
 
-def add_config(name: str, keys: Mapping[str, tuple[Any, str]], check: Callable[[Cfg], None] | None = None) -> None:
+def add_config(
+    name: str,
+    keys: Mapping[str, tuple[Any, str] | tuple[Any, str, Range]],
+    check: Callable[[Cfg], None] | None = None,
+) -> None:
     """Add a node of configuration keys.
 
-    `add_config("MY_LATERAL", {"GAIN": (1.0, "Factor on the audio features.")})` adds `MY_LATERAL.GAIN`, which is then
-    set like any other key, in a YAML or on the command line. Importing the same module again replaces the node.
+    `add_config("MY_LATERAL", {"GAIN": (1.0, "Factor on the audio features.", number(0, 10))})` adds `MY_LATERAL.GAIN`,
+    which is then set like any other key, in a YAML or on the command line. Importing the same module again replaces the
+    node.
 
     Args:
         name: Name of the node, in capitals. A data set's reader gets the node with the data set's name in capitals as
             `source.options`.
-        keys: {key in capitals: (default, comment)}. The default (bool, int, float, str or list) decides the type; the
-            comment says meaning and unit, and is shown where a value is refused.
+        keys: {key in capitals: (default, comment) or (default, comment, range)}. The default (bool, int, float, str or
+            list) decides the type; the comment says meaning and unit, and is shown where a value is refused. The range
+            is one of `avslowfast.config.ranges`, e.g. share() or list_of(whole()); without one any finite value of the
+            type serves.
         check: Function of the whole configuration that raises `ConfigError` for values that cannot work.
 
     Raises:
@@ -55,28 +61,36 @@ def add_config(name: str, keys: Mapping[str, tuple[Any, str]], check: Callable[[
     frame = inspect.currentframe()
     caller = frame.f_back if frame else None
     owner = str(caller.f_globals.get("__name__", "")) if caller else ""
-    if name in DEFAULTS and (name not in _ADDED or _ADDED[name].owner != owner):
+    taken = name in TABLE or any(key.startswith(f"{name}.") for key in TABLE)
+    if taken and (name not in _ADDED or _ADDED[name].owner != owner):
         holder = _ADDED[name].owner if name in _ADDED else "avslowfast"
         raise ConfigError(f"add_config({name!r}): the name is taken by {holder}; choose another name")
     if not re.fullmatch(r"[A-Z][A-Z0-9_]*", name):
         raise ConfigError(f"add_config({name!r}): not a name in capitals; use letters A-Z, digits and underscores")
-    for key, (default, comment) in keys.items():
-        if not re.fullmatch(r"[A-Z][A-Z0-9_]*", key):
-            raise ConfigError(f"{name}.{key}: not a name in capitals; use letters A-Z, digits and underscores")
-        if not isinstance(default, _TYPES):
-            raise ConfigError(
-                f"{name}.{key}: a default of type {type(default).__name__}; use bool, int, float, str or list"
-            )
-        if not comment.strip():
-            raise ConfigError(f"{name}.{key}: the comment is missing; say what the key means, and its unit")
-    DEFAULTS[name] = CfgNode({key: default for key, (default, _) in keys.items()})
-    _ADDED[name] = _Node(owner, {key: comment for key, (_, comment) in keys.items()}, check)
+    replace_node(name, [_row(f"{name}.{key}", *row) for key, row in keys.items()])
+    _ADDED[name] = _Node(owner, check)
 
 
-def comment_of(key: str) -> str:
-    """What the plugin that added a key says of it; "" for the keys of this project."""
-    node, _, leaf = key.partition(".")
-    return _ADDED[node].comments.get(leaf, "") if node in _ADDED else ""
+def remove_config(name: str) -> None:
+    """Forget a node that `add_config` added, e.g. in a notebook; another module may then take the name.
+
+    Args:
+        name: Name of the node.
+    """
+    if _ADDED.pop(name, None) is not None:
+        remove_node(name)
+
+
+def _row(name: str, default: Any, comment: str, takes: Range | None = None) -> Key:
+    if not re.fullmatch(r"[A-Z][A-Z0-9_]*", name.split(".")[1]):
+        raise ConfigError(f"{name}: not a name in capitals; use letters A-Z, digits and underscores")
+    if not isinstance(default, _TYPES):
+        raise ConfigError(f"{name}: a default of type {type(default).__name__}; use bool, int, float, str or list")
+    if not comment.strip():
+        raise ConfigError(f"{name}: the comment is missing; say what the key means, and its unit")
+    row = Key(name, default, takes or range_of(default), comment)
+    row.read(default, "add_config")
+    return row
 
 
 def check_added(cfg: Cfg) -> None:

@@ -1,7 +1,10 @@
-"""Checks that a configuration can work, before anything starts; those of the network are in `validate_model`."""
+"""Checks of several keys together, before anything starts; those of the network are in `validate_model`.
 
-from ..utils.registry import Registry, UnknownNameError
-from .defaults_model import DEFAULTS
+What each key takes by itself stands in its row of the table, see `defaults`.
+"""
+
+import logging
+
 from .derived import (
     Cfg,
     configured_ranks_per_machine,
@@ -9,98 +12,21 @@ from .derived import (
     pathways,
     pretext_facts,
     pretexts,
+    score_activation,
     task_facts,
 )
-from .errors import ConfigError, refuse, value_of
-from .names import (
-    ARCHITECTURES,
-    DATASETS,
-    HEADS,
-    LATERALS,
-    LOGGERS,
-    METRICS,
-    PATHWAYS,
-    PRETEXTS,
-    STAGES,
-    TASKS,
-    TRANSFORMS,
-)
+from .errors import ConfigError, refuse
+from .names import LATERALS, PRETEXTS, STAGES, TASKS
 from .plugins import check_added
+from .table import check_keys, is_default
 from .validate_model import check_model
 
-# Keys with a fixed set of values; entries of registries are checked by these.
-_CHOICES = {
-    "MODEL.LOSS_FUNC": ("cross_entropy", "soft_cross_entropy", "bce_logit", "bce"),
-    "MODEL.HEAD_ACT": ("softmax", "sigmoid"),
-    "RESNET.DEPTH": (18, 34, 50, 101, 152),
-    "NONLOCAL.INSTANTIATION": ("dot_product", "softmax"),
-    "SLOWFAST.AU_FUSION_CONV_CHANNEL_MODE": ("ByDim", "ByRatio"),
-    "BN.NORM_TYPE": ("batchnorm", "sub_batchnorm", "sync_batchnorm", "frozen_batchnorm"),
-    "SOLVER.LR_POLICY": ("cosine", "steps_with_relative_lrs"),
-    "SOLVER.OPTIMIZING_METHOD": ("sgd", "adam", "adamw"),
-    "DATA.ENSEMBLE_METHOD": ("sum", "max"),
-    "AMP.DTYPE": ("auto", "bfloat16", "float16"),
-    "TEST.NUM_SPATIAL_CROPS": (1, 3),
-    "SYNC.POOL": ("mean", "time"),
-    "PROBE.STAGE": STAGES,
-}
-# Shares and probabilities: {key: a value that works}.
-_SHARES = {
-    "SLOWFAST.DROPPATHWAY_RATE": "the paper uses 0.8 on Kinetics",
-    "DATA.EASY_NEG_RATIO": "the paper's authors use 0.75",
-    "DATA.MAX_FAILED_FRACTION": "use 0.01 for 1 percent",
-    "SYNC.SUPER_HARD_RATIO": "use 0 for none",
-    "MIXUP.PROB": "use 1 to mix in every iteration",
-    "MIXUP.SWITCH_PROB": "use 0.5 for both alike",
-    "EMA.DECAY": "use for example 0.9999",
-}
-# Quantities above 0: {key: remedy}.
-_POSITIVE = {
-    **{
-        f"DATA.{key}": "use a value above 0"
-        for key in (
-            "NUM_FRAMES",
-            "SAMPLING_RATE",
-            "TARGET_FPS",
-            "AUDIO_FRAME_NUM",
-            "AUDIO_MEL_NUM",
-            "AUDIO_WIN_SZ",
-            "AUDIO_STEP_SZ",
-        )
-    },
-    "SYNC.SUPER_HARD_GAP": "use for example 0.2 seconds",
-    "SYNC.MAX_SHIFT": "use for example 1.0 seconds",
-    "SYNC.SHIFT_STEP": "use for example 0.05 seconds",
-    **{
-        f"FINETUNE.LR_{part}": "use FINETUNE.FREEZE for parts that should not learn"
-        for part in ("HEAD", "AUDIO", "REST")
-    },
-}
-_COUNTS = (
-    "RESNET.NUM_GROUPS",
-    "LOG_PERIOD",
-    "TRAIN.EVAL_PERIOD",
-    "TRAIN.CHECKPOINT_PERIOD",
-    "TRAIN.ACCUMULATION_STEPS",
-    "SOLVER.MAX_EPOCH",
-    "TEST.NUM_ENSEMBLE_VIEWS",
-    "AUG.NUM_SAMPLE",
-)
+# Measured shifts of the audio; each is one more forward pass of the audio pathway per clip.
+_MOST_SHIFTS = 401
+# A list that was published and does not ascend; such files still load and mean what they meant.
+_WITHDRAWN_STEPS = [0, 10, 5, 5]
 
-# Architectures of PySlowFast that this project does not have.
-_FOREIGN_ARCHITECTURES = {
-    "c2d": "C2D",
-    "c2d_nopool": "C2D",
-    "i3d": "I3D",
-    "i3d_nopool": "I3D",
-    "2d": "2-D ResNet",
-    "x3d": "X3D",
-    "mvit": "MViT",
-    "maskmvit": "masked autoencoders",
-}
-# Data sets of PySlowFast that have no reader here. Their configurations load, so that their networks can be used;
-# building the data set is refused.
-_FOREIGN_DATASETS = ("ssv2", "imagenet", "ptvkinetics", "ptvcharades", "ptvssv2")
+_logger = logging.getLogger(__name__)
 
 
 def validate_cfg(cfg: Cfg) -> None:
@@ -112,77 +38,28 @@ def validate_cfg(cfg: Cfg) -> None:
     Raises:
         ConfigError: The first thing that cannot work.
     """
-    try:
-        _check_names(cfg)
-        _check_ranges(cfg)
-        _check_other_values(cfg)
-        check_model(cfg)
-        _check_task(cfg)
-        _check_sync(cfg)
-        _check_finetuning(cfg)
-        _check_training(cfg)
-        _check_batches(cfg)
-        check_added(cfg)
-    except UnknownNameError as error:
-        raise ConfigError(str(error)) from None
+    check_keys(cfg)
+    check_model(cfg)
+    _check_task(cfg)
+    _check_labels(cfg)
+    _check_sync(cfg)
+    _check_finetuning(cfg)
+    _check_training(cfg)
+    _check_batches(cfg)
+    check_added(cfg)
 
 
-def _check_names(cfg: Cfg) -> None:
-    """Names of registries; those of plugins are accepted."""
-    if cfg.MODEL.ARCH in _FOREIGN_ARCHITECTURES:
-        problem = f"{_FOREIGN_ARCHITECTURES[cfg.MODEL.ARCH]} is a model of PySlowFast that this project does not have"
-        refuse(cfg, "MODEL.ARCH", problem, f"use one of {', '.join(ARCHITECTURES)}")
-    chosen: list[tuple[Registry, str, list[str]]] = [
-        (ARCHITECTURES, "MODEL.ARCH", [cfg.MODEL.ARCH]),
-        (TASKS, "TASK", [cfg.TASK]),
-        (TRANSFORMS, "RESNET.TRANS_FUNC", [cfg.RESNET.TRANS_FUNC]),
-        (TRANSFORMS, "RESNET.AUDIO_TRANS_FUNC", [cfg.RESNET.AUDIO_TRANS_FUNC]),
-        (PATHWAYS, "PATHWAY.SLOW", [cfg.PATHWAY.SLOW]),
-        (PATHWAYS, "PATHWAY.FAST", [cfg.PATHWAY.FAST]),
-        (PATHWAYS, "PATHWAY.AUDIO", [cfg.PATHWAY.AUDIO]),
-        (LATERALS, "LATERAL.AUDIO", [cfg.LATERAL.AUDIO]),
-        (HEADS, "MODEL.HEAD", [cfg.MODEL.HEAD] if cfg.MODEL.HEAD else []),
-        (METRICS, "TEST.METRICS", cfg.TEST.METRICS),
-        (LOGGERS, "LOGGERS", cfg.LOGGERS),
-    ]
-    for registry, key, names in chosen:
-        for name in names:
-            registry.check(name, key=key)
-    for key in ("TRAIN.DATASET", "TEST.DATASET"):
-        name = value_of(cfg, key).lower()
-        if name not in _FOREIGN_DATASETS:
-            DATASETS.check(name, key=key)
+def require_work(cfg: Cfg) -> None:
+    """Check that a run has something to do.
 
+    Args:
+        cfg: The configuration.
 
-def _check_ranges(cfg: Cfg) -> None:
-    for key, allowed in _CHOICES.items():
-        if value_of(cfg, key) not in allowed:
-            refuse(cfg, key, "unknown value", f"use one of {', '.join(map(str, allowed))}")
-    for key, remedy in _SHARES.items():
-        if not 0 <= value_of(cfg, key) <= 1:
-            refuse(cfg, key, "it has to be in 0..1", remedy)
-    for key, remedy in _POSITIVE.items():
-        if value_of(cfg, key) <= 0:
-            refuse(cfg, key, "it has to be positive", remedy)
-    for key in _COUNTS:
-        if value_of(cfg, key) < 1:
-            refuse(cfg, key, "it has to be at least 1", "use 1 or more")
-
-
-def _check_other_values(cfg: Cfg) -> None:
-    if not 0 < cfg.DATA.TRAIN_FRACTION <= 1:
-        refuse(
-            cfg, "DATA.TRAIN_FRACTION", "it has to be above 0, up to 1", "use 0.1 for 10 percent of the training videos"
-        )
-    if not 0 <= cfg.MODEL.DROPOUT_RATE < 1:
-        refuse(cfg, "MODEL.DROPOUT_RATE", "it has to be at least 0, below 1", "use 0.5 or 0")
-    if not cfg.PROBE.C or any(c <= 0 for c in cfg.PROBE.C):
-        refuse(cfg, "PROBE.C", "it needs values, all of them positive", "use for example [0.01, 0.1, 1.0, 10.0]")
-    for key in ("MULTIGRID.SHORT_CYCLE", "MULTIGRID.LONG_CYCLE"):
-        if value_of(cfg, key):
-            refuse(cfg, key, "multigrid training is not available", "set it to False")
-    if cfg.AVA.TEST_FORCE_FLIP:
-        refuse(cfg, "AVA.TEST_FORCE_FLIP", "testing on flipped frames is not available", "set it to False")
+    Raises:
+        ConfigError: It would neither train nor test.
+    """
+    if task_facts(cfg).trains and not (cfg.TRAIN.ENABLE or cfg.TEST.ENABLE):
+        raise ConfigError("TRAIN.ENABLE and TEST.ENABLE are False: there is nothing to do; set one of them to True")
 
 
 def _check_task(cfg: Cfg) -> None:
@@ -190,7 +67,7 @@ def _check_task(cfg: Cfg) -> None:
     named, facts = TASKS.facts(cfg.TASK), task_facts(cfg)
     if named.boxes and not cfg.DETECTION.ENABLE:
         refuse(cfg, "TASK", "the network has no head for boxes", "set DETECTION.ENABLE True")
-    if cfg.DETECTION.ENABLE and not named.boxes and cfg.TASK != DEFAULTS.TASK:
+    if cfg.DETECTION.ENABLE and not named.boxes and not is_default(cfg, "TASK"):
         refuse(cfg, "DETECTION.ENABLE", f"TASK {cfg.TASK} classifies no boxes", "set it to False")
     if facts.boxes and (cfg.MULTI_HEAD.NAMES or "slow" not in pathways(cfg)):
         remedy = "set MULTI_HEAD.NAMES [] and use an architecture with a visual pathway"
@@ -199,18 +76,26 @@ def _check_task(cfg: Cfg) -> None:
         refuse(cfg, "MIXUP.ENABLE", f"TASK {cfg.TASK} trains on no labels that could be mixed", "set it to False")
     if cfg.MIXUP.ENABLE and (facts.boxes or cfg.DATA.MULTI_LABEL or cfg.MULTI_HEAD.NAMES):
         refuse(cfg, "MIXUP.ENABLE", "mixing needs one label per clip", "set it to False")
-    if cfg.MODEL.LOSS_FUNC.startswith("bce") != cfg.DATA.MULTI_LABEL and not facts.boxes:
-        problem = f"it does not fit DATA.MULTI_LABEL {cfg.DATA.MULTI_LABEL}"
-        refuse(cfg, "MODEL.LOSS_FUNC", problem, "use bce_logit with several labels per clip, cross_entropy with one")
     if facts.pretexts is not None:
         _check_pretexts(cfg)
+
+
+def _check_labels(cfg: Cfg) -> None:
+    """Labels, loss and scores of a classifier go together."""
+    facts, loss = task_facts(cfg), cfg.MODEL.LOSS_FUNC
+    binary = loss.startswith("bce")
+    if binary != cfg.DATA.MULTI_LABEL and not facts.boxes:
+        problem = f"it does not fit DATA.MULTI_LABEL {cfg.DATA.MULTI_LABEL}"
+        refuse(cfg, "MODEL.LOSS_FUNC", problem, "use bce_logit with several labels per clip, cross_entropy with one")
+    # Pretexts bring their own classifiers.
+    scored = "sigmoid" if binary else "softmax"
+    if facts.pretexts is None and score_activation(cfg) != scored:
+        refuse(cfg, "MODEL.HEAD_ACT", f"scores would not be what MODEL.LOSS_FUNC {loss} trains", f"set it to {scored}")
 
 
 def _check_pretexts(cfg: Cfg) -> None:
     if not pretexts(cfg):
         refuse(cfg, "PRETRAIN.TASKS", "there is nothing to learn", f"use one or several of {', '.join(PRETEXTS)}")
-    for name in pretexts(cfg):
-        PRETEXTS.check(name, key="PRETRAIN.TASKS")
     if cfg.TEST.NUM_SPATIAL_CROPS != 1:
         refuse(cfg, "TEST.NUM_SPATIAL_CROPS", "synchronisation is measured on centre crops", "set it to 1")
     facts = pretext_facts(cfg)
@@ -228,10 +113,12 @@ def _check_sync(cfg: Cfg) -> None:
     if s.POOL == "time" and has_sync_heads(cfg) and LATERALS.facts(cfg.LATERAL.AUDIO).keeps_audio_time:
         problem = f"the lateral {cfg.LATERAL.AUDIO} does not bring audio to Slow's time steps"
         refuse(cfg, "SYNC.POOL", problem, "use mean, or another LATERAL.AUDIO")
-    if s.HARD_FROM > 1:
-        refuse(cfg, "SYNC.HARD_FROM", "it is a share of SOLVER.MAX_EPOCH", "use 0..1, or -1 for DATA.MIX_NEG_EPOCH")
     if s.SHIFT_STEP > s.MAX_SHIFT:
         refuse(cfg, "SYNC.SHIFT_STEP", f"it is larger than SYNC.MAX_SHIFT {s.MAX_SHIFT}", "lower it")
+    shifts = 2 * round(s.MAX_SHIFT / s.SHIFT_STEP) + 1
+    if shifts > _MOST_SHIFTS:
+        problem = f"with SYNC.MAX_SHIFT {s.MAX_SHIFT} it gives {shifts} shifts, each a pass of the audio pathway"
+        refuse(cfg, "SYNC.SHIFT_STEP", problem, f"raise it, so that there are at most {_MOST_SHIFTS}")
 
 
 def _check_finetuning(cfg: Cfg) -> None:
@@ -250,16 +137,32 @@ def _check_finetuning(cfg: Cfg) -> None:
 def _check_training(cfg: Cfg) -> None:
     s = cfg.SOLVER
     if s.LR_POLICY == "steps_with_relative_lrs":
-        # PySlowFast's published files give more rates than steps; the remaining rates are never reached.
-        if len(s.STEPS) > len(s.LRS) or not s.STEPS or s.STEPS[0] != 0:
-            problem = f"SOLVER.LRS has {len(s.LRS)} rates"
-            refuse(cfg, "SOLVER.STEPS", problem, "give the first epoch of each rate in SOLVER.LRS, starting at 0")
+        _check_steps(cfg)
     if 0 < s.WARMUP_EPOCHS >= s.MAX_EPOCH:
         refuse(cfg, "SOLVER.WARMUP_EPOCHS", f"the warm-up does not end within {s.MAX_EPOCH} epochs", "shorten it")
-    if cfg.AUG.ENABLE:
-        words = {word.rstrip("0123456789.") or word for word in cfg.AUG.AA_TYPE.split("-")}
-        if not {"rand", "m"} <= words:
-            refuse(cfg, "AUG.AA_TYPE", "not a RandAugment setting", "use for example rand-m7-n2-mstd0.5")
+    mixing = cfg.MIXUP
+    if mixing.ENABLE and not (mixing.ALPHA or mixing.CUTMIX_ALPHA):
+        remedy = "set one of them above 0, or MIXUP.ENABLE False"
+        refuse(cfg, "MIXUP.ALPHA", "MIXUP.CUTMIX_ALPHA is 0 as well, so nothing would be mixed", remedy)
+
+
+def _check_steps(cfg: Cfg) -> None:
+    s = cfg.SOLVER
+    # PySlowFast's published files give more rates than steps; the remaining rates are never reached, nor are steps
+    # after the last epoch.
+    reached = [step for step in s.STEPS if step < s.MAX_EPOCH]
+    if len(reached) > len(s.LRS) or s.STEPS[:1] != [0]:
+        problem = f"SOLVER.LRS has {len(s.LRS)} rates"
+        refuse(cfg, "SOLVER.STEPS", problem, "give the first epoch of each rate in SOLVER.LRS, starting at 0")
+    if s.STEPS == _WITHDRAWN_STEPS:
+        _logger.warning(
+            "SOLVER.STEPS is %s, which PySlowFast's AVA files had before March 2020: from epoch %g on the last rate "
+            "counts; they have [0, 10, 15, 20] now",
+            s.STEPS,
+            s.STEPS[1],
+        )
+    elif any(after <= before for before, after in zip(s.STEPS, s.STEPS[1:])):
+        refuse(cfg, "SOLVER.STEPS", "the first epochs of steps have to ascend", "use for example [0, 10, 15]")
 
 
 def _check_batches(cfg: Cfg) -> None:

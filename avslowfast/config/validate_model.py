@@ -1,14 +1,16 @@
 """Checks of the network's geometry: channels, frames, spectrogram steps and classifiers have to fit together."""
 
-from .derived import alpha, Cfg, is_audiovisual, pathways, slow_frames
+from .derived import alpha, Cfg, is_audiovisual, nonlocal_blocks, pathways, per_pathway, slow_frames
 from .errors import refuse
-from .names import LATERALS, STAGES, TRANSFORMS
+from .names import LATERALS, NUM_BLOCKS, STAGES, TRANSFORMS
 
 # How often audio time and frequency are halved up to each stage, with SLOWFAST.AU_REDUCE_TF_DIM.
 _HALVINGS = {"pool1": 0, "res2": 0, "res3": 1, "res4": 2, "res5": 3}
 _LATERAL_STAGES = STAGES[:-1]
 # Height and width of the network's input over those of res5.
 _SPATIAL_STRIDE = 32
+# Seconds of a clip.
+_LONGEST_CLIP = 600
 
 
 def check_model(cfg: Cfg) -> None:
@@ -21,12 +23,15 @@ def check_model(cfg: Cfg) -> None:
         ConfigError: The first thing that cannot work.
     """
     _check_resnet(cfg)
+    _check_duration(cfg)
     if "slow" in pathways(cfg):
         _check_frames(cfg)
+        _check_visual_stages(cfg)
+        _check_nonlocal(cfg)
     if "audio" in pathways(cfg):
         _check_spectrogram(cfg)
     if is_audiovisual(cfg):
-        _check_flags(cfg)
+        _check_audio_use(cfg)
         _check_audio_time(cfg)
     _check_classifiers(cfg)
 
@@ -36,14 +41,9 @@ def _check_resnet(cfg: Cfg) -> None:
     if r.DEPTH not in TRANSFORMS.facts(r.TRANS_FUNC).depths:
         usual = next(name for name in TRANSFORMS if r.DEPTH in TRANSFORMS.facts(name).depths)
         refuse(cfg, "RESNET.TRANS_FUNC", f"a ResNet of depth {r.DEPTH} has another block", f"set it to {usual}")
-    for key in ("NUM_BLOCK_TEMP_KERNEL", "SPATIAL_STRIDES", "SPATIAL_DILATIONS"):
-        if len(r[key]) != 4:
-            refuse(
-                cfg, f"RESNET.{key}", f"it has {len(r[key])} stages", "give one list for each of res2, res3, res4, res5"
-            )
     for key, pathway in (("BETA_INV", "fast"), ("AU_BETA_INV", "audio")):
         beta = cfg.SLOWFAST[key]
-        if pathway in pathways(cfg) and (beta < 1 or r.WIDTH_PER_GROUP % beta):
+        if pathway in pathways(cfg) and r.WIDTH_PER_GROUP % beta:
             problem = f"Slow's {r.WIDTH_PER_GROUP} channels cannot be divided by it"
             refuse(cfg, f"SLOWFAST.{key}", problem, "change it or RESNET.WIDTH_PER_GROUP")
 
@@ -55,7 +55,7 @@ def _check_frames(cfg: Cfg) -> None:
             problem = f"the network divides height and width by {_SPATIAL_STRIDE}"
             refuse(cfg, f"DATA.{key}", problem, f"use {_SPATIAL_STRIDE} or more")
     scales = d.TRAIN_JITTER_SCALES
-    if len(scales) != 2 or scales[0] > scales[1]:
+    if scales[0] > scales[1]:
         refuse(cfg, "DATA.TRAIN_JITTER_SCALES", "not a range", "give [smallest, largest] short side in pixels")
     if scales[0] < d.TRAIN_CROP_SIZE:
         problem = f"a short side smaller than the crop of {d.TRAIN_CROP_SIZE} cannot be cropped"
@@ -65,26 +65,69 @@ def _check_frames(cfg: Cfg) -> None:
         refuse(cfg, "DATA.NUM_FRAMES", problem, "change one of them")
 
 
+def _check_duration(cfg: Cfg) -> None:
+    """The frames and the audio of one clip are in memory at once."""
+    d = cfg.DATA
+    seconds = d.NUM_FRAMES * d.SAMPLING_RATE / d.TARGET_FPS
+    if seconds > _LONGEST_CLIP:
+        problem = f"a clip of DATA.NUM_FRAMES {d.NUM_FRAMES} at DATA.TARGET_FPS {d.TARGET_FPS} would last {seconds:g} s"
+        refuse(cfg, "DATA.SAMPLING_RATE", problem, f"lower it, so that a clip lasts {_LONGEST_CLIP} s at most")
+    audio = d.AUDIO_FRAME_NUM * d.AUDIO_STEP_SZ / 1000
+    if "audio" in pathways(cfg) and audio > _LONGEST_CLIP:
+        problem = f"with DATA.AUDIO_STEP_SZ {d.AUDIO_STEP_SZ} the spectrogram of a clip would last {audio:g} s"
+        refuse(cfg, "DATA.AUDIO_FRAME_NUM", problem, f"lower it, so that it lasts {_LONGEST_CLIP} s at most")
+
+
+def _check_visual_stages(cfg: Cfg) -> None:
+    """Frames have three channels; Slow and Fast have the same size at every stage, where they are joined."""
+    visual = [name for name in pathways(cfg) if name != "audio"]
+    channels = cfg.DATA.INPUT_CHANNEL_NUM
+    if [per_pathway(channels, name) for name in visual] != [3] * len(visual):
+        refuse(cfg, "DATA.INPUT_CHANNEL_NUM", "frames have 3 channels", f"use {[3] * len(visual)}")
+    strides = cfg.RESNET.SPATIAL_STRIDES
+    for stage, values in zip(STAGES[1:], strides):
+        if len({per_pathway(values, name) for name in visual}) > 1:
+            problem = f"Slow and Fast would differ in size at {stage}, where they are joined"
+            refuse(cfg, "RESNET.SPATIAL_STRIDES", problem, "give both the same stride")
+
+
+def _check_nonlocal(cfg: Cfg) -> None:
+    """Non-local blocks follow blocks that exist, and their groups and pooling fit what they see."""
+    n, cells = cfg.NONLOCAL, -(-cfg.DATA.TRAIN_CROP_SIZE // 4)
+    for i, (stage, blocks) in enumerate(zip(STAGES[1:], NUM_BLOCKS[cfg.RESNET.DEPTH])):
+        cells = -(-cells // per_pathway(cfg.RESNET.SPATIAL_STRIDES[i], "slow"))
+        for name in (name for name in pathways(cfg) if name != "audio"):
+            after = nonlocal_blocks(cfg, i, name)
+            if not after:
+                continue
+            if max(after) >= blocks:
+                problem = f"{stage} of a ResNet of depth {cfg.RESNET.DEPTH} has {blocks} blocks, from 0 to {blocks - 1}"
+                refuse(cfg, "NONLOCAL.LOCATION", problem, "name blocks that exist")
+            frames = slow_frames(cfg) if name == "slow" else cfg.DATA.NUM_FRAMES
+            group = per_pathway(n.GROUP[i], name)
+            if frames % group:
+                problem = f"{frames} frames of the {name} pathway do not divide into {group} groups at {stage}"
+                refuse(cfg, "NONLOCAL.GROUP", problem, "use a divisor, or 1")
+            size = (frames // group, cells, cells)
+            if any(pool > room for pool, room in zip(per_pathway(n.POOL[i], name), size)):
+                problem = f"at {stage} the {name} pathway has only {size} positions (time, height, width) to pool"
+                refuse(cfg, "NONLOCAL.POOL", problem, "use a smaller pool or a larger crop")
+
+
 def _check_spectrogram(cfg: Cfg) -> None:
     d = cfg.DATA
     if d.AUDIO_SAMPLE_RATE * d.AUDIO_STEP_SZ % 1000 or d.AUDIO_SAMPLE_RATE * d.AUDIO_WIN_SZ % 1000:
         problem = f"window and step are not whole numbers of samples at {d.AUDIO_SAMPLE_RATE} Hz"
         refuse(cfg, "DATA.AUDIO_STEP_SZ", problem, "use the paper's 16000 Hz, 32 ms and 16 ms")
-    if d.LOGMEL_STD <= 0:
-        refuse(cfg, "DATA.LOGMEL_STD", "a standard deviation is positive", "use 4.66")
+    bins = d.AUDIO_SAMPLE_RATE * d.AUDIO_WIN_SZ // 1000 // 2 + 1
+    if bins < d.AUDIO_MEL_NUM:
+        problem = f"the spectrum of a window of {d.AUDIO_WIN_SZ} ms at {d.AUDIO_SAMPLE_RATE} Hz has {bins} frequencies"
+        refuse(cfg, "DATA.AUDIO_MEL_NUM", problem, f"use {bins} or fewer")
 
 
-def _check_flags(cfg: Cfg) -> None:
-    """One flag for each stage; something has to use the audio pathway."""
+def _check_audio_use(cfg: Cfg) -> None:
+    """Something has to use the audio pathway."""
     s = cfg.SLOWFAST
-    for key, stages in (("FS_FUSION", _LATERAL_STAGES), ("AFS_FUSION", _LATERAL_STAGES), ("AVS_FLAG", STAGES)):
-        if len(s[key]) != len(stages) or not all(isinstance(flag, bool) for flag in s[key]):
-            refuse(
-                cfg,
-                f"SLOWFAST.{key}",
-                f"not {len(stages)} values",
-                f"give True or False for each of {', '.join(stages)}",
-            )
     if not (any(s.AFS_FUSION) or cfg.LATERAL.AUDIO_POOL5 or any(s.AVS_FLAG)):
         problem = "no lateral, no pool5 fusion and no synchronisation loss uses the audio pathway"
         refuse(cfg, "SLOWFAST.AFS_FUSION", problem, "switch one on, or use MODEL.ARCH slowfast")
@@ -120,5 +163,3 @@ def _check_classifiers(cfg: Cfg) -> None:
     if not len(m.NAMES) == len(m.NUM_CLASSES) == len(m.LOSS_WEIGHTS):
         problem = f"there are {len(m.NUM_CLASSES)} class counts and {len(m.LOSS_WEIGHTS)} loss weights"
         refuse(cfg, "MULTI_HEAD.NAMES", problem, "give one of each per classifier")
-    if not m.NAMES and cfg.MODEL.NUM_CLASSES < 1:
-        refuse(cfg, "MODEL.NUM_CLASSES", "it has to be at least 1", "set it to the data set's number of classes")

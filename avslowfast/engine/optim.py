@@ -33,7 +33,8 @@ def stepped_lr(epoch: float, *, base_lr: float, steps: Sequence[float], rates: S
         steps: Epochs at which steps begin; the first is 0.
         rates: Factor of each step.
     """
-    # The first step that lies ahead ends the current one, as in PySlowFast, whose published lists need not ascend.
+    # The first step that lies ahead ends the current one, as in PySlowFast: its first AVA files had a list that does
+    # not ascend.
     index = next((i for i, step in enumerate(steps) if epoch < step), len(steps)) - 1
     return base_lr * rates[index]
 

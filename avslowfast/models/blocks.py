@@ -378,7 +378,7 @@ class ResStage(nn.Module):
                 block = dataclasses.replace(block, temporal_kernel=1)
             self._append(f"block{i}", ResBlock(spec.transform, block, spec.norm))
             if i in nonlocals.after:
-                layer = NonLocal(dim, dim // 2, nonlocals.pool, nonlocals.kind, spec.norm, nonlocals.group)
+                layer = NonLocal(dim, max(dim // 2, 1), nonlocals.pool, nonlocals.kind, spec.norm, nonlocals.group)
                 self._append(f"nonlocal{i}", layer)
 
     def _append(self, name: str, module: nn.Module) -> None:

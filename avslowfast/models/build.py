@@ -1,7 +1,5 @@
 """From configuration to network: the only place in `models` that reads cfg."""
 
-from typing import Any
-
 import torch
 import torch.distributed as dist
 
@@ -141,16 +139,14 @@ class _Builder:
         cfg, r, n = self.cfg, self.cfg.RESNET, self.cfg.NONLOCAL
         stages = []
         for i, before in enumerate(_LATERAL_STAGES):
-            # A single location stands for Slow, where PySlowFast puts its non-local blocks.
-            after = () if name == "fast" and len(n.LOCATION[i]) == 1 else _of(n.LOCATION[i], name)
-            pool = tuple(_of(n.POOL[i], name))
+            after, pool = derived.nonlocal_blocks(cfg, i, name), tuple(derived.per_pathway(n.POOL[i], name))
             stages.append(
                 VisualStage(
-                    stride=_of(r.SPATIAL_STRIDES[i], name),
-                    dilation=_of(r.SPATIAL_DILATIONS[i], name),
-                    temporal_blocks=_of(r.NUM_BLOCK_TEMP_KERNEL[i], name),
+                    stride=derived.per_pathway(r.SPATIAL_STRIDES[i], name),
+                    dilation=derived.per_pathway(r.SPATIAL_DILATIONS[i], name),
+                    temporal_blocks=derived.per_pathway(r.NUM_BLOCK_TEMP_KERNEL[i], name),
                     extra_in=fused.get(before, 0),
-                    nonlocals=NonLocalSpec(tuple(after), _of(n.GROUP[i], name), pool, n.INSTANTIATION),
+                    nonlocals=NonLocalSpec(after, derived.per_pathway(n.GROUP[i], name), pool, n.INSTANTIATION),
                 )
             )
         width = r.WIDTH_PER_GROUP // (cfg.SLOWFAST.BETA_INV if name == "fast" else 1)
@@ -249,7 +245,7 @@ class _Builder:
         """What one position of the head covers: the training crop, in frames and cells of res5."""
         cfg, stride = self.cfg, 4
         for strides in cfg.RESNET.SPATIAL_STRIDES:
-            stride *= _of(strides, name)
+            stride *= derived.per_pathway(strides, name)
         cells = -(-cfg.DATA.TRAIN_CROP_SIZE // stride)
         frames = derived.slow_frames(cfg) if name == "slow" else cfg.DATA.NUM_FRAMES
         return frames, cells, cells
@@ -263,9 +259,3 @@ def _norm(cfg: Cfg) -> NormSpec:
         groups = [dist.new_group(range(i, i + size)) for i in range(0, distributed.world_size(), size)]
         group = groups[distributed.rank() // size]
     return NormSpec(cfg.BN.NORM_TYPE, cfg.BN.EPSILON, cfg.BN.MOMENTUM, cfg.BN.NUM_SPLITS, group, cfg.NUM_GPUS > 0)
-
-
-def _of(values: list[Any], pathway: str) -> Any:
-    """A pathway's entry of a per-pathway list; a list of one counts for all."""
-    index = {"slow": 0, "fast": 1}[pathway]
-    return values[index] if index < len(values) else values[0]

@@ -9,12 +9,10 @@ from typing import Any, ClassVar
 
 from torch import nn, Tensor
 
-from ..config.names import STAGES, TRANSFORMS
+from ..config.names import NUM_BLOCKS, STAGES, TRANSFORMS
 from ..config.options import TakesOptions
 from .blocks import AudioStem, BlockSpec, NonLocalSpec, ResStage, StageSpec, VisualStem
 from .norm import NormSpec
-
-NUM_BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
 
 
 @dataclass(frozen=True)

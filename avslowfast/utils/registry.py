@@ -80,12 +80,24 @@ class Registry(Generic[T]):
             UnknownNameError: The name is unknown; the message lists the known ones.
         """
         if name not in self._entries:
-            near = difflib.get_close_matches(str(name), self._entries, n=1, cutoff=0.75)
-            hint = f"did you mean '{near[0]}'? " if near else ""
-            what = f"{key} is {name!r}: unknown {self.kind}" if key else f"unknown {self.kind} '{name}'"
-            known = ", ".join(sorted(self._entries))
-            raise UnknownNameError(f"{what}; {hint}use one of {known}, or name the plugin that registers it in PLUGINS")
+            problem, remedy = self.unknown(name)
+            what = f"{key} is {name!r}: {problem}" if key else f"{problem} '{name}'"
+            raise UnknownNameError(f"{what}; {remedy}")
         return name
+
+    def unknown(self, name: str) -> tuple[str, str]:
+        """What to say of a name that is not in the registry.
+
+        Args:
+            name: The name.
+
+        Returns:
+            (problem, remedy); the remedy proposes a similar name and lists the known ones.
+        """
+        near = difflib.get_close_matches(str(name), self._entries, n=1, cutoff=0.75)
+        hint = f"did you mean '{near[0]}'? " if near else ""
+        known = ", ".join(sorted(self._entries))
+        return f"unknown {self.kind}", f"{hint}use one of {known}, or name the plugin that registers it in PLUGINS"
 
     def __getitem__(self, name: str) -> T:
         entry = self._entries[self.check(name)]

@@ -1,14 +1,11 @@
 """Configuration: published YAML loads, mistakes are named, every key is explained."""
 
-import re
-
 import pytest
 from helpers import ROOT, TINY, tiny_cfg
 
 from avslowfast.config import ConfigError, get_cfg, load_cfg
 from avslowfast.models import build_model
 
-DEFAULTS = [ROOT / "avslowfast/config" / name for name in ("defaults_model.py", "defaults.py")]
 CONFIGS = sorted((ROOT / "configs").glob("*/*.yaml"))
 
 
@@ -21,54 +18,21 @@ def test_every_config_loads_is_frozen_and_tells_its_command(path):
         assert word in head
 
 
-def test_every_key_has_a_comment():
-    lines = [line for path in DEFAULTS for line in path.read_text().split("\n")]
-    keys = [i for i, line in enumerate(lines) if re.match(r"_C\.[A-Z_0-9.]+ = (?!CfgNode)", line)]
-    assert len(keys) > 100
-    bare = [lines[i] for i in keys if not lines[i - 1].startswith("# ") or lines[i - 1].startswith("# ----")]
-    assert not bare
-
-
-def test_every_key_is_read_or_said_to_be_inert():
-    source = "".join(p.read_text() for p in (ROOT / "avslowfast").rglob("*.py") if p not in DEFAULTS)
-    inert = {
-        "MODEL_NAME",
-        "SINGLE_PATHWAY_ARCH",
-        "MULTI_PATHWAY_ARCH",
-        "CHECKPOINT_TYPE",
-        "DECODING_BACKEND",
-        "USE_AUDIO",
-        "ENABLE_MULTI_THREAD_DECODE",
-        "CHECKPOINT_EPOCH_RESET",
-        "CHECKPOINT_INFLATE",
-        "CHECKPOINT_CLEAR_NAME_PATTERN",
-        "FRAME_LIST_DIR",
-        "TRAIN_LISTS",
-        "TEST_LISTS",
-        "IMG_PROC_BACKEND",
-    }
-    keys = re.findall(r"^_C\.([A-Z_0-9.]+) = (?!CfgNode)", "".join(p.read_text() for p in DEFAULTS), re.M)
-    unread = [
-        key for key in keys if not re.search(rf"\b{key.split('.')[-1]}\b", source) and key.split(".")[-1] not in inert
-    ]
-    assert not unread
-
-
 @pytest.mark.parametrize(
     "overrides, words",
     [
         (["MODEL.NUM_CLASES", 5], ["MODEL.NUM_CLASES", "MODEL.NUM_CLASSES"]),
         (["MVIT.DEPTH", 5], ["MVIT", "Multiscale Vision Transformers"]),
         (["MODEL.ARCH", "x3d"], ["MODEL.ARCH", "X3D", "avslowfast"]),
-        (["MODEL.NUM_CLASSES", "many"], ["MODEL.NUM_CLASSES", "int", "many"]),
-        (["TRAIN.ENABLE", 1], ["TRAIN.ENABLE", "bool"]),
+        (["MODEL.NUM_CLASSES", "many"], ["MODEL.NUM_CLASSES", "a whole number", "many"]),
+        (["TRAIN.ENABLE", 1], ["TRAIN.ENABLE", "True or False"]),
         (["DATA.NUM_FRAMES", 9], ["DATA.NUM_FRAMES", "SLOWFAST.ALPHA"]),
         (["DATA.AUDIO_FRAME_NUM", 63], ["SLOWFAST.AU_ALPHA", "63"]),
         (["DATA.TRAIN_CROP_SIZE", 16], ["DATA.TRAIN_CROP_SIZE", "32"]),
         (["NUM_CPU_PROCESSES", 3], ["TRAIN.BATCH_SIZE", "3 rank"]),
         (["RESNET.DEPTH", 50], ["RESNET.TRANS_FUNC", "bottleneck_transform"]),
         (["SOLVER.LR_POLICY", "poly"], ["SOLVER.LR_POLICY", "cosine"]),
-        (["SLOWFAST.AVS_FLAG", [True]], ["SLOWFAST.AVS_FLAG", "res5"]),
+        (["SLOWFAST.AVS_FLAG", [True]], ["SLOWFAST.AVS_FLAG", "res5", "a list of 5 values"]),
         (
             ["SLOWFAST.AFS_FUSION", [False] * 4, "SLOWFAST.AVS_FLAG", [False] * 5, "LATERAL.AUDIO_POOL5", False],
             ["SLOWFAST.AFS_FUSION", "slowfast"],
@@ -104,7 +68,7 @@ def test_a_mistake_in_a_file_names_file_and_line(tmp_path):
 
 @pytest.mark.parametrize("key", ["MODEL.COLOUR", "FOO.ENABLE"])
 def test_nothing_is_proposed_where_nothing_is_near(key):
-    with pytest.raises(ConfigError, match=f"unknown key {key}; remove it") as error:
+    with pytest.raises(ConfigError, match=f"unknown key {key}: there is no key .*; remove it") as error:
         tiny_cfg(key, 1)
     assert "did you mean" not in str(error.value)
 

@@ -45,7 +45,8 @@ def test_an_unknown_name_is_one_line_with_key_value_and_the_known_names(registry
     with pytest.raises(ConfigError) as error:
         tiny_cfg(*with_name(overrides, "mine_2"))
     message = str(error.value)
-    assert message.startswith(f"{key} is 'mine_2': unknown ")
+    assert message.startswith(f"command line: {key} is ")
+    assert "'mine_2': unknown " in message
     assert all(name in message for name in getattr(registries, registry))
     assert "PLUGINS" in message
     assert "\n" not in message

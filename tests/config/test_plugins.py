@@ -9,8 +9,8 @@ import pytest
 from helpers import ROOT, TINY
 
 from avslowfast.config import add_config, ConfigError, get_cfg, import_plugins, load_cfg, parse_cfg, PluginError
-from avslowfast.config import plugins as plugins_module
-from avslowfast.config.defaults_model import DEFAULTS
+from avslowfast.config.plugins import remove_config
+from avslowfast.config.ranges import share
 
 ENV = {**os.environ, "PYTHONPATH": str(ROOT)}
 CODE = """
@@ -34,8 +34,7 @@ def plugin(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path))
     yield name
     sys.modules.pop(name, None)
-    DEFAULTS.pop("MY_NODE", None)
-    plugins_module._ADDED.pop("MY_NODE", None)
+    remove_config("MY_NODE")
 
 
 def yaml_of(tmp_path, text):
@@ -71,7 +70,9 @@ def test_added_keys_are_in_the_defaults(plugin):
 
 
 def test_a_plugins_keys_have_types_and_its_check_is_called(plugin):
-    with pytest.raises(ConfigError, match="MY_NODE.GAIN takes a value of type float .*Factor on the audio features"):
+    with pytest.raises(
+        ConfigError, match="MY_NODE.GAIN is 'loud': it has to be a number .*Factor on the audio features"
+    ):
         load_cfg(TINY, ["MY_NODE.GAIN", "loud"], plugins=[plugin])
     with pytest.raises(ConfigError, match="MY_NODE.GAIN is negative"):
         load_cfg(TINY, ["MY_NODE.GAIN", -1], plugins=[plugin])
@@ -95,6 +96,7 @@ def test_a_module_may_be_imported_again_but_nobody_else_takes_its_name(plugin):
         ("MINE", {"gain": (1.0, "x")}, "MINE.gain: not a name in capitals"),
         ("MINE", {"GAIN": (None, "x")}, "MINE.GAIN: a default of type NoneType"),
         ("MINE", {"GAIN": (1.0, " ")}, "MINE.GAIN: the comment is missing"),
+        ("MINE", {"GAIN": (2.0, "x", share())}, "MINE.GAIN is 2.0: it has to be a number in 0..1"),
     ],
 )
 def test_a_node_that_cannot_be_added_is_refused(name, keys, words):

@@ -8,8 +8,7 @@ import torch
 from helpers import tiny_cfg
 from helpers.lists import cfg_for
 
-from avslowfast.config import ConfigError
-from avslowfast.config.defaults_model import DEFAULTS
+from avslowfast.config import ConfigError, plugins
 from avslowfast.config.names import DATASETS
 from avslowfast.datasets import Listing, Record
 from avslowfast.datasets.base import BoxLabels
@@ -55,13 +54,26 @@ def test_a_reader_of_a_plugin_is_trained_and_tested_on(synthav, register):
     assert seen == [(2, "train"), (2, "test")]
 
 
-def test_a_reader_gets_the_node_with_its_name(register, monkeypatch):
+@pytest.fixture
+def my_node():
+    """The node MY_SET, as a plugin adds it."""
+    plugins.add_config("MY_SET", {"FILE": ("list.txt", "The list.")})
+    yield
+    plugins.remove_config("MY_SET")
+
+
+def test_a_reader_without_a_node_gets_no_options(register):
     seen = []
     register(lambda source, split: seen.append(dict(source.options)) or Listing([Record("x.mp4")]))
     build_dataset(my_cfg(), "train")
-    monkeypatch.setitem(DEFAULTS, "MY_SET", type(DEFAULTS)({"FILE": "list.txt"}))
+    assert seen == [{}]
+
+
+def test_a_reader_gets_the_node_with_its_name(register, my_node):
+    seen = []
+    register(lambda source, split: seen.append(dict(source.options)) or Listing([Record("x.mp4")]))
     build_dataset(my_cfg("MY_SET.FILE", "other.txt"), "train")
-    assert seen == [{}, {"FILE": "other.txt"}]
+    assert seen == [{"FILE": "other.txt"}]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ from helpers import tiny_cfg
 from helpers.networks import loss_of, make
 
 from avslowfast.config import plugins
-from avslowfast.config.defaults_model import DEFAULTS
 from avslowfast.config.names import LateralFacts, LATERALS
 from avslowfast.models import build_model
 from avslowfast.models.laterals.base import AudioLateral, LateralGeometry
@@ -112,8 +111,7 @@ def my_lateral(registry_of):
         plugins.add_config("MY_LATERAL", {"GAIN": (1.0, "Factor on the audio features.")})
 
     yield register
-    DEFAULTS.pop("MY_LATERAL", None)
-    plugins._ADDED.pop("MY_LATERAL", None)
+    plugins.remove_config("MY_LATERAL")
 
 
 @pytest.mark.parametrize("target", ["slow", "fast"])

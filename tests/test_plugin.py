@@ -74,4 +74,7 @@ def test_pretext(folder, synthav):
 
 def test_an_option_of_a_data_set_is_checked(folder, synthav):
     words = ("DATA.PATH_TO_DATA_DIR", synthav, "SYNTHAV_HALF.HALF", "colour")
-    assert "use motion or audio" in avslowfast(folder, "train", "my_network.yaml", *words, code=2).stderr
+    assert (
+        "SYNTHAV_HALF.HALF is 'colour': it has to be one of motion, audio"
+        in avslowfast(folder, "train", "my_network.yaml", *words, code=2).stderr
+    )

@@ -14,9 +14,10 @@ import torch
 from numpy.typing import NDArray
 from torch import nn, Tensor
 
-from avslowfast.config import add_config, ConfigError
+from avslowfast.config import add_config
 from avslowfast.config.derived import Cfg
 from avslowfast.config.names import DATASETS, LATERALS, Metric, METRICS, PretextFacts, PRETEXTS
+from avslowfast.config.ranges import choice, number
 from avslowfast.datasets import Listing, Record, Source
 from avslowfast.datasets.tables import lines_of
 from avslowfast.models.laterals.base import AddedAudio, LateralGeometry
@@ -24,9 +25,12 @@ from avslowfast.models.norm import NormSpec
 from avslowfast.tasks.pretexts.base import VariantPretext
 from avslowfast.tasks.scores import ClassScores
 
-# Further keys: (default, comment). They are set like any other key and checked for their type.
-add_config("SCALED_AUDIO", {"START": (1.0, "First value of the learnt factor on the audio features.")})
-add_config("SYNTHAV_HALF", {"HALF": ("motion", "Which half of SynthAV's pairs is the label: motion | audio.")})
+# Further keys: (default, comment, range). They are set and checked like any other key.
+add_config("SCALED_AUDIO", {"START": (1.0, "First value of the learnt factor on the audio features.", number(-10, 10))})
+add_config(
+    "SYNTHAV_HALF",
+    {"HALF": ("motion", "Which half of SynthAV's pairs is the label: motion | audio.", choice("motion", "audio"))},
+)
 
 
 @LATERALS.register("scaled_audio")
@@ -62,9 +66,7 @@ def read_half(source: Source, split: str) -> Listing:
         source: Its folder has train.csv, val.csv, test.csv and classes.txt of `avslowfast synthav`.
         split: train | val | test.
     """
-    half = {"motion": 0, "audio": 1}.get(source.options["HALF"])
-    if half is None:
-        raise ConfigError(f"SYNTHAV_HALF.HALF is {source.options['HALF']!r}; use motion or audio")
+    half = {"motion": 0, "audio": 1}[source.options["HALF"]]
     pairs = [line.split("+") for line, _ in lines_of(source.file("classes.txt"))]
     names = sorted({pair[half] for pair in pairs})
     source.check_classes(len(names), "classes.txt")

@@ -14,7 +14,21 @@ from avslowfast.config import list_models as _list_models
 from avslowfast.inference.load import load_model as _load
 from avslowfast.models.network import Network as _Network
 
-dependencies = ["torch", "torchvision", "torchaudio", "fvcore", "iopath", "av", "librosa", "pandas", "yaml", "yacs"]
+dependencies = [
+    *(
+        "torch",
+        "torchvision",
+        "torchaudio",
+        "fvcore",
+        "iopath",
+        "safetensors",
+        "av",
+        "librosa",
+        "pandas",
+        "yaml",
+        "yacs",
+    ),
+]
 
 
 def load_model(

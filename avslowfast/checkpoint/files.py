@@ -1,14 +1,9 @@
-"""Reading a checkpoint file without executing anything that it asks for.
+"""Reading a checkpoint file without executing anything that it asks for."""
 
-torch's files are read with `weights_only`; other pickles (Caffe2's) by an unpickler that admits arrays and plain
-containers alone.
-"""
-
-import collections
 import os
-import pickle
 import re
-from collections.abc import Callable
+import stat
+from http.client import HTTPException
 from typing import Any
 
 import numpy as np
@@ -16,19 +11,19 @@ import torch
 from iopath.common.file_io import g_pathmgr
 
 from ..utils.errors import UserError
+from ..utils.files import fetched
+from . import tensor_files
+from .plain_objects import NAMES
+from .torch_files import LEGACY, read_legacy, read_zip, ZIP
+from .unpickling import BoundedFile, DamagedError, RefusedError, Unpickler
 
 # A network's weights by name.
 Weights = dict[str, torch.Tensor]
 # Where a checkpoint holds them; the first key that is there counts.
 WEIGHT_KEYS = ("ema_state", "model_state", "state_dict", "model", "blobs")
 
-_ZIP = b"PK\x03\x04"
-# torch.save's number in its format before 1.6, as pickled at the head of the file.
-_LEGACY = b"l\xfc\x9cF\xf9 j\xa8P\x19"
 # Caffe2's solver state, stored with the weights.
 _SOLVER_BLOB = re.compile(r"_momentum$|^lr$|^model_iter$")
-# What torch says of a pickle that asks for a type or function: the name is in the message.
-_ASKED = re.compile(r"(?:GLOBAL|Unsupported (?:global|class|operand)\S*:?|type)\s+([\w.]+\.\w+)")
 
 
 class CheckpointError(UserError, RuntimeError):
@@ -38,8 +33,10 @@ class CheckpointError(UserError, RuntimeError):
 def read_checkpoint(path: str | os.PathLike[str]) -> Any:
     """The content of a checkpoint file; nothing is executed.
 
+    Files of `torch.save` in both of its formats, pickles of arrays, and .safetensors are told by their first bytes.
+
     Args:
-        path: Local path, or any that iopath opens.
+        path: Local path, an address (http, https), or any path that iopath opens.
 
     Returns:
         Containers, numbers, strings, tensors and arrays alone; normally a dict.
@@ -47,82 +44,82 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Any:
     Raises:
         CheckpointError: No such file, not a checkpoint, a damaged one, or one that asks for more, which is named.
     """
-    path = str(path)
-    if not g_pathmgr.isfile(path):
-        raise CheckpointError(
-            f"{path}: no such file; check the path (TRAIN.CHECKPOINT_FILE_PATH or TEST.CHECKPOINT_FILE_PATH)"
-        )
+    path = os.fspath(path)
+    local = _local(path)
     try:
-        with g_pathmgr.open(path, "rb") as f:
-            head = f.read(64)
+        with open(local, "rb") as f:
+            size, head = os.fstat(f.fileno()).st_size, f.read(64)
             f.seek(0)
-            if head.startswith(_ZIP) or _LEGACY in head:
-                return torch.load(f, map_location="cpu", weights_only=True)
-            return _PlainUnpickler(f, encoding="latin1").load()
-    except _RefusedError as error:
-        remedy = "nothing of it was run. Use a file of arrays alone"
+            if head.startswith(ZIP):
+                return read_zip(f, size)
+            if LEGACY in head:
+                return read_legacy(f, size)
+            if tensor_files.is_one(path, head, size):
+                return tensor_files.read(local)
+            if not size:
+                raise DamagedError("it is empty")
+            return Unpickler(BoundedFile(f, size), size, NAMES).load()
+    except RefusedError as error:
+        remedy = "nothing of it was run. Use a file of tensors, arrays and plain containers alone"
         raise CheckpointError(f"{path}: asks for {error}, which is not loaded from a file; {remedy}") from None
-    except pickle.UnpicklingError as error:
-        asked = _ASKED.search(str(error))
-        if asked:
-            what = f" asks for {asked.group(1)}, which"
-        else:
-            what = " needs more than tensors and containers, or is no checkpoint, and"
-        raise CheckpointError(f"{path}:{what} is not loaded from a file; save it as a plain state dict") from None
+    except OSError as error:
+        raise CheckpointError(
+            f"{path}: cannot be read ({error.strerror or error}); check the path and the disk"
+        ) from None
+    except MemoryError:
+        raise CheckpointError(f"{path}: there is not enough memory to read it; use a machine with more") from None
     except Exception as error:
         # Arbitrary bytes can make an unpickler raise any exception.
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
-        raise CheckpointError(f"{path}: not a checkpoint, or a damaged one ({reason})") from None
+        raise CheckpointError(
+            f"{path}: not a checkpoint, or a damaged one ({_reason(error)}); get the file again"
+        ) from None
 
 
-class _RefusedError(Exception):
-    """A name that a pickle asked for and did not get."""
+def is_checkpoint_path(path: str) -> bool:
+    """Whether a path leads to a file, or is an address: whether `read_checkpoint` has something to read.
+
+    Args:
+        path: Any path.
+    """
+    return "://" in path or g_pathmgr.isfile(path)
 
 
-def _latin1(text: Any, encoding: str) -> bytes:
-    """What numpy's pickles of protocol 2 use `_codecs.encode` for, and nothing else of it."""
-    if encoding != "latin1" or not isinstance(text, str):
-        raise _RefusedError(f"_codecs.encode with {encoding!r}")
-    return text.encode("latin1")
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
-_PLAIN: dict[tuple[str, str], Callable[..., Any]] = {
-    ("collections", "OrderedDict"): collections.OrderedDict,
-    ("_codecs", "encode"): _latin1,
-    **{
-        (module, name): kind
-        for module in ("builtins", "__builtin__")
-        for name, kind in (("set", set), ("frozenset", frozenset), ("bytearray", bytearray))
-    },
-}
+def _local(path: str) -> str:
+    """The file on this machine that a path leads to.
 
-
-def _reducer(value: Any, protocol: int = 2) -> Any:
-    """The function that numpy's own pickles call to build such a value."""
-    return value.__reduce_ex__(protocol)[0]
-
-
-# What numpy's own pickles call to build arrays and numbers; numpy 2 moved its core, and files have either name.
-_ARRAYS: dict[tuple[str, str], Callable[..., Any]] = {
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
-    ("numpy._core.multiarray", "_reconstruct"): _reducer(np.zeros(0)),
-    ("numpy._core.multiarray", "scalar"): _reducer(np.float32(0)),
-    ("numpy._core.numeric", "_frombuffer"): _reducer(np.zeros(1), 5),
-}
-
-
-class _PlainUnpickler(pickle.Unpickler):
-    """Admits numpy arrays, numbers and plain containers."""
-
-    def find_class(self, module: str, name: str) -> Callable[..., Any]:
-        """The callable that the file asks for, if it is one of those that build arrays and containers."""
-        if (module, name) in _PLAIN:
-            return _PLAIN[module, name]
-        kind = _ARRAYS.get((module.replace("numpy.core", "numpy._core"), name))
-        if kind is not None:
-            return kind
-        raise _RefusedError(f"{module}.{name}")
+    Raises:
+        CheckpointError: There is none.
+    """
+    if path.startswith(("http://", "https://")):
+        try:
+            return fetched(path)
+        except (OSError, ValueError, HTTPException) as error:
+            raise CheckpointError(
+                f"{path}: cannot be downloaded ({_reason(error)}); check the address, or copy the file"
+            ) from None
+    if "://" in path:
+        reason = "nothing opens it"
+        try:
+            local = str(g_pathmgr.get_local_path(path))
+        except Exception as error:
+            local, reason = "", _reason(error)
+        if not os.path.isfile(local):
+            raise CheckpointError(f"{path}: cannot be opened ({reason}); copy the file and give its path")
+        return local
+    try:
+        mode = os.stat(path).st_mode
+    except OSError as error:
+        what = "no such file" if isinstance(error, FileNotFoundError) else error.strerror
+        raise CheckpointError(f"{path}: {what}; check the path") from None
+    except ValueError:
+        raise CheckpointError(f"{path!r}: no path (it has a null character); check it") from None
+    if not stat.S_ISREG(mode):
+        raise CheckpointError(f"{path}: it is {'a folder' if stat.S_ISDIR(mode) else 'no regular file'}; give a file")
+    return path
 
 
 def weights_of(content: Any, path: str | os.PathLike[str]) -> tuple[Weights, list[str]]:

@@ -22,6 +22,7 @@ _MODULES = (
     "yacs",
     "fvcore",
     "iopath",
+    "safetensors",
     "simplejson",
     "tqdm",
     "librosa",

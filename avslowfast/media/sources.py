@@ -1,13 +1,13 @@
 """Files from elsewhere: a URL is downloaded, a camera recorded."""
 
 import os
-import shutil
 import sys
 import urllib.parse
-import urllib.request
+from http.client import HTTPException
 
 import av
 
+from ..utils.files import fetch
 from .streams import DecodeError, reason_of
 
 
@@ -26,9 +26,8 @@ def download(url: str, folder: str) -> str:
     """
     path = os.path.join(folder, os.path.basename(urllib.parse.urlparse(url).path) or "video")
     try:
-        with urllib.request.urlopen(url, timeout=60) as answer, open(path, "wb") as f:
-            shutil.copyfileobj(answer, f)
-    except (OSError, ValueError) as error:
+        fetch(url, path)
+    except (OSError, ValueError, HTTPException) as error:
         raise DecodeError(f"cannot be fetched ({reason_of(error)})", url) from None
     return path
 

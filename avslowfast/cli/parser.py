@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 # In an example: the name or the file of a configuration.
 _CONFIGURATION = re.compile(r"(?<= )(?=(?:[A-Z]\w*/[A-Z]\w*|[\w/]+\.yaml)(?: |$))", re.MULTILINE)
+# A key of the configuration, written as an option.
+_DASHED_KEY = re.compile(r"--[A-Z][A-Z0-9_]*(\.[A-Z0-9_.]+)?$")
 
 
 class UsageError(UserError):
@@ -37,7 +39,7 @@ class CommandParser(argparse.ArgumentParser):
         self.script = script
         self.takes_overrides = False
         # argparse takes -1e-3 for an option; as the value of a key it is a number.
-        self._negative_number_matcher = re.compile(r"^-\.?\d")
+        self._negative_number_matcher = re.compile(r"^-\.?(\d|inf|nan)", re.IGNORECASE)
 
     def add_configuration(self) -> None:
         """Take a configuration with overrides: CONFIG KEY VALUE ..., in a script --cfg FILE KEY VALUE ...."""
@@ -75,6 +77,9 @@ class CommandParser(argparse.ArgumentParser):
 
     def parse(self, words: Sequence[str]) -> argparse.Namespace:
         """The arguments; `script` among them says how the command was called."""
+        keys = [word for word in words if _DASHED_KEY.match(word)] if self.takes_overrides else []
+        if keys:
+            self.error(f"{keys[0]}: keys are written without dashes; use {keys[0][2:]} VALUE")
         args = self.parse_intermixed_args(words) if self.takes_overrides else self.parse_args(words)
         args.script = self.script
         return args

@@ -35,8 +35,9 @@ def run(args: argparse.Namespace, fixed: Sequence[object] = ()) -> int:
     Returns:
         The exit code of the run.
     """
-    from ..config import load_cfg
+    from ..config import derived, load_cfg
     from ..config.validate import require_work
+    from ..utils.files import check_writable
 
     overrides = list(args.overrides)
     for key, value in (("SHARD_ID", args.shard_id), ("NUM_SHARDS", args.num_shards)):
@@ -45,6 +46,8 @@ def run(args: argparse.Namespace, fixed: Sequence[object] = ()) -> int:
     # A mistake in the configuration ends here, before torch is imported.
     cfg = load_cfg(args.config, [*overrides, *fixed], args.imports)
     require_work(cfg)
+    for key, folder in derived.output_folders(cfg).items():
+        check_writable(folder, key)
 
     from ..engine.launch import launch
     from ..engine.run import run as train_and_test

@@ -258,7 +258,7 @@ class ClipReader:
         """
         s = self.settings
         begin, end = self.bounds(reader, span)
-        starts = spans.view_starts(begin, end, s.duration, num_views or s.num_views)
+        starts = spans.view_starts(begin, end, s.duration, num_views or s.num_views, s.both_ends)
         return self.clips_at(
             reader, starts, end=None if span is None else end, num_crops=num_crops or s.num_crops, index=index
         )

@@ -68,6 +68,7 @@ class ClipSettings:
         test_crop: Short side and side of the crop in testing, pixels.
         num_views: Clips per video in testing.
         num_crops: Crops per clip in testing.
+        both_ends: Whether the last view in testing ends with the video, see `spans.view_starts`.
         flip: Flip training clips left to right at random.
         inverse_scale: Draw 1 / short side evenly.
         bgr: Channels in the order B, G, R.
@@ -95,6 +96,7 @@ class ClipSettings:
     audio: AudioSettings | None = None
     seed: int = 0
     num_samples: int = 1
+    both_ends: bool = True
     loop_filter: bool = True
 
     @property

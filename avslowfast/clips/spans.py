@@ -22,21 +22,28 @@ def random_start(begin: float, end: float, duration: float, rng: np.random.Gener
     return begin + rng.random() * max(end - begin - duration, 0.0)
 
 
-def view_starts(begin: float, end: float, duration: float, num_views: int) -> NDArray[np.float64]:
+def view_starts(
+    begin: float, end: float, duration: float, num_views: int, both_ends: bool = True
+) -> NDArray[np.float64]:
     """Starts of `num_views` clips spread evenly over a span.
 
-    One view lies in the middle; of several the first begins with the span and the last ends with it.
+    With `both_ends` the first view begins with the span and the last ends with it; a single one lies in the middle.
+    Otherwise view i of n begins after i / n of the room that a clip leaves, as PySlowFast does by default: the end of
+    the span is never seen, and a single view begins with it.
 
     Args:
         begin: Beginning of the span, seconds.
         end: End of the span, seconds.
         duration: Length of a clip, seconds.
         num_views: Number of clips.
+        both_ends: Whether the last view ends with the span.
 
     Returns:
         Seconds, ascending [num_views].
     """
     room = max(end - begin - duration, 0.0)
+    if not both_ends:
+        return begin + room * np.arange(num_views) / num_views
     if num_views == 1:
         return np.array([begin + room / 2])
     return begin + room * np.arange(num_views) / (num_views - 1)

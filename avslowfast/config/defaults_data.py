@@ -101,6 +101,9 @@ DATA_KEYS = (
     key("DATA.DECODING_BACKEND", "pyav", text(),
         "PySlowFast's key; PyAV always decodes, so every value means the same.", inert=True),
     key("DATA.MULTI_LABEL", False, flag(), "Several labels per clip; the metric is mean average precision."),
+    key("DATA.USE_OFFSET_SAMPLING", True, flag(),
+        "Where test view i of n begins in the room that a clip leaves: True at i / (n - 1), so that the last view ends "
+        "with the video; False at i / n, as PySlowFast and the authors do by default."),
     key("DATA.ENSEMBLE_METHOD", "sum", choice("sum", "max"),
         "How the scores of a video's views are combined: sum | max."),
     key("DATA.REVERSE_INPUT_CHANNEL", False, flag(),

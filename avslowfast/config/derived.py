@@ -1,5 +1,6 @@
 """Facts that follow from a configuration, each derived here and nowhere else."""
 
+import os
 from typing import Any
 
 from .names import ARCHITECTURES, PretextFacts, PRETEXTS, STAGES, TaskFacts, TASKS
@@ -190,3 +191,13 @@ def test_views(cfg: Cfg) -> int:
 def loggers(cfg: Cfg) -> tuple[str, ...]:
     """Names of the loggers of a run, without doublets; TENSORBOARD.ENABLE stands for "tensorboard"."""
     return tuple(dict.fromkeys([*(["tensorboard"] if cfg.TENSORBOARD.ENABLE else []), *cfg.LOGGERS]))
+
+
+def output_folders(cfg: Cfg) -> dict[str, str]:
+    """{key: folder} of all folders that a run writes to."""
+    folders = {"OUTPUT_DIR": str(cfg.OUTPUT_DIR)}
+    if cfg.TEST.ENABLE and cfg.TEST.SAVE_RESULTS_PATH:
+        folders["TEST.SAVE_RESULTS_PATH"] = os.path.dirname(os.path.abspath(cfg.TEST.SAVE_RESULTS_PATH))
+    if cfg.TRAIN.ENABLE and "tensorboard" in loggers(cfg) and cfg.TENSORBOARD.LOG_DIR:
+        folders["TENSORBOARD.LOG_DIR"] = str(cfg.TENSORBOARD.LOG_DIR)
+    return folders

@@ -5,6 +5,7 @@ from typing import Any
 
 from .errors import ConfigError
 from .ranges import Range, shown, UnfitError
+from .reading import Scalar
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,9 @@ class Key:
             return self.range.read(given)
         except UnfitError as error:
             remedy = error.remedy or f"use for example {shown(self.default)} ({self.summary})"
-            said = f"{self.name} is {shown(given)}: {error.problem}; {remedy}"
+            said = (
+                f"{self.name} is {shown(Scalar(given) if isinstance(given, str) else given)}: {error.problem}; {remedy}"
+            )
             raise ConfigError(f"{where}: {said}" if where else said, self.name) from None
 
     @property

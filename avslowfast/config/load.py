@@ -20,6 +20,8 @@ from .zoo import find_config
 
 _BASE_KEY = "_BASE_"
 _PLUGINS_KEY = "PLUGINS"
+# Endings of files that people take for configurations.
+_CHECKPOINTS = (".pyth", ".pth", ".pt", ".pkl", ".ckpt", ".safetensors")
 # Two names or keys are near from this similarity on (0..1, as difflib measures it).
 _NEAR = 0.75
 
@@ -150,10 +152,10 @@ def _text_of(path: str) -> str:
     try:
         return read_text(path)
     except TextError as error:
-        what = ""
-        if os.path.splitext(path)[1].lower() in (".pyth", ".pth", ".pt", ".pkl", ".ckpt", ".safetensors"):
-            what = "; a checkpoint is no configuration: its own is in config.yaml of the folder of its run"
-        raise ConfigError(f"{error}{what}") from None
+        if os.path.isfile(path) and os.path.splitext(path)[1].lower() in _CHECKPOINTS:
+            remedy = "the configuration of its run is config.yaml in the run's folder"
+            raise ConfigError(f"{path}: it is a checkpoint, not a configuration; {remedy}") from None
+        raise ConfigError(str(error)) from None
 
 
 def _find_base(base: str, path: str, asked_by: str) -> str:

@@ -126,13 +126,18 @@ class Number(Range):
     @property
     def what(self) -> str:
         """See `Range.what`."""
-        kind = f"{'an odd' if self.odd else 'a'} {'whole number' if self.whole else 'number'}"
-        if self.above or self.below:
-            bounds = f"{'above' if self.above else 'at least'} {self.low:g}, {'below' if self.below else 'at most'} "
-            bounds += f"{self.high:g}"
+        unbounded = (self.low <= -LARGEST_NUMBER, self.high >= LARGEST_NUMBER)
+        kind = "number" if not self.whole else "odd whole number" if self.odd else "whole number"
+        if all(unbounded):
+            return f"a finite {kind}"
+        low = f"{'above' if self.above else 'at least'} {self.low:.10g}"
+        high = f"{'below' if self.below else 'at most'} {self.high:.10g}"
+        if any(unbounded) or self.above or self.below:
+            bounds = ", ".join([*([] if unbounded[0] else [low]), *([] if unbounded[1] else [high])])
         else:
             bounds = f"in {self.low:.10g}..{self.high:.10g}"
-        return f"{kind} {bounds}{f' ({self.reason})' if self.reason else ''}"
+        reason = f" ({self.reason})" if self.reason else ""
+        return f"{'an' if kind[0] == 'o' else 'a'} {kind} {bounds}{reason}"
 
     def read(self, given: Any) -> float:
         """See `Range.read`."""

@@ -45,7 +45,8 @@ class Scalar:
     null: bool = False
 
     def __repr__(self) -> str:
-        return self.text if _LOOKS_TYPED.fullmatch(self.text) else repr(self.text)
+        typed = self.text[:1] == "[" and self.text.isprintable() or _LOOKS_TYPED.fullmatch(self.text)
+        return self.text if typed else repr(self.text)
 
 
 @dataclass
@@ -142,6 +143,10 @@ class _Reader:
         """The events; a mistake in the YAML is one line."""
         try:
             yield from yaml.parse(text, Loader=yaml.SafeLoader)
+        except yaml.MarkedYAMLError as error:
+            line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
+            problem = ", ".join(part for part in (error.context, error.problem) if part)
+            raise ConfigError(f"{self._source}{line}: not valid YAML: {problem}; correct it") from None
         except yaml.YAMLError as error:
             raise ConfigError(f"{self._source}: not valid YAML: {' '.join(str(error).split())}") from None
         except ValueError as error:

@@ -223,6 +223,7 @@ def clip_settings(cfg: Cfg) -> ClipSettings:
         audio=_audio_settings(cfg) if "audio" in pathways else None,
         seed=cfg.RNG_SEED,
         num_samples=cfg.AUG.NUM_SAMPLE,
+        both_ends=d.USE_OFFSET_SAMPLING,
         loop_filter=not d.SKIP_LOOP_FILTER,
     )
 

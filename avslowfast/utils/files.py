@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and files from elsewhere."""
+"""Files that are written whole or not at all, folders that can be written, and files from elsewhere."""
 
 import contextlib
 import hashlib
@@ -9,12 +9,42 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 
-from .errors import concerning
+from .errors import concerning, UserError
 
 # What every temporary name has before its ending: what a killed process has left is found by it.
 PART = ".part"
 # Seconds that a server may take to answer.
 _TIMEOUT = 60
+
+
+class FolderError(UserError, OSError):
+    """A folder in which nothing can be written; the message names what asks for it, the folder and the reason."""
+
+
+def check_writable(folder: str | os.PathLike[str], name: str) -> None:
+    """Make a folder where it is missing, and try to write in it.
+
+    Args:
+        folder: The folder.
+        name: What asks for it, for the message, e.g. the key OUTPUT_DIR.
+
+    Raises:
+        FolderError: It cannot be made, or nothing can be written there.
+    """
+    folder = os.fspath(folder)
+    trial = os.path.join(folder, f".{secrets.token_hex(4)}{PART}")
+    try:
+        os.makedirs(folder, exist_ok=True)
+        try:
+            with open(trial, "xb", buffering=0) as f:
+                f.write(bytes(4096))
+        finally:
+            if os.path.lexists(trial):
+                os.remove(trial)
+    except (OSError, ValueError) as error:
+        reason = str(getattr(error, "strerror", None) or error)
+        problem = f"nothing can be written there ({reason[:1].lower()}{reason[1:]})"
+        raise FolderError(f"{name} is {folder!r}: {problem}; choose another folder") from None
 
 
 @contextlib.contextmanager

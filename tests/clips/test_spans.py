@@ -1,6 +1,9 @@
 """Clip arithmetic, by properties."""
 
+import json
+
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -58,3 +61,42 @@ def test_frames_and_slow_indices():
     assert clips.clip_duration(32, 2, 30) == 64 / 30
     np.testing.assert_allclose(clips.frame_times(1.0, 4, 2, 30), 1 + np.arange(4) / 15)
     assert clips.slow_indices(32, 8).tolist() == [0, 10, 20, 31]
+
+
+# A video of 10 s and clips of 32 x 2 frames at 30 Hz, which leave 7.867 s.
+@pytest.mark.parametrize(
+    "views, both_ends, starts",
+    [
+        (1, True, [3.9333]),
+        (1, False, [0.0]),
+        (3, True, [0.0, 3.9333, 7.8667]),
+        (3, False, [0.0, 2.6222, 5.2444]),
+        (10, True, [0.8741 * i for i in range(10)]),
+        (10, False, [0.78667 * i for i in range(10)]),
+    ],
+)
+def test_views_begin_by_the_rule_that_is_asked_for(views, both_ends, starts):
+    found = clips.view_starts(5.0, 15.0, 64 / 30, views, both_ends)
+    np.testing.assert_allclose(found, 5 + np.array(starts), atol=1e-3)
+
+
+@given(begin=st.floats(-5, 100), length=seconds, views=st.integers(1, 12))
+def test_views_of_a_video_shorter_than_a_clip_begin_with_it(begin, length, views):
+    for both_ends in (True, False):
+        assert clips.view_starts(begin, begin + length, length + 1, views, both_ends).tolist() == [begin] * views
+
+
+@pytest.mark.shared
+def test_views_begin_where_pyslowfast_puts_them(shared):
+    file = shared / "conformance/views.json"
+    if not file.exists():
+        pytest.skip("the vectors of views are not here")
+    cases = json.loads(file.read_text())["pyslowfast"]
+    assert len(cases) > 100
+    for case in cases:
+        duration, views, frame = case["num_frames"] * case["sampling_rate"] / 30, case["views"], 1 / case["fps"]
+        # The length that the reference has counted, in whole frames.
+        end = case["frames"] * frame
+        for key, both_ends, frames in (("offset_false", False, 0.5), ("offset_true", True, max(views - 1, 1))):
+            found = clips.view_starts(0.0, end, duration, views, both_ends)
+            np.testing.assert_allclose(found, case[key], atol=frames * frame + 1e-9, err_msg=f"{case} {key}")

@@ -1,6 +1,7 @@
 """Facts that follow from the configuration are derived in config/ alone."""
 
 import ast
+import os
 
 import pytest
 from helpers import ROOT, tiny_cfg
@@ -124,3 +125,12 @@ def test_clips_per_pass_are_those_of_one_machine():
     assert derived.test_clips_per_pass(cfg, world_size=8) == 4
     assert derived.train_videos_per_pass(cfg, world_size=8) == 8
     assert derived.train_clips_per_step(cfg) == 64
+
+
+def test_folders_that_a_run_writes_to_are_known_by_their_keys(tmp_path):
+    keys = ["OUTPUT_DIR", "out", "TEST.SAVE_RESULTS_PATH", "other/scores", "TENSORBOARD.LOG_DIR", "board"]
+    assert derived.output_folders(tiny_cfg(*keys)) == {
+        "OUTPUT_DIR": "out",
+        "TEST.SAVE_RESULTS_PATH": os.path.abspath("other"),
+    }
+    assert "TENSORBOARD.LOG_DIR" in derived.output_folders(tiny_cfg(*keys, "TENSORBOARD.ENABLE", True))

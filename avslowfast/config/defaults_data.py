@@ -156,6 +156,9 @@ DATA_KEYS = (
 
     # ---- Loader ------------------------------------------------------------------------------------------------------
     key("DATA_LOADER.NUM_WORKERS", 8, whole(0, 256, reason="each worker is a process"), "Worker processes per rank."),
+    key("DATA_LOADER.TIMEOUT", 300.0, number(0),
+        "Seconds after which a worker that does nothing, as one that reads from a dead mount, is replaced and its file "
+        "counts as unreadable; 0 means never. (new)"),
     key("DATA_LOADER.PIN_MEMORY", True, flag(), "Pin batches in memory, where there is a GPU."),
     key("DATA_LOADER.ENABLE_MULTI_THREAD_DECODE", False, flag(),
         "PySlowFast's key; unused, because one thread per worker decodes more clips per core.", inert=True),

@@ -3,7 +3,6 @@
 from typing import Any
 
 from torch import nn
-from torch.utils.data import DataLoader
 
 from ..config import derived
 from ..config.derived import Cfg
@@ -11,7 +10,7 @@ from ..evaluation.build import build_protocol
 from ..evaluation.evaluator import Autocast, evaluate
 from ..evaluation.protocols.base import Evaluation, Protocol
 from ..loading import build_loader
-from ..loading.build import ClipLoader
+from ..loading.loader import ClipLoader
 from ..tasks.base import Task
 from ..tasks.scores import S
 from ..utils import distributed
@@ -21,7 +20,7 @@ from .trainer import Trainer
 def evaluate_as_configured(
     cfg: Cfg,
     model: nn.Module,
-    loader: DataLoader[Any],
+    loader: ClipLoader,
     task: Task[S],
     protocol: Protocol[S] | None = None,
     *,

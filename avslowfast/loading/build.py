@@ -2,10 +2,9 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
 
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import BatchSampler
 
 from ..clips import spans
 from ..clips.logmel import AudioFrontEnd
@@ -22,6 +21,7 @@ from ..utils.seeding import generator
 from .collate import collate_boxes, collate_eval, collate_train
 from .dataset import ClipDataset, KeyFrameDataset
 from .labels import Boxes, label_rule
+from .loader import ClipLoader
 from .samplers import EvalSampler, TrainBatchSampler
 
 SPLITS = ("train", "val", "test")
@@ -140,23 +140,6 @@ def _source(cfg: Cfg, name: str) -> Source:
     )
 
 
-class ClipLoader(DataLoader[Any]):
-    """A loader over clips; in training its batch sampler chooses epoch and place."""
-
-    dataset: ClipDataset
-
-    @property
-    def epochs(self) -> TrainBatchSampler:
-        """The sampler of a training loader.
-
-        Raises:
-            TypeError: It is a loader for evaluation.
-        """
-        if not isinstance(self.batch_sampler, TrainBatchSampler):
-            raise TypeError("a loader for evaluation has no epochs")
-        return self.batch_sampler
-
-
 def build_loader(cfg: Cfg, split: str, videos_of: str | None = None) -> ClipLoader:
     """A loader of collated batches for this rank, see `loading.collate`.
 
@@ -174,13 +157,10 @@ def build_loader(cfg: Cfg, split: str, videos_of: str | None = None) -> ClipLoad
     """
     dataset = build_dataset(cfg, split, videos_of)
     rank, world = distributed.rank(), distributed.world_size()
-    workers = cfg.DATA_LOADER.NUM_WORKERS
     common = {
-        "num_workers": workers,
+        "workers": cfg.DATA_LOADER.NUM_WORKERS,
+        "timeout": cfg.DATA_LOADER.TIMEOUT,
         "pin_memory": cfg.DATA_LOADER.PIN_MEMORY and torch.cuda.is_available() and cfg.NUM_GPUS > 0,
-        "persistent_workers": workers > 0,
-        # A generator of its own: starting to iterate draws from it, and a resumed run starts once more often.
-        "generator": torch.Generator().manual_seed(cfg.RNG_SEED),
     }
     if split == "train":
         batch = derived.train_videos_per_pass(cfg, world)
@@ -190,16 +170,12 @@ def build_loader(cfg: Cfg, split: str, videos_of: str | None = None) -> ClipLoad
                 f"TRAIN.BATCH_SIZE is {cfg.TRAIN.BATCH_SIZE}: the training list has {len(dataset)} videos, "
                 "not one batch; use a smaller batch"
             )
-        return ClipLoader(dataset, batch_sampler=batches, collate_fn=collate_train, **common)
+        return ClipLoader(dataset, batches, collate_train, **common)
     has_boxes = isinstance(dataset, KeyFrameDataset)
     views = derived.test_views(cfg) if split == "test" and not has_boxes else 1
-    return ClipLoader(
-        dataset,
-        batch_size=max(derived.test_clips_per_pass(cfg, world) // views, 1),
-        sampler=EvalSampler(len(dataset), rank, world),
-        collate_fn=collate_boxes if has_boxes else collate_eval,
-        **common,
-    )
+    videos = max(derived.test_clips_per_pass(cfg, world) // views, 1)
+    in_order = BatchSampler(EvalSampler(len(dataset), rank, world), videos, drop_last=False)
+    return ClipLoader(dataset, in_order, collate_boxes if has_boxes else collate_eval, **common)
 
 
 def clip_settings(cfg: Cfg) -> ClipSettings:

@@ -37,6 +37,10 @@ class ClipDataset(Dataset[Any]):
         clip_reader: Cuts clips from an open video.
         labels: Turns a record's label into a tensor.
         split: How clips are cut: train | val | test.
+
+    Attributes:
+        reading: Called with the number of each record before it is opened.
+        unreadable: Reasons by number of the records that are not to be opened, since they end or stop their reader.
     """
 
     def __init__(self, listing: Listing, clip_reader: ClipReader, labels: LabelRule, split: str) -> None:
@@ -44,6 +48,8 @@ class ClipDataset(Dataset[Any]):
         self.clip_reader = clip_reader
         self.labels = labels
         self.split = split
+        self.reading: Callable[[int], None] = _ignore
+        self.unreadable: dict[int, str] = {}
 
     @property
     def records(self) -> list[Record]:
@@ -94,7 +100,7 @@ class ClipDataset(Dataset[Any]):
                 index = int(order[(key.position + attempt) % len(self)])
             record = self.records[index]
             try:
-                with _open(record, self.clip_reader.settings.loop_filter) as reader:
+                with self._open(index, self.clip_reader.settings.loop_filter) as reader:
                     clips = self._training_clips(reader, index, key.epoch)
             except DecodeError as error:
                 failures.append((record.path, error.reason_for(record.path)))
@@ -117,11 +123,22 @@ class ClipDataset(Dataset[Any]):
         """
         record = self.records[index]
         try:
+<<<<<<< HEAD
             with _open(record) as reader:
+=======
+            with self._open(index) as reader:
+>>>>>>> 087983a (wip)
                 clips: Sample = dict(self._evaluation_clips(reader, index))
         except DecodeError as error:
             clips = {"failure": error.reason_for(record.path)}
         return {**clips, **self._about(index)}
+
+    def _open(self, index: int, loop_filter: bool = True) -> MediaReader:
+        if index in self.unreadable:
+            raise DecodeError(self.unreadable[index])
+        self.reading(index)
+        record = self.records[index]
+        return open_media(record.path, record.audio_path, record.frame_rate, loop_filter)
 
     def _training_clips(self, reader: MediaReader, index: int, epoch: int) -> list[TrainingClip]:
         """The training clips of an open record."""
@@ -199,5 +216,5 @@ class KeyFrameDataset(ClipDataset):
         }
 
 
-def _open(record: Record, loop_filter: bool = True) -> MediaReader:
-    return open_media(record.path, record.audio_path, record.frame_rate, loop_filter)
+def _ignore(index: int) -> None:
+    pass

@@ -70,6 +70,10 @@ class UserError(Exception):
     """
 
 
+class StopRequested(BaseException):
+    """Work ends here because the process was asked to stop; not an error, so that no handler of errors takes it."""
+
+
 def one_line(error: BaseException) -> str | None:
     """What to tell a person about an error that is no fault of the program: what is wrong, where, and what to do.
 

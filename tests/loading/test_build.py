@@ -148,7 +148,7 @@ def test_only_synchronisation_reads_hard_negatives_and_shifted_audio(synthav, pr
 )
 def test_evaluation_batches_hold_the_videos_that_fit_into_a_pass(synthav, split, overrides, videos):
     views = ("TEST.BATCH_SIZE", 12, "TEST.NUM_ENSEMBLE_VIEWS", 2, "TEST.NUM_SPATIAL_CROPS", 3)
-    assert build_loader(cfg_for(synthav, *views, *overrides), split).batch_size == videos
+    assert build_loader(cfg_for(synthav, *views, *overrides), split).batch_sampler.batch_size == videos
 
 
 def test_training_videos_can_be_cut_as_in_testing(synthav):

@@ -123,21 +123,17 @@ class ClipDataset(Dataset[Any]):
         """
         record = self.records[index]
         try:
-<<<<<<< HEAD
-            with _open(record) as reader:
-=======
             with self._open(index) as reader:
->>>>>>> 087983a (wip)
                 clips: Sample = dict(self._evaluation_clips(reader, index))
         except DecodeError as error:
             clips = {"failure": error.reason_for(record.path)}
         return {**clips, **self._about(index)}
 
     def _open(self, index: int, loop_filter: bool = True) -> MediaReader:
-        if index in self.unreadable:
-            raise DecodeError(self.unreadable[index])
-        self.reading(index)
         record = self.records[index]
+        if index in self.unreadable:
+            raise DecodeError(self.unreadable[index], record.path)
+        self.reading(index)
         return open_media(record.path, record.audio_path, record.frame_rate, loop_filter)
 
     def _training_clips(self, reader: MediaReader, index: int, epoch: int) -> list[TrainingClip]:

@@ -305,7 +305,7 @@ class WorkerPool:
         if hangs:
             logger.error("%s did nothing for %g s%s; it is replaced", what, self.timeout, holding)
             if path:
-                self._unreadable[record] = f"{path}: not read within DATA_LOADER.TIMEOUT {self.timeout:g} s"
+                self._unreadable[record] = f"not read within DATA_LOADER.TIMEOUT {self.timeout:g} s"
         else:
             what = f"{what} {how_it_ended(status)}{holding}"
             self._note_death(record, path, status, what)
@@ -320,7 +320,7 @@ class WorkerPool:
         number = ended_by(status) if status is not None else None
         if path and number in CRASHES:
             if record in self._suspects:
-                self._unreadable[record] = f"{path}: crashed the process that read it ({number.name})"
+                self._unreadable[record] = f"crashed the process that read it ({number.name})"
             self._suspects.add(record)
             return
         self._killed += 1

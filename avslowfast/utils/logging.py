@@ -30,7 +30,9 @@ class _TerminalHandler(logging.StreamHandler[Any]):
 
 
 def setup_logging(output_dir: str | None = None) -> None:
-    """Send log lines to the terminal and to `stdout.log`; rank 0 alone prints.
+    """Send log lines to the terminal and to `stdout.log`.
+
+    Rank 0 alone prints, save for errors, which concern the rank that logs them.
 
     Calling it again replaces the earlier handlers.
 
@@ -46,7 +48,10 @@ def setup_logging(output_dir: str | None = None) -> None:
         root.removeHandler(handler)
         handler.close()
     if not distributed.is_main():
-        root.addHandler(logging.NullHandler())
+        errors = logging.StreamHandler()
+        errors.setLevel(logging.ERROR)
+        errors.setFormatter(logging.Formatter(f"rank {distributed.rank()}: %(message)s"))
+        root.addHandler(errors)
         return
     terminal = _TerminalHandler()
     terminal.setFormatter(logging.Formatter("[%(asctime)s] %(levelname).1s %(message)s", datefmt="%H:%M:%S"))

@@ -102,22 +102,22 @@ def test_workers_that_are_killed_again_and_again_end_the_pass_with_one_line(synt
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
-def test_a_file_that_never_ends_is_named_and_counts_as_unreadable(synthav, tmp_path, split, caplog):
-    os.mkfifo(tmp_path / "pipe.mp4")
-    lists = copy_lists(synthav, tmp_path, lambda _, lines: [f"{tmp_path}/pipe.mp4 0", *lines[1:]])
-    loader = loader_for(lists, "DATA_LOADER.TIMEOUT", 1.0, split=split)
+def test_a_file_that_never_ends_is_named_and_counts_as_unreadable(synthav, monkeypatch, split, caplog):
+    loader = loader_for(synthav, "DATA_LOADER.TIMEOUT", 1.0, split=split)
+    reading_ends_in(monkeypatch, loader, 0, lambda: time.sleep(1000))
+    path = loader.dataset.records[0].path
     batches = list(loader)
     if split == "train":
         failures = [failure for batch in batches for failure in batch["failures"]]
     else:
         failures = [failure[1:] for batch in batches for failure in batch["failed"]]
-    assert [path for path, _ in failures] == [f"{tmp_path}/pipe.mp4"]
-    assert "TIMEOUT" in failures[0][1]
-    assert "did nothing for 1 s with" in caplog.text
+    assert failures == [(path, "not read within DATA_LOADER.TIMEOUT 1 s")]
+    assert f"did nothing for 1 s with {path} in its hands" in caplog.text
     # The next pass does not try it again.
     began = time.monotonic()
     list(loader)
     assert time.monotonic() - began < 10
+    assert caplog.text.count("did nothing") == 1
 
 
 def test_a_file_that_crashes_its_reader_is_tried_twice(synthav, monkeypatch, caplog):
@@ -163,12 +163,12 @@ def test_a_mistake_of_the_user_is_one_line(synthav, tmp_path):
     assert error.value.__cause__ is None
 
 
-def test_waiting_ends_when_it_is_asked_to(synthav, tmp_path):
-    os.mkfifo(tmp_path / "pipe.mp4")
-    lists = copy_lists(synthav, tmp_path, lambda _, lines: [f"{tmp_path}/pipe.mp4 0", *lines[1:]])
+def test_waiting_ends_when_it_is_asked_to(synthav, monkeypatch):
+    loader = loader_for(synthav)
+    reading_ends_in(monkeypatch, loader, 0, lambda: time.sleep(1000))
     began = time.monotonic()
     with pytest.raises(StopRequested):
-        list(loader_for(lists).iterate(lambda: time.monotonic() - began > 1))
+        list(loader.iterate(lambda: time.monotonic() - began > 1))
     assert time.monotonic() - began < 10
 
 

@@ -12,7 +12,6 @@ of the frame. Exit codes: 0 done; 2 a mistake, or a file that cannot be read (th
 """
 
 import argparse
-import csv
 import os
 import sys
 import tempfile
@@ -102,6 +101,7 @@ def _show(model: "Network", source: str, out: str | None, args: argparse.Namespa
     from ..inference.load import meta_of
     from ..inference.sliding_window import slide
     from ..media import transcode
+    from ..utils.text import write_csv
     from ..visualization.boxes import BoxPainter
     from ..visualization.demo import DemoPainter, write_predictions
 
@@ -123,8 +123,8 @@ def _show(model: "Network", source: str, out: str | None, args: argparse.Namespa
             print(f"  {row[0]:7.2f} s  {100 * float(str(row[-1])):3.0f} %  {row[-2]}")
         if folder:
             os.makedirs(folder, exist_ok=True)
-            with open(os.path.join(folder, "predictions.csv"), "w", newline="", encoding="utf-8") as f:
-                csv.writer(f).writerows([["seconds", "x1", "y1", "x2", "y2", "class", "score"], *rows])
+            header = ["seconds", "x1", "y1", "x2", "y2", "class", "score"]
+            write_csv(os.path.join(folder, "predictions.csv"), [header, *rows])
         painter: BoxPainter | DemoPainter | None = BoxPainter(frames, meta, args.topk)
     else:
         windows = slide(model, source, args.step)

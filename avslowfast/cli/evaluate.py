@@ -12,8 +12,9 @@ Accuracies are percentages; AVA's mAP is in 0..1. Exit codes: 0 done; 2 a mistak
 """
 
 import argparse
-import json
 from typing import Any
+
+import simplejson
 
 from .parser import CommandParser
 
@@ -55,7 +56,8 @@ def add_arguments(parser: CommandParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Score and print."""
-    print(json.dumps(_score(args), indent=1))
+    # NaN, such as the mAP of classes that have no positive, is no JSON.
+    print(simplejson.dumps(_score(args), indent=1, ignore_nan=True))
     return 0
 
 

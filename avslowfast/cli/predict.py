@@ -9,7 +9,6 @@ be read (the others are predicted all the same).
 """
 
 import argparse
-import csv
 import sys
 
 from .parser import CommandParser, load_model
@@ -30,6 +29,7 @@ def run(args: argparse.Namespace) -> int:
 
     from ..media import DecodeError
     from ..media.files import list_videos
+    from ..utils.text import write_csv
 
     model, _ = load_model(args)
     rows, failed = [], 0
@@ -46,6 +46,5 @@ def run(args: argparse.Namespace) -> int:
                 print(f"  {100 * score:5.1f} %  {head + ': ' if head else ''}{name}")
                 rows.append([path, head, rank, name, f"{score:.6g}"])
     if args.csv:
-        with open(args.csv, "w", newline="", encoding="utf-8") as f:
-            csv.writer(f).writerows([["path", "classifier", "rank", "class", "score"], *rows])
+        write_csv(args.csv, [["path", "classifier", "rank", "class", "score"], *rows])
     return 2 if failed else 0

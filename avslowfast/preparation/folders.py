@@ -3,7 +3,6 @@
 Which videos there are, which of them can be read, and how they are split.
 """
 
-import csv
 import os
 import statistics
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from ..media import DecodeError, VideoReader
 from ..media.files import is_video, walk_files
 from ..utils.errors import UserError
 from ..utils.seeding import generator
+from ..utils.text import write_csv
 
 SPLITS = ("train", "val", "test")
 # The split whose videos a list holds where its split has none.
@@ -216,7 +216,6 @@ def write_lists(out: str, folder: VideoFolder) -> dict[str, str]:
     with open(os.path.join(out, "classes.txt"), "w", encoding="utf-8") as f:
         f.writelines(f"{name}\n" for name in folder.class_names)
     if folder.unreadable:
-        with open(os.path.join(out, "unreadable.csv"), "w", newline="", encoding="utf-8") as f:
-            rows = [[video.path, video.reason] for video in folder.unreadable]
-            csv.writer(f).writerows([["path", "reason"], *rows])
+        rows = [[video.path, video.reason] for video in folder.unreadable]
+        write_csv(os.path.join(out, "unreadable.csv"), [["path", "reason"], *rows])
     return sources

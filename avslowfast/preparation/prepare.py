@@ -1,6 +1,5 @@
 """From the folders that a person downloads to videos that are quick to read, and lists of what is missing."""
 
-import csv
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import as_completed, ProcessPoolExecutor
@@ -11,6 +10,7 @@ from tqdm import tqdm
 
 from ..media import DecodeError, transcode, VideoReader
 from ..media.files import is_video, walk_files
+from ..utils.text import write_csv
 
 # What AVA uses of each movie, seconds.
 AVA_SPAN = (900.0, 1801.0)
@@ -159,7 +159,5 @@ def write_problems(jobs: Sequence[Job], path: str) -> None:
         if os.path.exists(path):
             os.remove(path)
         return
-    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-    with open(path, "w", newline="", encoding="utf-8") as f:
-        rows = [[job.wanted, " ".join(sorted(job.splits)), job.state, job.reason] for job in bad]
-        csv.writer(f).writerows([["path", "splits", "state", "reason"], *rows])
+    rows = [[job.wanted, " ".join(sorted(job.splits)), job.state, job.reason] for job in bad]
+    write_csv(path, [["path", "splits", "state", "reason"], *rows])

@@ -5,8 +5,7 @@ is called "". A batch has one row per clip. Joined and stacked scores have one r
 the row of a video that could not be read is NaN.
 """
 
-import csv
-import os
+import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +18,8 @@ from numpy.typing import NDArray
 from ..checkpoint import read_checkpoint
 from ..datasets.base import ClassNames
 from ..utils.errors import UserError
+from ..utils.files import replacing
+from ..utils.text import write_csv
 
 # Name of the only head of a network that has one.
 ONLY = ""
@@ -166,25 +167,57 @@ class ClassScores(HeadScores):
         """See `Scores.single_label`."""
         return self.heads[ONLY] if ONLY in self.heads and labels.ndim == 1 and not (labels < 0).any() else None
 
-    def to_csv(self, path: str, labels: NDArray[Any], paths: Sequence[str], class_names: ClassNames = None) -> None:
-        """A table per head: path, label, prediction (empty for a failed video), one column per class.
+    def to_csv(
+        self,
+        path: str,
+        labels: NDArray[Any],
+        paths: Sequence[str],
+        class_names: ClassNames = None,
+        names: Sequence[str] = (),
+    ) -> None:
+        """A table per head: path, label, prediction (empty for a failed video), one column per class, name.
+
+        A class that is called like one of the other columns has " (class)" behind its name.
 
         Args:
             path: Without the ending; the files are `path`.csv, or `path`_HEAD.csv for several classifiers.
             labels: [N], or [N, ...] for several labels per video.
             paths: N files.
             class_names: For the columns; numbers without.
+            names: The data set's ids of the N segments; () where there are none, and then no column.
         """
         words = [str(row) if labels.ndim == 1 else " ".join(map(str, row)) for row in labels]
+        ends = [[name] for name in names] if names else [[]] * len(paths)
         for head, scores in self.heads.items():
-            columns = names_of_head(class_names, head) or [str(k) for k in range(scores.shape[1])]
-            with open(f"{path}{'_' + head if head else ''}.csv", "w", newline="", encoding="utf-8") as f:
-                table = csv.writer(f, lineterminator="\n")
-                table.writerow(["path", "label", "prediction", *columns])
-                for file, label, row in zip(paths, words, scores):
-                    failed = np.isnan(row).any()
-                    numbers = ["" if np.isnan(value) else f"{value:.6g}" for value in row]
-                    table.writerow([file, label, "" if failed else columns[int(np.argmax(row))], *numbers])
+            classes = names_of_head(class_names, head) or [str(k) for k in range(scores.shape[1])]
+            header = ["path", "label", "prediction", *_columns(classes), *(["name"] if names else [])]
+            rows = (
+                [file, label, _prediction(row, classes), *map(_number, row), *end]
+                for file, label, row, end in zip(paths, words, scores, ends)
+            )
+            write_csv(f"{path}{'_' + head if head else ''}.csv", itertools.chain([header], rows))
+
+
+_TAKEN = ("path", "label", "prediction", "name")
+
+
+def _columns(classes: Sequence[str]) -> list[str]:
+    """Names of the columns of classes, none of which is another column's."""
+    columns: list[str] = []
+    for name in classes:
+        column = name
+        while column in _TAKEN or (column != name and column in classes):
+            column += " (class)"
+        columns.append(column)
+    return columns
+
+
+def _prediction(row: FloatArray, classes: Sequence[str]) -> str:
+    return classes[int(np.argmax(row))] if np.isfinite(row).all() else ""
+
+
+def _number(value: np.float32) -> str:
+    return "" if np.isnan(value) else f"{value:.6g}"
 
 
 class Distances(HeadScores):
@@ -242,24 +275,30 @@ class SavedScores:
         labels: [N], [N, K] (several labels per video) or [N, heads].
         paths: N files.
         class_names: As they were known when the test ran.
+        names: The data set's ids of the N segments; [] where there are none.
     """
 
     scores: ClassScores
     labels: NDArray[Any]
     paths: list[str] = field(default_factory=list)
     class_names: ClassNames = None
+    names: list[str] = field(default_factory=list)
 
     def save(self, path: str) -> None:
-        """Write `path`.pt ("scores": tensor, or {head: tensor}; "labels", "paths", "class_names") and `path`.csv."""
-        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+        """Write `path`.pt and `path`.csv.
+
+        `path`.pt holds "scores" (a tensor, or {head: tensor}), "labels", "paths", "names" and "class_names".
+        """
         content: dict[str, Any] = {
             "scores": unwrapped({name: torch.from_numpy(values) for name, values in self.scores.heads.items()}),
             "labels": torch.from_numpy(self.labels),
             "paths": self.paths,
+            "names": self.names,
             "class_names": self.class_names,
         }
-        torch.save(content, f"{path}.pt")
-        self.scores.to_csv(path, self.labels, self.paths, self.class_names)
+        with replacing(f"{path}.pt") as part:
+            torch.save(content, part)
+        self.scores.to_csv(path, self.labels, self.paths, self.class_names, self.names)
 
     @classmethod
     def load(cls, path: str) -> "SavedScores":
@@ -271,5 +310,51 @@ class SavedScores:
         content = read_checkpoint(path)
         if not isinstance(content, dict) or not {"scores", "labels"} <= set(content):
             raise ScoresFileError(f"{path}: not a scores.pt that a test has written (no scores and labels in it)")
-        scores = ClassScores.from_tensors(content["scores"])
-        return cls(scores, content["labels"].numpy(), list(content.get("paths", ())), content.get("class_names"))
+        try:
+            return cls(*_checked(content))
+        except ScoresFileError as error:
+            raise ScoresFileError(f"{path}: not a scores.pt that a test has written ({error})") from None
+
+
+def _checked(content: Mapping[str, Any]) -> tuple[ClassScores, NDArray[Any], list[str], ClassNames, list[str]]:
+    """The content of a scores.pt in the types that it has to have."""
+    heads, labels = by_head(content["scores"]), content["labels"]
+    tensors = [*heads.values(), labels]
+    if not heads or not all(isinstance(x, torch.Tensor) and x.layout == torch.strided for x in tensors):
+        raise ScoresFileError("its scores and labels are no tensors")
+    counts = {len(x) if x.dim() else 0 for x in tensors}
+    if len(counts) != 1 or any(x.dim() != 2 or not x.shape[1] or x.is_complex() for x in heads.values()):
+        raise ScoresFileError(
+            f"scores of shape {', '.join(str(list(x.shape)) for x in heads.values())} and labels of shape "
+            f"{list(labels.shape)} are not those of the same videos"
+        )
+    (count,) = counts
+    if not count:
+        raise ScoresFileError("there are no videos in it")
+    if labels.dim() == 1 and not labels.is_floating_point():
+        classes = min(x.shape[1] for x in heads.values())
+        wrong = labels[(labels < -1) | (labels >= classes)]
+        if len(wrong):
+            raise ScoresFileError(f"the label {int(wrong[0])} is outside 0..{classes - 1}")
+    lists = []
+    for key in ("paths", "names"):
+        value = content.get(key) or []
+        if not isinstance(value, list | tuple) or len(value) not in (0, count):
+            raise ScoresFileError(f"its {key} are not one for each of its {count} videos")
+        lists.append([str(item) for item in value])
+    sizes = {head: x.shape[1] for head, x in heads.items()}
+    whole = torch.float64 if labels.is_floating_point() else torch.int64
+    return ClassScores.from_tensors(heads), labels.to(whole).numpy(), lists[0], _names(content, sizes), lists[1]
+
+
+def _names(content: Mapping[str, Any], sizes: Mapping[str, int]) -> ClassNames:
+    """The class names of a scores.pt, one for each class; None where there are none."""
+    value = content.get("class_names")
+    if value is None:
+        return None
+    for head, given in by_head(value).items():
+        known = given is None or (isinstance(given, list | tuple) and len(given) == sizes.get(head))
+        if not known or not all(isinstance(name, str) for name in given or ()):
+            raise ScoresFileError("its class_names are not a name for each class")
+    names: ClassNames = value
+    return names

@@ -1,14 +1,20 @@
-"""Reading text files that people wrote, all in one encoding, with or without a byte order mark."""
+"""Text files that people write and read: one encoding, with or without a byte order mark; CSV without formulas."""
 
+import csv
 import io
 import json
 import os
 import stat
+from collections.abc import Iterable
 from typing import Any, TextIO
 
 from iopath.common.file_io import g_pathmgr
 
 from .errors import UserError
+from .files import replacing
+
+# How a cell begins that a spreadsheet computes.
+_FORMULA = ("=", "+", "-", "@", "\t", "\n")
 
 
 class TextError(UserError, ValueError):
@@ -67,12 +73,53 @@ def read_json(path: str | os.PathLike[str]) -> Any:
     Raises:
         TextError: As `read_text`; or it is no JSON, or half of it.
     """
-    text = read_text(path)
+    return parse_json(read_text(path), path)
+
+
+def parse_json(text: str | bytes, path: str | os.PathLike[str]) -> Any:
+    """What JSON says.
+
+    Args:
+        text: The JSON; bytes are UTF-8.
+        path: Its file, for the message.
+
+    Raises:
+        TextError: It is no JSON, or half of it.
+    """
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         reason = "brackets in brackets" if isinstance(error, RecursionError) else str(error)
         raise TextError(f"{os.fspath(path)}: no JSON, or a torn file ({reason}); give a whole one") from None
+
+
+def write_csv(path: str | os.PathLike[str], rows: Iterable[Iterable[object]]) -> None:
+    """Write a CSV file for people, whole or not at all.
+
+    Names of files and classes may begin as a formula does, which a spreadsheet would compute; such cells begin with '.
+
+    Args:
+        path: The file.
+        rows: Cells; strings are text, unless they are numbers.
+    """
+    with replacing(path) as part, open(part, "w", newline="", encoding="utf-8", errors="backslashreplace") as f:
+        csv.writer(f, lineterminator="\n").writerows([_cell(value) for value in row] for row in rows)
+
+
+def _cell(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    # A carriage return would end the row for most readers.
+    text = value.replace("\r", "\\r")
+    return f"'{text}" if text.startswith(_FORMULA) and not _is_number(text) else text
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _check(content: bytes, path: str) -> None:

@@ -1,12 +1,12 @@
 """What the networks of an ablation suite show: tables, a verdict on each claim, a figure, a page."""
 
-import csv
 import os
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ..datasets.tables import csv_rows, number
+from ..utils.text import write_csv
 from .draw import COLOURS, new_figure, save
 
 # A suite of configs/ablations.yaml: title, claim, note, metrics, variants, expect.
@@ -55,11 +55,8 @@ def write_rows(path: str | os.PathLike[str], rows: Sequence[Row]) -> None:
         path: File to write.
         rows: At least one; all have the same keys.
     """
-    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-    with open(path, "w", newline="", encoding="utf-8") as f:
-        writer = csv.DictWriter(f, list(rows[0]))
-        writer.writeheader()
-        writer.writerows({k: f"{v:.6g}" if isinstance(v, float) else v for k, v in row.items()} for row in rows)
+    cells = ([f"{v:.6g}" if isinstance(v, float) else v for v in row.values()] for row in rows)
+    write_csv(path, [list(rows[0]), *cells])
 
 
 def by_variant(rows: Sequence[Row], metric: str) -> dict[str, list[float]]:

@@ -1,6 +1,5 @@
 """An annotated copy of a video: classes with bars, a scrolling log-mel strip, a timeline; the audio is kept."""
 
-import csv
 import json
 import os
 from collections import Counter
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..inference.load import ModelMeta
 from ..inference.sliding_window import segments, top_classes, Window
+from ..utils.text import write_csv
 from .media import spectrogram_image, waveform_of
 
 Pixels = NDArray[np.uint8]
@@ -211,8 +211,6 @@ def write_predictions(
         }
         with open(os.path.join(folder, "predictions.json"), "w", encoding="utf-8") as f:
             json.dump(content, f, indent=1)
-        with open(os.path.join(folder, "predictions.csv"), "w", newline="", encoding="utf-8") as f:
-            table = csv.writer(f)
-            table.writerow(["start", "end", "class", "score"])
-            table.writerows([f"{w.start:.3f}", f"{w.stop:.3f}", n, f"{s:.6f}"] for w, best in rows for n, s in best)
+        table = [[f"{w.start:.3f}", f"{w.stop:.3f}", n, f"{s:.6f}"] for w, best in rows for n, s in best]
+        write_csv(os.path.join(folder, "predictions.csv"), [["start", "end", "class", "score"], *table])
     return [f"{_clock(r.start)} - {_clock(r.stop)}  {100 * r.score:3.0f} %  {r.name}" for r in runs]

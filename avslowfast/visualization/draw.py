@@ -1,7 +1,8 @@
 """Figures of results, drawn without a screen; matplotlib is imported when a figure is made."""
 
+import contextlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TYPE_CHECKING
 
 import numpy as np
@@ -36,7 +37,20 @@ def save(figure: "Figure", path: str | os.PathLike[str]) -> None:
         path: File to write; its ending chooses the format.
     """
     os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-    figure.savefig(path, dpi=120, bbox_inches="tight")
+    with plain_text(figure):
+        figure.savefig(path, dpi=120, bbox_inches="tight")
+
+
+@contextlib.contextmanager
+def plain_text(figure: "Figure") -> Iterator[None]:
+    """Draw a figure in the block with every text as it stands: a class may be called $x$, which is no formula."""
+    from matplotlib import rc_context
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)
+    with rc_context({"text.parse_math": False}):
+        yield
 
 
 def draw_offset(
@@ -86,5 +100,6 @@ def draw_growth(rows: Sequence[Mapping[str, Any]], path: str) -> None:
             axes.set_ylabel("seconds per step", color=COLOURS[0])
         if axes is panels[-1]:
             right.set_ylabel("memory, GB", color=COLOURS[1])
-    figure.tight_layout()
+    with plain_text(figure):
+        figure.tight_layout()
     save(figure, path)

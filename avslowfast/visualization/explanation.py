@@ -6,7 +6,7 @@ import numpy as np
 
 from ..inference.explain import Explanation
 from ..inference.load import ModelMeta
-from .draw import COLOURS, new_figure, save
+from .draw import COLOURS, new_figure, plain_text, save
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -36,7 +36,8 @@ def draw_explanation(explanation: Explanation, meta: ModelMeta, path: str, title
         axes.yaxis.tick_right()
         axes.invert_yaxis()
     figure.suptitle(f"{title}  {name}: {100 * explanation.score:.0f} %".strip())
-    figure.tight_layout()
+    with plain_text(figure):
+        figure.tight_layout()
     save(figure, path)
 
 

@@ -1,5 +1,7 @@
 """Scores by head: views joined, videos stacked, failed videos as NaN, files written and read again."""
 
+import csv
+
 import numpy as np
 import pytest
 import torch
@@ -109,3 +111,24 @@ def test_another_file_is_named(tmp_path):
     torch.save({"model_state": {}}, tmp_path / "x.pt")
     with pytest.raises(ScoresFileError, match=r"x.pt: not a scores.pt"):
         SavedScores.load(str(tmp_path / "x.pt"))
+
+
+@pytest.mark.parametrize(
+    "names, columns",
+    [
+        (["label", "other"], ["label (class)", "other"]),
+        (["prediction", "path"], ["prediction (class)", "path (class)"]),
+        (["label", "label (class)"], ["label (class) (class)", "label (class)"]),
+        (["=1+1", "+a"], ["'=1+1", "'+a"]),
+        (["name", "-x"], ["name (class)", "'-x"]),
+    ],
+)
+def test_columns_of_classes_are_nobody_elses_and_no_formulas(tmp_path, names, columns):
+    scores = ClassScores({"": np.eye(2, dtype=np.float32)})
+    saved = SavedScores(scores, np.array([0, 1]), ["=a.mp4", "b.mp4"], names, ["@one", "two"])
+    saved.save(str(tmp_path / "scores"))
+    rows = list(csv.reader(open(tmp_path / "scores.csv")))
+    assert rows[0] == ["path", "label", "prediction", *columns, "name"]
+    assert rows[1][0] == "'=a.mp4"
+    assert rows[1][-1] == "'@one"
+    assert SavedScores.load(str(tmp_path / "scores.pt")).names == ["@one", "two"]

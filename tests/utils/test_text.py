@@ -1,10 +1,11 @@
 """Reading text files that people wrote."""
 
+import csv
 import os
 
 import pytest
 
-from avslowfast.utils.text import read_text, TextError
+from avslowfast.utils.text import read_json, read_text, TextError, write_csv
 
 
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["plain", "byte order mark"])
@@ -38,3 +39,34 @@ def test_a_missing_file_a_folder_and_a_pipe_are_named(tmp_path):
     for name, message in (("missing", "no such file"), (".", "a folder"), ("pipe", "no regular file")):
         with pytest.raises(TextError, match=message):
             read_text(tmp_path / name)
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+a", "-a", "@a", "\ta", "\na", "=", "-1+cmd|' /C calc'!A0", "+1_"])
+def test_cells_of_text_are_no_formulas(tmp_path, text):
+    write_csv(tmp_path / "x.csv", [["a", text]])
+    assert next(csv.reader(open(tmp_path / "x.csv", newline=""))) == ["a", f"'{text}"]
+
+
+@pytest.mark.parametrize(
+    "value, cell", [("-0.5", "-0.5"), (-3, "-3"), ("a=1", "a=1"), ("", ""), ("'=1", "'=1"), ("\ra", "\\ra")]
+)
+def test_other_cells_stay_as_they_are(tmp_path, value, cell):
+    write_csv(tmp_path / "x.csv", [["a", value]])
+    assert next(csv.reader(open(tmp_path / "x.csv", newline=""))) == ["a", cell]
+
+
+def test_names_of_files_that_are_not_utf_8_are_written(tmp_path):
+    write_csv(tmp_path / "x.csv", [["a\udce9"]])
+    assert read_text(tmp_path / "x.csv") == "a\\udce9\n"
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1", "nul", "[" * 100_000, "{'a': 1}"])
+def test_json_that_is_none_is_named(tmp_path, text):
+    (tmp_path / "x.json").write_text(text)
+    with pytest.raises(TextError, match=r"x.json: no JSON, or a torn file \("):
+        read_json(tmp_path / "x.json")
+
+
+def test_json_may_have_a_byte_order_mark(tmp_path):
+    (tmp_path / "x.json").write_text('\ufeff{"a": 1}')
+    assert read_json(tmp_path / "x.json") == {"a": 1}

@@ -10,11 +10,11 @@ def topk_correct(scores: NDArray[Any], labels: NDArray[Any], k: int) -> NDArray[
     """Whether the label is among the k best classes: [N].
 
     Args:
-        scores: [N, K]; a row of NaN (a video that failed) is never correct.
+        scores: [N, K]; a row that is not finite (NaN: a video that failed) is never correct.
         labels: [N] class ids.
         k: Classes that count.
     """
-    valid = ~np.isnan(scores).any(axis=1)
+    valid = np.isfinite(scores).all(axis=1)
     of_label = np.take_along_axis(scores, labels[:, None], axis=1)
     # Classes that tie with the label count as better, so that constant scores earn nothing.
     better = (scores > of_label).sum(axis=1) + (scores == of_label).sum(axis=1) - 1
@@ -64,26 +64,30 @@ def confusion_matrix(scores: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.i
         scores: [N, K].
         labels: [N] class ids.
     """
-    good = ~np.isnan(scores).any(axis=1)
+    good = np.isfinite(scores).all(axis=1)
     counts = np.zeros((scores.shape[1], scores.shape[1]), np.int64)
     np.add.at(counts, (labels[good], scores[good].argmax(axis=1)), 1)
     return counts
 
 
 def mean_average_precision(scores: NDArray[Any], labels: NDArray[Any], unlabelled_last: bool = False) -> float:
-    """Unweighted mean of the classes' average precision, over classes that have a positive, in percent.
+    """Unweighted mean of the classes' average precision, over classes that have a positive, in percent; NaN without.
 
     Args:
-        scores: [N, K]; a row of NaN counts as the lowest score.
+        scores: [N, K]; NaN counts as the lowest score. The order alone counts, so that infinite scores are allowed.
         labels: [N, K] of 0 and 1.
         unlabelled_last: Videos without any label count as the lowest score too, as in the official scorer of Charades.
     """
     from sklearn.metrics import average_precision_score
 
     lowest = np.isnan(scores) | (unlabelled_last & ~labels.any(axis=1, keepdims=True))
-    scores = np.where(lowest, np.nanmin(scores, initial=0.0) - 1.0, scores)
+    scores = np.where(lowest, -np.inf, scores)
     present = np.flatnonzero(labels.any(axis=0))
-    return 100.0 * float(np.mean([average_precision_score(labels[:, k], scores[:, k]) for k in present]))
+    if not len(present):
+        return float("nan")
+    # Places in the order, which is all that counts: the scores themselves may be infinite.
+    ranks = {k: np.unique(scores[:, k], return_inverse=True)[1] for k in present}
+    return 100.0 * float(np.mean([average_precision_score(labels[:, k], ranks[k]) for k in present]))
 
 
 def summarize(scores: NDArray[Any], labels: NDArray[Any], multi_label: bool = False) -> dict[str, float]:

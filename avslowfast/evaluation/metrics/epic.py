@@ -16,6 +16,8 @@ _CHUNK = 512
 TOP_ACTIONS = 100
 # How many things that are wrong with a submission are listed.
 _LISTED = 20
+# Scores beyond this are no scores; their products would be infinite.
+_LARGEST = 1e100
 
 Array = NDArray[Any]
 
@@ -227,17 +229,39 @@ def _check_head(content: Mapping[str, Any]) -> list[str]:
     return wrong
 
 
-def _check_segment(name: str, scores: Mapping[str, Any], sizes: Mapping[str, int]) -> list[str]:
-    wrong = [
-        f"{name}: {part} does not have a score for each of 0..{size - 1}"
-        for part, size in sizes.items()
-        if set(scores.get(part, ())) != {str(i) for i in range(size)}
-    ]
-    pairs = [key.split(",") for key in scores.get("action", {})]
-    known = all(len(p) == 2 and int(p[0]) < sizes["verb"] and int(p[1]) < sizes["noun"] for p in pairs)
+def _check_segment(name: str, scores: Any, sizes: Mapping[str, int]) -> list[str]:
+    if not isinstance(scores, dict):
+        return [f"{name}: it is not an object with verb and noun"]
+    wrong = []
+    for part, size in sizes.items():
+        values = scores.get(part)
+        if not isinstance(values, dict) or set(values) != {str(i) for i in range(size)}:
+            given = len(values) if isinstance(values, dict) else "no"
+            wrong.append(f"{name}: {part} does not have a score for each of 0..{size - 1}, but {given} scores")
+        else:
+            wrong += _check_numbers(f"{name}: {part}", values)
+    # The official tool makes actions of verbs and nouns, and so does this one; where they are given they are checked.
+    actions = scores.get("action", {"0,0": 0.0})
+    pairs = [key.split(",") for key in actions] if isinstance(actions, dict) else []
+    known = all(len(p) == 2 and _is_id(p[0], sizes["verb"]) and _is_id(p[1], sizes["noun"]) for p in pairs)
     if not 1 <= len(pairs) <= TOP_ACTIONS or not known:
         wrong.append(f'{name}: action needs 1 to {TOP_ACTIONS} scores under "verb,noun"')
+    else:
+        wrong += _check_numbers(f"{name}: action", actions)
     return wrong
+
+
+def _is_id(text: str, size: int) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 10 and int(text) < size
+
+
+def _check_numbers(title: str, values: Mapping[str, Any]) -> list[str]:
+    """A line for the first value that is no finite number."""
+    for key, value in values.items():
+        # A whole number of JSON may be too large for a float.
+        if isinstance(value, bool) or not isinstance(value, int | float) or not -_LARGEST <= value <= _LARGEST:
+            return [f"{title} {key} is {str(value)[:40]!r}, not a finite number"]
+    return []
 
 
 def scores_of(content: Mapping[str, Any], names: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

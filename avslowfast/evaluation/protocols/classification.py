@@ -1,6 +1,7 @@
 """Top-k and mean class accuracy, or mean average precision with several labels per video, for each classifier."""
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -25,13 +26,17 @@ class ClassificationProtocol(Protocol[ClassScores]):
     Args:
         multi_label: Videos have several labels.
         scores_path: Where scores are written, without ending; "" is "scores" in the folder of the results.
+        segments: Names of the data set's segments, in order; () where they have none.
         **shared: See `Protocol`.
     """
 
-    def __init__(self, multi_label: bool = False, scores_path: str = "", **shared: Any) -> None:
+    def __init__(
+        self, multi_label: bool = False, scores_path: str = "", segments: Sequence[str] = (), **shared: Any
+    ) -> None:
         super().__init__(**shared)
         self.multi_label = multi_label
         self.scores_path = scores_path
+        self.segments = segments
 
     @classmethod
     def declared(cls, cfg: Cfg) -> tuple[Metric, ...]:
@@ -42,7 +47,12 @@ class ClassificationProtocol(Protocol[ClassScores]):
     @classmethod
     def options(cls, cfg: Cfg, dataset: ClipDataset) -> dict[str, Any]:
         """See `Protocol.options`."""
-        return {"multi_label": cfg.DATA.MULTI_LABEL, "scores_path": cfg.TEST.SAVE_RESULTS_PATH}
+        names = [record.name for record in dataset.records]
+        return {
+            "multi_label": cfg.DATA.MULTI_LABEL,
+            "scores_path": cfg.TEST.SAVE_RESULTS_PATH,
+            "segments": names if any(names) else (),
+        }
 
     def compute(self, scores: ClassScores, labels: NDArray[Any]) -> dict[str, float]:
         """See `Protocol.compute`."""
@@ -69,5 +79,5 @@ class ClassificationProtocol(Protocol[ClassScores]):
 
     def write(self, result: Evaluation[ClassScores], folder: str, names: ClassNames) -> None:
         """See `Protocol.write`: scores as .pt and .csv."""
-        saved = SavedScores(result.scores, result.labels, result.paths, names)
+        saved = SavedScores(result.scores, result.labels, result.paths, names, list(self.segments))
         saved.save(self.scores_path or os.path.join(folder, "scores"))

@@ -16,6 +16,7 @@ from ...datasets import epic as files
 from ...datasets.base import ClassNames
 from ...loading.dataset import ClipDataset
 from ...tasks.scores import ClassScores
+from ...utils.files import replacing
 from ...utils.logging import get_logger
 from ..metrics import epic
 from .base import Evaluation
@@ -44,7 +45,6 @@ class Epic55Protocol(ClassificationProtocol):
     """Accuracy of verb, noun and action; many-shot precision and recall where the label folder has the official lists.
 
     Args:
-        segments: Names of the data set's segments, in order.
         folder: Of the label files.
         participants: Of each segment.
         **shared: See `ClassificationProtocol`.
@@ -53,9 +53,8 @@ class Epic55Protocol(ClassificationProtocol):
     version = "0.1"
     groups = _MANY_SHOT
 
-    def __init__(self, segments: Sequence[str], folder: str, participants: Sequence[str] = (), **shared: Any) -> None:
+    def __init__(self, folder: str, participants: Sequence[str] = (), **shared: Any) -> None:
         super().__init__(**shared)
-        self.segments = segments
         self.folder = folder
         self.participants = participants
 
@@ -71,7 +70,6 @@ class Epic55Protocol(ClassificationProtocol):
         """See `Protocol.options`."""
         return {
             **super().options(cfg, dataset),
-            "segments": [record.name for record in dataset.records],
             "folder": cfg.DATA.PATH_TO_DATA_DIR,
             "participants": [record.group for record in dataset.records],
         }
@@ -104,7 +102,7 @@ class Epic55Protocol(ClassificationProtocol):
     def write_submission(self, text: str, folder: str) -> str:
         """Write a submission's JSON in the challenge's format; returns the path."""
         path = os.path.join(folder, "submission.json")
-        with open(path, "w", encoding="utf-8") as f:
+        with replacing(path) as part, open(part, "w", encoding="utf-8") as f:
             f.write(text)
         return path
 
@@ -130,6 +128,6 @@ class Epic100Protocol(Epic55Protocol):
     def write_submission(self, text: str, folder: str) -> str:
         """See `Epic55Protocol.write_submission`: a zip with test.json."""
         path = os.path.join(folder, "submission.zip")
-        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as f:
+        with replacing(path) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as f:
             f.writestr("test.json", text)
         return path

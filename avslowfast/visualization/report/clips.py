@@ -28,7 +28,7 @@ def best_and_worst(run: Run) -> str:
         run: The run.
     """
     scored = single_label(run)
-    if scored is None or run.scores is None:
+    if scored is None or run.scores is None or not run.scores.paths:
         return ""
     scores, labels, names = scored
     readable = np.flatnonzero(~np.isnan(scores).any(axis=1))

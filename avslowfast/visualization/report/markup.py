@@ -5,6 +5,8 @@ import io
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from ..draw import plain_text
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -82,7 +84,7 @@ def svg(figure: "Figure", row: bool = False) -> str:
     from matplotlib import rc_context
 
     buffer = io.StringIO()
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "avslowfast"}):
+    with plain_text(figure), rc_context({"svg.fonttype": "none", "svg.hashsalt": "avslowfast"}):
         figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None})
     text = buffer.getvalue()
     return f"<div class='wide'><div class='figure{' row' if row else ''}'>{text[text.index('<svg') :]}</div></div>"

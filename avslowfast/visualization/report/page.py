@@ -5,6 +5,7 @@ import os
 
 import yaml
 
+from ...utils.files import replacing
 from . import sections
 from .clips import best_and_worst
 from .markup import document
@@ -37,6 +38,7 @@ def make_report(folder: str | os.PathLike[str], out: str | os.PathLike[str] | No
             ("Confusion", sections.confusion(run)),
             ("Clips", best_and_worst(run)),
             ("Failed files", sections.failed_files(run)),
+            ("Left out", sections.notes(run)),
             ("Speed", sections.speed(run)),
             (
                 "Configuration",
@@ -45,7 +47,6 @@ def make_report(folder: str | os.PathLike[str], out: str | os.PathLike[str] | No
         ],
     )
     path = os.fspath(out or os.path.join(folder, "report.html"))
-    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-    with open(path, "w", encoding="utf-8") as f:
+    with replacing(path) as part, open(part, "w", encoding="utf-8", errors="backslashreplace") as f:
         f.write(text)
     return path

@@ -14,8 +14,11 @@ from ...evaluation.build import best_metric
 from ...evaluation.results import FACTS
 from ...tasks.scores import SavedScores
 from ...utils.errors import UserError
+from ...utils.text import read_json, read_text, TextError
 
-_STATS = re.compile(r"json_stats: (\{.*\})")
+# What begins the numbers in a line of the log; a line that a kill has torn may have another one behind it.
+_STATS = "json_stats: "
+_FRACTION = re.compile(r"\d+/[1-9]\d*", re.ASCII)
 
 
 class NoRunError(UserError, ValueError):
@@ -35,6 +38,7 @@ class Run:
         metrics: {name: record} of the metrics and facts in `results`, in their order.
         best_metric: The metric that chooses the best checkpoint; None where the configuration cannot be read.
         scores: Scores of the test's videos, where the run wrote them.
+        notes: What could not be read, as a kill leaves it behind.
     """
 
     folder: str
@@ -45,6 +49,7 @@ class Run:
     metrics: dict[str, Metric]
     best_metric: Metric | None
     scores: SavedScores | None
+    notes: list[str]
 
     @property
     def title(self) -> str:
@@ -60,34 +65,121 @@ def read_run(folder: str | os.PathLike[str]) -> Run:
         folder: Its OUTPUT_DIR.
 
     Raises:
-        NoRunError: There is neither a log nor a result in the folder.
+        NoRunError: There is neither a log nor a result in the folder that can be read.
     """
-    folder = os.fspath(folder)
-    config = _text(folder, "config.yaml")
-    stats = [json.loads(line) for line in _STATS.findall(_text(folder, "stdout.log"))]
-    results = json.loads(_text(folder, "results.json") or "{}")
+    folder, notes = os.fspath(folder), list[str]()
+    config = _text(folder, "config.yaml", notes)
+    stats = _stats(_text(folder, "stdout.log", notes), notes)
+    results = _results(folder, notes)
     if not stats and not results:
-        raise NoRunError(f"{folder}: neither stdout.log nor results.json in it; give the OUTPUT_DIR of a run")
-    scores = os.path.join(folder, "scores.pt")
+        found = f" that can be read ({'; '.join(notes)})" if notes else ""
+        raise NoRunError(f"{folder}: neither stdout.log nor results.json in it{found}; give the OUTPUT_DIR of a run")
     return Run(
         folder=folder,
-        cfg=yaml.safe_load(config) or {},
+        cfg=_cfg(config, folder, notes),
         steps=[line for line in stats if line["_type"] == "train_iter"],
         validations=[line for line in stats if line["_type"] == "val_epoch"],
         results=results,
         metrics=_metrics(results),
         best_metric=_best_metric(config, folder),
-        scores=SavedScores.load(scores) if os.path.isfile(scores) else None,
+        scores=_scores(folder, notes),
+        notes=notes,
     )
 
 
-def _text(folder: str, name: str) -> str:
-    """Content of a file of the run; "" where it is missing."""
+def _stats(log: str, notes: list[str]) -> list[dict[str, Any]]:
+    """The numbers of a log; lines that a kill has torn are counted in the notes."""
+    stats, torn = [], 0
+    for line in log.split("\n"):
+        for part in line.split(_STATS)[1:]:
+            try:
+                content = json.loads(part)
+            except (ValueError, RecursionError):
+                torn += 1
+                continue
+            if _is_stats(content):
+                stats.append(content)
+            else:
+                torn += 1
+    if torn:
+        notes.append(f"stdout.log: {torn} torn line{'s' if torn > 1 else ''} left out")
+    return stats
+
+
+def _is_stats(content: Any) -> bool:
+    """Whether a line has what the sections need of its kind."""
+    if not isinstance(content, dict) or not isinstance(content.get("_type"), str):
+        return False
+    places = {"train_iter": ("epoch", "iter"), "val_epoch": ("epoch",)}.get(content["_type"], ())
+    return all(_FRACTION.fullmatch(str(content.get(name))) for name in places) and (
+        content["_type"] != "train_iter" or isinstance(content.get("lr"), int | float)
+    )
+
+
+def _results(folder: str, notes: list[str]) -> dict[str, Any]:
+    """The content of results.json; {} where it is missing or torn, which the notes say."""
+    path = os.path.join(folder, "results.json")
+    if not os.path.isfile(path):
+        return {}
+    try:
+        content = read_json(path)
+    except TextError as error:
+        notes.append(str(error))
+        return {}
+    if not isinstance(content, dict) or not _is_known(content):
+        notes.append(f"{path}: not the results of a test")
+        return {}
+    return content
+
+
+def _is_known(results: dict[str, Any]) -> bool:
+    """Whether the parts that sections draw are of the types that a test writes."""
+    failed, records, stages = (results.get(k, d) for k, d in (("failed", []), ("metrics", {}), ("synchronisation", {})))
+    classes = [results.get(name, {}) for name in ("per_class_accuracy", "per_class_ap")]
+    return (
+        isinstance(failed, list)
+        and all(isinstance(item, dict) and {"path", "reason"} <= item.keys() for item in failed)
+        and isinstance(records, dict)
+        and all(isinstance(item, dict) and item.keys() <= {"label", "unit", "better"} for item in records.values())
+        and isinstance(stages, dict)
+        and all(isinstance(v, dict) and {"histogram", "shifts", "distance"} <= v.keys() for v in stages.values())
+        and all(isinstance(values, dict) for values in classes)
+        and all(value is None or isinstance(value, int | float) for values in classes for value in values.values())
+    )
+
+
+def _cfg(config: str, folder: str, notes: list[str]) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(config) or {}
+    except (yaml.YAMLError, RecursionError) as error:
+        content = str(error).split("\n")[0]
+    if isinstance(content, dict):
+        return content
+    notes.append(f"{os.path.join(folder, 'config.yaml')}: not a configuration ({content})")
+    return {}
+
+
+def _scores(folder: str, notes: list[str]) -> SavedScores | None:
+    path = os.path.join(folder, "scores.pt")
+    if not os.path.isfile(path):
+        return None
+    try:
+        return SavedScores.load(path)
+    except UserError as error:
+        notes.append(str(error))
+        return None
+
+
+def _text(folder: str, name: str, notes: list[str]) -> str:
+    """Content of a file of the run; "" where it is missing, or no text, which the notes say."""
     path = os.path.join(folder, name)
     if not os.path.isfile(path):
         return ""
-    with open(path, encoding="utf-8") as f:
-        return f.read()
+    try:
+        return read_text(path)
+    except TextError as error:
+        notes.append(str(error))
+        return ""
 
 
 def _metrics(results: dict[str, Any]) -> dict[str, Metric]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ...evaluation.metrics.classification import confusion_matrix
 from ...tasks.scores import FloatArray, names_of_head, ONLY
-from ..draw import COLOURS, new_figure
+from ..draw import COLOURS, new_figure, plain_text
 from .markup import number, svg, table
 from .run import Run
 
@@ -58,7 +58,8 @@ def training(run: Run) -> str:
         epochs = [int(line["epoch"].split("/")[0]) for line in measured]
         panels[2].plot(epochs, [line[metric.name] for line in measured], "o-", color=COLOURS[2])
         panels[2].set(xlabel="epoch", ylabel=f"validation {metric.title}")
-    figure.tight_layout()
+    with plain_text(figure):
+        figure.tight_layout()
     return svg(figure, row=True)
 
 
@@ -93,7 +94,8 @@ def synchronisation(run: Run) -> str:
         histogram.stairs(counts, np.linspace(0, 1, len(counts) + 1), color=colour, label=kind.replace("_", " "))
     histogram.set(xlabel=f"distance at {stage}", ylabel="clips")
     histogram.legend(frameon=False)
-    figure.tight_layout()
+    with plain_text(figure):
+        figure.tight_layout()
     return svg(figure, row=True)
 
 
@@ -156,6 +158,11 @@ def failed_files(run: Run) -> str:
     failed = run.results.get("failed", [])
     rows = [(html.escape(item["path"]), html.escape(item["reason"])) for item in failed]
     return table(rows, numbers=()) or "<p>None in the test.</p>"
+
+
+def notes(run: Run) -> str:
+    """What of the run could not be read."""
+    return table(((html.escape(note),) for note in run.notes), numbers=())
 
 
 def speed(run: Run) -> str:

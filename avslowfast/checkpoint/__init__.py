@@ -1,6 +1,6 @@
 """Saving, resuming and loading weights of this and other projects."""
 
-from .files import CheckpointError, read_checkpoint, Weights
+from .files import CheckpointError, class_names_of, is_checkpoint_path, read_checkpoint, Weights
 from .load import load_content, load_weights, LoadReport, require
 from .released import from_avslowfast, to_avslowfast, WRITABLE
 
@@ -9,7 +9,9 @@ __all__ = [
     "LoadReport",
     "WRITABLE",
     "Weights",
+    "class_names_of",
     "from_avslowfast",
+    "is_checkpoint_path",
     "load_content",
     "load_weights",
     "read_checkpoint",

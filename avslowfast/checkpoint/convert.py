@@ -5,8 +5,8 @@ from typing import Any
 
 import yaml
 
-from . import states
-from .files import CheckpointError, read_checkpoint, WEIGHT_KEYS, weights_of
+from . import states, tensor_files
+from .files import CheckpointError, class_names_of, read_checkpoint, WEIGHT_KEYS, weights_of
 from .released import from_avslowfast, PYTORCHVIDEO, to_avslowfast, TORCHVISION
 
 # What a checkpoint says about its network besides the weights; it is kept.
@@ -21,7 +21,7 @@ def convert(source: str | os.PathLike[str], out: str | os.PathLike[str], target:
 
     Args:
         source: The checkpoint.
-        out: The file to write.
+        out: The file to write; .safetensors is written in that format, any other name by `torch.save`.
         target: avslowfast | pyslowfast | pytorchvideo.
 
     Returns:
@@ -41,9 +41,14 @@ def convert(source: str | os.PathLike[str], out: str | os.PathLike[str], target:
     detection = translation.format in (PYTORCHVIDEO[True, False], PYTORCHVIDEO[True, True]) or _detects(content)
     converted = from_avslowfast(translation.tensors, target, detection)
     kept = {key: content[key] for key in _KEPT if key in content}
+    if "class_names" in kept:
+        kept["class_names"] = class_names_of(content, source)
     if detection:
         kept["detection"] = True
-    states.save({"model_state": converted, **kept}, out)
+    if os.fspath(out).lower().endswith(tensor_files.ENDING):
+        tensor_files.write(converted, kept, out)
+    else:
+        states.save({"model_state": converted, **kept}, out)
     lines = [f"{source} ({translation.format.name}) -> {out} ({target}): {len(converted)} tensors"]
     if isinstance(content.get("ema_state"), dict):
         lines.append("  the average of the weights (EMA), which testing uses")
@@ -63,6 +68,7 @@ def _detects(content: dict[str, Any]) -> bool:
     text = content.get("cfg")
     try:
         cfg = yaml.safe_load(text) if isinstance(text, str) else None
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):
         return False
-    return isinstance(cfg, dict) and bool((cfg.get("DETECTION") or {}).get("ENABLE"))
+    node = cfg.get("DETECTION") if isinstance(cfg, dict) else None
+    return isinstance(node, dict) and node.get("ENABLE") is True

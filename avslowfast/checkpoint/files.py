@@ -12,10 +12,13 @@ from iopath.common.file_io import g_pathmgr
 
 from ..utils.errors import UserError
 from ..utils.files import fetched
+from ..utils.logging import get_logger
 from . import tensor_files
 from .plain_objects import NAMES
 from .torch_files import LEGACY, read_legacy, read_zip, ZIP
 from .unpickling import BoundedFile, DamagedError, RefusedError, Unpickler
+
+logger = get_logger(__name__)
 
 # A network's weights by name.
 Weights = dict[str, torch.Tensor]
@@ -158,6 +161,32 @@ def weights_of(content: Any, path: str | os.PathLike[str]) -> tuple[Weights, lis
         if any(name.startswith(prefix) for name in tensors):
             tensors = {name.removeprefix(prefix): value for name, value in tensors.items()}
     return tensors, notes
+
+
+def class_names_of(content: Any, path: str | os.PathLike[str]) -> Any:
+    """The names of the classes in a checkpoint's content.
+
+    Args:
+        content: From `read_checkpoint`.
+        path: The file, for the warning.
+
+    Returns:
+        A list of names, {classifier: list of names or None}, or None where there are none. What is no such thing is
+        left out with a warning.
+    """
+    names = content.get("class_names") if isinstance(content, dict) else None
+    if names is None or (isinstance(names, (list, tuple, dict)) and not names):
+        return None
+    if isinstance(names, dict) and all(isinstance(k, str) and (v is None or _are_names(v)) for k, v in names.items()):
+        return {head: None if value is None else list(value) for head, value in names.items()}
+    if _are_names(names):
+        return list(names)
+    logger.warning("%s: its class_names are no list of names, and are left out", path)
+    return None
+
+
+def _are_names(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) and all(isinstance(name, str) for name in value)
 
 
 def _is_array(value: Any) -> bool:

@@ -13,7 +13,8 @@ from ..models.network import Network
 from ..models.pathways import Pathway
 from ..utils.logging import get_logger
 from .files import CheckpointError, read_checkpoint, Weights, weights_of
-from .released import to_avslowfast
+from .released import to_avslowfast, Translation
+from .unpickling import in_words
 
 logger = get_logger(__name__)
 
@@ -23,6 +24,10 @@ _JOINED = re.compile(r"pathways\.slow\.(res[2-5])\.block0\.(?:branch1|branch2\.a
 _CLASSIFIER = re.compile(r"head\.projection(?:s\.\w+)?\.weight")
 _BLOCK = re.compile(r"pathways\.(\w+)\.(res[2-5])\.block(\d+)\.branch2\.(\w+)\.")
 _BASIC = {"a", "a_bn", "b", "b_bn"}
+# What the names of tensors inside residual blocks have, in any format.
+_INSIDE_BLOCK = re.compile(
+    r"(?:^|\.)layer\d\.\d+\.|res_blocks\.\d+\.|pathway\d_res\d+\.|\.block\d+\.|(?:^|_)res\d_\d+_"
+)
 _RES5_WIDTH = re.compile(r"pathways\.(\w+)\.res5\.block0\.branch1_bn\.weight")
 
 
@@ -40,6 +45,7 @@ class LoadReport:
         mismatched: The network's tensors that have another shape in the file; they keep their values.
         unexpected: The file's tensors that the network has no place for; they are unused.
         dropped: Of these, tensors that belong to a known part of a network, in this project's names.
+        not_finite: The network's tensors that came from the file with NaN or infinite values.
         details: {name: difference} of sliced and mismatched tensors.
         notes: What else was left out, in words.
     """
@@ -53,6 +59,7 @@ class LoadReport:
     mismatched: list[str] = field(default_factory=list)
     unexpected: list[str] = field(default_factory=list)
     dropped: list[str] = field(default_factory=list)
+    not_finite: list[str] = field(default_factory=list)
     details: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
@@ -60,6 +67,16 @@ class LoadReport:
     def fresh(self) -> list[str]:
         """The network's tensors that keep the values they had."""
         return [*self.missing, *self.mismatched]
+
+    @property
+    def unknown(self) -> list[str]:
+        """Of the unexpected ones, those that no known network of this format has."""
+        return self.unexpected[: len(self.unexpected) - len(self.dropped)]
+
+    @property
+    def foreign(self) -> list[str]:
+        """Of the unknown ones, those inside residual blocks: the file's blocks compute something else."""
+        return [name for name in self.unknown if _INSIDE_BLOCK.search(name) and ".split_bn." not in name]
 
     @property
     def complete(self) -> bool:
@@ -71,7 +88,7 @@ class LoadReport:
         return f"LoadReport({self.source!r}, {self.format}: {counts})"
 
     def __str__(self) -> str:
-        unused = [*self.unexpected[: len(self.unexpected) - len(self.dropped)], *self.dropped]
+        unused = [*self.unknown, *self.dropped]
         kinds = (
             ("loaded", "", self.loaded),
             ("sliced", "input channels cut, or zeros put in; counted as loaded", self.sliced),
@@ -79,6 +96,7 @@ class LoadReport:
             ("fresh", "not in the file", self.missing),
             ("fresh", "another shape in the file", self.mismatched),
             ("unused", "no place in the network", unused),
+            ("NaN", "or infinite values in them: scores will make no sense", self.not_finite),
         )
         lines = [f"{self.source} ({self.format})"]
         for kind, why, names in kinds:
@@ -118,7 +136,8 @@ def load_weights(model: Network, path: str | os.PathLike[str]) -> LoadReport:
         The report, to be printed: every tensor of file and network is counted in it.
 
     Raises:
-        CheckpointError: No such file, not a checkpoint, an unknown format, another depth, or no tensor that fits.
+        CheckpointError: No such file, not a checkpoint, an unknown format, another depth, whole numbers in place of
+            weights, or no tensor that fits.
     """
     return load_content(model, read_checkpoint(path), path)
 
@@ -135,6 +154,7 @@ def load_content(model: Network, content: Any, source: str | os.PathLike[str]) -
     translation = to_avslowfast(state, source)
     expected = model.state_dict()
     _check_depth(translation.tensors, expected, source)
+    _check_numbers(translation, expected, source)
     report = LoadReport(str(source), translation.format.name, unexpected=translation.unknown, notes=notes)
     fitting = _Fitting(model, translation.tensors, report)
     fitted: Weights = {}
@@ -164,7 +184,9 @@ def load_content(model: Network, content: Any, source: str | os.PathLike[str]) -
             note = f"the file counts no batches ({len(counters)} counters stay as they are; no result depends on them)"
             report.notes.append(note)
     model.load_state_dict(fitted, strict=False)
-    (logger.info if report.complete else logger.warning)("%s", report)
+    loaded = model.state_dict()
+    report.not_finite = [name for name in report.loaded if not bool(torch.isfinite(loaded[name]).all())]
+    (logger.info if report.complete and not report.not_finite else logger.warning)("%s", report)
     return report
 
 
@@ -307,6 +329,28 @@ def _check_depth(tensors: Iterable[str], expected: Iterable[str], source: str | 
             )
 
 
+def _check_numbers(translation: Translation, expected: Weights, source: str | os.PathLike[str]) -> None:
+    """Refuse whole numbers, truth values and complex numbers where the network has weights.
+
+    Args:
+        translation: The file's tensors.
+        expected: The network's.
+        source: The file, for the message.
+    """
+    odd = [
+        name
+        for name, tensor in translation.tensors.items()
+        if name in expected and expected[name].is_floating_point() and not tensor.is_floating_point()
+    ]
+    if odd:
+        kind = str(translation.tensors[odd[0]].dtype).removeprefix("torch.")
+        first = in_words(translation.origin[odd[0]])
+        raise CheckpointError(
+            f"{source}: {len(odd)} of its tensors are no weights but {kind}, the first {first}; "
+            "take the file from before it was rounded or quantised"
+        )
+
+
 def require(report: LoadReport, wanted: str) -> None:
     """Refuse a load that gave less than was wanted.
 
@@ -322,6 +366,13 @@ def require(report: LoadReport, wanted: str) -> None:
     """
     if wanted == "none":
         return
+    if report.foreign and wanted in ("all", "shared"):
+        first = in_words(report.foreign[0])
+        kind = "another kind (squeeze-and-excitation)" if ".se." in first else "another kind"
+        raise CheckpointError(
+            f"{report.source}: {len(report.foreign)} tensors inside its residual blocks have no place in the network, "
+            f"the first {first}: its blocks are of {kind}; take a checkpoint of a plain ResNet"
+        )
     if wanted == "all":
         changed = [*report.fresh, *report.sliced, *report.inflated, *report.dropped]
         poor = [name for name in changed if not name.startswith("sync_heads.")]

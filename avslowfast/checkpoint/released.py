@@ -7,13 +7,14 @@ with a lateral connection; what the other fields stand for is in the format's `f
 import functools
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import torch
 
 from ..config.names import STAGES
 from .files import CheckpointError, Weights
+from .unpickling import in_words
 
 _SLOWFAST = ("slow", "fast")
 _RES = STAGES[1:]
@@ -318,7 +319,51 @@ def find_format(names: Iterable[str], source: str | os.PathLike[str]) -> Format:
         if any(mark.match(name) for name in names):
             return fmt
     known = "avslowfast, PySlowFast, AVSlowFast authors, PyTorchVideo, Caffe2, torchvision's 2-D ResNets"
-    raise CheckpointError(f"{source}: unknown checkpoint format; its first tensor is '{names[0]}'. Known: {known}")
+    raise CheckpointError(
+        f"{source}: unknown checkpoint format; its first tensor is '{in_words(names[0])}'. Known: {known}"
+    )
+
+
+# Networks whose files have the names of a known format and mean something else:
+# (what they are, names of the tensors that show it, whether a tensor does).
+_SHAPES: tuple[tuple[str, str, Callable[[torch.Tensor], bool]], ...] = (
+    ("an X3D", r"(?:blocks\.0\.conv|s1\.pathway0_stem)\.conv_(?:t|xy)\.weight", lambda tensor: True),
+    ("an R(2+1)D", r".*\.conv_b\.conv_(?:t|xy)\.weight", lambda tensor: True),
+    (
+        "a network of audio",
+        r"(?:blocks\.0\.(?:multipathway_blocks\.\d\.)?conv(?:\.convs\.\d)?|s1\.pathway[01]_stem\.conv)\.weight",
+        lambda tensor: tensor.dim() >= 4 and tensor.shape[1] == 1,
+    ),
+    (
+        "a channel-separated network (CSN)",
+        r"(?:blocks\.\d+\.res_blocks\.\d+\.branch2\.conv_b|s\d\.pathway\d_res\d+\.branch2\.b)\.weight",
+        lambda tensor: tensor.dim() == 5 and tensor.shape[1] == 1 < tensor.shape[0],
+    ),
+)
+
+
+def _refuse_other_networks(state: Weights, source: str | os.PathLike[str]) -> None:
+    """Refuse networks that are named like those that are read; no configuration of this project is theirs.
+
+    Raises:
+        CheckpointError: It is one of them, which is named.
+    """
+    what = next(
+        (
+            family
+            for family, names, shows in _SHAPES
+            if any(re.fullmatch(names, name) and shows(tensor) for name, tensor in state.items())
+        ),
+        None,
+    )
+    stages = {name.split(".")[1] for name in state if re.match(r"blocks\.\d+\.res_blocks\.", name)}
+    if what is None and "5" in stages and "2" not in stages:
+        what = "a C2D or I3D of PyTorchVideo, whose pooling between res2 and res3 shifts the numbers of its stages"
+    if what is not None:
+        raise CheckpointError(
+            f"{source}: it is {what}; this project does not have such a network. Take weights of a Slow, SlowFast, "
+            "AVSlowFast or 2-D ResNet"
+        )
 
 
 def to_avslowfast(state: Weights, source: str | os.PathLike[str]) -> Translation:
@@ -329,8 +374,9 @@ def to_avslowfast(state: Weights, source: str | os.PathLike[str]) -> Translation
         source: The file, for messages.
 
     Raises:
-        CheckpointError: The format is unknown.
+        CheckpointError: The format is unknown, or the network is one that this project does not have.
     """
+    _refuse_other_networks(state, source)
     fmt = find_format(state, source)
     # A sub-BN that was saved in training has its running statistics in an inner layer; those of the splits are unused.
     if fmt in (PYSLOWFAST, AUTHORS):

@@ -65,7 +65,7 @@ def write(state: Mapping[str, torch.Tensor], about: Mapping[str, Any], path: str
     """
     from safetensors.torch import save_file
 
-    texts = {key: str(about[key]) for key in _TEXTS if about.get(key)}
+    texts = {key: about[key] for key in _TEXTS if isinstance(about.get(key), str)}
     values = {key: json.dumps(about[key]) for key in _VALUES if about.get(key) is not None}
     # The format has no tensors that share memory.
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.items()}

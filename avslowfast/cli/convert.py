@@ -3,6 +3,7 @@
 Examples:
     avslowfast convert SLOWFAST_8x8_R50.pkl slowfast.pyth --to avslowfast
     avslowfast convert output/synthav_avslowfast/checkpoints/checkpoint_best.pyth authors.pyth --to pyslowfast
+    avslowfast convert slowfast.pyth slowfast.safetensors --to pyslowfast
 
 The format of IN is detected automatically. There and back gives the same tensors, bit for bit. Exit codes: 0 done; 2
 it cannot be done.
@@ -19,7 +20,7 @@ FORMATS = ("avslowfast", "pyslowfast", "pytorchvideo")
 def add_arguments(parser: CommandParser) -> None:
     """Two files and a format."""
     parser.add_argument("source", metavar="IN", help="checkpoint of any supported format")
-    parser.add_argument("out", metavar="OUT", help="file to write")
+    parser.add_argument("out", metavar="OUT", help="file to write; .safetensors is written in that format")
     parser.add_argument("--to", required=True, choices=FORMATS, help="format of OUT")
 
 

@@ -2,7 +2,7 @@
 
 import os
 
-from ..checkpoint import load_content, read_checkpoint, require, states
+from ..checkpoint import class_names_of, load_content, read_checkpoint, require, states
 from ..config import ConfigError
 from ..config.derived import Cfg
 from ..datasets.base import ClassNames
@@ -40,4 +40,4 @@ def load_for_test(cfg: Cfg, model: Network, required: str) -> tuple[str, ClassNa
     path = states.resolve(path)
     content = content or read_checkpoint(path)
     require(load_content(model, content, path), required)
-    return path, content.get("class_names") if isinstance(content, dict) else None
+    return path, class_names_of(content, path)

@@ -7,13 +7,20 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from iopath.common.file_io import g_pathmgr
 from torch import nn, Tensor
 
-from ..checkpoint import load_content, LoadReport, read_checkpoint, require, states
+from ..checkpoint import (
+    class_names_of,
+    is_checkpoint_path,
+    load_content,
+    LoadReport,
+    read_checkpoint,
+    require,
+    states,
+)
 from ..clips import ClipReader
 from ..config import ConfigError, load_cfg, parse_cfg, PluginError, UnknownModelError
-from ..config.derived import Cfg
+from ..config.derived import Cfg, head_classes
 from ..datasets.base import ClassNames
 from ..loading.build import clip_settings
 from ..media import open_media
@@ -28,6 +35,8 @@ logger = get_logger(__name__)
 
 # The spectrogram is part of the preprocessing here, wherever training computed it.
 _OVERRIDES = ("DATA.LOGMEL_ON_DEVICE", False)
+# A name that ends so is a file, whether it exists or not.
+_CHECKPOINT_ENDINGS = (".pyth", ".pth", ".pt", ".pkl", ".ckpt", ".bin", ".safetensors")
 
 
 class NotLoadedError(UserError, TypeError):
@@ -124,7 +133,8 @@ def load_model(
             network.
     """
     content, name = None, str(states.resolve(str(name_or_path)))
-    if not name.lower().endswith((".yaml", ".yml")) and g_pathmgr.isfile(name):
+    is_file = is_checkpoint_path(name) or name.lower().endswith(_CHECKPOINT_ENDINGS)
+    if is_file and not name.lower().endswith((".yaml", ".yml")):
         if weights is not None:
             raise UnknownModelError(
                 f"{name} is a checkpoint, and weights {weights} are given as well; "
@@ -142,7 +152,7 @@ def load_model(
         content = read_checkpoint(source) if content is None else content
         report = load_content(model, content, source)
         require(report, "all")
-        meta = ModelMeta(cfg, content.get("class_names") or None, source, report)
+        meta = ModelMeta(cfg, _class_names(cfg, content, source), source, report)
     model.meta = meta
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     return model.to(device).eval(), meta
@@ -175,6 +185,17 @@ def meta_of(model: nn.Module) -> ModelMeta:
         NotLoadedError: The network does not come from `load_model`.
     """
     return cast(ModelMeta, network_of(model).meta)
+
+
+def _class_names(cfg: Cfg, content: Any, source: str) -> ClassNames:
+    """The names in a checkpoint, where they are as many as the network has classes."""
+    names: ClassNames = class_names_of(content, source)
+    for head, count in head_classes(cfg).items():
+        of_head = names_of_head(names, head)
+        if of_head is not None and len(of_head) != count:
+            logger.warning("%s: it has %d class names for %d classes; they are left out", source, len(of_head), count)
+            return None
+    return names
 
 
 def _cfg_of_checkpoint(content: Any, path: str, overrides: Sequence[Any]) -> Cfg:

@@ -13,7 +13,8 @@ from .derived import Cfg
 from .errors import ConfigError, PluginError
 from .plugins import import_modules
 from .pyslowfast import what_serves
-from .reading import Flat, read_yaml, Scalar
+from .ranges import shown
+from .reading import Flat, LONGEST_YAML, read_yaml, Scalar
 from .table import get_cfg, TABLE
 from .validate import validate_cfg
 from .zoo import find_config
@@ -24,6 +25,7 @@ _PLUGINS_KEY = "PLUGINS"
 _CHECKPOINTS = (".pyth", ".pth", ".pt", ".pkl", ".ckpt", ".safetensors")
 # Two names or keys are near from this similarity on (0..1, as difflib measures it).
 _NEAR = 0.75
+_LONGEST_KEY = 100
 
 # (dotted key, value, where it is set), in the order in which they are applied.
 _Assignments = list[tuple[str, Any, str]]
@@ -111,9 +113,11 @@ def _pairs(overrides: list[Any]) -> _Assignments:
     for key in overrides[::2]:
         name, equals, value = str(key).partition("=")
         if equals and name.upper() in TABLE:
-            raise ConfigError(f"command line: {key}: overrides are written KEY VALUE, without '='; use {name} {value}")
+            raise ConfigError(
+                f"command line: {shown(key)}: overrides are written KEY VALUE, without '='; use {name} {value}"
+            )
     if len(overrides) % 2:
-        raise ConfigError(f"overrides come in pairs KEY VALUE, but '{overrides[-1]}' at the end has no value")
+        raise ConfigError(f"overrides come in pairs KEY VALUE, but {shown(overrides[-1])} at the end has no value")
     return [(str(key), value, "command line") for key, value in zip(overrides[::2], overrides[1::2])]
 
 
@@ -137,7 +141,7 @@ def _read_chain(path: str) -> list[tuple[str, Flat]]:
         flat = read_yaml(_text_of(path), path)
         chain.insert(0, (path, flat))
         base, line = flat.pop(_BASE_KEY, (None, 0))
-        if base is None or (isinstance(base, Scalar) and not base.text):
+        if base is None or (isinstance(base, Scalar) and (base.null or not base.text)):
             return chain
         if not isinstance(base, Scalar):
             raise ConfigError(f"{path}, line {line}: {_BASE_KEY} is one file; give its name")
@@ -149,13 +153,17 @@ def _read_chain(path: str) -> list[tuple[str, Flat]]:
 
 
 def _text_of(path: str) -> str:
+    size = os.path.getsize(path) if os.path.isfile(path) else 0
     try:
-        return read_text(path)
+        # Four bytes are the most that a character has.
+        if size <= 4 * LONGEST_YAML:
+            return read_text(path)
+        problem = f"{path}: it has {size} bytes, which no configuration has; give another file"
     except TextError as error:
-        if os.path.isfile(path) and os.path.splitext(path)[1].lower() in _CHECKPOINTS:
-            remedy = "the configuration of its run is config.yaml in the run's folder"
-            raise ConfigError(f"{path}: it is a checkpoint, not a configuration; {remedy}") from None
-        raise ConfigError(str(error)) from None
+        problem = str(error)
+    if size and os.path.splitext(path)[1].lower() in _CHECKPOINTS:
+        problem = f"{path}: it is a checkpoint, no configuration; that of its run is config.yaml in the run's folder"
+    raise ConfigError(problem)
 
 
 def _find_base(base: str, path: str, asked_by: str) -> str:
@@ -185,19 +193,17 @@ def _unknown_key(key: str) -> str:
     inner = [name for name in TABLE if name.startswith(f"{key}.")]
     if inner:
         return f"{key} is a group of keys, not a value; set one of its keys, e.g. {inner[0]}"
-    unknown = f"unknown key {key}"
+    unknown = f"unknown key {key if key.isprintable() and len(key) <= _LONGEST_KEY else shown(key)}"
     known = what_serves(key.upper())
     if known:
         return f"{unknown}: this project has no key for it; {known}"
-    near = _near_keys(key)
+    near = _near_keys(key) if len(key) <= _LONGEST_KEY else []
     if near:
         return f"{unknown}; did you mean {' or '.join(near)}? Correct the name or remove the key"
     root = key.split(".")[0]
-    if "." in key and not any(name.startswith(f"{root}.") for name in TABLE):
-        return (
-            f"{unknown}: there is no key in a node {root}; remove it, or name the plugin that adds {root} in PLUGINS "
-            "or with --import"
-        )
+    if "." in key and root.isidentifier() and not any(name.startswith(f"{root}.") for name in TABLE):
+        plugin = f"name the plugin that adds {root} in PLUGINS or with --import"
+        return f"{unknown}: there is no key in a node {root}; remove it, or {plugin}"
     return f"{unknown}: there is no key like it; remove it. avslowfast/config/defaults*.py list all keys"
 
 

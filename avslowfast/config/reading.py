@@ -27,6 +27,7 @@ from .errors import ConfigError
 # Far more than any configuration needs.
 _DEEPEST = 12
 _LARGEST = 10_000
+LONGEST_YAML = 1_000_000
 _PLAIN_TAGS = tuple(f"tag:yaml.org,2002:{name}" for name in ("str", "int", "float", "bool", "null", "seq", "map"))
 _NULLS = ("", "~", "null", "Null", "NULL")
 _LOOKS_TYPED = re.compile(r"[-+]?(\d[\d_]*)?\.?\d+([eE][-+]?\d+)?|true|false|yes|no|on|off", re.IGNORECASE)
@@ -72,6 +73,8 @@ def read_yaml(text: str, source: str) -> Flat:
     Raises:
         ConfigError: It is no mapping of keys to values; the message names the source and the line.
     """
+    if len(text) > LONGEST_YAML:
+        raise ConfigError(f"{source}: it has {len(text)} characters, which no configuration has; give another file")
     return _Reader(text, source).flat()
 
 
@@ -149,7 +152,7 @@ class _Reader:
             raise ConfigError(f"{self._source}{line}: not valid YAML: {problem}; correct it") from None
         except yaml.YAMLError as error:
             raise ConfigError(f"{self._source}: not valid YAML: {' '.join(str(error).split())}") from None
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             # PyYAML's scanner turns escapes such as "\UFFFFFFFF" into characters that do not exist.
             raise ConfigError(f"{self._source}: not valid YAML: {error}") from None
 
@@ -180,12 +183,18 @@ class _Reader:
                 raise self._error(event, "a key is a name, such as TRAIN")
             key, line = prefix + self._scalar(event).text, event.start_mark.line + 1
             value = next(self._events)
+            read: Any
             if isinstance(value, MappingStartEvent):
+                before = len(flat)
                 self._mapping(value, key + ".", flat, depth + 1)
-                continue
+                if len(flat) > before:
+                    continue
+                # A group without keys; where a value is expected it is none.
+                read = {}
+            else:
+                read = self._value(value, depth + 1)
             if key in flat:
                 raise self._error(event, f"{key} is given twice; the first is on line {flat[key][1]}; remove one")
-            read = self._value(value, depth + 1)
             flat[key] = (read.values if isinstance(read, _List) else read, line)
 
     def _value(self, event: Event, depth: int) -> "Scalar | _List":

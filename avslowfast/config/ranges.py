@@ -444,10 +444,11 @@ def _typed(given: Any) -> Any:
 
 
 def _check_fields(value: str) -> None:
+    """Names in braces, with a width at most: {video}, {start:06d}."""
     try:
-        names = [name for _, name, _, _ in string.Formatter().parse(value) if name is not None]
+        parts = [part for part in string.Formatter().parse(value) if part[1] is not None]
     except ValueError as error:
         raise UnfitError(f"its braces do not fit ({error})", "write a field as {video}") from None
-    wrong = [name for name in names if not name.isidentifier()]
-    if wrong:
-        raise UnfitError(f"'{{{wrong[0]}}}' in it is no name of a field", "write a field as {video}")
+    for _, name, width, conversion in parts:
+        if not (name or "").isidentifier() or conversion or not re.fullmatch(r"0?[0-9]{0,2}[ds]?", width or ""):
+            raise UnfitError(f"'{{{name}}}' in it is no name of a field", "write a field as {video} or {start:06d}")

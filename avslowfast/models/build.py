@@ -2,8 +2,9 @@
 
 import torch
 import torch.distributed as dist
+from torch import nn
 
-from ..config import derived
+from ..config import ConfigError, derived
 from ..config.derived import Cfg
 from ..config.names import HEADS, LATERALS, PATHWAYS, STAGES
 from ..utils import distributed
@@ -225,6 +226,8 @@ class _Builder:
         visual = [name for name in self.names if name != "audio"]
         learns = derived.pretext_facts(cfg)
         classes = {name: facts.outputs for name, facts in learns.items() if facts.outputs}
+        classes = classes if learns else derived.head_classes(cfg)
+        _check_head_names(classes)
         channels = {name: self.pathways[name].channels["res5"] for name in visual}
         # A pretext is learnt from frames alone; what it learns says nothing about classes.
         if "audio" in self.names and not learns and (cfg.LATERAL.AUDIO_POOL5 or not visual):
@@ -232,7 +235,7 @@ class _Builder:
         spec = HeadSpec(
             channels=channels,
             window={name: self._window(name) for name in visual},
-            classes=classes if learns else derived.head_classes(cfg),
+            classes=classes,
             dropout=cfg.MODEL.DROPOUT_RATE,
             act="softmax" if learns else derived.score_activation(cfg),
             box_pooling=BoxPooling(d.ROI_XFORM_RESOLUTION, d.SPATIAL_SCALE_FACTOR, d.ALIGNED),
@@ -249,6 +252,15 @@ class _Builder:
         cells = -(-cfg.DATA.TRAIN_CROP_SIZE // stride)
         frames = derived.slow_frames(cfg) if name == "slow" else cfg.DATA.NUM_FRAMES
         return frames, cells, cells
+
+
+def _check_head_names(classes: dict[str, int]) -> None:
+    """A classifier is a module by its name, which must not be that of something that torch's modules have."""
+    for name in classes:
+        if hasattr(nn.ModuleDict(), name):
+            raise ConfigError(
+                f"MULTI_HEAD.NAMES: torch's modules use the name '{name}'; use another, e.g. {name}_class"
+            )
 
 
 def _norm(cfg: Cfg) -> NormSpec:

@@ -1,6 +1,8 @@
 """The configuration and its overrides on the command line, in any order."""
 
 import pytest
+from helpers import TINY
+from helpers.tools import command
 
 from avslowfast.cli import train
 from avslowfast.cli.parser import CommandParser
@@ -61,3 +63,30 @@ def test_words_that_make_no_sense_are_told_with_exit_code_2(words, error, capsys
         parse(words)
     assert end.value.code == 2
     assert error in capsys.readouterr().err
+
+
+@pytest.fixture
+def mistake(tmp_path, monkeypatch):
+    """A function that gives the one line with which a training ends."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a_file").write_text("x")
+    return lambda *words: command("train", TINY, *words, code=2).removeprefix("error: ")
+
+
+@pytest.mark.parametrize("folder", ["a_file", "a_file/below", "/proc/x", "/dev/null/x", "x" * 300])
+def test_an_output_folder_that_cannot_be_written_is_one_line(mistake, folder):
+    assert mistake("OUTPUT_DIR", folder).startswith(f"OUTPUT_DIR is '{folder}': nothing can be written there")
+
+
+@pytest.mark.parametrize(
+    "words, error",
+    [
+        (["OUTPUT_DIR", ""], "command line: OUTPUT_DIR is '': it has to be a path, not empty"),
+        (["TEST.SAVE_RESULTS_PATH", "a_file/scores"], "TEST.SAVE_RESULTS_PATH is "),
+        (["TENSORBOARD.ENABLE", "yes", "TENSORBOARD.LOG_DIR", "a_file"], "TENSORBOARD.LOG_DIR is 'a_file'"),
+        (["TRAIN.ENABLE", "False", "TEST.ENABLE", "no"], "TRAIN.ENABLE and TEST.ENABLE are False: there is nothing"),
+        (["OUTPUT_DIR=x"], "command line: 'OUTPUT_DIR=x': overrides are written KEY VALUE"),
+    ],
+)  # fmt: skip
+def test_a_run_that_cannot_work_ends_with_one_line(mistake, words, error):
+    assert mistake(*words).startswith(error)

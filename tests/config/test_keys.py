@@ -66,7 +66,7 @@ def wrong_texts(takes):
     yield from ("a\nb", "a\rb", "a\0b", ["a"], {}, "\udc80", "x" * 5000, 10**5000, math.inf)
     yield from [] if takes.empty else ["", "''", '""', None, Scalar("", null=True)]
     yield from ["!", "1 2"] if takes.pattern else []
-    yield from ["{", "}", "{}", "{0}", "{a.b}", "{a[0]}", "{video"] if takes.fields else []
+    yield from ["{", "}", "{}", "{0}", "{a.b}", "{a[0]}", "{video", "{a:>999999999}", "{a!r}"] if takes.fields else []
 
 
 def wrong_choices(takes):

@@ -8,6 +8,7 @@ import torch
 from helpers import ROOT, TINY, tiny_cfg
 from helpers.networks import make
 
+from avslowfast.config import ConfigError
 from avslowfast.config.names import HEADS, PretextFacts
 from avslowfast.models import build_model
 from avslowfast.models.heads import Head, HeadSpec
@@ -123,3 +124,10 @@ def test_statistics_of_pixels_follow_the_order_of_the_channels():
         mean, std = torch.tensor([0.1, 0.2, 0.3]), torch.tensor([0.4, 0.5, 0.6])
         assert torch.equal(model.pixel_mean.flatten(), mean.flip(0) if reverse else mean)
         assert torch.equal(model.pixel_std.flatten(), std.flip(0) if reverse else std)
+
+
+@pytest.mark.parametrize("name", ["type", "training", "forward", "keys"])
+def test_a_classifier_with_a_name_of_torchs_modules_is_one_line(name):
+    keys = ("MULTI_HEAD.NAMES", [name], "MULTI_HEAD.NUM_CLASSES", [3], "MULTI_HEAD.LOSS_WEIGHTS", [1])
+    with pytest.raises(ConfigError, match=f"MULTI_HEAD.NAMES: torch's modules use the name '{name}'; use another"):
+        build_model(tiny_cfg(*keys))

@@ -1,22 +1,40 @@
-"""Checkpoints of a run: written atomically, found again, and skipped when damaged."""
+"""State files of a run: written whole or not at all, read with every entry checked."""
 
+import contextlib
+import math
 import os
-import re
-from collections.abc import Callable
+import shutil
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import nn
 
+from ..utils import seeding
+from ..utils.errors import UserError
 from ..utils.files import replacing
-from ..utils.logging import get_logger
 from .files import CheckpointError, read_checkpoint
 
-logger = get_logger(__name__)
+# A whole training's state by name.
+State = dict[str, Any]
 
-_NAME = re.compile(r"checkpoint_epoch_(\d{5})(?:_iter_(\d{6}))?\.pyth")
-_BEST = "checkpoint_best.pyth"
-_REQUIRED = ("model_state", "optimizer_state", "epoch", "iteration", "rng")
+BEST = "checkpoint_best.pyth"
+_ENTRIES: dict[str, type | tuple[type, ...]] = {
+    "run_id": str,
+    "epoch": int,
+    "iteration": int,
+    "iters_per_epoch": int,
+    "model_state": Mapping,
+    "optimizer_state": Mapping,
+    "rng": list,
+    "cfg": str,
+}
+# No training is longer than this.
+_MOST_EPOCHS = 10**6
+
+
+class StateNotSavedError(UserError, OSError):
+    """A file that could not be written; the message names the file, the reason, the free space and the remedy."""
 
 
 def checkpoint_dir(output_dir: str | os.PathLike[str]) -> str:
@@ -24,30 +42,69 @@ def checkpoint_dir(output_dir: str | os.PathLike[str]) -> str:
     return os.path.join(output_dir, "checkpoints")
 
 
+def file_name(epoch: int, iteration: int) -> str:
+    """Name of the state after `epoch` whole epochs and `iteration` iterations of the next."""
+    return f"checkpoint_epoch_{epoch:05d}" + (f"_iter_{iteration:06d}" if iteration else "") + ".pyth"
+
+
 def checkpoint_path(output_dir: str | os.PathLike[str], epoch: int, iteration: int) -> str:
     """File of the state after `epoch` whole epochs and `iteration` iterations of the next."""
-    name = f"checkpoint_epoch_{epoch:05d}" + (f"_iter_{iteration:06d}" if iteration else "")
-    return os.path.join(checkpoint_dir(output_dir), name + ".pyth")
+    return os.path.join(checkpoint_dir(output_dir), file_name(epoch, iteration))
 
 
 def best_path(output_dir: str | os.PathLike[str]) -> str:
     """File of the state that was best in validation."""
-    return os.path.join(checkpoint_dir(output_dir), _BEST)
+    return os.path.join(checkpoint_dir(output_dir), BEST)
 
 
-def save(state: dict[str, Any], path: str | os.PathLike[str]) -> None:
-    """Write a state so that the file has all of it or does not change.
-
-    The state goes to another file, which is flushed to disk and renamed; then the folder is flushed.
+def save(state: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
+    """Write a state so that the file has all of it or does not change, also when the machine loses its power.
 
     Args:
         state: What `torch.save` takes.
         path: The file.
+
+    Raises:
+        StateNotSavedError: It cannot be written, for example since the disk is full.
     """
-    with replacing(path) as part, open(part, "wb") as f:
-        torch.save(state, f)
-        f.flush()
-        os.fsync(f.fileno())
+    try:
+        with replacing(path) as part, open(part, "wb") as f:
+            torch.save(state, f)
+            f.flush()
+            os.fsync(f.fileno())
+        _flush_folder(path)
+    except (OSError, RuntimeError) as error:
+        # torch tells a full disk by a RuntimeError of its zip writer.
+        raise StateNotSavedError(f"{path}: cannot be written ({_reason(error, path)})") from None
+
+
+def link(path: str | os.PathLike[str], other: str | os.PathLike[str]) -> None:
+    """Give a saved state another name as well; where the file system has no hard links, by a copy.
+
+    States are never changed in place, so that the two names cannot come to differ by a change of one.
+
+    Args:
+        path: The file.
+        other: The other name; a file of that name is replaced.
+
+    Raises:
+        StateNotSavedError: It cannot be written.
+    """
+    try:
+        with replacing(other) as part:
+            os.remove(part)
+            try:
+                os.link(path, part)
+            except OSError:
+                shutil.copyfile(path, part)
+                with open(part, "rb") as f:
+                    os.fsync(f.fileno())
+        _flush_folder(other)
+    except OSError as error:
+        raise StateNotSavedError(f"{other}: cannot be written ({_reason(error, other)})") from None
+
+
+def _flush_folder(path: str | os.PathLike[str]) -> None:
     descriptor = os.open(os.path.dirname(os.path.abspath(path)), os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -55,83 +112,147 @@ def save(state: dict[str, Any], path: str | os.PathLike[str]) -> None:
         os.close(descriptor)
 
 
-def list_checkpoints(output_dir: str | os.PathLike[str]) -> list[str]:
-    """Files of a run's states, oldest first, without the best one."""
-    folder = checkpoint_dir(output_dir)
-    files = []
-    for name in os.listdir(folder) if os.path.isdir(folder) else ():
-        match = _NAME.fullmatch(name)
-        if match:
-            files.append(((int(match[1]), int(match[2] or 0)), os.path.join(folder, name)))
-    return [path for _, path in sorted(files)]
+def _reason(error: Exception, path: str | os.PathLike[str]) -> str:
+    words = getattr(error, "strerror", None) or " ".join(str(error).split())[:120] or type(error).__name__
+    folder = os.path.dirname(os.path.abspath(path))
+    with contextlib.suppress(OSError):
+        free = shutil.disk_usage(folder).free / 2**30
+        return f"{words}; {free:.2f} GB are free in {folder}; make room or choose another OUTPUT_DIR"
+    return f"{words}; {folder} is not there or not readable; choose another OUTPUT_DIR"
 
 
-def resolve(path: str | os.PathLike[str]) -> str:
-    """The checkpoint that a path stands for.
+def read_state(path: str | os.PathLike[str]) -> State:
+    """The state of a training, checked as far as that is possible without its network.
 
     Args:
-        path: A run's OUTPUT_DIR, which stands for its best state, else its newest; any other path stands for itself.
+        path: The file.
 
     Raises:
-        CheckpointError: A folder without checkpoints.
+        CheckpointError: It cannot be read, or is no state of a training.
     """
-    if not os.path.isdir(path):
-        return str(path)
-    files = [best_path(path)] if os.path.isfile(best_path(path)) else list_checkpoints(path)
-    if not files:
-        raise CheckpointError(f"{path}: no checkpoints in it; give the OUTPUT_DIR of a run, or a file")
-    return files[-1]
+    content = read_checkpoint(path)
+    problem = _problem(content)
+    if problem:
+        raise CheckpointError(f"{path}: not the state of a training ({problem})")
+    state: State = content
+    return state
 
 
-def prune(output_dir: str | os.PathLike[str], keep: int) -> None:
-    """Remove old states.
-
-    Args:
-        output_dir: The run's folder.
-        keep: Number of newest states to keep; 0 keeps all.
-    """
-    for path in list_checkpoints(output_dir)[:-keep] if keep else ():
-        os.remove(path)
-
-
-def load_newest(
-    output_dir: str | os.PathLike[str], fits: Callable[[dict[str, Any]], str | None]
-) -> tuple[str, dict[str, Any]] | tuple[None, None]:
-    """The newest state of a run that is whole and belongs to its network.
-
-    Args:
-        output_dir: The run's folder.
-        fits: Function of a state that says why it belongs to another network, or None if it fits.
-
-    Returns:
-        (path, state), or (None, None). Damaged files and those of other networks are skipped with a warning.
-    """
-    for path in reversed(list_checkpoints(output_dir)):
-        try:
-            state = read_checkpoint(path)
-        except CheckpointError as error:
-            logger.warning("skipped: %s", error)
-            continue
-        missing = [key for key in _REQUIRED if not isinstance(state, dict) or key not in state]
-        reason = f"{', '.join(missing)} missing" if missing else fits(state)
-        if reason is None:
-            return path, state
-        logger.warning("skipped: %s: not a state of this run (%s)", path, reason)
-    return None, None
+def _problem(content: Any) -> str | None:
+    """What is wrong with a state's entries; None if nothing is."""
+    if not isinstance(content, dict):
+        return f"it holds a {type(content).__name__}"
+    for name, kind in _ENTRIES.items():
+        if name not in content:
+            return f"{name} missing"
+        if not isinstance(content[name], kind) or isinstance(content[name], bool):
+            return f"{name} is of type {type(content[name]).__name__}"
+    epoch, iteration, length = (content[name] for name in ("epoch", "iteration", "iters_per_epoch"))
+    if not 0 <= epoch <= _MOST_EPOCHS or length < 1 or not 0 <= iteration < length:
+        return f"epoch {epoch}, iteration {iteration} of {length}"
+    best = content.get("best")
+    if best is not None and not (isinstance(best, (int, float)) and math.isfinite(best)):
+        return f"best is {best!r}"
+    return next((problem for problem in map(seeding.problem_of, content["rng"]) if problem), None) or (
+        None if content["rng"] else "rng is empty"
+    )
 
 
-def mismatch(model: nn.Module, state: dict[str, Any]) -> str | None:
-    """Why a state's weights are not a model's: the first name or shape that differs; None if all are the same.
+def mismatch(model: nn.Module, weights: Mapping[str, Any]) -> str | None:
+    """Why weights are not a model's: the first name, shape or kind of number that differs; None if all are the same.
 
     Args:
         model: The network.
-        state: A state with "model_state".
+        weights: {name: tensor}.
     """
-    expected, saved = model.state_dict(), state["model_state"]
-    for name in expected:
-        if name not in saved:
+    expected = model.state_dict()
+    for name, tensor in expected.items():
+        if name not in weights:
             return f"tensor {name} missing"
-        if expected[name].shape != saved[name].shape:
-            return f"{name} has shape {tuple(saved[name].shape)}, not {tuple(expected[name].shape)}"
-    extra = next((name for name in saved if name not in expected), None)
+        problem = tensor_problem(weights[name], tensor)
+        if problem:
+            return f"{name} {problem}"
+    extra = next((name for name in weights if name not in expected), None)
     return f"unexpected tensor {extra}" if extra else None
+
+
+def tensor_problem(value: Any, expected: torch.Tensor) -> str | None:
+    """Why a saved value cannot take the place of a tensor; None if it can."""
+    if not isinstance(value, torch.Tensor) or value.layout != torch.strided:
+        return "is no dense tensor"
+    if value.shape != expected.shape:
+        return f"has shape {tuple(value.shape)}, not {tuple(expected.shape)}"
+    if value.is_floating_point() != expected.is_floating_point():
+        return f"has numbers of type {value.dtype}, not {expected.dtype}"
+    return None
+
+
+def optimizer_problem(saved: Mapping[str, Any], optimizer: torch.optim.Optimizer) -> str | None:
+    """Why a saved state of an optimiser is damaged; None if it is whole.
+
+    An entry that does not fit its parameter would be read beyond its end by the fused update.
+
+    Args:
+        saved: What `state_dict` of an optimiser gave.
+        optimizer: The one that is to go on.
+    """
+    groups, entries = saved.get("param_groups"), saved.get("state")
+    if not isinstance(groups, list) or not isinstance(entries, Mapping) or not all(map(_is_group, groups)):
+        return "the optimizer has no parameter groups or no entries"
+    if other_optimizer(saved, optimizer):
+        return None
+    indices = [index for group in groups for index in group["params"]]
+    parameters = dict(zip(indices, (p for group in optimizer.param_groups for p in group["params"])))
+    if len(parameters) != len(indices):
+        return "a parameter stands twice in the optimizer"
+    for index, entry in entries.items():
+        if index not in parameters or not isinstance(entry, Mapping):
+            return f"the optimizer has an entry for an unknown parameter {index!r}"
+        for name, value in entry.items():
+            problem = _entry_problem(name, value, parameters[index])
+            if problem:
+                return f"the optimizer's {name} of a parameter {problem}"
+    return None
+
+
+def _is_group(group: Any) -> bool:
+    return (
+        isinstance(group, Mapping)
+        and isinstance(group.get("params"), list)
+        and all(type(index) is int for index in group["params"])
+    )
+
+
+def _entry_problem(name: str, value: Any, parameter: torch.Tensor) -> str | None:
+    if value is None:
+        return None
+    if name == "step":
+        scalar = isinstance(value, (int, float)) or (isinstance(value, torch.Tensor) and value.numel() == 1)
+        return None if scalar else "is no number"
+    return tensor_problem(value, parameter)
+
+
+def other_optimizer(saved: Mapping[str, Any], optimizer: torch.optim.Optimizer) -> str | None:
+    """Why a whole state belongs to another optimiser or grouping of parameters; None if it is this one's.
+
+    Args:
+        saved: What `state_dict` of an optimiser gave.
+        optimizer: The one that is to go on.
+    """
+    sizes = [len(group["params"]) for group in saved["param_groups"]]
+    own = [len(group["params"]) for group in optimizer.param_groups]
+    if sizes != own:
+        return f"its parameter groups have {sizes} parameters, not {own}"
+    kept = _ENTRY_NAMES.get(type(optimizer), ())
+    entries = (entry for entry in saved["state"].values() if isinstance(entry, Mapping))
+    foreign = next((name for entry in entries for name in entry if kept and name not in kept), None)
+    return f"it has {foreign}, which {type(optimizer).__name__} does not keep" if foreign else None
+
+
+# What optimisers keep for each parameter.
+_ADAM = ("step", "exp_avg", "exp_avg_sq", "max_exp_avg_sq")
+_ENTRY_NAMES: dict[type, tuple[str, ...]] = {
+    torch.optim.SGD: ("momentum_buffer",),
+    torch.optim.Adam: _ADAM,
+    torch.optim.AdamW: _ADAM,
+}

@@ -51,7 +51,12 @@ RUN_KEYS = (
         "Seconds from one checkpoint in the middle of an epoch to the next; 0 saves none there. (new)"),
     key("TRAIN.CHECKPOINT_KEEP", 3, whole(0),
         "Number of newest checkpoints to keep, in addition to the best one by validation; 0 keeps all. (new)"),
-    key("TRAIN.AUTO_RESUME", True, flag(), "Resume from the newest complete checkpoint in OUTPUT_DIR."),
+    key("TRAIN.AUTO_RESUME", True, flag(),
+        "Resume the run in OUTPUT_DIR from its newest whole state; a folder that holds another run is refused. False "
+        "begins a new run, for which OUTPUT_DIR has to hold none (see REPLACE)."),
+    key("TRAIN.REPLACE", False, flag(),
+        "Move a run that cannot be resumed, or is not to be (AUTO_RESUME False), from OUTPUT_DIR to "
+        "OUTPUT_DIR/previous/<id>, and begin a new one. (new)"),
     key("TRAIN.BEST_METRIC", "", text(),
         'Validation metric that chooses the best checkpoint; "" is the first one of the protocol. (new)'),
     key("TRAIN.CHECKPOINT_FILE_PATH", "", path(),

@@ -108,10 +108,15 @@ class Metric:
         return f"{self.label}, {self.unit}" if self.unit else self.label
 
     def improves(self, value: float, best: float | None) -> bool:
-        """Whether a value is better than the best one so far (None: there is none); NaN never beats a number."""
-        if best is None or math.isnan(best):
+        """Whether a value is as good as the best one so far (None: there is none) or better; NaN never is.
+
+        Of equally good epochs the later one counts: it has learnt more.
+        """
+        if math.isnan(value):
+            return False
+        if best is None:
             return True
-        return value > best if self.better == "higher" else abs(value) < abs(best)
+        return value >= best if self.better == "higher" else abs(value) <= abs(best)
 
 
 PATHWAYS: Registry[Any] = Registry(

@@ -8,6 +8,7 @@ A data set is a function `read(source, split) -> Listing`, registered in `config
         return Listing([Record(source.video("{file}", file=line), 0, where) for line, where in lines])
 """
 
+import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -80,6 +81,22 @@ class Listing:
     labels: Labels = "class"
     classifiers: tuple[str, ...] = ()
     info: dict[str, str] = field(default_factory=dict)
+
+    def fingerprint(self) -> str:
+        """A hash of the records in their order: files, segments and labels.
+
+        Paths count from the folder that all of them share, so that a data set may lie elsewhere the next time.
+        """
+        paths = [record.path for record in self.records]
+        shared = os.path.commonprefix([min(paths), max(paths)]) if paths else ""
+        start = shared.rfind(os.sep) + 1
+        digest = hashlib.sha256()
+        for record in self.records:
+            label = record.label
+            if isinstance(label, BoxLabels):
+                label = (label.boxes.tobytes(), label.classes)
+            digest.update(repr((record.path[start:], record.name, record.span, label)).encode())
+        return digest.hexdigest()[:32]
 
 
 @dataclass(frozen=True)

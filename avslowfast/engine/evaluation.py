@@ -6,6 +6,7 @@ from torch import nn
 
 from ..config import derived
 from ..config.derived import Cfg
+from ..datasets.base import Listing
 from ..evaluation.build import build_protocol
 from ..evaluation.evaluator import Autocast, evaluate
 from ..evaluation.protocols.base import Evaluation, Protocol
@@ -62,16 +63,17 @@ class Validation:
     Args:
         cfg: The configuration.
         trainer: Whose network.
+        listing: The validation list.
     """
 
-    def __init__(self, cfg: Cfg, trainer: Trainer) -> None:
-        self.cfg, self.trainer = cfg, trainer
+    def __init__(self, cfg: Cfg, trainer: Trainer, listing: Listing) -> None:
+        self.cfg, self.trainer, self.listing = cfg, trainer, listing
         self._loader: ClipLoader | None = None
 
     def __call__(self) -> Evaluation[Any]:
         """The result, the same on every rank."""
         cfg, trainer = self.cfg, self.trainer
-        self._loader = self._loader or build_loader(cfg, "val")
+        self._loader = self._loader or build_loader(cfg, "val", listing=self.listing)
         protocol = build_protocol(cfg, self._loader.dataset, cfg.TRAIN.DATASET)
         result = evaluate_as_configured(
             cfg, trainer.eval_model, self._loader, trainer.task, protocol, autocast=trainer.autocast, desc="val"

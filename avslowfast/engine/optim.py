@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from ..checkpoint import states
 from ..config.derived import Cfg
 from ..models.norm import is_batch_norm
 
@@ -133,3 +134,24 @@ def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
     """Use the schedule's learning rate from now on, each group its share of it."""
     for group in optimizer.param_groups:
         group["lr"] = lr * group["lr_scale"]
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, saved: Mapping[str, Any]) -> list[str]:
+    """Give an optimiser a saved state; its hyperparameters stay those of the configuration.
+
+    Args:
+        optimizer: A fresh one.
+        saved: What `state_dict` gave, found whole by `states.optimizer_problem`.
+
+    Returns:
+        [] or, in words, that the state belongs to another optimiser or grouping and begins anew.
+    """
+    other = states.other_optimizer(saved, optimizer)
+    if other:
+        return [f"the saved state of the optimizer is not used, it begins anew: {other}"]
+    present = [{k: v for k, v in group.items() if k != "params"} for group in optimizer.param_groups]
+    # torch writes into the dictionary that it is given.
+    optimizer.load_state_dict({"state": dict(saved["state"]), "param_groups": [dict(g) for g in saved["param_groups"]]})
+    for group, settings in zip(optimizer.param_groups, present):
+        group.update(settings)
+    return []

@@ -121,9 +121,9 @@ def probe(cfg: Cfg, device: torch.device) -> dict[str, Any]:
             values = _judge(cfg, x_train, train.labels, x_test, test.labels)
             results.update({f"{modality}_{name}": value for name, value in values.items()})
             logger.info("%s: %s", modality, metrics_text(values))
-        save_config(cfg)
+        save_config(cfg, cfg.OUTPUT_DIR)
         results["failed"] = test.failed
-        write_results(cfg, results, probe_metrics(cfg))
+        write_results(cfg.OUTPUT_DIR, results, probe_metrics(cfg))
     distributed.barrier()
     return results
 

@@ -5,11 +5,13 @@ from typing import Any
 
 import torch
 
+from ..checkpoint.record import RECORD
 from ..config import derived
 from ..config.derived import Cfg
 from ..evaluation.build import build_protocol
 from ..evaluation.results import describe, save_config, write_results
 from ..loading import build_loader
+from ..loading.build import read_listing
 from ..models import build_model
 from ..tasks.build import build_task
 from ..utils import distributed
@@ -18,6 +20,8 @@ from ..utils.memory import keep_freed_memory
 from .evaluation import evaluate_as_configured
 from .hooks.build import build_hooks
 from .probe import probe
+from .resume import resume
+from .run_folder import lock_folder, RunData, RunFolder
 from .trainer import autocast_context, place_model, Trainer
 from .weights import load_for_test
 
@@ -36,17 +40,25 @@ def run(cfg: Cfg, device: torch.device) -> int:
 
     Returns:
         The exit code.
+
+    Raises:
+        FolderInUseError: Another training uses OUTPUT_DIR.
     """
-    setup_logging(cfg.OUTPUT_DIR)
     set_up(cfg, device)
     if not derived.task_facts(cfg).trains:
+        setup_logging(cfg.OUTPUT_DIR)
         probe(cfg, device)
         return 0
-    if cfg.TRAIN.ENABLE and not train(cfg, device):
-        logger.info("stopped by a signal; the state is saved: the same command resumes from it")
-        return STOPPED
-    if cfg.TEST.ENABLE:
-        test(cfg, device)
+    lock = lock_folder(cfg) if cfg.TRAIN.ENABLE else None
+    try:
+        if cfg.TRAIN.ENABLE and not train(cfg, device):
+            logger.info("stopped by a signal; the state is saved: the same command resumes from it")
+            return STOPPED
+        if cfg.TEST.ENABLE:
+            test(cfg, device)
+    finally:
+        if lock is not None:
+            lock.release()
     return 0
 
 
@@ -62,14 +74,42 @@ def set_up(cfg: Cfg, device: torch.device) -> None:
 
 
 def train(cfg: Cfg, device: torch.device) -> bool:
-    """Train to the end (True) or until a signal (False)."""
+    """Train to the end (True) or until a signal (False).
+
+    Raises:
+        ConfigError: The folder holds another run, or the lists have mistakes.
+    """
+    listings = {split: read_listing(cfg, split) for split in ("train", "val")}
+    folder = RunFolder.open(cfg, RunData.of(listings), device)
+    setup_logging(cfg.OUTPUT_DIR)
     if distributed.is_main():
-        save_config(cfg)
-    trainer = Trainer(cfg, device)
-    trainer.hooks = build_hooks(cfg, trainer)
+        save_config(cfg, cfg.OUTPUT_DIR)
+        log_start(folder)
+    trainer = Trainer(cfg, device, listings["train"])
+    trainer.identity = {"run_id": folder.record.id, "data": folder.record.data}
+    if not resume(trainer, folder):
+        trainer.load_start_weights()
+    trainer.hooks = build_hooks(cfg, trainer, folder, listings["val"])
     describe(cfg, trainer.model)
     trainer.train()
     return not trainer.state.stop
+
+
+def log_start(folder: RunFolder) -> None:
+    """The head of the log: what runs, where, on what."""
+    record, start = folder.record, folder.record.starts[-1]
+    logger.info("run %s, start %d: %s", record.id, len(record.starts), " ".join(start["command"]))
+    versions = ", ".join(f"{name} {version}" for name, version in start["versions"].items())
+    commit = f", commit {start['git_commit']}" if start["git_commit"] else ""
+    logger.info("%s%s; %s, %d rank(s)", versions, commit, start["device"], start["ranks"])
+    for split, facts in record.data.items():
+        logger.info("%s list: %d records (fingerprint %s)", split, facts["records"], facts["fingerprint"])
+
+
+def folder_of_test(cfg: Cfg) -> str:
+    """Where a test writes: OUTPUT_DIR, but not over what a training there has written."""
+    holds_run = distributed.on_main(lambda: os.path.isfile(os.path.join(cfg.OUTPUT_DIR, RECORD)))
+    return os.path.join(cfg.OUTPUT_DIR, "test") if holds_run and not cfg.TRAIN.ENABLE else str(cfg.OUTPUT_DIR)
 
 
 def test(cfg: Cfg, device: torch.device) -> dict[str, Any]:
@@ -78,12 +118,17 @@ def test(cfg: Cfg, device: torch.device) -> dict[str, Any]:
     Returns:
         The results, as they are written.
     """
+    folder = folder_of_test(cfg)
+    if not cfg.TRAIN.ENABLE:
+        setup_logging(folder)
+        if distributed.is_main():
+            save_config(cfg, folder)
     model = build_model(cfg)
     task = build_task(cfg, device)
-    path, names = load_for_test(cfg, model, task.required_weights(model))
+    loader = build_loader(cfg, "test")
+    path, names = load_for_test(cfg, model, task.required_weights(model), loader.dataset.class_names)
     model = place_model(cfg, model, device).eval()
     info = describe(cfg, model)
-    loader = build_loader(cfg, "test")
     names = loader.dataset.class_names or names
     protocol = build_protocol(cfg, loader.dataset, cfg.TEST.DATASET)
     result = evaluate_as_configured(
@@ -110,8 +155,7 @@ def test(cfg: Cfg, device: torch.device) -> dict[str, Any]:
         **protocol.results(result, names),
     }
     if distributed.is_main():
-        os.makedirs(cfg.OUTPUT_DIR, exist_ok=True)
-        protocol.write(result, cfg.OUTPUT_DIR, names)
-        write_results(cfg, results, protocol.metrics)
+        write_results(folder, results, protocol.metrics)
+        protocol.write(result, folder, names)
     distributed.barrier()
     return results

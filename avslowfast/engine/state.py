@@ -20,7 +20,10 @@ class TrainState:
         data_seconds: How long the last step waited for its data.
         failures: (path, reason) of the training files that could not be read in this epoch, on this rank.
         dropped_boxes: Boxes outside their crops in this epoch, on this rank.
+        evaluation_due: The epoch that has just ended is still to be evaluated; a resumed training begins with that.
         best: The best validation metric so far; None before the first validation. Written by the evaluation.
+        best_epoch: Epochs done when it was reached. Written by the evaluation.
+        best_metric: Name of the metric. Written by the evaluation.
         improved: The epoch that has just ended set `best`. Written by the evaluation, cleared before each epoch.
         stop: End after the current iteration. Written by whatever decides to stop.
     """
@@ -35,7 +38,10 @@ class TrainState:
     data_seconds: float = 0.0
     failures: list[tuple[str, str]] = field(default_factory=list)
     dropped_boxes: int = 0
+    evaluation_due: bool = False
     best: float | None = None
+    best_epoch: int | None = None
+    best_metric: str = ""
     improved: bool = False
     stop: bool = False
 

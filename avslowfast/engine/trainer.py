@@ -11,9 +11,10 @@ from torch import nn, Tensor
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from ..checkpoint import load_weights, require, states
+from ..checkpoint import load_content, require, states
 from ..config import ConfigError, derived
 from ..config.derived import Cfg
+from ..datasets.base import Listing
 from ..evaluation.evaluator import Autocast
 from ..loading import build_loader
 from ..models import build_model
@@ -22,9 +23,10 @@ from ..tasks.build import build_task
 from ..utils import distributed, seeding
 from ..utils.logging import get_logger
 from .hooks.base import Hook
-from .optim import build_optimizer, lr_at, set_lr
+from .optim import build_optimizer, load_optimizer, lr_at, set_lr
 from .prefetch import prefetched
 from .state import TrainState
+from .weights import read_weights, warn_of_other_inputs
 
 logger = get_logger(__name__)
 
@@ -69,20 +71,22 @@ class Trainer:
     Args:
         cfg: The configuration.
         device: Of this rank.
+        listing: The training list, where it has been read already.
 
     Attributes:
         state: Where the training stands; shared with the hooks.
         hooks: Called around steps and epochs, in this order.
         model: The network.
         wrapped: What a step calls: the network, data-parallel and compiled as far as asked for.
+        identity: Entries that every state of the run has: "run_id" and "data".
         sampler: Chooses the epoch of `loader`, and the batch at which it starts.
     """
 
-    def __init__(self, cfg: Cfg, device: torch.device) -> None:
+    def __init__(self, cfg: Cfg, device: torch.device, listing: Listing | None = None) -> None:
         self.cfg, self.device = cfg, device
         self.hooks: list[Hook] = []
         seeding.seed_everything(cfg.RNG_SEED + distributed.rank())
-        self.loader = build_loader(cfg, "train")
+        self.loader = build_loader(cfg, "train", listing=listing)
         self.dataset = self.loader.dataset
         self.sampler = self.loader.epochs
         self.model = place_model(cfg, build_model(cfg), device)
@@ -93,12 +97,9 @@ class Trainer:
         self.ema = AveragedModel(self.model, multi_avg_fn=decay, use_buffers=True) if cfg.EMA.ENABLE else None
         self.accumulate: int = cfg.TRAIN.ACCUMULATION_STEPS
         self.state = TrainState(cfg.SOLVER.MAX_EPOCH, self._iters_per_epoch())
-        self._start_weights()
-        self.parallel = self._parallel()
-        network = self.parallel or self.model
-        # Compiled last, so that the graph is cut where a bucket of gradients is full, and buckets travel while others
-        # are computed.
-        self.wrapped = compiled(network, device) if cfg.TRAIN.COMPILE else network
+        self.identity: dict[str, Any] = {}
+        self.parallel: DistributedDataParallel | None = None
+        self.wrapped: nn.Module = self.model
 
     def _iters_per_epoch(self) -> int:
         count = len(self.loader) // self.accumulate
@@ -109,37 +110,30 @@ class Trainer:
             )
         return count
 
-    def _start_weights(self) -> None:
-        """This run's newest state, or else the weights of TRAIN.CHECKPOINT_FILE_PATH with a fresh optimiser."""
-        cfg, path, content = self.cfg, None, None
-        if cfg.TRAIN.AUTO_RESUME:
-            path, content = states.load_newest(cfg.OUTPUT_DIR, self._resume_mismatch)
-        if content is not None:
-            self.load_state_dict(content)
-            logger.info("resumed from %s: epoch %d, iteration %d", path, self.state.epoch + 1, self.state.iteration)
-        elif cfg.TRAIN.CHECKPOINT_FILE_PATH:
-            report = load_weights(self.model, states.resolve(cfg.TRAIN.CHECKPOINT_FILE_PATH))
-            require(report, cfg.TRAIN.CHECKPOINT_REQUIRED)
-            logger.info(
-                "training starts at epoch 1 of %d from these weights, with a fresh optimizer", cfg.SOLVER.MAX_EPOCH
-            )
-            if self.ema is not None:
-                self.ema.module.load_state_dict(self.model.state_dict())
+    def load_start_weights(self) -> None:
+        """The weights of TRAIN.CHECKPOINT_FILE_PATH, if there are any, with a fresh optimiser."""
+        cfg = self.cfg
+        if not cfg.TRAIN.CHECKPOINT_FILE_PATH:
+            return
+        content, path = read_weights(cfg.TRAIN.CHECKPOINT_FILE_PATH)
+        warn_of_other_inputs(cfg, content, path)
+        require(load_content(self.model, content, path), cfg.TRAIN.CHECKPOINT_REQUIRED)
+        logger.info("training starts at epoch 1 of %d from these weights, with a fresh optimizer", cfg.SOLVER.MAX_EPOCH)
+        if self.ema is not None:
+            self.ema.module.load_state_dict(self.model.state_dict())
 
-    def _resume_mismatch(self, content: dict[str, Any]) -> str | None:
-        """Why a saved state cannot be resumed by this run; None if it can."""
-        saved = content.get("iters_per_epoch")
-        if content["iteration"] and saved != self.state.iters_per_epoch:
-            return f"its epochs have {saved} iterations, this run's {self.state.iters_per_epoch}"
-        ranks = len(content["rng"])
-        if ranks != distributed.world_size():
-            logger.warning(
-                "the state was saved by %d ranks, not %d; random numbers restart from the seed",
-                ranks,
-                distributed.world_size(),
-            )
-        reason: str | None = states.mismatch(self.model, content)
-        return reason
+    def mismatch(self, content: states.State) -> str | None:
+        """Why this training cannot go on from a state; None if it can.
+
+        Args:
+            content: From `states.read_state`.
+        """
+        average = content.get("ema_state")
+        return (
+            states.mismatch(self.model, content["model_state"])
+            or (None if average is None else states.mismatch(self.model, average))
+            or states.optimizer_problem(content["optimizer_state"], self.optimizer)
+        )
 
     def _parallel(self) -> DistributedDataParallel | None:
         if not distributed.is_distributed():
@@ -156,42 +150,91 @@ class Trainer:
         """The network that evaluation uses: the average of the weights where there is one."""
         return self.model if self.ema is None else self.ema.module
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> states.State:
         """Everything that a resumed run needs, gathered on every rank."""
+        state = self.state
         return {
-            "epoch": self.state.epoch,
-            "iteration": self.state.iteration,
-            "iters_per_epoch": self.state.iters_per_epoch,
+            **self.identity,
+            "epoch": state.epoch,
+            "iteration": state.iteration,
+            "iters_per_epoch": state.iters_per_epoch,
+            "clips_per_step": derived.train_clips_per_step(self.cfg),
+            "evaluation_due": state.evaluation_due,
             "model_state": self.model.state_dict(),
             "ema_state": None if self.ema is None else self.ema.module.state_dict(),
             "optimizer_state": self.optimizer.state_dict(),
             "scaler_state": None if self.scaler is None else self.scaler.state_dict(),
             "rng": distributed.gather_objects(seeding.rng_state()),
-            "best": self.state.best,
+            "best": state.best,
+            "best_epoch": state.best_epoch,
+            "best_metric": state.best_metric,
             "cfg": self.cfg.dump(),
             "class_names": self.dataset.class_names,
         }
 
-    def load_state_dict(self, content: dict[str, Any]) -> None:
-        """Resume from what `state_dict` gave."""
-        self.state.epoch, self.state.iteration = content["epoch"], content["iteration"]
-        self.state.best = content["best"]
+    def load_state_dict(self, content: states.State) -> list[str]:
+        """Go on from what `state_dict` gave, as far as that holds under the present recipe.
+
+        Args:
+            content: A state in which `mismatch` finds nothing.
+
+        Returns:
+            What could not be carried over, each in words.
+        """
+        state, notes = self.state, []
+        state.epoch, state.iteration = content["epoch"], content["iteration"]
+        state.evaluation_due = bool(content.get("evaluation_due"))
+        state.best, state.best_epoch = content.get("best"), content.get("best_epoch")
+        state.best_metric = str(content.get("best_metric") or "")
         self.model.load_state_dict(content["model_state"])
-        self.optimizer.load_state_dict(content["optimizer_state"])
+        notes += load_optimizer(self.optimizer, content["optimizer_state"])
         if self.ema is not None:
-            self.ema.module.load_state_dict(content["ema_state"] or content["model_state"])
+            self.ema.module.load_state_dict(content.get("ema_state") or content["model_state"])
             # The first update of a fresh average copies the weights; this one is not fresh.
             self.ema.n_averaged.fill_(1)
-        if self.scaler is not None and content["scaler_state"]:
+        if self.scaler is not None and content.get("scaler_state"):
             self.scaler.load_state_dict(content["scaler_state"])
-        if len(content["rng"]) == distributed.world_size():
+        ranks = len(content["rng"])
+        if ranks == distributed.world_size():
             seeding.set_rng_state(content["rng"][distributed.rank()])
+        else:
+            now = distributed.world_size()
+            notes.append(f"the state was saved by {ranks} ranks, not {now}; random numbers restart from the seed")
+        changed = self._changed_epoch(content)
+        if state.iteration and changed:
+            notes.append(f"{changed}: training goes on at the beginning of epoch {state.epoch + 1}, not in its middle")
+            state.iteration = 0
+        return notes
+
+    def _changed_epoch(self, content: states.State) -> str | None:
+        """Why the steps of an epoch are not those of a state's epoch; None if they are."""
+        now = {
+            "iters_per_epoch": (self.state.iters_per_epoch, "iterations per epoch"),
+            "clips_per_step": (derived.train_clips_per_step(self.cfg), "clips per step"),
+        }
+        for name, (value, words) in now.items():
+            if content.get(name) != value:
+                return f"{words}: {content.get(name)}, now {value}"
+        ranks = len(content["rng"])
+        return None if ranks == distributed.world_size() else f"ranks: {ranks}, now {distributed.world_size()}"
+
+    def wrap(self) -> None:
+        """Make the network data-parallel and compiled as far as asked for; its weights are in place by then."""
+        self.parallel = self._parallel()
+        network = self.parallel or self.model
+        # Compiled last, so that the graph is cut where a bucket of gradients is full, and buckets travel while others
+        # are computed.
+        self.wrapped = compiled(network, self.device) if self.cfg.TRAIN.COMPILE else network
 
     def train(self) -> None:
         """Run to the end, or until a hook sets `state.stop`."""
+        self.wrap()
         for hook in self.hooks:
             hook.before_train(self.state)
         self.model.train()
+        if self.state.evaluation_due:
+            # The run was stopped between the end of its epoch and the evaluation.
+            self._evaluate()
         while not (self.state.finished or self.state.stop):
             self._run_epoch()
         for hook in self.hooks:
@@ -219,7 +262,16 @@ class Trainer:
             state.end_epoch()
             for hook in self.hooks:
                 hook.after_epoch(state)
+            if state.evaluation_due and not state.stop:
+                self._evaluate()
             state.clear_epoch()
+
+    def _evaluate(self) -> None:
+        for hook in self.hooks:
+            hook.evaluate(self.state)
+        for hook in self.hooks:
+            hook.after_evaluation(self.state)
+        self.state.improved = False
 
     def run_step(self, micro_batches: Sequence[Batch]) -> dict[str, Tensor]:
         """One optimiser step over the micro-batches.

@@ -1,43 +1,137 @@
-"""Which weights a test loads."""
+"""Which weights a test or a training starts from, and whether they were made for what they get to see."""
 
 import os
+from typing import Any
 
-from ..checkpoint import class_names_of, load_content, read_checkpoint, require, states
+import yaml
+
+from ..checkpoint import CheckpointError, class_names_of, load_content, read_checkpoint, require
+from ..checkpoint.record import read_record, resolve
 from ..config import ConfigError
-from ..config.derived import Cfg
+from ..config.derived import Cfg, pathways
+from ..config.kinds import differences, values_of
 from ..datasets.base import ClassNames
 from ..models.network import Network
+from ..utils.logging import get_logger
+
+logger = get_logger(__name__)
+
+# Keys under which weights make no sense with another value than they were trained with: order of the channels, what a
+# column and a row of the spectrogram is.
+_CHANNEL_ORDER = ("DATA.REVERSE_INPUT_CHANNEL", "DATA.USE_BGR_ORDER", "AVA.BGR")
+_SPECTROGRAM = ("DATA.AUDIO_MEL_NUM", "DATA.AUDIO_SAMPLE_RATE", "DATA.AUDIO_WIN_SZ", "DATA.AUDIO_STEP_SZ")
 
 
-def load_for_test(cfg: Cfg, model: Network, required: str) -> tuple[str, ClassNames]:
+def read_weights(path: str) -> tuple[Any, str]:
+    """(content, file) of a checkpoint, or of the best or newest state of a run's folder."""
+    file = resolve(path)
+    return read_checkpoint(file), file
+
+
+def load_for_test(cfg: Cfg, model: Network, required: str, names: ClassNames = None) -> tuple[str, ClassNames]:
     """Load the weights to test.
 
-    These are TEST.CHECKPOINT_FILE_PATH, else the run's newest (or best) state, else the start weights.
+    These are TEST.CHECKPOINT_FILE_PATH, else the newest (or best) state of the run in OUTPUT_DIR, else the start
+    weights.
 
     Args:
         cfg: The configuration.
         model: Gets the weights.
         required: What of the checkpoint the task depends on (`Task.required_weights`).
+        names: Class names of the list that is tested; None where they are not compared.
 
     Returns:
         (path of the checkpoint, its class names or None).
 
     Raises:
-        ConfigError: There is no checkpoint to test.
+        ConfigError: There is no checkpoint to test, or its weights were trained for other inputs or classes.
         CheckpointError: The checkpoint has not what is required.
     """
-    path, content = cfg.TEST.CHECKPOINT_FILE_PATH, None
-    if not path and cfg.TEST.USE_BEST and os.path.isfile(states.best_path(cfg.OUTPUT_DIR)):
-        path = states.best_path(cfg.OUTPUT_DIR)
-    if not path:
-        path, content = states.load_newest(cfg.OUTPUT_DIR, lambda state: states.mismatch(model, state))
-    path = path or cfg.TRAIN.CHECKPOINT_FILE_PATH
+    path = cfg.TEST.CHECKPOINT_FILE_PATH or _state_to_test(cfg) or cfg.TRAIN.CHECKPOINT_FILE_PATH
     if not path:
         raise ConfigError(
             f"OUTPUT_DIR is {cfg.OUTPUT_DIR!r}: no checkpoint in it to test; train first, or set "
             "TEST.CHECKPOINT_FILE_PATH"
         )
-    path = states.resolve(path)
-    content = content or read_checkpoint(path)
+    content, path = read_weights(path)
+    stored = class_names_of(content, path)
+    warn_of_other_inputs(cfg, content, path, refuse=True)
+    _check_class_names(stored, names, path)
     require(load_content(model, content, path), required)
-    return path, class_names_of(content, path)
+    return path, stored
+
+
+def _state_to_test(cfg: Cfg) -> str | None:
+    """The state that the run in OUTPUT_DIR saved last, or its best one; None where the folder holds no run."""
+    record = read_record(cfg.OUTPUT_DIR)
+    if record is None:
+        if cfg.TEST.USE_BEST and not cfg.TRAIN.CHECKPOINT_FILE_PATH:
+            raise ConfigError(f"TEST.USE_BEST is True: OUTPUT_DIR {cfg.OUTPUT_DIR!r} holds no run; train first")
+        return None
+    if not cfg.TEST.USE_BEST:
+        return record.newest(cfg.OUTPUT_DIR)
+    best = record.best_file(cfg.OUTPUT_DIR)
+    if best is None:
+        why = "its file is gone" if record.best else "validation has chosen none"
+        raise ConfigError(
+            f"TEST.USE_BEST is True: the run {record.id} in {cfg.OUTPUT_DIR!r} has no best state ({why}); "
+            "set it to False to test the newest one"
+        )
+    return best
+
+
+def warn_of_other_inputs(cfg: Cfg, content: Any, path: str, refuse: bool = False) -> None:
+    """Compare what weights were trained to see with what they will see.
+
+    Args:
+        cfg: The present configuration.
+        content: Of the checkpoint; one without a configuration says nothing.
+        path: Of the checkpoint.
+        refuse: Whether weights that cannot make sense are refused; otherwise all differences are warned of.
+
+    Raises:
+        ConfigError: Order of the channels or spectrogram differ, and `refuse`.
+    """
+    text = content.get("cfg") if isinstance(content, dict) else None
+    if not isinstance(text, str):
+        return
+    try:
+        old = values_of(text)
+    except yaml.YAMLError:
+        raise CheckpointError(f"{path}: its configuration is damaged; take the weights of another file") from None
+    new = values_of(cfg)
+    visual = any(name != "audio" for name in pathways(cfg))
+    senseless = [key for key in _SPECTROGRAM if "audio" in pathways(cfg) and old.get(key, new[key]) != new[key]]
+    if visual and _is_bgr(old) != _is_bgr(new):
+        senseless += [key for key in _CHANNEL_ORDER if old.get(key, new[key]) != new[key]]
+    differing = differences(old, new, "identity")
+    if senseless and refuse:
+        key = senseless[0]
+        raise ConfigError(
+            f"{path}: trained with {key} {old.get(key)!r}, but it is {new[key]!r} here; set {key} to {old.get(key)!r}"
+        )
+    seen = [str(item) for item in differing if item.key.startswith(("DATA.", "AVA.", "MODEL.", "SLOWFAST."))]
+    if seen:
+        more = f" and {len(seen) - 8} more" if len(seen) > 8 else ""
+        logger.warning("%s was trained with other values of %s%s", path, ", ".join(seen[:8]), more)
+
+
+def _is_bgr(values: dict[str, Any]) -> bool:
+    boxes = bool(values.get("DETECTION.ENABLE")) or values.get("TASK") == "detection"
+    reversed_order = bool(values.get("DATA.REVERSE_INPUT_CHANNEL") or values.get("DATA.USE_BGR_ORDER"))
+    return reversed_order or (boxes and bool(values.get("AVA.BGR")))
+
+
+def _check_class_names(stored: Any, names: ClassNames, path: str) -> None:
+    """Whether the classes of a checkpoint are those of the list that is tested."""
+    if not stored or not names or stored == names:
+        return
+    if isinstance(stored, list) and isinstance(names, list) and len(stored) == len(names):
+        index = next(i for i, pair in enumerate(zip(stored, names)) if pair[0] != pair[1])
+        difference = f"class {index} is {stored[index]!r} in it and {names[index]!r} in the list"
+    else:
+        difference = f"it has {len(stored)}, the list {len(names)}"
+    raise ConfigError(
+        f"{os.fspath(path)}: other class names than the list's ({difference}); set DATA.CLASS_NAMES_FILE to the names "
+        "it was trained with, or test with its own list"
+    )

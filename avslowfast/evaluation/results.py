@@ -12,6 +12,7 @@ from ..config.names import Metric
 from ..models.build import input_shapes
 from ..models.complexity import count_gflops, count_parameters
 from ..models.network import Network
+from ..utils.files import replacing
 from ..utils.logging import get_logger, log_json_stats
 
 logger = get_logger(__name__)
@@ -28,10 +29,9 @@ FACTS = (
 _LISTED = 50
 
 
-def save_config(cfg: Cfg) -> None:
-    """Write every key's value to OUTPUT_DIR/config.yaml, which loads again."""
-    os.makedirs(cfg.OUTPUT_DIR, exist_ok=True)
-    with open(os.path.join(cfg.OUTPUT_DIR, "config.yaml"), "w", encoding="utf-8") as f:
+def save_config(cfg: Cfg, folder: str) -> None:
+    """Write every key's value to config.yaml in a folder, which loads again."""
+    with replacing(os.path.join(folder, "config.yaml")) as part, open(part, "w", encoding="utf-8") as f:
         f.write(cfg.dump())
 
 
@@ -58,17 +58,17 @@ def describe(cfg: Cfg, model: Network) -> dict[str, float]:
     return info
 
 
-def write_results(cfg: Cfg, results: Mapping[str, Any], metrics: Iterable[Metric]) -> None:
+def write_results(folder: str, results: Mapping[str, Any], metrics: Iterable[Metric]) -> None:
     """Write results.json, a table for people and a line for programs.
 
     Args:
-        cfg: The configuration.
+        folder: Where results.json goes.
         results: "arch", "checkpoint", "failed", metrics by name, ...
         metrics: Their records; results.json has them under "metrics": {name: {"label", "unit", "better"}}.
     """
     measured = [metric for metric in metrics if metric.name in results]
     records = {m.name: {"label": m.label, "unit": m.unit, "better": m.better} for m in measured}
-    with open(os.path.join(cfg.OUTPUT_DIR, "results.json"), "w", encoding="utf-8") as f:
+    with replacing(os.path.join(folder, "results.json")) as part, open(part, "w", encoding="utf-8") as f:
         simplejson.dump({**results, "metrics": records}, f, indent=1, ignore_nan=True)
     logger.info("results\n%s", results_table(results, measured))
     flat = {k: v for k, v in results.items() if isinstance(v, (int, float, str))}

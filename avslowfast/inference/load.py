@@ -16,8 +16,8 @@ from ..checkpoint import (
     LoadReport,
     read_checkpoint,
     require,
-    states,
 )
+from ..checkpoint.record import resolve
 from ..clips import ClipReader
 from ..config import ConfigError, load_cfg, parse_cfg, PluginError, UnknownModelError
 from ..config.derived import Cfg, head_classes
@@ -132,7 +132,7 @@ def load_model(
         UserError: There is no such name or file, no configuration for a checkpoint, or the weights are of another
             network.
     """
-    content, name = None, str(states.resolve(str(name_or_path)))
+    content, name = None, str(resolve(str(name_or_path)))
     is_file = is_checkpoint_path(name) or name.lower().endswith(_CHECKPOINT_ENDINGS)
     if is_file and not name.lower().endswith((".yaml", ".yml")):
         if weights is not None:
@@ -148,7 +148,7 @@ def load_model(
     if weights is None:
         logger.warning("%s: no weights are given; the network has fresh ones", name)
     else:
-        source = str(states.resolve(str(weights)))
+        source = str(resolve(str(weights)))
         content = read_checkpoint(source) if content is None else content
         report = load_content(model, content, source)
         require(report, "all")

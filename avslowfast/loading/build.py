@@ -29,13 +29,14 @@ SPLITS = ("train", "val", "test")
 _MULTI_LABEL: dict[Labels, bool] = {"class": False, "multi": True, "spans": True}
 
 
-def build_dataset(cfg: Cfg, split: str, videos_of: str | None = None) -> ClipDataset:
+def build_dataset(cfg: Cfg, split: str, videos_of: str | None = None, listing: Listing | None = None) -> ClipDataset:
     """The data set of a split; samples as in `loading.dataset`.
 
     Args:
         cfg: The configuration.
         split: train | val | test: how clips are cut.
         videos_of: The split whose videos are cut so; None means the same.
+        listing: Their list, where it has been read already.
 
     Raises:
         ConfigError: A label file is missing or has a mistake, or the network and the labels do not fit.
@@ -43,7 +44,7 @@ def build_dataset(cfg: Cfg, split: str, videos_of: str | None = None) -> ClipDat
     for name in (split, videos_of or split):
         if name not in SPLITS:
             raise ValueError(f"a split is train, val or test, not {name!r}")
-    listing = read_listing(cfg, videos_of or split)
+    listing = listing or read_listing(cfg, videos_of or split)
     rule = label_rule(listing.labels, tuple(derived.head_classes(cfg).values()))
     for record in listing.records:
         rule.check(record)
@@ -140,7 +141,7 @@ def _source(cfg: Cfg, name: str) -> Source:
     )
 
 
-def build_loader(cfg: Cfg, split: str, videos_of: str | None = None) -> ClipLoader:
+def build_loader(cfg: Cfg, split: str, videos_of: str | None = None, listing: Listing | None = None) -> ClipLoader:
     """A loader of collated batches for this rank, see `loading.collate`.
 
     A training loader's `epochs.set_epoch` chooses epoch and place. Training batches hold
@@ -151,11 +152,12 @@ def build_loader(cfg: Cfg, split: str, videos_of: str | None = None) -> ClipLoad
         cfg: The configuration.
         split: train | val | test: how clips are cut.
         videos_of: The split whose videos are cut so; None means the same.
+        listing: Their list, where it has been read already.
 
     Raises:
         ConfigError: See `build_dataset`; or the training list does not fill one batch.
     """
-    dataset = build_dataset(cfg, split, videos_of)
+    dataset = build_dataset(cfg, split, videos_of, listing)
     rank, world = distributed.rank(), distributed.world_size()
     common = {
         "workers": cfg.DATA_LOADER.NUM_WORKERS,

@@ -1,11 +1,14 @@
 """Thin layer over torch.distributed that also works in a single process."""
 
-from typing import TypeVar
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch.distributed.nn.functional import all_gather as _all_gather_with_grad
 from torch.distributed.nn.functional import all_reduce as _all_reduce_with_grad
+
+from .errors import UserError
 
 T = TypeVar("T")
 
@@ -79,3 +82,44 @@ def gather_objects(value: T) -> list[T]:
     values = [value] * world_size()
     dist.all_gather_object(values, value)
     return values
+
+
+def broadcast_object(value: T) -> T:
+    """The main rank's value on every rank.
+
+    Args:
+        value: Anything that can be pickled; what other ranks give is not looked at.
+    """
+    if not is_distributed():
+        return value
+    values: list[Any] = [value if is_main() else None]
+    dist.broadcast_object_list(values, src=0)
+    result: T = values[0]
+    return result
+
+
+def on_main(function: Callable[[], T]) -> T:
+    """Call a function on the main rank; its result or its error reaches every rank, so that none is left waiting.
+
+    Args:
+        function: Gives anything that can be pickled.
+
+    Raises:
+        UserError: On the other ranks, where the function raises anything on the main one.
+    """
+    if not is_distributed():
+        return function()
+    outcome: tuple[Any, str | None] = (None, None)
+    caught: Exception | None = None
+    if is_main():
+        try:
+            outcome = (function(), None)
+        except Exception as error:
+            caught, outcome = error, (None, str(error) or type(error).__name__)
+    result, message = broadcast_object(outcome)
+    if caught is not None:
+        raise caught
+    if message is not None:
+        raise UserError(message)
+    found: T = result
+    return found

@@ -56,3 +56,22 @@ def set_rng_state(state: dict[str, Any]) -> None:
     random.setstate((version, tuple(internal), gauss))
     if "cuda" in state and torch.cuda.is_available():
         torch.cuda.set_rng_state(state["cuda"])
+
+
+def problem_of(state: Any) -> str | None:
+    """Why `set_rng_state` cannot take a state; None if it can. The generators of this process stay as they are.
+
+    Args:
+        state: What a checkpoint holds, from whatever source.
+    """
+    import torch
+
+    try:
+        torch.Generator().set_state(state["torch"])
+        name, keys, pos, has_gauss, cached = state["numpy"]
+        np.random.RandomState().set_state((name, keys.numpy().astype(np.uint32), pos, has_gauss, cached))
+        version, internal, gauss = state["python"]
+        random.Random().setstate((version, tuple(internal), gauss))
+    except (TypeError, ValueError, KeyError, AttributeError, RuntimeError, OverflowError) as error:
+        return f"no state of random numbers ({type(error).__name__})"
+    return None

@@ -22,16 +22,6 @@ def test_random_state_survives_a_checkpoint(tmp_path):
     assert [p.name for p in path.parent.iterdir()] == ["x.pyth"]
 
 
-def test_prune_keeps_the_newest(tmp_path):
-    for epoch, iteration in ((1, 0), (1, 5), (2, 0), (10, 0)):
-        states.save({"epoch": epoch}, states.checkpoint_path(str(tmp_path), epoch, iteration))
-    states.prune(str(tmp_path), 2)
-    assert [p[-29:] for p in states.list_checkpoints(str(tmp_path))] == [
-        "s/checkpoint_epoch_00002.pyth",
-        "s/checkpoint_epoch_00010.pyth",
-    ]
-
-
 def test_load_reports_everything(tmp_path):
     model, _ = make()
     state = {n: t.clone() for n, t in model.state_dict().items()}

@@ -6,6 +6,7 @@ import pytest
 import torch
 from helpers import tiny_cfg
 
+from avslowfast.checkpoint.states import StateNotSavedError
 from avslowfast.config.names import LOGGERS, Metric
 from avslowfast.engine import evaluation as engine_evaluation
 from avslowfast.engine.hooks.checkpoint import CheckpointHook
@@ -22,10 +23,12 @@ from avslowfast.evaluation.protocols.base import Evaluation
 
 
 def run_epochs(hook, state, epochs):
-    """Epochs without steps: what the hook does after each; the numbers of the epochs in which it did something."""
+    """Epochs without steps: the state after each, and after its evaluation where it is due."""
     for _ in range(epochs):
         state.end_epoch()
         hook.after_epoch(state)
+        if state.evaluation_due:
+            hook.evaluate(state)
         yield state
         state.clear_epoch()
 
@@ -48,9 +51,9 @@ def test_validation_runs_every_few_epochs_and_after_the_last():
 @pytest.mark.parametrize(
     "better, values, improved, best",
     [
-        ("higher", [10.0, 30.0, 20.0, 30.0], [True, True, False, False], 30.0),
+        ("higher", [10.0, 30.0, 20.0, 30.0], [True, True, False, True], 30.0),
         ("lower", [10.0, 30.0, 20.0, 5.0], [True, False, False, True], 5.0),
-        ("higher", [float("nan"), 1.0, float("nan")], [True, True, False], 1.0),
+        ("higher", [float("nan"), 1.0, float("nan")], [False, True, False], 1.0),
     ],
 )
 def test_the_best_epoch_follows_the_direction_of_the_metric(better, values, improved, best):
@@ -70,16 +73,16 @@ def test_validation_is_reported_with_the_iteration_of_the_training():
 
 def test_statistics_are_recomputed_over_the_epoch_that_has_ended():
     epochs = []
-    list(run_epochs(PreciseBNHook(2, epochs.append), TrainState(max_epoch=3, iters_per_epoch=1), 3))
-    assert epochs == [1, 2]
+    PreciseBNHook(epochs.append).evaluate(TrainState(max_epoch=3, iters_per_epoch=1, epoch=2))
+    assert epochs == [1]
 
 
 class Checkpoints:
     """What a CheckpointHook saves."""
 
     def __init__(self, *, epochs=10, seconds=0.0, stop=lambda: False):
-        self.saved, self.best = [], []
-        self.hook = CheckpointHook(self.save, self.best.append, stop, epochs=epochs, seconds=seconds, vote_period=1)
+        self.saved = []
+        self.hook = CheckpointHook(self.save, stop, epochs=epochs, seconds=seconds, vote_period=1)
 
     def save(self, state):
         self.saved.append((state.epoch, state.iteration))
@@ -90,14 +93,38 @@ def test_states_are_saved_every_few_epochs_and_after_the_last():
     made = Checkpoints(epochs=2)
     list(run_epochs(made.hook, TrainState(max_epoch=5, iters_per_epoch=1), 5))
     assert made.saved == [(2, 0), (4, 0), (5, 0)]
-    assert made.best == []
 
 
-def test_an_improvement_is_saved_and_kept_as_the_best():
-    made, state = Checkpoints(), TrainState(max_epoch=5, iters_per_epoch=1, epoch=3, improved=True)
+def test_an_epoch_is_saved_before_it_is_evaluated_and_once_more_afterwards():
+    made, state = Checkpoints(), TrainState(max_epoch=5, iters_per_epoch=1, epoch=3, evaluation_due=True)
     made.hook.after_epoch(state)
     assert made.saved == [(3, 0)]
-    assert made.best == ["3-0"]
+    made.hook.after_evaluation(state)
+    assert made.saved == [(3, 0), (3, 0)]
+
+
+def test_a_save_that_fails_is_tried_again_where_an_earlier_state_is_whole(caplog):
+    made, state = Checkpoints(epochs=1), TrainState(max_epoch=5, iters_per_epoch=1, epoch=1)
+    made.hook.after_epoch(state)
+    made.hook.save = failing_save
+    state.epoch = 2
+    with caplog.at_level("WARNING", logger="avslowfast"):
+        made.hook.after_epoch(state)
+    assert "disk full" in caplog.text
+    state.epoch = 5
+    with pytest.raises(StateNotSavedError):
+        made.hook.after_epoch(state)
+
+
+def test_the_first_save_has_to_succeed():
+    made, state = Checkpoints(epochs=1), TrainState(max_epoch=5, iters_per_epoch=1, epoch=1)
+    made.hook.save = failing_save
+    with pytest.raises(StateNotSavedError):
+        made.hook.after_epoch(state)
+
+
+def failing_save(state):
+    raise StateNotSavedError("x.pyth: cannot be written (disk full)")
 
 
 def test_a_stop_saves_between_two_iterations_and_ends_the_training():

@@ -15,10 +15,15 @@ cfg = load_cfg(sys.argv[1], sys.argv[2:])
 import avslowfast.engine.run
 from avslowfast.engine.hooks.build import build_hooks
 from avslowfast.engine.trainer import Trainer
+from avslowfast.engine.run_folder import RunData, RunFolder
 from avslowfast.evaluation.build import build_protocol
 from avslowfast.loading import build_loader
+from avslowfast.loading.build import read_listing
 trainer = Trainer(cfg, torch.device("cpu"))
-build_hooks(cfg, trainer)
+trainer.wrap()
+listings = {split: read_listing(cfg, split) for split in ("train", "val")}
+folder = RunFolder.open(cfg, RunData.of(listings), trainer.device)
+build_hooks(cfg, trainer, folder, listings["val"])
 for split, name in (("val", cfg.TRAIN.DATASET), ("test", cfg.TEST.DATASET)):
     build_protocol(cfg, build_loader(cfg, split).dataset, name)
 trainer.run_step([next(iter(trainer.loader))])

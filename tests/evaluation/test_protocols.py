@@ -149,7 +149,7 @@ def test_results_say_what_their_metrics_are(tmp_path):
     cfg = tiny_cfg("OUTPUT_DIR", str(tmp_path))
     metrics = (Metric("res5_offset_ms", "res5, offset", "ms", "lower"), Metric("top1", "top-1 accuracy"))
     results = {"arch": "slow", "checkpoint": "x", "videos": 3, "res5_offset_ms": -12.5, "failed": []}
-    write_results(cfg, results, metrics)
+    write_results(cfg.OUTPUT_DIR, results, metrics)
     content = json.loads((tmp_path / "results.json").read_text())
     assert content["metrics"] == {"res5_offset_ms": {"label": "res5, offset", "unit": "ms", "better": "lower"}}
     lines = results_table(results, metrics).split("\n")

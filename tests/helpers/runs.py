@@ -9,6 +9,7 @@ import sys
 import torch
 
 from avslowfast.checkpoint import states
+from avslowfast.checkpoint.record import read_record
 
 from . import ROOT, TINY
 
@@ -67,3 +68,12 @@ def stats(folder, kind):
 
 def weights(folder, epochs=2):
     return torch.load(states.checkpoint_path(folder, epochs, 0), weights_only=True)
+
+
+def newest_state(folder):
+    return read_record(folder).newest(folder)
+
+
+def log_of(folder):
+    with open(os.path.join(folder, "stdout.log")) as f:
+        return f.read()

@@ -9,6 +9,7 @@ import pytest
 import torch
 import weights as conformance
 from helpers import ROOT, tiny_cfg
+from helpers.runs import newest_state
 
 import avslowfast
 from avslowfast.checkpoint import from_avslowfast, states
@@ -32,7 +33,7 @@ def test_a_run_gives_its_network_with_names_and_the_scores_of_the_test(trained, 
         scores[[p.class_id for p in best]] = torch.tensor([p.score for p in best])
         assert (scores - saved["scores"][index]).abs().max() < 1e-5
         assert best[0].name == meta.class_names[best[0].class_id]
-    for source in (meta.source, states.list_checkpoints(trained)[-1]):
+    for source in (meta.source, newest_state(trained)):
         other, _ = avslowfast.load_model(source)
         assert torch.equal(other.head.projection.weight, model.head.projection.weight)
 
@@ -156,6 +157,6 @@ def test_importing_the_package_is_cheap():
 
 def test_the_newest_state_serves_where_none_was_best(trained, tmp_path):
     os.makedirs(tmp_path / "checkpoints")
-    newest = states.list_checkpoints(trained)[-1]
+    newest = newest_state(trained)
     os.symlink(newest, states.checkpoint_path(tmp_path, 1, 0))
     assert avslowfast.load_model(tmp_path)[1].source == states.checkpoint_path(tmp_path, 1, 0)

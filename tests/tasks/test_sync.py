@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import avslowfast
-from avslowfast.checkpoint import load_weights, states
+from avslowfast.checkpoint import load_weights
+from avslowfast.checkpoint.record import resolve
 from avslowfast.clips import spans as clips
 from avslowfast.config import ConfigError, load_cfg
 from avslowfast.evaluation.metrics import retrieval, sync
@@ -258,7 +259,7 @@ def test_pre_training_reads_no_label_and_its_weights_start_a_classifier(bounce_a
     assert len(found["shifts"]) == len(found["distance"]) == 5 and sum(found["histogram"]["in_sync"]) == 16
     assert stats(output_of(one), "val_epoch")[-1]["sync"] >= 0
     model = build_model(tiny_cfg("RESNET.WIDTH_PER_GROUP", 8, "MODEL.NUM_CLASSES", 4))
-    report = load_weights(model, states.resolve(output_of(one)))
+    report = load_weights(model, resolve(output_of(one)))
     assert {name for name in report.fresh} == {"head.projection.weight", "head.projection.bias"} and report.dropped == [
         "head.rotation.weight",
         "head.rotation.bias",

@@ -18,5 +18,11 @@ class Hook:
     def after_epoch(self, state: TrainState) -> None:
         """After each epoch, which `state.epoch` counts already."""
 
+    def evaluate(self, state: TrainState) -> None:
+        """After an epoch that `state.evaluation_due` says is to be evaluated, or first thing after a resume."""
+
+    def after_evaluation(self, state: TrainState) -> None:
+        """After `evaluate` of all hooks."""
+
     def after_train(self, state: TrainState) -> None:
         """Once, at the end or after a stop."""

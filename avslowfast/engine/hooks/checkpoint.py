@@ -3,19 +3,24 @@
 import time
 from collections.abc import Callable
 
+from ...checkpoint.states import StateNotSavedError
 from ...utils import distributed
+from ...utils.logging import get_logger
 from ..state import TrainState
 from .base import Hook
 
+logger = get_logger(__name__)
+
 
 class CheckpointHook(Hook):
-    """Saves every few epochs, every few seconds, after an improvement, at the end, and when a stop is asked for.
+    """Saves every few epochs or seconds, before and after an evaluation, at the end, and when a stop is asked for.
 
-    Ranks decide together: a stop that any rank asks for stops all; the clock of the main rank counts.
+    An epoch is saved before it is evaluated, so that an evaluation that fails loses nothing, and once more afterwards,
+    with what the evaluation has changed. Ranks decide together: a stop that any rank asks for stops all; the clock of
+    the main rank counts.
 
     Args:
         save: Saves the state on every rank together and gives its path.
-        keep_as_best: Keeps the saved state of that path as the best one.
         stop_requested: Whether this rank is asked to stop.
         epochs: Epochs between two states.
         seconds: Seconds between two states; 0 means never.
@@ -25,16 +30,16 @@ class CheckpointHook(Hook):
     def __init__(
         self,
         save: Callable[[TrainState], str],
-        keep_as_best: Callable[[str], None],
         stop_requested: Callable[[], bool],
         *,
         epochs: int,
         seconds: float,
         vote_period: int,
     ) -> None:
-        self.save, self.keep_as_best, self.stop_requested = save, keep_as_best, stop_requested
+        self.save, self.stop_requested = save, stop_requested
         self.epochs, self.seconds, self.vote_period = epochs, seconds, vote_period
         self._last_save = time.monotonic()
+        self._has_saved = False
 
     def after_step(self, state: TrainState) -> None:
         """Saves where seconds or a stop ask for it; the end of an epoch decides for itself."""
@@ -46,12 +51,14 @@ class CheckpointHook(Hook):
             self._save(state)
 
     def after_epoch(self, state: TrainState) -> None:
-        """Saves where anything asks for it; an improvement is kept as the best state too."""
+        """Saves where anything asks for it."""
         overdue = self._vote(state)
-        if state.stop or overdue or state.improved or state.ends_period(self.epochs):
-            path = self._save(state)
-            if state.improved and distributed.is_main():
-                self.keep_as_best(path)
+        if state.stop or overdue or state.evaluation_due or state.ends_period(self.epochs):
+            self._save(state)
+
+    def after_evaluation(self, state: TrainState) -> None:
+        """Saves the epoch with its statistics and its best value."""
+        self._save(state)
 
     def _vote(self, state: TrainState) -> bool:
         """Sets `state.stop` on every rank; returns whether the main rank's clock asks for a state."""
@@ -60,7 +67,18 @@ class CheckpointHook(Hook):
         state.stop = any(stop for stop, _ in votes)
         return bool(votes[0][1])
 
-    def _save(self, state: TrainState) -> str:
-        path = self.save(state)
+    def _save(self, state: TrainState) -> None:
+        """Save; where that fails, an earlier state is whole and training goes on, the next save tries again.
+
+        Raises:
+            StateNotSavedError: There is no earlier state, or no next save.
+        """
+        try:
+            self.save(state)
+        except StateNotSavedError as error:
+            if state.stop or state.finished or not self._has_saved:
+                raise
+            logger.warning("%s. Training goes on; the next state is tried as usual", error)
+        else:
+            self._has_saved = True
         self._last_save = time.monotonic()
-        return path

@@ -35,14 +35,25 @@ class EvalHook(Hook):
     ) -> None:
         self.period, self.function, self.metric, self.reports = period, function, metric, tuple(reports)
 
+    def before_train(self, state: TrainState) -> None:
+        """Forgets a best value of another metric, with which values of this one cannot be compared."""
+        if state.best_metric not in ("", self.metric.name):
+            logger.warning("the best epoch was chosen by %s; %s chooses it anew", state.best_metric, self.metric.name)
+            state.best, state.best_epoch = None, None
+        state.best_metric = self.metric.name
+
     def after_epoch(self, state: TrainState) -> None:
-        """Evaluates, writes `state.best` and `state.improved`, logs."""
-        if not state.ends_period(self.period):
-            return
+        """Says whether the epoch is to be evaluated."""
+        state.evaluation_due = state.ends_period(self.period)
+
+    def evaluate(self, state: TrainState) -> None:
+        """Evaluates, writes `state.best`, `state.best_epoch` and `state.improved`, logs."""
         result = self.function()
         value = result.value(self.metric)
         state.improved = self.metric.improves(value, state.best)
-        state.best = value if state.improved else state.best
+        if state.improved:
+            state.best, state.best_epoch = value, state.epoch
+        state.evaluation_due = False
         self._log(result, state)
         for report in self.reports:
             report(result, state)
@@ -50,7 +61,8 @@ class EvalHook(Hook):
     def _log(self, result: Evaluation[Any], state: TrainState) -> None:
         epoch = f"{state.epoch}/{state.max_epoch}"
         text, name = metrics_text(result.metrics), self.metric.name
-        logger.info("epoch %s: validation %s (best %s %.2f)", epoch, text, name, state.best)
+        best = "none" if state.best is None else f"{state.best:.2f} at epoch {state.best_epoch}"
+        logger.info("epoch %s: validation %s (best %s %s)", epoch, text, name, best)
         stats = {
             "_type": "val_epoch",
             "epoch": epoch,

@@ -7,17 +7,15 @@ from .base import Hook
 
 
 class PreciseBNHook(Hook):
-    """Calls a function that recomputes the running statistics, every few epochs and after the last.
+    """Calls a function that recomputes the running statistics before an evaluation, which uses them.
 
     Args:
-        period: Epochs; that of the validation, which uses the statistics.
         function: Called with the index of the epoch that has just ended.
     """
 
-    def __init__(self, period: int, function: Callable[[int], None]) -> None:
-        self.period, self.function = period, function
+    def __init__(self, function: Callable[[int], None]) -> None:
+        self.function = function
 
-    def after_epoch(self, state: TrainState) -> None:
-        """Recomputes where it is due."""
-        if state.ends_period(self.period):
-            self.function(state.epoch - 1)
+    def evaluate(self, state: TrainState) -> None:
+        """Recomputes."""
+        self.function(state.epoch - 1)

@@ -1,0 +1,207 @@
+"""The record of a run, OUTPUT_DIR/run.json: what it is, how far it is, which of its states is newest and which best.
+
+Nothing is concluded from the names of files: a state that is not in the record is not the run's. Where the record is
+lost, it is made anew from what the states hold.
+"""
+
+import dataclasses
+import os
+from dataclasses import dataclass, field
+from typing import Any
+
+import simplejson
+import yaml
+
+from ..config.kinds import values_of
+from ..utils.files import replacing
+from ..utils.logging import get_logger
+from . import states
+from .files import CheckpointError
+
+logger = get_logger(__name__)
+
+RECORD = "run.json"
+
+
+@dataclass(frozen=True)
+class StateEntry:
+    """A state of the run.
+
+    Attributes:
+        file: Name of the file in the folder of checkpoints.
+        epoch: Whole epochs done.
+        iteration: Iterations of the next epoch done.
+    """
+
+    file: str
+    epoch: int
+    iteration: int
+
+
+@dataclass(frozen=True)
+class BestEntry:
+    """The best state by validation.
+
+    Attributes:
+        file: Name of the file in the folder of checkpoints.
+        epoch: Epochs done then.
+        metric: Name of the metric that chose it.
+        value: Its value.
+    """
+
+    file: str
+    epoch: int
+    metric: str
+    value: float
+
+
+@dataclass
+class RunRecord:
+    """What is known of a run.
+
+    Attributes:
+        id: Of the run; its states have it too.
+        configuration: {dotted key: value} of all keys, when it was last started.
+        class_names: Names in order of the class ids, {classifier: names}, or None.
+        data: {split: {"records": number, "fingerprint": text}} of the lists that are trained and validated on.
+        states: Its states, newest last.
+        best: Its best state, or None.
+        progress: {"epoch", "iteration", "iters_per_epoch", "max_epoch"} of the newest state.
+        starts: One entry per start of the program: time, command, versions, git commit, device, ranks.
+    """
+
+    id: str
+    configuration: dict[str, Any]
+    class_names: Any = None
+    data: dict[str, Any] = field(default_factory=dict)
+    states: list[StateEntry] = field(default_factory=list)
+    best: BestEntry | None = None
+    progress: dict[str, int] = field(default_factory=dict)
+    starts: list[dict[str, Any]] = field(default_factory=list)
+
+    def newest(self, output_dir: str | os.PathLike[str]) -> str | None:
+        """File of the newest state that is there; None without states."""
+        files = self.files(output_dir)
+        return files[-1] if files else None
+
+    def best_file(self, output_dir: str | os.PathLike[str]) -> str | None:
+        """File of the best state; None where none was chosen or the file is gone."""
+        if self.best is None:
+            return None
+        path = os.path.join(states.checkpoint_dir(output_dir), self.best.file)
+        return path if os.path.isfile(path) else None
+
+    def files(self, output_dir: str | os.PathLike[str]) -> list[str]:
+        """Files of the states that are there, newest last."""
+        folder = states.checkpoint_dir(output_dir)
+        paths = [os.path.join(folder, entry.file) for entry in self.states]
+        return [path for path in paths if os.path.isfile(path)]
+
+    def write(self, output_dir: str | os.PathLike[str]) -> None:
+        """Write the record, whole or not at all.
+
+        Args:
+            output_dir: Folder of the run.
+
+        Raises:
+            StateNotSavedError: It cannot be written.
+        """
+        path = os.path.join(output_dir, RECORD)
+        try:
+            with replacing(path) as part, open(part, "w", encoding="utf-8") as f:
+                simplejson.dump(dataclasses.asdict(self), f, indent=1, ignore_nan=True)
+                f.flush()
+                os.fsync(f.fileno())
+        except OSError as error:
+            raise states.StateNotSavedError(f"{path}: cannot be written ({error.strerror or error})") from None
+
+
+def read_record(output_dir: str | os.PathLike[str]) -> RunRecord | None:
+    """The record of the run that a folder holds; None where it holds none.
+
+    Args:
+        output_dir: The folder.
+
+    Raises:
+        CheckpointError: The record cannot be read and the states do not say which run it was.
+    """
+    path = os.path.join(output_dir, RECORD)
+    if os.path.isfile(path):
+        try:
+            with open(path, encoding="utf-8") as f:
+                return _parsed(simplejson.load(f))
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            logger.warning("%s: damaged (%s); it is made anew from the states", path, type(error).__name__)
+    return _from_states(output_dir)
+
+
+def _parsed(content: dict[str, Any]) -> RunRecord:
+    fields = {f.name for f in dataclasses.fields(RunRecord)}
+    record = RunRecord(**{name: value for name, value in content.items() if name in fields})
+    record.states = [StateEntry(str(e["file"]), int(e["epoch"]), int(e["iteration"])) for e in content["states"]]
+    best = content.get("best")
+    record.best = best and BestEntry(str(best["file"]), int(best["epoch"]), str(best["metric"]), float(best["value"]))
+    for name in [entry.file for entry in record.states] + ([record.best.file] if record.best else []):
+        if os.path.basename(name) != name:
+            raise ValueError(f"{name}: no name of a file")
+    if not isinstance(record.id, str) or not isinstance(record.configuration, dict):
+        raise TypeError("id or configuration is of another type")
+    return record
+
+
+def _from_states(output_dir: str | os.PathLike[str]) -> RunRecord | None:
+    """A record made of what the states of a folder hold."""
+    folder = states.checkpoint_dir(output_dir)
+    found: list[tuple[str, states.State]] = []
+    for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else ():
+        path = os.path.join(folder, name)
+        if not name.endswith(".pyth") or ".part" in name or not os.path.isfile(path):
+            continue
+        try:
+            content = states.read_state(path)
+        except CheckpointError as error:
+            logger.warning("skipped: %s", error)
+            continue
+        kept = {key: content.get(key) for key in (*_KEPT, "epoch", "iteration", "iters_per_epoch")}
+        found.append((name, kept))
+    if not found:
+        return None
+    runs = {content["run_id"] for _, content in found}
+    if len(runs) > 1:
+        raise CheckpointError(
+            f"{folder}: it holds states of {len(runs)} runs and no {RECORD} that says which one counts; "
+            "move those of the others away"
+        )
+    found.sort(key=lambda item: (item[1]["epoch"], item[1]["iteration"]))
+    newest = found[-1][1]
+    try:
+        configuration = values_of(newest["cfg"])
+    except yaml.YAMLError:
+        raise CheckpointError(f"{folder}: the configuration in {found[-1][0]} is damaged; move the file away") from None
+    record = RunRecord(newest["run_id"], configuration, newest["class_names"], newest["data"] or {})
+    record.states = [StateEntry(n, c["epoch"], c["iteration"]) for n, c in found if n != states.BEST]
+    best = next((content for name, content in found if name == states.BEST), None)
+    if best is not None and best["best"] is not None:
+        record.best = BestEntry(states.BEST, best["epoch"], str(best["best_metric"]), best["best"])
+    return record
+
+
+_KEPT = ("run_id", "cfg", "class_names", "data", "best", "best_metric")
+
+
+def resolve(path: str | os.PathLike[str]) -> str:
+    """The checkpoint that a path stands for.
+
+    Args:
+        path: A run's OUTPUT_DIR, which stands for its best state, else its newest; any other path stands for itself.
+
+    Raises:
+        CheckpointError: A folder without checkpoints.
+    """
+    if not os.path.isdir(path):
+        return str(path)
+    record = read_record(path)
+    file = record and (record.best_file(path) or record.newest(path))
+    if not file:
+        raise CheckpointError(f"{path}: no checkpoints in it; give the OUTPUT_DIR of a run, or a file")
+    return file

@@ -1,0 +1,178 @@
+"""What a change of a configuration key means for a run that has begun: another run, another recipe, or nothing."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import yaml
+
+from .derived import Cfg
+
+# identity: network, data, classes or labels; with another value it is another run. recipe: how the network is trained;
+# may change from one part of a run to the next, and is said. harmless: where and how fast it runs, what is logged and
+# tested.
+Kind = Literal["identity", "recipe", "harmless"]
+
+# By key, or by node for the keys of a node that are not listed. What decides which records a list has is harmless here:
+# the lists are compared themselves, and may lie elsewhere.
+_KINDS: dict[str, Kind] = {
+    "TASK": "identity",
+    "PLUGINS": "harmless",
+    "BN": "recipe",
+    "BN.NORM_TYPE": "identity",
+    "BN.NUM_SPLITS": "identity",
+    "BN.EPSILON": "identity",
+    "TRAIN": "harmless",
+    "TRAIN.DATASET": "identity",
+    "TRAIN.BATCH_SIZE": "recipe",
+    "TRAIN.ACCUMULATION_STEPS": "recipe",
+    "TRAIN.MIXED_PRECISION": "recipe",
+    "TRAIN.BEST_METRIC": "recipe",
+    "FINETUNE": "recipe",
+    "AMP": "recipe",
+    "AMP.TF32": "harmless",
+    "EMA": "recipe",
+    "AUG": "recipe",
+    "SPECAUG": "recipe",
+    "MIXUP": "recipe",
+    "TEST": "harmless",
+    "AVA": "harmless",
+    "AVA.BGR": "identity",
+    "AVA.TRAIN_USE_COLOR_AUGMENTATION": "recipe",
+    "AVA.TRAIN_PCA_JITTER_ONLY": "recipe",
+    "AVA.TRAIN_PCA_EIGVAL": "recipe",
+    "AVA.TRAIN_PCA_EIGVEC": "recipe",
+    "PRETRAIN": "identity",
+    "PRETRAIN.ROTATION_WEIGHT": "recipe",
+    "PROBE": "harmless",
+    "DATA": "identity",
+    "DATA.PATH_TO_DATA_DIR": "harmless",
+    "DATA.PATH_PREFIX": "harmless",
+    "DATA.PATH_LABEL_SEPARATOR": "harmless",
+    "DATA.CLASS_NAMES_FILE": "harmless",
+    "DATA.TRAIN_FRACTION": "harmless",
+    "DATA.FOLD": "harmless",
+    "DATA.TRAIN_PART": "harmless",
+    "DATA.TEST_PART": "harmless",
+    "DATA.VIDEO_FILE": "harmless",
+    "DATA.AUDIO_FILE": "harmless",
+    "DATA.DECODING_BACKEND": "harmless",
+    "DATA.USE_AUDIO": "harmless",
+    "DATA.ENSEMBLE_METHOD": "harmless",
+    "DATA.TEST_CROP_SIZE": "harmless",
+    "DATA.MAX_FAILED_FRACTION": "harmless",
+    "DATA.MAX_FAILED_FILES": "harmless",
+    "DATA.MAX_PIXELS": "harmless",
+    "DATA.USE_OFFSET_SAMPLING": "harmless",
+    "DATA.LOGMEL_ON_DEVICE": "harmless",
+    "DATA.TRAIN_JITTER_SCALES": "recipe",
+    "DATA.TRAIN_CROP_SIZE": "recipe",
+    "DATA.INV_UNIFORM_SAMPLE": "recipe",
+    "DATA.RANDOM_FLIP": "recipe",
+    "DATA.GET_MISALIGNED_AUDIO": "recipe",
+    "DATA.AUDIO_MISALIGNED_GAP": "recipe",
+    "DATA.EASY_NEG_RATIO": "recipe",
+    "DATA.MIX_NEG_EPOCH": "recipe",
+    "DATA.SKIP_LOOP_FILTER": "recipe",
+    "DATA_LOADER": "harmless",
+    "SOLVER": "recipe",
+    "DIST": "harmless",
+    "NUM_GPUS": "harmless",
+    "NUM_CPU_PROCESSES": "harmless",
+    "NUM_SHARDS": "harmless",
+    "SHARD_ID": "harmless",
+    "OUTPUT_DIR": "harmless",
+    "RNG_SEED": "recipe",
+    "LOG_PERIOD": "harmless",
+    "LOGGERS": "harmless",
+    "LOG_MODEL_INFO": "harmless",
+    "DIST_BACKEND": "harmless",
+    "TENSORBOARD": "harmless",
+    "MULTIGRID": "recipe",
+    "RESNET": "identity",
+    "RESNET.INPLACE_RELU": "harmless",
+    "RESNET.ZERO_INIT_FINAL_BN": "harmless",
+    "NONLOCAL": "identity",
+    "MODEL": "identity",
+    "MODEL.MODEL_NAME": "harmless",
+    "MODEL.SINGLE_PATHWAY_ARCH": "harmless",
+    "MODEL.MULTI_PATHWAY_ARCH": "harmless",
+    "MODEL.FC_INIT_STD": "harmless",
+    "MODEL.DROPOUT_RATE": "recipe",
+    "MULTI_HEAD": "identity",
+    "MULTI_HEAD.LOSS_WEIGHTS": "recipe",
+    "DETECTION": "identity",
+    "SLOWFAST": "identity",
+    "SLOWFAST.DROPPATHWAY_RATE": "recipe",
+    "SLOWFAST.AVS_VAR_THRESH": "recipe",
+    "SLOWFAST.AVS_DUPLICATE_THRESH": "recipe",
+    "PATHWAY": "identity",
+    "LATERAL": "identity",
+    "LATERAL.AVS_WEIGHT": "recipe",
+    "SYNC": "recipe",
+    "SYNC.POOL": "identity",
+    "SYNC.MAX_SHIFT": "harmless",
+    "SYNC.SHIFT_STEP": "harmless",
+}
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A key with another value than before.
+
+    Attributes:
+        key: The dotted key.
+        old: The value before.
+        new: The value now.
+    """
+
+    key: str
+    old: Any
+    new: Any
+
+    def __str__(self) -> str:
+        return f"{self.key} ({self.old!r}, now {self.new!r})"
+
+
+def is_listed(key: str) -> bool:
+    """Whether something is said of a key or its node; keys that plugins add are not listed."""
+    return key in _KINDS or key.split(".")[0] in _KINDS
+
+
+def kind_of(key: str) -> Kind:
+    """What a change of a key means; a key of a plugin's node may change anything."""
+    return _KINDS.get(key, _KINDS.get(key.split(".")[0], "identity"))
+
+
+def values_of(cfg: Cfg | str) -> dict[str, Any]:
+    """{dotted key: value} of a configuration.
+
+    Args:
+        cfg: A configuration, or what its `dump` gave.
+
+    Raises:
+        yaml.YAMLError: The text is no YAML of plain values.
+    """
+    tree = yaml.safe_load(cfg if isinstance(cfg, str) else cfg.dump())
+    flat: dict[str, Any] = {}
+    for name, value in (tree if isinstance(tree, dict) else {}).items():
+        # Nodes are one level deep; a mapping further down is a value.
+        if isinstance(value, dict):
+            flat.update({f"{name}.{key}": leaf for key, leaf in value.items()})
+        else:
+            flat[str(name)] = value
+    return flat
+
+
+def differences(old: Mapping[str, Any], new: Mapping[str, Any], kind: Kind) -> list[Difference]:
+    """The keys of a kind whose values differ, in the order of their names.
+
+    A key that one of the two does not have is left out: another version of the program, or a plugin, has it.
+
+    Args:
+        old: Values by key, see `values_of`.
+        new: Values by key.
+        kind: Of the keys that are compared.
+    """
+    keys = sorted(key for key in set(old) & set(new) if kind_of(key) == kind)
+    return [Difference(key, old[key], new[key]) for key in keys if old[key] != new[key]]

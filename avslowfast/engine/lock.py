@@ -1,0 +1,151 @@
+"""One run per folder: a lock that a killed process cannot leave behind."""
+
+import contextlib
+import fcntl
+import os
+import socket
+import threading
+import time
+from types import TracebackType
+from typing import Any
+
+import simplejson
+
+from ..utils.errors import UserError
+from ..utils.logging import get_logger
+
+logger = get_logger(__name__)
+
+LOCK = "run.lock"
+# A lock that was taken on another machine counts for this long after its last sign of life. Locks of one file system
+# reach all machines on most clusters, but not on all.
+_SIGN_OF_LIFE = 30.0
+_STALE = 4 * _SIGN_OF_LIFE
+
+
+class FolderInUseError(UserError, RuntimeError):
+    """Another run writes into the folder; the message names its machine and process."""
+
+
+class FolderLock:
+    """Holds a folder for this process; a context manager.
+
+    The system gives the lock back when the process ends, however it ends.
+
+    Args:
+        folder: The folder; it exists.
+
+    Raises:
+        FolderInUseError: Another process holds it.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self.path = os.path.join(folder, LOCK)
+        self._file = self._acquire(folder)
+        self._released = threading.Event()
+        self._thread = threading.Thread(target=self._show_life, daemon=True, name="run lock")
+        self._thread.start()
+
+    def __enter__(self) -> "FolderLock":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.release()
+
+    def release(self) -> None:
+        """Give the folder back; the file is removed."""
+        if self._released.is_set():
+            return
+        self._released.set()
+        with contextlib.suppress(OSError):
+            os.remove(self.path)
+        os.close(self._file)
+
+    def _acquire(self, folder: str) -> int:
+        while True:
+            file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+            try:
+                try:
+                    # Record locks, which belong to the process: loader workers do not inherit them.
+                    fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    raise FolderInUseError(_in_use(folder, _holder(file))) from None
+                except OSError:
+                    logger.warning("%s: this file system has no locks; the record in the file alone counts", self.path)
+                if not _is_file_of(file, self.path):
+                    # Its holder has just removed it.
+                    os.close(file)
+                    continue
+                self._check_holder(folder, file)
+                content = simplejson.dumps({"host": socket.gethostname(), "pid": os.getpid(), **_job()})
+                os.ftruncate(file, 0)
+                os.pwrite(file, content.encode(), 0)
+                return file
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    os.close(file)
+                raise
+
+    def _check_holder(self, folder: str, file: int) -> None:
+        """What a lock that the system gave says of an earlier holder."""
+        holder = _holder(file)
+        if not holder:
+            return
+        if holder.get("host") == socket.gethostname() or _is_restart(holder):
+            alive = False
+        else:
+            age = _now_of(folder) - os.fstat(file).st_mtime
+            alive = age < _STALE
+        if alive:
+            raise FolderInUseError(_in_use(folder, holder))
+        logger.info("the lock of process %s on %s is stale: that run has ended", holder.get("pid"), holder.get("host"))
+
+    def _show_life(self) -> None:
+        while not self._released.wait(_SIGN_OF_LIFE):
+            with contextlib.suppress(OSError):
+                os.utime(self._file)
+
+
+def _job() -> dict[str, str]:
+    """The batch job of this process, so that its restart on another machine knows its own lock."""
+    job = os.environ.get("SLURM_JOB_ID")
+    return {"job": job, "restart": os.environ.get("SLURM_RESTART_COUNT", "0")} if job else {}
+
+
+def _is_restart(holder: dict[str, Any]) -> bool:
+    job = _job()
+    return bool(job) and job["job"] == holder.get("job") and job["restart"] != holder.get("restart")
+
+
+def _holder(file: int) -> dict[str, Any]:
+    try:
+        content = simplejson.loads(os.pread(file, 4096, 0) or b"{}")
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _in_use(folder: str, holder: dict[str, Any]) -> str:
+    where = f"process {holder.get('pid', '?')} on {holder.get('host', '?')}"
+    return f"OUTPUT_DIR is {folder!r}: another run is using it ({where}); wait for its end, or choose another folder"
+
+
+def _is_file_of(file: int, path: str) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+def _now_of(folder: str) -> float:
+    """The time by the clock of the folder's file system, which may not be this machine's."""
+    path = os.path.join(folder, f".{LOCK}.{os.getpid()}")
+    with open(path, "w"):
+        pass
+    try:
+        return os.stat(path).st_mtime
+    except OSError:
+        return time.time()
+    finally:
+        with contextlib.suppress(OSError):
+            os.remove(path)

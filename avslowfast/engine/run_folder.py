@@ -1,0 +1,362 @@
+"""The folder of a run: whose it is, whether a training may go on in it, and what is written into it."""
+
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .. import __version__
+from ..checkpoint import record as records
+from ..checkpoint import states
+from ..checkpoint.record import BestEntry, read_record, RunRecord, StateEntry
+from ..config import ConfigError
+from ..config.derived import Cfg
+from ..config.kinds import Difference, differences, values_of
+from ..datasets.base import ClassNames, Listing
+from ..utils import distributed
+from ..utils.files import PART
+from ..utils.logging import get_logger
+from .lock import FolderLock, LOCK
+from .state import TrainState
+
+logger = get_logger(__name__)
+
+PREVIOUS = "previous"
+# Differences that one message names, at most.
+_NAMED = 6
+# What a training and its tests leave in OUTPUT_DIR; what else lies there is somebody's own.
+_FILES_OF_A_RUN = (
+    records.RECORD,
+    "checkpoints",
+    "config.yaml",
+    "results.json",
+    "scores.pt",
+    "stdout.log",
+    "failed_files.csv",
+    "tensorboard",
+    "report.html",
+)
+
+
+@dataclass(frozen=True)
+class RunData:
+    """What a training learns from, for the comparison with what a folder holds.
+
+    Attributes:
+        class_names: Of the training list.
+        lists: {split: {"records": number, "fingerprint": text}}.
+    """
+
+    class_names: ClassNames
+    lists: dict[str, dict[str, Any]]
+
+    @classmethod
+    def of(cls, listings: Mapping[str, Listing]) -> "RunData":
+        """Those of the lists that are trained and validated on."""
+        lists = {
+            split: {"records": len(listings[split].records), "fingerprint": listings[split].fingerprint()}
+            for split in ("train", "val")
+            if split in listings
+        }
+        return cls(listings["train"].class_names, lists)
+
+
+class RunFolder:
+    """OUTPUT_DIR of one run. Ranks other than the main one hold a copy of the record and write nothing.
+
+    Args:
+        output_dir: The folder.
+        record: Of the run.
+        recipe: Keys of the recipe that are not what they were when the run was last started.
+    """
+
+    def __init__(self, output_dir: str, record: RunRecord, recipe: Sequence[Difference] = ()) -> None:
+        self.output_dir = output_dir
+        self.record = record
+        self.recipe = tuple(recipe)
+
+    @classmethod
+    def open(cls, cfg: Cfg, data: RunData, device: torch.device) -> "RunFolder":
+        """The folder of a training: the run that it holds, or a new one. Called on every rank.
+
+        Nothing in the folder is changed before the comparison is done.
+
+        Args:
+            cfg: The configuration.
+            data: What is learnt from.
+            device: Of this rank.
+
+        Raises:
+            ConfigError: The folder holds another run.
+        """
+        return distributed.on_main(lambda: cls._open(cfg, data, device))
+
+    @classmethod
+    def _open(cls, cfg: Cfg, data: RunData, device: torch.device) -> "RunFolder":
+        folder, stored, values = cfg.OUTPUT_DIR, read_record(cfg.OUTPUT_DIR), values_of(cfg)
+        recipe: list[Difference] = []
+        if stored is not None and not stored.files(folder) and stored.best_file(folder) is None:
+            # It has not come to its first state: there is nothing to lose and nothing to go on from.
+            stored = None
+        if stored is not None and not cfg.TRAIN.AUTO_RESUME:
+            if not cfg.TRAIN.REPLACE:
+                raise ConfigError(
+                    f"OUTPUT_DIR is {folder!r}: it holds the run {stored.id} and TRAIN.AUTO_RESUME is False; choose "
+                    "another OUTPUT_DIR, or set TRAIN.REPLACE True, which moves that run to "
+                    f"{_previous(folder, stored)}"
+                )
+            move_away(folder, stored)
+            stored = None
+        if stored is not None:
+            differing = other_run(stored, values, data)
+            if differing and cfg.TRAIN.REPLACE:
+                move_away(folder, stored)
+                stored = None
+            elif differing:
+                raise ConfigError(
+                    f"OUTPUT_DIR is {folder!r}: it holds the run {stored.id}, which differs in "
+                    f"{_shortened(differing)}; choose another OUTPUT_DIR, or start anew with TRAIN.AUTO_RESUME False "
+                    f"TRAIN.REPLACE True, which moves that run to {_previous(folder, stored)}"
+                )
+            else:
+                recipe = differences(stored.configuration, values, "recipe")
+        record = stored or RunRecord(new_id(), values)
+        record.configuration, record.class_names, record.data = values, data.class_names, data.lists
+        record.starts.append(facts_of_start(device))
+        opened = cls(folder, record, recipe)
+        sweep(folder)
+        record.write(folder)
+        return opened
+
+    def candidates(self) -> list[str]:
+        """Files of the run's states, newest first."""
+        return self.record.files(self.output_dir)[::-1]
+
+    def forget_states(self) -> None:
+        """None of the states can be resumed: training begins anew. Main rank alone."""
+        self.record.states, self.record.best, self.record.progress = [], None, {}
+        self.record.write(self.output_dir)
+
+    def save(self, content: states.State, state: TrainState, keep: int) -> str:
+        """Write a state and remove old ones. Main rank alone.
+
+        The record names a state before its file is there, so that no kill leaves one that the record does not know.
+
+        Args:
+            content: What `Trainer.state_dict` gave.
+            state: Of the training.
+            keep: Newest states that stay; 0 keeps all.
+
+        Returns:
+            The file.
+
+        Raises:
+            StateNotSavedError: It cannot be written.
+        """
+        record, folder = self.record, self.output_dir
+        path = states.checkpoint_path(folder, state.epoch, state.iteration)
+        entry = StateEntry(os.path.basename(path), state.epoch, state.iteration)
+        record.states = [other for other in record.states if other.file != entry.file] + [entry]
+        record.write(folder)
+        if state.improved and state.best is not None:
+            # First the best: a state that names a best one finds it.
+            states.save(content, states.best_path(folder))
+            record.best = BestEntry(states.BEST, state.epoch, state.best_metric, state.best)
+            states.link(states.best_path(folder), path)
+        else:
+            states.save(content, path)
+        record.progress = {
+            "epoch": state.epoch,
+            "iteration": state.iteration,
+            "iters_per_epoch": state.iters_per_epoch,
+            "max_epoch": state.max_epoch,
+        }
+        for old in record.states[:-keep] if keep else ():
+            file = os.path.join(states.checkpoint_dir(folder), old.file)
+            if os.path.isfile(file):
+                os.remove(file)
+        record.states = record.states[-keep:] if keep else record.states
+        record.write(folder)
+        return path
+
+    def repair_best(self, path: str, stands_at: tuple[int, int], state: TrainState) -> None:
+        """See to it that the best state is there after a resume. Called on every rank.
+
+        Args:
+            path: The state that was resumed.
+            stands_at: Its epoch and iteration.
+            state: Of the training, as resumed.
+        """
+        if state.best_epoch is not None and not distributed.on_main(lambda: self._has_best(path, stands_at, state)):
+            logger.warning("the best state (epoch %d) is gone; the best is chosen anew", state.best_epoch)
+            state.best, state.best_epoch = None, None
+
+    def _has_best(self, path: str, stands_at: tuple[int, int], state: TrainState) -> bool:
+        """Whether the best state is there, or can be made anew."""
+        best, epoch = states.best_path(self.output_dir), state.best_epoch
+        if self.record.best is not None and self.record.best.epoch == epoch and os.path.isfile(best):
+            return True
+        holder = path if stands_at == (epoch, 0) else self._state_of(epoch)
+        self.record.best = None
+        if holder is not None and epoch is not None and state.best is not None:
+            states.link(holder, best)
+            self.record.best = BestEntry(states.BEST, epoch, state.best_metric, state.best)
+            logger.info("%s: made anew from %s", best, holder)
+        self.record.write(self.output_dir)
+        return self.record.best is not None
+
+    def _state_of(self, epoch: int | None) -> str | None:
+        for entry in self.record.states:
+            path = os.path.join(states.checkpoint_dir(self.output_dir), entry.file)
+            if (entry.epoch, entry.iteration) == (epoch, 0) and os.path.isfile(path):
+                return path
+        return None
+
+
+def other_run(record: RunRecord, values: Mapping[str, Any], data: RunData) -> list[str]:
+    """What makes a training another run than the recorded one: network, data, classes or labels.
+
+    Args:
+        record: Of the run in the folder.
+        values: All keys of the present configuration.
+        data: What would be learnt from.
+
+    Returns:
+        Each difference in words; [] for the same run.
+    """
+    found = [str(difference) for difference in differences(record.configuration, values, "identity")]
+    if record.class_names != _as_json(data.class_names):
+        found.append(f"class names ({_first_difference(record.class_names, data.class_names)})")
+    for split, old in record.data.items():
+        new = data.lists.get(split)
+        if new is not None and new != old:
+            count = f"{old['records']} records, now {new['records']}"
+            same = "other records or labels, or another order"
+            found.append(f"the {split} list ({same if old['records'] == new['records'] else count})")
+    return found
+
+
+def _as_json(names: ClassNames) -> Any:
+    return list(names) if isinstance(names, (list, tuple)) else names
+
+
+def _first_difference(old: Any, new: Any) -> str:
+    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        index = next(i for i, pair in enumerate(zip(old, new)) if pair[0] != pair[1])
+        return f"class {index} is {old[index]!r}, now {new[index]!r}"
+    return f"{_count(old)}, now {_count(new)}"
+
+
+def _count(names: Any) -> str:
+    return f"{len(names)} names" if names else "none"
+
+
+def _shortened(differing: Sequence[str]) -> str:
+    more = f" and {len(differing) - _NAMED} more" if len(differing) > _NAMED else ""
+    return ", ".join(differing[:_NAMED]) + more
+
+
+def new_id() -> str:
+    """An id of a run: when it began, and a random number."""
+    return time.strftime("%Y%m%d-%H%M%S-") + secrets.token_hex(3)
+
+
+def _previous(folder: str, record: RunRecord) -> str:
+    return os.path.join(folder, PREVIOUS, record.id)
+
+
+def move_away(folder: str, record: RunRecord) -> None:
+    """Move what a run has left in its folder to previous/<id>.
+
+    Args:
+        folder: OUTPUT_DIR.
+        record: Of the run.
+    """
+    target = _previous(folder, record)
+    os.makedirs(target, exist_ok=True)
+    for name in sorted(os.listdir(folder)):
+        stem = name.split("_test")[0].split(".")[0]
+        if name in _FILES_OF_A_RUN or (stem in ("scores", "results", "config") and os.path.isfile(f"{folder}/{name}")):
+            shutil.move(os.path.join(folder, name), os.path.join(target, name))
+    logger.info("the run %s was moved to %s", record.id, target)
+
+
+def sweep(folder: str) -> None:
+    """Remove what writers that were killed have left: this process holds the folder, so nobody is writing.
+
+    Args:
+        folder: OUTPUT_DIR.
+    """
+    for place in (folder, states.checkpoint_dir(folder)):
+        for name in os.listdir(place) if os.path.isdir(place) else ():
+            path = os.path.join(place, name)
+            if f"{PART}" in name and name.startswith(("checkpoint_", "run.", "results", "scores")):
+                os.remove(path)
+                logger.info("%s: left by a process that was killed; removed", path)
+
+
+def lock_folder(cfg: Cfg) -> FolderLock | None:
+    """Hold OUTPUT_DIR for a training. Called on every rank; the main one gets the lock.
+
+    Raises:
+        FolderInUseError: Another run uses it.
+    """
+    held: list[FolderLock] = []
+
+    def acquire() -> None:
+        os.makedirs(cfg.OUTPUT_DIR, exist_ok=True)
+        held.append(FolderLock(cfg.OUTPUT_DIR))
+
+    distributed.on_main(acquire)
+    return held[0] if held else None
+
+
+def facts_of_start(device: torch.device) -> dict[str, Any]:
+    """What a start of the program leaves in the record and at the head of the log.
+
+    Args:
+        device: Of this rank.
+    """
+    from importlib import metadata
+
+    versions = {"avslowfast": __version__, "python": sys.version.split()[0], "torch": torch.__version__}
+    for package in ("torchvision", "torchaudio", "av", "numpy"):
+        try:
+            versions[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            versions[package] = "not installed"
+    return {
+        "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "command": sys.argv,
+        "folder": os.getcwd(),
+        "versions": versions,
+        "git_commit": git_commit(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU",
+        "ranks": distributed.world_size(),
+    }
+
+
+def git_commit() -> str:
+    """The commit of the checkout that runs, with "+" where it has changes; "" for an installed package."""
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():
+        return ""
+    try:
+        commit, changes = (
+            subprocess.run(["git", "-C", str(root), *words], capture_output=True, text=True, timeout=10, check=True)
+            for words in (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return commit.stdout.strip() + ("+" if changes.stdout.strip() else "")
+
+
+__all__ = ["LOCK", "RunData", "RunFolder", "git_commit", "lock_folder", "move_away", "other_run"]

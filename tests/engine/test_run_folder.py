@@ -1,0 +1,350 @@
+"""A folder that has been used before: whose run it is, what may go on in it, what stays of it."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from helpers import keys
+from helpers.lists import copy_lists
+from helpers.runs import ENV, log_of, newest_state, output_of, run, stats, weights, with_output
+
+from avslowfast.checkpoint import states
+from avslowfast.checkpoint.record import read_record, resolve
+from avslowfast.checkpoint.states import BEST
+from avslowfast.engine.lock import FolderInUseError, FolderLock, LOCK
+
+SHORT = keys("SOLVER.WARMUP_EPOCHS 0 BN.USE_PRECISE_STATS False TEST.ENABLE False")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, synthav):
+    """A run of three epochs, and its arguments."""
+    folder = tmp_path_factory.mktemp("finished")
+    args = [
+        *("DATA.PATH_TO_DATA_DIR", str(synthav), "OUTPUT_DIR", str(folder / "out"), "TRAIN.BATCH_SIZE", 8),
+        *("SOLVER.MAX_EPOCH", 3, "DATA_LOADER.NUM_WORKERS", 0, "LOG_PERIOD", 2, "TRAIN.EVAL_PERIOD", 1),
+        *("TRAIN.CHECKPOINT_PERIOD", 1, "TRAIN.CHECKPOINT_KEEP", 2, "RESNET.WIDTH_PER_GROUP", 8),
+        *("LOG_MODEL_INFO", False, "TEST.NUM_ENSEMBLE_VIEWS", 1, "TEST.NUM_SPATIAL_CROPS", 1, *SHORT),
+    ]
+    run(args, "TEST.ENABLE", True)
+    return args
+
+
+@pytest.fixture
+def used(finished, tmp_path):
+    """The arguments of a run whose folder holds a finished run."""
+    shutil.copytree(output_of(finished), tmp_path / "out")
+    return with_output(finished, tmp_path / "out")
+
+
+def files_in(folder):
+    return {name: os.stat(os.path.join(folder, name)).st_mtime_ns for name in os.listdir(folder)}
+
+
+def one_line(done):
+    lines = done.stderr.strip().split("\n")
+    assert len(lines) == 1, done.stderr
+    return lines[0]
+
+
+def test_the_record_says_what_the_run_is(finished):
+    content = json.load(open(os.path.join(output_of(finished), "run.json")))
+    assert content["id"] == weights(output_of(finished), 3)["run_id"]
+    assert content["configuration"]["SOLVER.MAX_EPOCH"] == 3
+    assert content["progress"] == {"epoch": 3, "iteration": 0, "iters_per_epoch": 4, "max_epoch": 3}
+    assert content["states"][-1]["file"] == "checkpoint_epoch_00003.pyth"
+    assert content["best"]["file"] == BEST
+    assert content["data"]["train"]["records"] == 32
+    start = content["starts"][0]
+    assert start["versions"]["torch"] == torch.__version__
+    assert start["device"] == "CPU"
+    assert "run_net.py" in start["command"][0]
+
+
+def test_other_class_names_are_refused_before_anything_is_written(used, synthav, tmp_path):
+    lists = tmp_path / "other"
+    lists.mkdir()
+    copy_lists(synthav, lists, lambda split, lines: lines)
+    names = (synthav / "classes.txt").read_text().split("\n")[:-1]
+    (lists / "classes.txt").write_text("\n".join(reversed(names)) + "\n")
+    before = files_in(output_of(used))
+    message = one_line(run(used, "DATA.PATH_TO_DATA_DIR", lists, code=2))
+    assert "class names (class 0 is 'slide+tone'" in message
+    assert "another OUTPUT_DIR" in message
+    assert "TRAIN.AUTO_RESUME False" in message
+    assert files_in(output_of(used)) == before
+
+
+def test_another_list_is_refused(used, synthav, tmp_path):
+    copy_lists(synthav, tmp_path, lambda split, lines: lines[1:] if split == "train" else lines)
+    shutil.copy(synthav / "classes.txt", tmp_path)
+    message = one_line(run(used, "DATA.PATH_TO_DATA_DIR", tmp_path, code=2))
+    assert "the train list (32 records, now 31)" in message
+
+
+def test_other_labels_are_refused(used, synthav, tmp_path):
+    relabel = lambda split, lines: [f"{lines[0].split()[0]} 15", *lines[1:]]  # noqa: E731
+    copy_lists(synthav, tmp_path, relabel)
+    shutil.copy(synthav / "classes.txt", tmp_path)
+    assert "the train list" in one_line(run(used, "DATA.PATH_TO_DATA_DIR", tmp_path, code=2))
+
+
+def test_a_data_set_that_lies_elsewhere_is_the_same(used, synthav, tmp_path):
+    shutil.copytree(synthav, tmp_path / "moved")
+    run(used, "DATA.PATH_TO_DATA_DIR", tmp_path / "moved")
+    assert "nothing left to train: 3 of 3 epochs are done" in log_of(output_of(used))
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        ("DATA.MEAN [0.5,0.5,0.5]", "DATA.MEAN ([0.45, 0.45, 0.45], now [0.5, 0.5, 0.5])"),
+        ("MODEL.ARCH slowfast", "MODEL.ARCH ('avslowfast', now 'slowfast')"),
+        ("DATA.LOGMEL_MEAN -6.0", "DATA.LOGMEL_MEAN"),
+    ],
+)
+def test_another_network_or_other_inputs_are_refused(used, words, named):
+    message = one_line(run(used, *keys(words), code=2))
+    assert "OUTPUT_DIR" in message
+    assert named in message
+
+
+def test_a_used_folder_is_refused_without_resuming(used):
+    message = one_line(run(used, "TRAIN.AUTO_RESUME", False, code=2))
+    assert "TRAIN.REPLACE True" in message
+
+
+def test_a_run_that_is_replaced_is_moved_whole(used):
+    folder = output_of(used)
+    before, old = set(os.listdir(folder)), read_record(folder)
+    run(used, *keys("TRAIN.AUTO_RESUME False TRAIN.REPLACE True SOLVER.MAX_EPOCH 1"))
+    moved = os.path.join(folder, "previous", old.id)
+    assert set(os.listdir(moved)) == before
+    assert resolve(moved) == os.path.join(moved, "checkpoints", BEST)
+    assert read_record(folder).id != old.id
+    assert sorted(os.listdir(states.checkpoint_dir(folder))) == [BEST, "checkpoint_epoch_00001.pyth"]
+
+
+def test_another_recipe_is_taken_and_named(used):
+    folder = output_of(used)
+    run(used, *keys("SOLVER.MAX_EPOCH 4 SOLVER.WEIGHT_DECAY 0.5 SOLVER.MOMENTUM 0.0 DATA_LOADER.NUM_WORKERS 1"))
+    group = weights(folder, 4)["optimizer_state"]["param_groups"][0]
+    assert (group["weight_decay"], group["momentum"]) == (0.5, 0.0)
+    for line in ("SOLVER.WEIGHT_DECAY: 0.0001 -> 0.5", "SOLVER.MOMENTUM: 0.9 -> 0.0", "SOLVER.MAX_EPOCH: 3 -> 4"):
+        assert f"the recipe has changed: {line}" in log_of(folder)
+    assert "NUM_WORKERS:" not in log_of(folder)
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        ("SOLVER.OPTIMIZING_METHOD adamw", "momentum_buffer, which AdamW does not keep"),
+        ("FINETUNE.LR_HEAD 2.0", "parameter groups"),
+    ],
+)
+def test_another_optimizer_begins_anew_with_a_warning(used, words, reason):
+    run(used, "SOLVER.MAX_EPOCH", 4, *keys(words))
+    assert "the saved state of the optimizer is not used" in log_of(output_of(used))
+    assert reason in log_of(output_of(used))
+    assert len(stats(output_of(used), "train_iter")) == 2 * 4
+
+
+@pytest.mark.parametrize("words", ["TRAIN.BATCH_SIZE 16", "NUM_CPU_PROCESSES 2"], ids=["batch", "ranks"])
+def test_another_batch_or_number_of_ranks_in_mid_epoch_goes_on_at_its_beginning(finished, tmp_path, words):
+    args = (*with_output(finished, tmp_path / "out"), "TRAIN.CHECKPOINT_SECONDS", 0.001, "TRAIN.CHECKPOINT_KEEP", 0)
+    run(args, "SOLVER.MAX_EPOCH", 2)
+    alone = with_output(args, tmp_path / "alone")
+    middle = states.checkpoint_path(output_of(args), 1, 3)
+    os.makedirs(states.checkpoint_dir(output_of(alone)))
+    shutil.copy(middle, states.checkpoint_dir(output_of(alone)))
+    run(alone, "SOLVER.MAX_EPOCH", 2, *keys(words))
+    assert "training goes on at the beginning of epoch 2, not in its middle" in log_of(output_of(alone))
+    epochs = [s["epoch"] for s in stats(output_of(alone), "train_iter")]
+    assert set(epochs) == {"2/2"}
+
+
+def test_fewer_epochs_than_are_done_is_said(used):
+    run(used, "SOLVER.MAX_EPOCH", 2)
+    assert "nothing left to train: 3 epochs are done, 2 are asked for" in log_of(output_of(used))
+
+
+def test_the_best_state_is_repaired_and_a_lost_one_is_chosen_anew(used):
+    folder = output_of(used)
+    os.remove(states.best_path(folder))
+    run(used, "SOLVER.MAX_EPOCH", 3)
+    best = weights(folder, 3)["best_epoch"]
+    holder = states.checkpoint_path(folder, best, 0)
+    if os.path.isfile(holder):
+        assert os.path.samefile(states.best_path(folder), holder)
+    else:
+        assert f"the best state (epoch {best}) is gone; the best is chosen anew" in log_of(folder)
+
+
+def test_a_best_state_that_is_gone_is_an_error_in_the_test(used):
+    os.remove(states.best_path(output_of(used)))
+    message = one_line(run(used, *keys("TRAIN.ENABLE False TEST.ENABLE True TEST.USE_BEST True"), code=2))
+    assert "TEST.USE_BEST" in message
+
+
+def test_a_validation_that_fails_loses_nothing(finished, synthav, tmp_path):
+    torn = lambda split, lines: [f"{tmp_path}/nowhere.mp4 0", *lines[1:]] if split == "val" else lines  # noqa: E731
+    copy_lists(synthav, tmp_path, torn)
+    shutil.copy(synthav / "classes.txt", tmp_path)
+    args = (*with_output(finished, tmp_path / "out"), "DATA.PATH_TO_DATA_DIR", tmp_path)
+    periods = keys("TRAIN.EVAL_PERIOD 3 TRAIN.CHECKPOINT_PERIOD 3")
+    run(args, *periods, "DATA.MAX_FAILED_FRACTION", 0.0, code=2)
+    assert os.path.isfile(states.checkpoint_path(output_of(args), 3, 0))
+    run(args, *periods, "DATA.MAX_FAILED_FRACTION", 0.5)
+    assert len(stats(output_of(args), "train_iter")) == 3 * 2
+    assert len(stats(output_of(args), "val_epoch")) == 1
+
+
+def test_states_of_others_are_neither_resumed_nor_pruned_nor_tested(used):
+    folder = output_of(used)
+    foreign = states.checkpoint_path(folder, 9, 0)
+    content = weights(folder, 3)
+    content.update(run_id="another", epoch=9)
+    torch.save(content, foreign)
+    run(used, "SOLVER.MAX_EPOCH", 4, "TRAIN.CHECKPOINT_KEEP", 1, "TEST.ENABLE", True)
+    assert os.path.isfile(foreign)
+    assert newest_state(folder) == states.checkpoint_path(folder, 4, 0)
+    results = json.load(open(os.path.join(folder, "results.json")))
+    assert results["checkpoint"] == states.checkpoint_path(folder, 4, 0)
+
+
+def test_a_lost_record_is_made_anew_from_the_states(used):
+    folder = output_of(used)
+    run_id = read_record(folder).id
+    os.remove(os.path.join(folder, "run.json"))
+    run(used, "SOLVER.MAX_EPOCH", 4)
+    assert read_record(folder).id == run_id
+    assert f"resumed from {states.checkpoint_path(folder, 3, 0)}" in log_of(folder)
+
+
+def test_a_test_alone_does_not_overwrite_what_the_training_wrote(used):
+    folder = output_of(used)
+    before = {name: open(os.path.join(folder, name), "rb").read() for name in ("config.yaml", "results.json")}
+    run(used, *keys("TRAIN.ENABLE False TEST.ENABLE True TEST.NUM_ENSEMBLE_VIEWS 2"))
+    after = {name: open(os.path.join(folder, name), "rb").read() for name in before}
+    assert after == before
+    assert json.load(open(os.path.join(folder, "test", "results.json")))["views"] == 2
+    assert "NUM_ENSEMBLE_VIEWS: 2" in open(os.path.join(folder, "test", "config.yaml")).read()
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [("DATA.AUDIO_MEL_NUM 64", "DATA.AUDIO_MEL_NUM"), ("DATA.USE_BGR_ORDER True", "DATA.USE_BGR_ORDER")],
+)
+def test_weights_for_other_inputs_are_not_tested(used, words, named):
+    source = states.best_path(output_of(used))
+    args = with_output(used, output_of(used) + "_test")
+    test = (*keys("TRAIN.ENABLE False TEST.ENABLE True"), "TEST.CHECKPOINT_FILE_PATH", source)
+    message = one_line(run(args, *test, *keys(words), code=2))
+    assert f"trained with {named}" in message
+
+
+def test_other_preprocessing_is_warned_of(used):
+    source = states.best_path(output_of(used))
+    args = with_output(used, output_of(used) + "_test")
+    test = (*keys("TRAIN.ENABLE False TEST.ENABLE True"), "TEST.CHECKPOINT_FILE_PATH", source)
+    run(args, *test, "DATA.MEAN", "[0.4,0.4,0.4]")
+    assert "was trained with other values of DATA.MEAN ([0.45, 0.45, 0.45], now [0.4, 0.4, 0.4])" in log_of(
+        output_of(args)
+    )
+
+
+HOLDER = """
+import sys, time
+from avslowfast.engine.lock import FolderLock
+lock = FolderLock(sys.argv[1])
+print("held", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.fixture
+def holder(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(tmp_path)], env=ENV, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "held\n"
+    yield process
+    process.kill()
+    process.wait()
+
+
+def test_a_second_run_in_the_folder_is_told_who_uses_it(holder, tmp_path):
+    with pytest.raises(FolderInUseError, match=f"process {holder.pid} on "):
+        FolderLock(str(tmp_path))
+
+
+def test_the_lock_of_a_killed_run_is_stale(holder, tmp_path):
+    holder.kill()
+    holder.wait()
+    assert (tmp_path / LOCK).exists()
+    with FolderLock(str(tmp_path)):
+        assert json.loads((tmp_path / LOCK).read_text())["pid"] == os.getpid()
+    assert not (tmp_path / LOCK).exists()
+
+
+@pytest.mark.parametrize(("age", "held"), [(5, True), (1000, False)])
+def test_a_lock_of_another_machine_counts_while_it_shows_life(tmp_path, age, held):
+    path = tmp_path / LOCK
+    path.write_text(json.dumps({"host": "elsewhere", "pid": 1}))
+    os.utime(path, (time.time() - age,) * 2)
+    if held:
+        with pytest.raises(FolderInUseError, match="process 1 on elsewhere"):
+            FolderLock(str(tmp_path))
+    else:
+        FolderLock(str(tmp_path)).release()
+
+
+def test_two_runs_at_once_do_not_share_a_folder(finished, tmp_path):
+    args = with_output(finished, tmp_path / "out")
+    os.makedirs(output_of(args))
+    with FolderLock(output_of(args)):
+        message = one_line(run(args, code=2))
+    assert f"another run is using it (process {os.getpid()} on " in message
+
+
+def test_what_a_killed_writer_left_is_removed(used):
+    folder = output_of(used)
+    left = os.path.join(states.checkpoint_dir(folder), "checkpoint_epoch_00004.1a2b3c4d.part.pyth")
+    open(left, "w").close()
+    run(used)
+    assert not os.path.exists(left)
+
+
+def test_ranks_on_machines_with_folders_of_their_own_get_the_state_of_the_main_one(finished, tmp_path):
+    args = with_output(finished, tmp_path / "machine0")
+    port = 20000 + os.getpid() % 20000
+
+    def both(epochs):
+        started = [
+            subprocess.Popen(
+                [
+                    *(sys.executable, "-m", "avslowfast", "train", "SynthAV/AVSLOWFAST_TINY"),
+                    *("--init_method", f"tcp://127.0.0.1:{port + epochs}", "--num_shards", "2", "--shard_id", str(i)),
+                    *map(str, with_output(args, tmp_path / f"machine{i}")),
+                    *("SOLVER.MAX_EPOCH", str(epochs), "TRAIN.BATCH_SIZE", "4"),
+                ],
+                env=ENV,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+            for i in (0, 1)
+        ]
+        outputs = [process.communicate(timeout=200)[0] for process in started]
+        assert [process.returncode for process in started] == [0, 0], outputs
+        return outputs
+
+    both(1)
+    outputs = both(2)
+    assert "resumed from" in outputs[0]
+    assert newest_state(tmp_path / "machine0").endswith("checkpoint_epoch_00002.pyth")

@@ -249,7 +249,7 @@ def test_a_registered_logger_gets_its_options_and_the_folder(monkeypatch, tmp_pa
 
 
 def test_an_unknown_logger_is_a_mistake_in_the_configuration():
-    with pytest.raises(ValueError, match="LOGGERS is 'tensorbord': unknown logger"):
+    with pytest.raises(ValueError, match="'tensorbord': unknown logger"):
         tiny_cfg("LOGGERS", ["tensorbord"])
 
 

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from ..media import DecodeError, MediaReader
 from ..media.pixels import ChooseGeometry, Geometry
+from ..utils.arguments import ArgumentError, whole
 from ..utils.seeding import generator
 from . import spans, transforms
 from .logmel import apply_spec_masks, draw_spec_masks
@@ -254,14 +255,15 @@ class ClipReader:
             See `clips_at`.
 
         Raises:
+            ArgumentError: A number of views or crops that makes no sense.
             DecodeError: The file cannot be read there.
         """
         s = self.settings
         begin, end = self.bounds(reader, span)
-        starts = spans.view_starts(begin, end, s.duration, num_views or s.num_views, s.both_ends)
-        return self.clips_at(
-            reader, starts, end=None if span is None else end, num_crops=num_crops or s.num_crops, index=index
-        )
+        views = s.num_views if num_views is None else whole("views", num_views)
+        starts = spans.view_starts(begin, end, s.duration, views, s.both_ends)
+        crops = s.num_crops if num_crops is None else num_crops
+        return self.clips_at(reader, starts, end=None if span is None else end, num_crops=crops, index=index)
 
     def clips_at(
         self,
@@ -287,9 +289,12 @@ class ClipReader:
             read, and goes through the network, once.
 
         Raises:
+            ArgumentError: Another number of crops.
             DecodeError: The file cannot be read there.
         """
         s = self.settings
+        if whole("crops", num_crops, most=3) == 2:
+            raise ArgumentError("crops is 2; give 1 (the centre) or 3 (along the longer side)")
 
         def crops(frames_THWC: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
             return transforms.spatial_crops(frames_THWC, s.test_crop, num_crops)

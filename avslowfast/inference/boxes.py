@@ -16,7 +16,7 @@ from ..media import open_media
 from ..utils.batches import numbered_boxes
 from ..utils.errors import UserError
 from .load import meta_of
-from .scoring import network_inputs
+from .scoring import evaluating, network_inputs
 
 _COLUMNS = "seconds,x1,y1,x2,y2"
 
@@ -113,6 +113,7 @@ def classify_boxes(
             rows = numbered_boxes([torch.from_numpy(moved)])
             tensors = {name: value[None] for name, value in clip.tensors.items()}
             batch = network_inputs(model, {**tensors, "boxes": rows})
-            scores = model(batch, boxes=batch.pop("boxes"))["scores"]
+            with evaluating(model):
+                scores = model(batch, boxes=batch.pop("boxes"))["scores"]
             predictions.append(BoxPrediction(seconds, shares, scores.float().cpu().numpy()))
     return predictions

@@ -15,9 +15,10 @@ from torch import nn, Tensor
 from ..config.derived import head_classes, is_bgr, task_facts
 from ..config.names import STAGES
 from ..tasks.scores import ONLY
+from ..utils.arguments import whole
 from ..utils.errors import UserError
 from .load import meta_of, network_of
-from .scoring import network_inputs
+from .scoring import evaluating, network_inputs
 
 # Fewer cells than this along the shorter side localise little; res5 has as many at 224 pixels, for which Grad-CAM's
 # maps are known.
@@ -73,16 +74,22 @@ def explain(
         An `Explanation`.
 
     Raises:
+        ArgumentError: The network has no such class.
         ExplanationError: The network has several classifiers, classifies boxes, or does not have the stage.
     """
     cfg, network = meta_of(model).cfg, network_of(model)
     if task_facts(cfg).boxes or list(head_classes(cfg)) != [ONLY]:
         raise ExplanationError("only networks with a single classifier of clips can be explained")
-    inputs = network_inputs(network, {name: value for name, value in clip.items() if name != "audio_index"})
+    inputs = network_inputs(network, clip)
+    inputs.pop("audio_index", None)
     stages = {name: _stage_of(pathway, inputs[name], stage) for name, pathway in network.pathways.items()}
-    scores, features = _forward(network, inputs, stages)
-    best = int(scores.argmax()) if class_id is None else class_id
-    maps = _evidence(network, scores[best], features)
+    classes = int(cfg.MODEL.NUM_CLASSES)
+    wanted = None if class_id is None else whole("class_id", class_id, 0, classes - 1)
+    with evaluating(network):
+        scores, features = _forward(network, inputs, stages)
+        best = int(scores.argmax()) if wanted is None else wanted
+        maps = _evidence(network, scores[best], features)
+        shares = contributions(network, inputs, best)
 
     visual_input = inputs.get("fast", inputs.get("slow"))
     visual = frames = None
@@ -97,7 +104,7 @@ def explain(
         audio=_relative(_resized(maps["audio"], inputs["audio"].shape[2:])) if "audio" in maps else None,
         frames=frames,
         spectrogram=inputs["audio"][0, 0].cpu().numpy() if "audio" in inputs else None,
-        contributions=contributions(network, inputs, best),
+        contributions=shares,
         start=float(clip["start"][0]),
     )
 
@@ -131,9 +138,9 @@ def _forward(
 def _evidence(network: nn.Module, score: Tensor, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """{pathway: positive part of the sum over channels of gradient x features, one number per cell of the stage}."""
     network.zero_grad(set_to_none=True)
-    torch.log(score.clamp_min(1e-12)).backward()
+    torch.log(score.float().clamp_min(1e-12)).backward()
     maps = {
-        name: nn.functional.relu((x.grad * x).sum(dim=1))[0].detach()
+        name: nn.functional.relu((x.grad * x).float().sum(dim=1))[0].detach()
         for name, x in features.items()
         if x.grad is not None
     }
@@ -217,5 +224,5 @@ def without_frames(model: nn.Module, inputs: Mapping[str, Tensor]) -> dict[str, 
 def _blank(model: nn.Module, clip: Tensor) -> Tensor:
     if clip.dtype != torch.uint8:
         return torch.zeros_like(clip)
-    mean = network_of(model).get_buffer("pixel_mean")
+    mean = network_of(model).get_buffer("pixel_mean").float()
     return (mean * 255).round().to(torch.uint8).expand_as(clip).contiguous()

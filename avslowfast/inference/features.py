@@ -2,7 +2,7 @@
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence, Set
 from typing import Any
 
 import torch
@@ -14,11 +14,13 @@ from ..config.names import STAGES
 from ..datasets.kinetics import read_unlabelled
 from ..media import DecodeError
 from ..media.files import list_videos
+from ..media.streams import path_text
+from ..utils.arguments import ArgumentTypeError, whole
 from ..utils.batches import chunks
 from ..utils.errors import UserError
 from ..utils.logging import get_logger
 from .load import meta_of, network_of
-from .scoring import network_inputs
+from .scoring import evaluating, network_inputs
 
 logger = get_logger(__name__)
 
@@ -69,6 +71,8 @@ class _TorchFile(_FeatureFile):
                 raise FeatureFileError(
                     f"{path}: not a file of features of this network at this stage; choose another file"
                 )
+            if not isinstance(content.get("features"), dict):
+                raise FeatureFileError(f"{path}: there are no features in it; choose another file")
             self._features = content["features"]
 
     def __contains__(self, video: str) -> bool:
@@ -154,11 +158,15 @@ def extract_features(
         (number of videos in the file, [(path, reason)] of those that could not be read).
 
     Raises:
+        ArgumentError: A number that makes no sense, or something else than paths.
         FeatureFileError: The network does not have the stage, or the file holds something else.
         UserError: There are no videos.
     """
-    paths, out = _paths(videos), os.fspath(out)
+    batch = whole("batch", batch)
+    if views is not None:
+        whole("views", views)
     meta = meta_of(model)
+    paths, out = _paths(videos), path_text(out)
     for name, pathway in network_of(model).pathways.items():
         if not hasattr(pathway, stage):
             raise FeatureFileError(f"the {name} pathway has no stage {stage!r}; use one of {', '.join(STAGES)}")
@@ -186,13 +194,18 @@ def extract_features(
 def _pooled(model: nn.Module, clips: dict[str, Tensor], stage: str, batch: int) -> dict[str, Tensor]:
     """{pathway: [clips, channels]} of a stage, on the CPU."""
     network, inputs = network_of(model), network_inputs(model, clips)
-    parts = [network.pooled_features(part, stage) for part in chunks(inputs, len(clips["start"]), batch)]
+    with evaluating(network):
+        parts = [network.pooled_features(part, stage) for part in chunks(inputs, len(clips["start"]), batch)]
     return {name: torch.cat([part[name] for part in parts]).float().cpu() for name in parts[0]}
 
 
 def _paths(videos: Videos) -> list[str]:
     """The files that are meant."""
     if not isinstance(videos, str | os.PathLike):
+        if not isinstance(videos, Sequence | Set | Iterator) or isinstance(videos, bytes):
+            raise ArgumentTypeError(
+                f"videos is a {type(videos).__name__}; give a folder, a list file, or a list of paths"
+            )
         return [str(path) for path in list_videos(list(videos))]
     if os.path.splitext(videos)[1].lower() not in (".csv", ".txt"):
         return [str(path) for path in list_videos([videos])]

@@ -15,9 +15,10 @@ from ..clips.spans import shift_grid
 from ..evaluation.metrics.sync import offset_curve, offset_estimate
 from ..media import open_media
 from ..tasks.pretexts.avs import stage_distances
+from ..utils.arguments import ArgumentError, positive, whole
 from ..utils.errors import UserError
 from .load import meta_of, network_of
-from .scoring import network_inputs
+from .scoring import evaluating, network_inputs
 
 
 class SyncNotMeasurableError(UserError, ValueError):
@@ -71,9 +72,13 @@ def estimate_offset(
         An `Offset`.
 
     Raises:
+        ArgumentError: A number that makes no sense, or something else than a path.
         SyncNotMeasurableError: The network has no synchronisation heads, or the file has too little audio to compare.
         DecodeError: The file cannot be read.
     """
+    max_shift, step, max_clips = positive("max_shift", max_shift), positive("step", step), whole("max_clips", max_clips)
+    if step > max_shift:
+        raise ArgumentError(f"step is {step}, above max_shift {max_shift}; give for example 0.04 and 1.5")
     settings, network = meta_of(model).clip_reader.settings, network_of(model)
     compared = tuple(stages or network.sync_heads)
     _check_stages(compared, list(network.sync_heads))
@@ -87,11 +92,14 @@ def estimate_offset(
         # Clips that overlap by half, over the whole length.
         views = int(np.clip(2 * (media.video.duration - settings.duration) / settings.duration + 1, 1, max_clips))
         clips = clip_reader.test_views(media, num_views=views, num_crops=1)
-    parts = [
-        stage_distances(network, network_inputs(network, {name: value[i : i + 1] for name, value in clips.items()}))
-        for i in range(views)
-    ]
-    distances = {stage: torch.cat([part[stage] for part in parts])[:, 2:].cpu().numpy() for stage in network.sync_heads}
+    with evaluating(network):
+        parts = [
+            stage_distances(network, network_inputs(network, {name: value[i : i + 1] for name, value in clips.items()}))
+            for i in range(views)
+        ]
+    distances = {
+        stage: torch.cat([part[stage] for part in parts])[:, 2:].float().cpu().numpy() for stage in network.sync_heads
+    }
     curves = {stage: offset_curve(values) for stage, values in distances.items()}
     curve = np.mean([curves[stage] for stage in compared], axis=0)
     seconds = offset_estimate(shifts, curve)

@@ -8,6 +8,7 @@ from torch import nn
 
 from ..config.derived import task_facts
 from ..tasks.scores import FloatArray, unwrapped
+from ..utils.arguments import whole
 from ..utils.errors import UserError
 from .load import meta_of
 from .scoring import score_clips
@@ -55,10 +56,11 @@ def predict(
         classifiers.
 
     Raises:
+        ArgumentError: A number that makes no sense, or something else than a path.
         DecodeError: The file cannot be read.
         PredictionError: The network classifies boxes.
     """
-    meta = meta_of(model)
+    meta, topk = meta_of(model), whole("topk", topk)
     if task_facts(meta.cfg).boxes:
         raise PredictionError("the network classifies boxes; use avslowfast.inference.boxes.classify_boxes")
     scores = score_clips(model, meta.preprocess(video, views, crops))

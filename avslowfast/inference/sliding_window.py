@@ -14,6 +14,7 @@ from tqdm import tqdm
 from ..config.derived import task_facts
 from ..media import open_media
 from ..tasks.scores import FloatArray
+from ..utils.arguments import positive, whole
 from ..utils.errors import UserError
 from .load import meta_of, ModelMeta
 from .scoring import score_clips
@@ -86,6 +87,7 @@ def slide(
         The windows in order; a file shorter than a window has one.
 
     Raises:
+        ArgumentError: A number that makes no sense, or something else than a path.
         SlidingWindowError: The network classifies boxes.
         DecodeError: The file cannot be read.
     """
@@ -95,10 +97,11 @@ def slide(
             "the network classifies boxes, not windows; give boxes (avslowfast demo --boxes, or classify_boxes)"
         )
     clip_reader, windows = meta.clip_reader, []
-    duration = clip_reader.settings.duration
+    duration, batch = clip_reader.settings.duration, whole("batch", batch)
+    step = duration / 2 if step is None else positive("step", step)
     with open_media(video) as media:
         begin, end = clip_reader.bounds(media)
-        starts = window_starts(begin, end, duration, step or duration / 2)
+        starts = window_starts(begin, end, duration, step)
         with tqdm(total=len(starts), desc="windows", unit="window", disable=None if progress else True) as bar:
             for first in range(0, len(starts), batch):
                 part = starts[first : first + batch]

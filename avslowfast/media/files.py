@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator, Sequence
 
 from ..utils.errors import UserError
+from .streams import path_text
 
 VIDEO_ENDINGS = (
     ".mp4",
@@ -52,8 +53,8 @@ def list_videos(paths: Sequence[str | os.PathLike[str]]) -> list[str]:
         NoVideosError: There are none at all.
     """
     videos: list[str] = []
-    for path in paths:
-        videos += [file for file in walk_files(path) if is_video(file)] if os.path.isdir(path) else [os.fspath(path)]
+    for path in map(path_text, paths):
+        videos += [file for file in walk_files(path) if is_video(file)] if os.path.isdir(path) else [path]
     if not videos:
         raise NoVideosError(f"no videos in {', '.join(map(str, paths))}")
     return videos

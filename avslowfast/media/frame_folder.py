@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from .base import MediaReader
 from .sound import AudioSamples, silence, SoundReader
-from .streams import DecodeError, open_input, PathLike, StreamInfo
+from .streams import DecodeError, open_input, path_text, PathLike, StreamInfo
 
 _ENDINGS = (".jpg", ".jpeg", ".png")
 
@@ -37,7 +37,7 @@ class FrameFolderReader(MediaReader):
     """
 
     def __init__(self, folder: PathLike, frame_rate: float, audio_path: PathLike = "") -> None:
-        self.path = str(folder)
+        self.path = path_text(folder)
         self.decoded_frames = 0
         self._names = _list_frames(self.path)
         if not self._names:

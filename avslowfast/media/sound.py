@@ -19,6 +19,7 @@ from .streams import (
     frame_time,
     open_input,
     OpenFile,
+    path_text,
     PathLike,
     seek,
     stream_info,
@@ -166,7 +167,7 @@ class SoundReader(OpenFile):
     """
 
     def __init__(self, path: PathLike) -> None:
-        self.path = str(path)
+        self.path = path_text(path)
         self._container = open_input(self.path)
         with closed_on_failure(self._container, self.path):
             stream = best_audio(self._container)

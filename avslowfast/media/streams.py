@@ -19,6 +19,7 @@ from av.frame import Frame
 from av.stream import Stream
 from av.video.stream import VideoStream
 
+from ..utils.arguments import ArgumentTypeError
 from ..utils.errors import UserError
 
 PathLike = str | os.PathLike[str]
@@ -87,6 +88,22 @@ class StreamInfo:
 
     def __str__(self) -> str:
         return f"{self.start:.2f}-{self.end:.2f} s at {self.rate:.6g} Hz"
+
+
+def path_text(path: PathLike) -> str:
+    """The path of a file as text.
+
+    Args:
+        path: What a person gave.
+
+    Raises:
+        ArgumentTypeError: It is no path.
+    """
+    if not isinstance(path, str | os.PathLike):
+        raise ArgumentTypeError(
+            f"a {type(path).__name__} is given in place of the path of a file; give a path (str or Path), one at a time"
+        )
+    return os.fsdecode(path)
 
 
 def open_input(path: str) -> InputContainer:

@@ -22,6 +22,7 @@ from .streams import (
     DecodeError,
     frame_time,
     open_input,
+    path_text,
     PathLike,
     seek,
     seek_to_beginning,
@@ -56,7 +57,7 @@ class VideoReader(MediaReader):
     """
 
     def __init__(self, path: PathLike, threads: int = 1, audio_path: PathLike = "", loop_filter: bool = True) -> None:
-        self.path = str(path)
+        self.path = path_text(path)
         self.decoded_frames = 0
         self._container = open_input(self.path)
         with closed_on_failure(self._container, self.path):

@@ -211,7 +211,9 @@ class RoIHead(Head):
         for name in self.channels:
             if name != "audio":
                 x_BCHW = features[name].mean(dim=2)
-                parts.append(self.align(x_BCHW, boxes.to(x_BCHW.dtype)).amax(dim=(2, 3)))
+                # RoIAlign is not made for the types of half size, nor are coordinates.
+                wide = torch.promote_types(x_BCHW.dtype, torch.float32)
+                parts.append(self.align(x_BCHW.to(wide), boxes.to(wide)).to(x_BCHW.dtype).amax(dim=(2, 3)))
         audio = self.pooled_audio(features, audio_mask, next(iter(features.values())))
         if audio is not None:
             parts.append(audio[boxes[:, 0].long()])

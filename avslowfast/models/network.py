@@ -223,7 +223,7 @@ class Network(nn.Module):
         return cast(Pathway, self.pathways[name])
 
     def normalize(self, inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Raw uint8 frames as normalised floats; floats count as normalised already.
+        """Raw uint8 frames as normalised floats, everything in the weights' type; floats count as normalised already.
 
         Args:
             inputs: See `forward`; not changed.
@@ -234,8 +234,14 @@ class Network(nn.Module):
         out = dict(inputs)
         for name in ("slow", "fast"):
             if name in out and out[name].dtype == torch.uint8:
-                out[name] = (out[name].float().div_(255).sub_(self.pixel_mean)).div_(self.pixel_std)
-        return out
+                mean, std = self.pixel_mean.float(), self.pixel_std.float()
+                out[name] = (out[name].float().div_(255).sub_(mean)).div_(std)
+        # The buffers follow model.half() and model.bfloat16(), as the weights do.
+        dtype = self.pixel_mean.dtype
+        return {
+            name: x.to(dtype) if isinstance(x, Tensor) and x.is_floating_point() and x.dtype != dtype else x
+            for name, x in out.items()
+        }
 
     def sync_embeddings(self, inputs: Mapping[str, Tensor]) -> dict[str, Comparison]:
         """What the synchronisation heads compare, from visual features that have not met audio.

@@ -58,6 +58,10 @@ _KNOWN = (
     (r"unexpected pos \d+|PytorchStreamWriter failed|PytorchFileWriter failed",
      f"a file could not be written whole: the disk is full, or it failed; free some space, or {_ANOTHER_FOLDER}"),
 )  # fmt: skip
+# What torch, safetensors and HDF5 say of a file that they could not write, where they know it with the system's number.
+_NOT_WRITTEN = re.compile(
+    r"unexpected pos \d+|PytorchStreamWriter failed|PytorchFileWriter failed|\(os error (\d+)\)|errno = (\d+)"
+)
 # How torch wraps an error of a worker: the text ends with the original one's type and message.
 _WRAPPED = re.compile(r"Caught (\w+) in [\s\S]*?\nOriginal Traceback[\s\S]*\n(?:[\w.]+\.)?\1: ([\s\S]*)")
 _SYSTEM_ERROR = re.compile(r"\[Errno (\d+)\] (.*?)(?:: '(.*)')?$", re.DOTALL)
@@ -118,19 +122,28 @@ def tell(error: BaseException) -> bool:
 def concerning(path: str | os.PathLike[str], part: str | None = None) -> Iterator[None]:
     """Errors of the operating system in the block that name no file, or a temporary one, concern this one.
 
-    Writing to a full disk, for example, fails without a name.
+    Writing to a full disk, for example, fails without a name. Libraries that write by themselves say it in words of
+    their own; these become an OSError.
 
     Args:
         path: The file.
         part: Its temporary name.
+
+    Raises:
+        OSError: A library could not write the file.
     """
     try:
         yield
     except Exception as error:
-        for cause in _causes(error):
-            if isinstance(cause, OSError) and cause.errno and cause.filename in (None, part):
+        systems = [cause for cause in _causes(error) if isinstance(cause, OSError) and cause.errno]
+        for cause in systems:
+            if cause.filename in (None, part):
                 cause.filename = os.fspath(path)
-        raise
+        failed = None if systems else _NOT_WRITTEN.search(str(error))
+        if failed is None:
+            raise
+        number = int(failed[1] or failed[2] or errno.ENOSPC)
+        raise OSError(number, os.strerror(number), os.fspath(path)) from error
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -29,6 +29,21 @@ class _TerminalHandler(logging.StreamHandler[Any]):
         sys.stdout.flush()
 
 
+class _LogFile(logging.FileHandler):
+    """A log file; where it cannot be written, for example on a full disk, that is said once and the run goes on."""
+
+    _said = False
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  (the base class's name)
+        """Say that a line could not be written."""
+        error = sys.exc_info()[1]
+        if isinstance(error, OSError) and not self._said:
+            self._said = True
+            print(f"warning: {self.baseFilename}: cannot be written ({error.strerror or error})", file=sys.stderr)
+        elif not isinstance(error, OSError):
+            super().handleError(record)
+
+
 def setup_logging(output_dir: str | None = None) -> None:
     """Send log lines to the terminal and to `stdout.log`.
 
@@ -58,7 +73,7 @@ def setup_logging(output_dir: str | None = None) -> None:
     root.addHandler(terminal)
     if output_dir:
         os.makedirs(output_dir, exist_ok=True)
-        file = logging.FileHandler(os.path.join(output_dir, "stdout.log"))
+        file = _LogFile(os.path.join(output_dir, "stdout.log"), encoding="utf-8", errors="backslashreplace")
         file.setFormatter(logging.Formatter("[%(asctime)s][%(levelname)s] %(name)s: %(lineno)4d: %(message)s"))
         root.addHandler(file)
 

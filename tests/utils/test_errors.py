@@ -1,6 +1,7 @@
 """Errors that are no fault of the program are told in one line, whatever raised them; faults keep their traceback."""
 
 import errno
+import logging
 import os
 import re
 import resource
@@ -12,12 +13,14 @@ import numpy as np
 import pytest
 import torch
 from helpers import ROOT
+from helpers.children import in_child
 from torch.utils.data import DataLoader, Dataset
 
-from avslowfast.checkpoint import states
+from avslowfast.checkpoint import states, tensor_files
 from avslowfast.utils import errors
 from avslowfast.utils.errors import one_line, tell, UserError
 from avslowfast.utils.files import replacing
+from avslowfast.utils.logging import setup_logging
 
 
 class OneOfOurs(UserError, ValueError):
@@ -130,6 +133,37 @@ def test_a_state_that_cannot_be_written_whole_is_one_line(tmp_path):
         f"{tmp_path}/x.pyth: file too large; the file system or `ulimit -f` takes no larger file; choose another folder"
     )
     assert os.listdir(tmp_path) == []
+
+
+def write_by_torch(path):
+    with replacing(path) as part:
+        torch.save({"x": torch.zeros(100_000)}, part)
+
+
+def write_by_safetensors(path):
+    tensor_files.write({"x": torch.zeros(100_000)}, {}, path)
+
+
+@pytest.mark.parametrize("write", [write_by_torch, write_by_safetensors])
+def test_a_library_that_cannot_write_names_the_file(tmp_path, write):
+    line = limited(write, tmp_path / "x.pt")
+    assert re.fullmatch(f"{tmp_path}/x.pt: (file too large|no space left on device); .*choose another folder", line)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_log_that_cannot_be_written_is_said_once(tmp_path):
+    (tmp_path / "stdout.log").symlink_to("/dev/full")
+
+    def log():
+        setup_logging(str(tmp_path))
+        for n in range(3):
+            logging.getLogger("avslowfast.x").info("line %d", n)
+
+    ended = in_child(tmp_path, log)
+    assert ended.code == 0
+    assert ended.text.count("stdout.log: cannot be written (No space left on device)") == 1
+    assert "Traceback" not in ended.text
+    assert "line 2" in ended.text
 
 
 @pytest.mark.parametrize(

@@ -131,7 +131,9 @@ DATA_KEYS = (
     key("DATA.SKIP_LOOP_FILTER", False, flag(),
         "Decode training videos without the deblocking filter: up to 10 % faster, with visible block edges. (new)"),
     key("DATA.MAX_FAILED_FRACTION", 0.01, share(),
-        "Share of unreadable files in a data set above which the run stops, 0..1. (new)"),
+        "Share of unreadable files in a data set above which the run stops, 0..1; see MAX_FAILED_FILES. (new)"),
+    key("DATA.MAX_FAILED_FILES", 5, whole(0, 1_000_000_000),
+        "Number of unreadable files that never stops a run, whatever their share, unless they are all. (new)"),
     key("DATA.CLASS_NAMES_FILE", "", path(),
         'File with one class name per line, in the order of the labels; "" is classes.txt in the folder of the lists, '
         "if it exists. (new)"),

@@ -15,6 +15,7 @@ from ..checkpoint import read_checkpoint, states
 from ..config import ConfigError
 from ..config.derived import Cfg
 from ..config.names import Metric
+from ..evaluation.failures import not_finite, NotFiniteScoresError, write_failed_files
 from ..evaluation.metrics.classification import topk_accuracy
 from ..evaluation.metrics.retrieval import recall_at_k
 from ..evaluation.results import describe, metrics_text, save_config, write_results
@@ -26,7 +27,7 @@ from ..tasks.build import build_task
 from ..tasks.scores import Features
 from ..utils import distributed
 from ..utils.logging import get_logger
-from .evaluation import evaluate_as_configured
+from .evaluation import evaluate_as_configured, failure_policy
 from .trainer import autocast_context, place_model
 from .weights import load_for_test
 
@@ -102,6 +103,8 @@ def probe(cfg: Cfg, device: torch.device) -> dict[str, Any]:
 
     Raises:
         ConfigError: Videos have more than one label, or there are no weights to probe.
+        TooManyFailuresError: More files failed than may; the results are written.
+        NotFiniteScoresError: Features are NaN or infinite.
     """
     model = build_model(cfg)
     task = build_task(cfg, device)
@@ -125,6 +128,12 @@ def probe(cfg: Cfg, device: torch.device) -> dict[str, Any]:
         results["failed"] = test.failed
         write_results(cfg.OUTPUT_DIR, results, probe_metrics(cfg))
     distributed.barrier()
+    policy = failure_policy(cfg, cfg.OUTPUT_DIR)
+    for split, data in (("train", train), ("test", test)):
+        failed = {item["path"]: item["reason"] for item in data.failed}
+        if distributed.is_main():
+            write_failed_files(cfg.OUTPUT_DIR, split, failed)
+        policy.check(failed, len(data.labels) + len(failed), split)
     return results
 
 
@@ -193,6 +202,8 @@ def _probe_data(cfg: Cfg, model: Network, task: Task[Features], split: str, path
         autocast=autocast_context(cfg, task.device)[0],
         desc=f"features of {split}",
     )
+    if result.not_finite:
+        raise NotFiniteScoresError(not_finite(result, split))
     if result.labels.ndim != 1:
         raise ConfigError(
             "TASK is 'probe': a linear probe needs one label per video; "

@@ -9,7 +9,8 @@ from ..checkpoint.record import RECORD
 from ..config import derived
 from ..config.derived import Cfg
 from ..evaluation.build import build_protocol
-from ..evaluation.results import describe, save_config, write_results
+from ..evaluation.failures import NothingReadError, write_failed_files
+from ..evaluation.results import describe, nothing_read, outcome, save_config, write_results
 from ..loading import build_loader
 from ..loading.build import read_listing
 from ..models import build_model
@@ -17,7 +18,7 @@ from ..tasks.build import build_task
 from ..utils import distributed
 from ..utils.logging import get_logger, setup_logging
 from ..utils.memory import keep_freed_memory
-from .evaluation import evaluate_as_configured
+from .evaluation import evaluate_as_configured, failure_policy
 from .hooks.build import build_hooks
 from .probe import probe
 from .resume import resume
@@ -117,6 +118,10 @@ def test(cfg: Cfg, device: torch.device) -> dict[str, Any]:
 
     Returns:
         The results, as they are written.
+
+    Raises:
+        TooManyFailuresError: More files failed than may; the results are written.
+        NotFiniteScoresError: Scores are NaN or infinite; the results are written.
     """
     folder = folder_of_test(cfg)
     if not cfg.TRAIN.ENABLE:
@@ -131,31 +136,34 @@ def test(cfg: Cfg, device: torch.device) -> dict[str, Any]:
     info = describe(cfg, model)
     names = loader.dataset.class_names or names
     protocol = build_protocol(cfg, loader.dataset, cfg.TEST.DATASET)
-    result = evaluate_as_configured(
-        cfg,
-        model,
-        loader,
-        task,
-        protocol,
-        autocast=autocast_context(cfg, device)[0],
-        ensemble=cfg.DATA.ENSEMBLE_METHOD,
-    )
+    facts = {"arch": cfg.MODEL.ARCH, "checkpoint": path, "dataset": cfg.TEST.DATASET, **info}
+    try:
+        result = evaluate_as_configured(
+            cfg,
+            model,
+            loader,
+            task,
+            protocol,
+            autocast=autocast_context(cfg, device)[0],
+            ensemble=cfg.DATA.ENSEMBLE_METHOD,
+        )
+    except NothingReadError as error:
+        if distributed.is_main():
+            write_results(folder, {**facts, **nothing_read(error)}, ())
+            write_failed_files(folder, "test", error.failed)
+        raise
     results = {
-        "arch": cfg.MODEL.ARCH,
-        "checkpoint": path,
-        "dataset": cfg.TEST.DATASET,
-        "videos": len(result.paths),
-        "views": result.views,
+        **facts,
         "temporal_views": cfg.TEST.NUM_ENSEMBLE_VIEWS,
         "spatial_crops": derived.test_views(cfg) // cfg.TEST.NUM_ENSEMBLE_VIEWS,
-        **result.metrics,
-        **info,
-        "seconds": result.seconds,
-        "failed": result.failed,
+        **outcome(result),
         **protocol.results(result, names),
     }
     if distributed.is_main():
         write_results(folder, results, protocol.metrics)
+        write_failed_files(folder, "test", {item["path"]: item["reason"] for item in result.failed})
         protocol.write(result, folder, names)
     distributed.barrier()
+    # Judged last: whatever failed, the results are there.
+    failure_policy(cfg, folder).check_evaluation(result, "test")
     return results

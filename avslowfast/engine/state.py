@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
+from ..utils import distributed
+
 
 @dataclass
 class TrainState:
@@ -18,7 +20,9 @@ class TrainState:
         losses: Mean losses of the last step by part, scalar tensors on the device.
         paths: Files of the clips of the last step.
         data_seconds: How long the last step waited for its data.
-        failures: (path, reason) of the training files that could not be read in this epoch, on this rank.
+        failures: (path, reason) of the training files that this rank could not read since `share_failures`.
+        read_again: Files of `failed` that this rank has read since `share_failures`.
+        failed: {path: reason} of the training files that could not be read when they were tried last, by any rank.
         dropped_boxes: Boxes outside their crops in this epoch, on this rank.
         evaluation_due: The epoch that has just ended is still to be evaluated; a resumed training begins with that.
         best: The best validation metric so far; None before the first validation. Written by the evaluation.
@@ -37,6 +41,8 @@ class TrainState:
     paths: list[str] = field(default_factory=list)
     data_seconds: float = 0.0
     failures: list[tuple[str, str]] = field(default_factory=list)
+    read_again: set[str] = field(default_factory=set)
+    failed: dict[str, str] = field(default_factory=dict)
     dropped_boxes: int = 0
     evaluation_due: bool = False
     best: float | None = None
@@ -69,15 +75,27 @@ class TrainState:
         """Whether the epoch that has just ended is one of every `epochs`, or the last of the training."""
         return self.epoch % epochs == 0 or self.epoch == self.max_epoch
 
-    def count(self, failures: list[tuple[str, str]], dropped_boxes: int) -> None:
-        """Add what a batch reports to the epoch's counts.
+    def count(self, failures: list[tuple[str, str]], paths: list[str], dropped_boxes: int) -> None:
+        """Add what a batch reports to the counts.
 
         Args:
             failures: (path, reason) of files that could not be read.
+            paths: Files that were read.
             dropped_boxes: Boxes that lay outside their crops.
         """
         self.failures += failures
+        self.read_again.update(path for path in paths if path in self.failed)
         self.dropped_boxes += dropped_boxes
+
+    def share_failures(self) -> None:
+        """Put what the ranks have counted into `failed`, the same on all; all have to call it."""
+        parts = distributed.gather_objects((sorted(self.read_again), self.failures))
+        for read_again, _ in parts:
+            for path in read_again:
+                self.failed.pop(path, None)
+        for _, failures in parts:
+            self.failed.update(failures)
+        self.failures, self.read_again = [], set()
 
     def end_epoch(self) -> None:
         """Count the epoch as done."""
@@ -85,4 +103,4 @@ class TrainState:
 
     def clear_epoch(self) -> None:
         """Forget what belongs to the epoch that has ended."""
-        self.failures, self.dropped_boxes, self.improved = [], 0, False
+        self.dropped_boxes, self.improved = 0, False

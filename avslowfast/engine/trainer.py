@@ -153,6 +153,7 @@ class Trainer:
     def state_dict(self) -> states.State:
         """Everything that a resumed run needs, gathered on every rank."""
         state = self.state
+        state.share_failures()
         return {
             **self.identity,
             "epoch": state.epoch,
@@ -165,6 +166,7 @@ class Trainer:
             "optimizer_state": self.optimizer.state_dict(),
             "scaler_state": None if self.scaler is None else self.scaler.state_dict(),
             "rng": distributed.gather_objects(seeding.rng_state()),
+            "failed_files": dict(state.failed),
             "best": state.best,
             "best_epoch": state.best_epoch,
             "best_metric": state.best_metric,
@@ -185,6 +187,7 @@ class Trainer:
         state.epoch, state.iteration = content["epoch"], content["iteration"]
         state.evaluation_due = bool(content.get("evaluation_due"))
         state.best, state.best_epoch = content.get("best"), content.get("best_epoch")
+        state.failed = {str(path): str(reason) for path, reason in dict(content.get("failed_files") or {}).items()}
         state.best_metric = str(content.get("best_metric") or "")
         self.model.load_state_dict(content["model_state"])
         notes += load_optimizer(self.optimizer, content["optimizer_state"])
@@ -254,7 +257,7 @@ class Trainer:
             state.iteration += 1
             state.paths = [path for batch in micro_batches for path in batch["path"]]
             for batch in micro_batches:
-                state.count(batch["failures"], batch.get("dropped_boxes", 0))
+                state.count(batch["failures"], batch["path"], batch.get("dropped_boxes", 0))
             for hook in self.hooks:
                 hook.after_step(state)
         del batches

@@ -15,22 +15,12 @@ from tqdm import tqdm
 from ..tasks.base import Batch, Task
 from ..tasks.scores import S
 from ..utils import distributed
-from ..utils.errors import UserError
-from ..utils.logging import get_logger
+from .failures import none_read, NothingReadError, report
 from .protocols.base import Evaluation, Protocol
 
-__all__ = ["evaluate", "Evaluation", "TooManyFailuresError"]
-
-logger = get_logger(__name__)
-
-# Files that are named in the log, of those that could not be read.
-_NAMED = 20
+__all__ = ["evaluate", "Evaluation"]
 
 Autocast = Callable[[], contextlib.AbstractContextManager[Any]]
-
-
-class TooManyFailuresError(UserError, RuntimeError):
-    """More files failed than DATA.MAX_FAILED_FRACTION allows."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +41,6 @@ def evaluate(
     *,
     max_clips: int,
     ensemble: str = "sum",
-    max_failed: float = 1.0,
     autocast: Autocast = contextlib.nullcontext,
     desc: str = "test",
 ) -> Evaluation[S]:
@@ -64,15 +53,15 @@ def evaluate(
         protocol: How the data set is scored; without one there are scores but no metrics.
         max_clips: Clips in a forward pass of this rank (`derived.test_clips_per_pass`).
         ensemble: How the scores of a video's views are joined: sum (their mean) | max.
-        max_failed: Share of unreadable videos above which the run stops.
         autocast: Gives the context of the forward pass.
-        desc: For the progress bar.
+        desc: For the progress bar, and for messages: what is evaluated.
 
     Returns:
-        Scores, labels and metrics, the same on every rank.
+        Scores, labels and metrics, the same on every rank. Files that cannot be read and scores that are not finite
+        are counted and named; `FailurePolicy` judges them.
 
     Raises:
-        TooManyFailuresError: Names the first files and reasons.
+        NothingReadError: Not one file could be read.
     """
     began, was_training = time.time(), model.training
     model.eval()
@@ -95,47 +84,38 @@ def evaluate(
                 videos[index] = _Video(path, label.numpy(), joined)
     finally:
         model.train(was_training)
-    result = _gathered(videos, failed, views)
+    result = _gathered(videos, failed, views, desc)
     if protocol is not None:
         result.metrics = protocol.measure(result.scores, result.labels)
     result.seconds = time.time() - began
-    _report_failures(result, max_failed)
+    report(result, desc)
     return result
 
 
-def _gathered(videos: dict[int, _Video[S]], failed: list[tuple[int, str, str]], views: int) -> Evaluation[S]:
+def _gathered(videos: dict[int, _Video[S]], failed: list[tuple[int, str, str]], views: int, desc: str) -> Evaluation[S]:
     """The videos of every rank in the data set's order."""
     ranks = distributed.gather_objects((videos, failed, views))
     everything = {index: video for part, _, _ in ranks for index, video in part.items()}
     in_order = [everything[index] for index in sorted(everything)]
-    failures = [
-        {"path": path, "reason": reason} for _, path, reason in sorted(row for _, part, _ in ranks for row in part)
-    ]
+    failures = sorted(row for _, part, _ in ranks for row in part)
+    reasons: dict[str, str] = {}
+    for _, path, reason in failures:
+        # Segments of a file fail with it; the file is named once.
+        reasons.setdefault(path, reason)
+    paths = [video.path for video in in_order]
     known = next((video.scores for video in in_order if video.scores is not None), None)
     if known is None:
-        first = failures[0]
-        raise TooManyFailuresError(
-            f"none of {len(in_order)} videos could be read; the first: {first['path']}: {first['reason']}"
-        )
+        raise NothingReadError(none_read(reasons, len(set(paths)), desc), paths, reasons)
+    usable = [video.scores if video.scores is not None and video.scores.is_finite else None for video in in_order]
+    not_finite = [v.path for v, scores in zip(in_order, usable) if v.scores is not None and scores is None]
+    if len(not_finite) + len(failures) == len(usable):
+        usable[0] = known.blank()
     return Evaluation(
-        scores=type(known).stack([video.scores for video in in_order]),
+        scores=type(known).stack(usable),
         labels=np.stack([video.label for video in in_order]),
-        paths=[video.path for video in in_order],
-        failed=failures,
+        paths=paths,
+        failed=[{"path": path, "reason": reason} for path, reason in reasons.items()],
+        failed_videos=len(failures),
+        not_finite=not_finite,
         views=max(count for _, _, count in ranks),
     )
-
-
-def _report_failures(result: Evaluation[S], max_failed: float) -> None:
-    if not result.failed:
-        return
-    total, count = len(result.paths), len(result.failed)
-    for item in result.failed[:_NAMED]:
-        logger.warning("failed, scored as wrong: %s (%s)", item["path"], item["reason"])
-    logger.warning("%d of %d videos failed (%.2f %%)", count, total, 100 * count / total)
-    if count > max_failed * total:
-        first = result.failed[0]
-        raise TooManyFailuresError(
-            f"{count} of {total} videos could not be read, more than DATA.MAX_FAILED_FRACTION {max_failed:g} allows; "
-            f"the first: {first['path']} ({first['reason']}). Repair or remove them, or raise the key"
-        )

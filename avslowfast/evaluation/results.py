@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
 import simplejson
 
 from ..config import derived
@@ -14,6 +15,8 @@ from ..models.complexity import count_gflops, count_parameters
 from ..models.network import Network
 from ..utils.files import replacing
 from ..utils.logging import get_logger, log_json_stats
+from .failures import NothingReadError
+from .protocols.base import Evaluation
 
 logger = get_logger(__name__)
 
@@ -66,13 +69,47 @@ def write_results(folder: str, results: Mapping[str, Any], metrics: Iterable[Met
         results: "arch", "checkpoint", "failed", metrics by name, ...
         metrics: Their records; results.json has them under "metrics": {name: {"label", "unit", "better"}}.
     """
-    measured = [metric for metric in metrics if metric.name in results]
-    records = {m.name: {"label": m.label, "unit": m.unit, "better": m.better} for m in measured}
-    with replacing(os.path.join(folder, "results.json")) as part, open(part, "w", encoding="utf-8") as f:
-        simplejson.dump({**results, "metrics": records}, f, indent=1, ignore_nan=True)
+    measured = save_results(folder, results, metrics)
     logger.info("results\n%s", results_table(results, measured))
     flat = {k: v for k, v in results.items() if isinstance(v, (int, float, str))}
     log_json_stats({"_type": "test_final", **flat, "failed": len(results["failed"])}, logger)
+
+
+def save_results(folder: str, results: Mapping[str, Any], metrics: Iterable[Metric]) -> list[Metric]:
+    """Write results.json alone; arguments as for `write_results`.
+
+    Returns:
+        The records of those metrics that are in the results.
+    """
+    measured = [metric for metric in metrics if metric.name in results]
+    records = {m.name: {"label": m.label, "unit": m.unit, "better": m.better} for m in measured}
+    path = os.path.join(folder, "results.json")
+    with replacing(path) as part, open(part, "w", encoding="utf-8", errors="backslashreplace") as f:
+        # What is not finite is null: NaN is no JSON.
+        simplejson.dump({**results, "metrics": records}, f, indent=1, ignore_nan=True)
+    return measured
+
+
+def outcome(result: Evaluation[Any]) -> dict[str, Any]:
+    """What results.json says of an evaluation: its size, metrics, duration and failures."""
+    return {
+        "videos": len(result.paths),
+        "views": result.views,
+        **result.metrics,
+        "seconds": result.seconds,
+        "failed_videos": result.failed_videos,
+        "not_finite_videos": len(result.not_finite),
+        "failed": result.failed,
+        "not_finite": result.not_finite,
+    }
+
+
+def nothing_read(error: NothingReadError) -> dict[str, Any]:
+    """As `outcome`, of an evaluation whose files could not be read."""
+    failed = [{"path": path, "reason": reason} for path, reason in error.failed.items()]
+    # There are neither scores nor labels, which `outcome` does not look at.
+    result: Evaluation[Any] = Evaluation(None, np.zeros(0), error.paths, failed, failed_videos=len(error.paths))
+    return outcome(result)
 
 
 def metrics_text(metrics: Mapping[str, float]) -> str:
@@ -92,7 +129,9 @@ def results_table(results: Mapping[str, Any], metrics: Iterable[Metric]) -> str:
     for name, value in results.items():
         if name in titles:
             rows.append((titles[name], f"{value:.2f}" if isinstance(value, float) else value))
-    rows.append(("failed videos", len(results["failed"])))
+    rows.append(("failed videos", results.get("failed_videos", len(results["failed"]))))
+    if results.get("not_finite_videos"):
+        rows.append(("videos whose scores are not finite", results["not_finite_videos"]))
     classes = {name: v for name, v in results.get("per_class_accuracy", {}).items() if v is not None}
     if len(classes) <= _LISTED:
         rows += [(f"  {name}", f"{value:.1f}") for name, value in classes.items()]

@@ -77,6 +77,15 @@ class Scores(ABC):
     def stack(cls: type[S], videos: Sequence[S | None]) -> S:
         """Videos of one row each as one object; None is a video that could not be read. At least one was read."""
 
+    @property
+    @abstractmethod
+    def is_finite(self) -> bool:
+        """Whether no score is NaN or infinite, beyond those that say that there is nothing to compare."""
+
+    @abstractmethod
+    def blank(self: S) -> S:
+        """As many scores that say nothing (NaN, or None)."""
+
     def single_label(self, labels: NDArray[Any]) -> FloatArray | None:
         """Scores [N, K] where one classifier scores videos that have one known label each; else None.
 
@@ -121,9 +130,18 @@ class HeadScores(Scores):
     def stack(cls: type[H], videos: Sequence[H | None]) -> H:
         """See `Scores.stack`."""
         first = next(video for video in videos if video is not None)
-        blank = {name: np.full_like(values, np.nan) for name, values in first.heads.items()}
+        blank = first.blank().heads
         rows = [blank if video is None else video.heads for video in videos]
         return cls({name: np.concatenate([row[name] for row in rows]) for name in blank})
+
+    @property
+    def is_finite(self) -> bool:
+        """See `Scores.is_finite`."""
+        return all(bool(np.isfinite(values).all()) for values in self.heads.values())
+
+    def blank(self: H) -> H:
+        """See `Scores.blank`."""
+        return type(self)({name: np.full_like(values, np.nan) for name, values in self.heads.items()})
 
     @property
     def known(self) -> NDArray[np.bool_]:
@@ -229,6 +247,14 @@ class Distances(HeadScores):
     right predictions. NaN stands where there is no audio.
     """
 
+    @property
+    def is_finite(self) -> bool:
+        """See `Scores.is_finite`: what is seen has an embedding, and nothing is infinite."""
+        visual = (values for name, values in self.heads.items() if name.endswith("_visual"))
+        return all(bool(np.isfinite(values).all()) for values in visual) and not any(
+            bool(np.isinf(values).any()) for values in self.heads.values()
+        )
+
 
 class Features(HeadScores):
     """Pooled features: {"visual": [rows, C], "audio": [rows, C]}, the modalities that the network has."""
@@ -250,6 +276,15 @@ class BoxScores(Scores):
     def __repr__(self) -> str:
         boxes = sum(len(frame) for frame in self.frames if frame is not None)
         return f"BoxScores({len(self)} key frames, {boxes} boxes)"
+
+    @property
+    def is_finite(self) -> bool:
+        """See `Scores.is_finite`."""
+        return all(bool(np.isfinite(frame).all()) for frame in self.frames if frame is not None)
+
+    def blank(self) -> "BoxScores":
+        """See `Scores.blank`."""
+        return BoxScores([None] * len(self.frames))
 
     @classmethod
     def concatenate(cls, parts: "Sequence[BoxScores]") -> "BoxScores":

@@ -11,14 +11,12 @@ from avslowfast.config.names import LOGGERS, Metric
 from avslowfast.engine import evaluation as engine_evaluation
 from avslowfast.engine.hooks.checkpoint import CheckpointHook
 from avslowfast.engine.hooks.evaluation import EvalHook
-from avslowfast.engine.hooks.failures import FailuresHook
 from avslowfast.engine.hooks.finite_loss import FiniteLossHook, NonFiniteLossError
 from avslowfast.engine.hooks.loggers import build_loggers, LoggersHook, RunLogger
 from avslowfast.engine.hooks.logging import LogHook
 from avslowfast.engine.hooks.precise_bn import PreciseBNHook
 from avslowfast.engine.hooks.signals import StopSignalHook
 from avslowfast.engine.state import TrainState
-from avslowfast.evaluation.evaluator import TooManyFailuresError
 from avslowfast.evaluation.protocols.base import Evaluation
 
 
@@ -160,22 +158,6 @@ def test_signals_ask_for_a_stop_while_training_alone():
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def test_failed_files_are_counted_once_each(caplog):
-    hook = FailuresHook(total=4, max_fraction=0.25)
-    hook.after_epoch(TrainState(max_epoch=1, iters_per_epoch=1, failures=[("a.mp4", "torn"), ("a.mp4", "torn")]))
-    assert caplog.messages == [
-        "failed, replaced in training: a.mp4 (torn)",
-        "epoch 0: 1 unreadable file(s) of 4 replaced",
-    ]
-
-
-def test_too_many_failed_files_end_the_training():
-    hook = FailuresHook(total=4, max_fraction=0.25)
-    state = TrainState(max_epoch=1, iters_per_epoch=1, failures=[("a.mp4", "torn"), ("b.mp4", "empty")])
-    with pytest.raises(TooManyFailuresError, match="2 of 4 training files could not be read"):
-        hook.after_epoch(state)
 
 
 def after_losses(hook, *values):

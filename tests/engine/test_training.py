@@ -1,5 +1,6 @@
 """Whole runs in separate processes: train, test, kill, resume, two ranks, failures."""
 
+import csv
 import json
 import os
 import re
@@ -177,13 +178,22 @@ def test_failed_test_videos_are_reported_scored_as_wrong_and_named(run_args, syn
     bad.write_text("nothing")
     folder = copy_lists(synthav, tmp_path, lambda split, lines: [f"{bad} 0", *lines[1:]] if split == "test" else lines)
     args = [*run_args, "DATA.PATH_TO_DATA_DIR", folder, "SOLVER.MAX_EPOCH", 1, "SOLVER.WARMUP_EPOCHS", 0]
-    done = run(args, code=2)
-    assert "1 of 16 videos could not be read, more than DATA.MAX_FAILED_FRACTION 0.01" in done.stderr
+    done = run(args, "DATA.MAX_FAILED_FILES", 0, code=2)
+    assert "1 of 16 test files could not be read, more than DATA.MAX_FAILED_FRACTION 0.01" in done.stderr
+    assert "set DATA.MAX_FAILED_FRACTION to 0.0625 or DATA.MAX_FAILED_FILES to 1" in done.stderr
     assert "Traceback" not in done.stderr
-    run(args, "DATA.MAX_FAILED_FRACTION", 0.1)
+    # The results are there nevertheless.
+    first = json.load(open(os.path.join(output_of(args), "results.json")))
+    assert os.path.isfile(os.path.join(output_of(args), "scores.pt"))
+    run(args)
     results = json.load(open(os.path.join(output_of(args), "results.json")))
     assert results["videos"] == 16
     assert results["failed"] == [{"path": str(bad), "reason": results["failed"][0]["reason"]}]
+    assert (results["failed_videos"], results["not_finite_videos"]) == (1, 0)
+    assert first["failed"] == results["failed"]
+    rows = list(csv.reader(open(os.path.join(output_of(args), "failed_files.csv"))))
+    assert rows == [["split", "path", "reason"], ["test", str(bad), results["failed"][0]["reason"]]]
+    assert str(bad) not in results["failed"][0]["reason"]
     assert results["per_class_accuracy"]["0"] == 0
     log = open(os.path.join(output_of(args), "stdout.log")).read()
     assert "1 of 16 videos failed" in log
@@ -205,11 +215,11 @@ def test_failed_training_files_are_counted_and_too_many_stop_the_run(run_args, s
         "TEST.ENABLE",
         False,
     ]
-    done = run(args, code=2)
+    done = run(args, "DATA.MAX_FAILED_FILES", 0, code=2)
     assert "1 of 32 training files could not be read" in done.stderr
-    assert str(bad) in done.stderr
-    run(args, "DATA.MAX_FAILED_FRACTION", 0.1)
-    assert "1 unreadable file(s) of 32 replaced" in open(os.path.join(output_of(args), "stdout.log")).read()
+    assert done.stderr.count(str(bad)) == 1
+    run(args, "TRAIN.AUTO_RESUME", False, "TRAIN.REPLACE", True)
+    assert "1 unreadable file of 32 replaced" in open(os.path.join(output_of(args), "stdout.log")).read()
 
 
 def test_a_loss_that_is_not_finite_names_iteration_clips_and_parts(run_args):

@@ -40,7 +40,7 @@ BAD_SCORES = [
     ("topk", {"scores": SCORES[:2], "labels": LABELS}, "not those of the same videos"),
     ("topk", {"scores": SCORES[:0], "labels": LABELS[:0]}, "no videos"),
     ("topk", {"scores": SCORES[:, :0], "labels": LABELS}, "not those of the same videos"),
-    ("topk", {"scores": SCORES.to_sparse(), "labels": LABELS}, "no tensors"),
+    ("topk", {"scores": SCORES.to_sparse(), "labels": LABELS}, "sparse tensor"),
     ("topk", {"scores": torch.complex(SCORES, SCORES), "labels": LABELS}, "not those of the same videos"),
     ("topk", {"scores": SCORES, "labels": torch.tensor([0, 1, 9])}, "the label 9 is outside 0..3"),
     ("topk", {"scores": SCORES, "labels": torch.tensor([0, 1, -9])}, "the label -9 is outside 0..3"),

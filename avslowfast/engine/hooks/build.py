@@ -7,7 +7,7 @@ from ...datasets.base import Listing
 from ...evaluation.build import best_metric
 from ...utils import distributed
 from ...utils.logging import get_logger
-from ..evaluation import Validation
+from ..evaluation import failure_policy, Validation
 from ..precise_bn import precise_bn
 from ..run_folder import RunFolder
 from ..state import TrainState
@@ -38,6 +38,7 @@ def build_hooks(cfg: Cfg, trainer: Trainer, folder: RunFolder, validation: Listi
     finite = FiniteLossHook(1 if trainer.device.type == "cpu" else cfg.LOG_PERIOD)
     progress, signals = ProgressHook(), StopSignalHook()
     loggers = LoggersHook(build_loggers(cfg), trainer.model)
+    evaluate = Validation(cfg, trainer, validation)
 
     def recompute_statistics(epoch: int) -> None:
         trainer.sampler.set_epoch(epoch)
@@ -52,14 +53,17 @@ def build_hooks(cfg: Cfg, trainer: Trainer, folder: RunFolder, validation: Listi
 
     return [
         finite,
-        FailuresHook(len(trainer.dataset), cfg.DATA.MAX_FAILED_FRACTION),
+        FailuresHook(
+            failure_policy(cfg, cfg.OUTPUT_DIR),
+            len({record.path for record in trainer.dataset.records}),
+            max(derived.train_clips_per_step(cfg) // cfg.AUG.NUM_SAMPLE, 1),
+            cfg.LOG_PERIOD,
+        ),
         progress,
         LogHook(cfg.LOG_PERIOD, derived.train_clips_per_step(cfg), trainer.device, (loggers.write_step, progress.show)),
         loggers,
         *([PreciseBNHook(recompute_statistics)] if cfg.BN.USE_PRECISE_STATS else []),
-        EvalHook(
-            cfg.TRAIN.EVAL_PERIOD, Validation(cfg, trainer, validation), best_metric(cfg), (loggers.write_evaluation,)
-        ),
+        EvalHook(cfg.TRAIN.EVAL_PERIOD, evaluate, best_metric(cfg), (loggers.write_evaluation, evaluate.judge)),
         CheckpointHook(
             save,
             signals.requested,

@@ -70,6 +70,7 @@ class EvalHook(Hook):
             "best": state.best,
             "best_metric": name,
             "failed": len(result.failed),
+            "not_finite": len(result.not_finite),
             "seconds": result.seconds,
         }
         log_json_stats(stats, logger)

@@ -1,6 +1,6 @@
 """What happens to a training whose files cannot be read."""
 
-from ...evaluation.evaluator import TooManyFailuresError
+from ...evaluation.failures import counted, FailurePolicy, write_failed_files
 from ...utils import distributed
 from ...utils.logging import get_logger
 from ..state import TrainState
@@ -10,31 +10,57 @@ logger = get_logger(__name__)
 
 
 class FailuresHook(Hook):
-    """Names the training files of an epoch that could not be read; too many of them end the training.
+    """Names the training files that cannot be read, each once; too many of them end the training.
+
+    Ranks put their failures together every few iterations and judge alike, so that a wrong mount shows within minutes.
 
     Args:
-        total: Files of the training list.
-        max_fraction: Share of them that may fail.
+        policy: How many may fail.
+        total: Different files of the training list.
+        files_per_step: Files that a step reads, over all ranks.
+        period: Iterations.
     """
 
-    def __init__(self, total: int, max_fraction: float) -> None:
-        self.total, self.max_fraction = total, max_fraction
+    def __init__(self, policy: FailurePolicy, total: int, files_per_step: int, period: int) -> None:
+        self.policy, self.total, self.files_per_step, self.period = policy, total, files_per_step, period
+        self._named: set[str] = set()
 
-    def after_epoch(self, state: TrainState) -> None:
-        """Counts over all ranks.
+    def before_train(self, state: TrainState) -> None:
+        """Knows what the run has named before it was interrupted."""
+        self._named.update(state.failed)
+
+    def after_step(self, state: TrainState) -> None:
+        """Judges what was tried so far.
 
         Raises:
             TooManyFailuresError: More files failed than may.
         """
-        failed = dict(item for failures in distributed.gather_objects(state.failures) for item in failures)
-        if not failed:
+        if state.iteration % self.period or state.epoch_complete:
             return
-        for path, reason in failed.items():
+        self._share(state)
+        if state.epoch:
+            self.policy.check(state.failed, self.total, "training")
+        else:
+            tried = min(state.iteration * self.files_per_step + len(state.failed), self.total)
+            self.policy.check_early(state.failed, tried, self.total, "training")
+
+    def after_epoch(self, state: TrainState) -> None:
+        """Counts and judges.
+
+        Raises:
+            TooManyFailuresError: More files failed than may.
+        """
+        self._share(state)
+        if state.failed:
+            files = counted(len(state.failed), "unreadable file")
+            logger.warning("epoch %d: %s of %d replaced", state.epoch, files, self.total)
+        self.policy.check(state.failed, self.total, "training")
+
+    def _share(self, state: TrainState) -> None:
+        state.share_failures()
+        new = {path: reason for path, reason in state.failed.items() if path not in self._named}
+        for path, reason in new.items():
             logger.warning("failed, replaced in training: %s (%s)", path, reason)
-        logger.warning("epoch %d: %d unreadable file(s) of %d replaced", state.epoch, len(failed), self.total)
-        if len(failed) > self.max_fraction * self.total:
-            raise TooManyFailuresError(
-                f"{len(failed)} of {self.total} training files could not be read, more than "
-                f"DATA.MAX_FAILED_FRACTION {self.max_fraction:g} allows; "
-                f"the first: {next(iter(failed.values()))}. Repair or remove them, or raise the key"
-            )
+        self._named.update(new)
+        if new and distributed.is_main():
+            write_failed_files(self.policy.folder, "train", state.failed)

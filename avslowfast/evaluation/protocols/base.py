@@ -23,19 +23,23 @@ class Evaluation(Generic[S]):
         scores: Per video in the data set's order.
         labels: [N], [N, K] (several labels per video) or [N, heads]; for boxes [N, 0].
         paths: N files.
-        failed: [{"path", "reason"}] of the videos that could not be read.
+        failed: [{"path", "reason"}] of the files that could not be read, each once.
         metrics: {name: value}, in the protocol's order.
         views: Clips per video.
         seconds: Duration of the loop.
+        failed_videos: Number of videos (segments) that could not be read.
+        not_finite: Paths of the videos that were read and whose scores are NaN or infinite; they count as wrong.
     """
 
     scores: S
     labels: NDArray[Any]
     paths: list[str]
-    failed: list[dict[str, str]]
+    failed: list[dict[str, str]] = field(default_factory=list)
     metrics: dict[str, float] = field(default_factory=dict)
     views: int = 1
     seconds: float = 0.0
+    failed_videos: int = 0
+    not_finite: list[str] = field(default_factory=list)
 
     def value(self, metric: Metric) -> float:
         """The value of a metric that was declared.

@@ -1,0 +1,202 @@
+"""Files that cannot be read and scores that are not finite: counted, named in a file, and judged.
+
+The same rules serve training, validation and test. A few files never end a run, nor does a small share of a large set;
+what goes beyond both does, and so do scores that are NaN or infinite.
+"""
+
+import math
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..datasets.tables import csv_rows
+from ..utils.errors import UserError
+from ..utils.logging import get_logger
+from ..utils.text import write_csv
+from .protocols.base import Evaluation
+
+logger = get_logger(__name__)
+
+# Every failed file of a folder's run, beside its log.
+FAILED_FILES = "failed_files.csv"
+_COLUMNS = ("split", "path", "reason")
+# Files that are named in the log, of those that could not be read.
+_NAMED = 20
+
+
+class TooManyFailuresError(UserError, RuntimeError):
+    """More files failed than DATA.MAX_FAILED_FRACTION and DATA.MAX_FAILED_FILES allow."""
+
+
+class NothingReadError(TooManyFailuresError):
+    """Not one file of an evaluation could be read.
+
+    Args:
+        message: For a person.
+        paths: Of all videos.
+        failed: {path: reason}.
+    """
+
+    def __init__(self, message: str, paths: list[str], failed: Mapping[str, str]) -> None:
+        super().__init__(message)
+        self.paths, self.failed = paths, failed
+
+
+class NotFiniteScoresError(UserError, RuntimeError):
+    """Scores of an evaluation are NaN or infinite."""
+
+
+@dataclass(frozen=True)
+class FailurePolicy:
+    """How many files may fail.
+
+    Attributes:
+        fraction: Share of the files, 0..1.
+        files: Number of files that may fail in any case, unless they are all.
+        folder: Where failed_files.csv is.
+    """
+
+    fraction: float
+    files: int
+    folder: str
+
+    def check(self, failed: Mapping[str, str], total: int, what: str) -> None:
+        """Judge a list that was tried as a whole.
+
+        Args:
+            failed: {path: reason}.
+            total: Files of the list.
+            what: Which ones, such as "training".
+
+        Raises:
+            TooManyFailuresError: Names the first one, the file with all of them, and the value that would do.
+        """
+        if failed and len(failed) >= total:
+            raise TooManyFailuresError(none_read(failed, total, what))
+        if len(failed) > max(self.files, _share(self.fraction, total)):
+            raise TooManyFailuresError(self._message(failed, total, what, f"of {total}"))
+
+    def check_early(self, failed: Mapping[str, str], tried: int, total: int, what: str) -> None:
+        """Judge a list of which a part was tried: more files fail than the allowed share of the part explains.
+
+        Args:
+            failed: {path: reason}.
+            tried: Files that were tried, in random order.
+            total: Files of the list.
+            what: Which ones, such as "training".
+
+        Raises:
+            TooManyFailuresError: As `check`.
+        """
+        expected = self.fraction * tried
+        # A part may have more than its share: three standard deviations are left to chance.
+        if len(failed) > self.files + expected + 3 * math.sqrt(expected):
+            raise TooManyFailuresError(self._message(failed, total, what, f"of the first {tried} (of {total})"))
+
+    def check_evaluation(self, result: Evaluation[Any], what: str) -> None:
+        """Judge an evaluation.
+
+        Args:
+            result: The evaluation.
+            what: Which one: validation | test.
+
+        Raises:
+            TooManyFailuresError: As `check`.
+            NotFiniteScoresError: More scores are not finite than files may fail; in a test, any.
+        """
+        failed, total = {item["path"]: item["reason"] for item in result.failed}, len(set(result.paths))
+        self.check(failed, total, what)
+        count = len(result.not_finite)
+        if count > (0 if what == "test" else max(self.files, _share(self.fraction, len(result.paths)))) or (
+            count and count == len(result.paths) - result.failed_videos
+        ):
+            raise NotFiniteScoresError(not_finite(result, what))
+
+    def _message(self, failed: Mapping[str, str], total: int, what: str, share: str) -> str:
+        path, reason = next(iter(failed.items()))
+        needed = math.ceil(1e4 * len(failed) / total - 1e-9) / 1e4
+        return (
+            f"{len(failed)} {share} {what} files could not be read, more than DATA.MAX_FAILED_FRACTION "
+            f"{self.fraction:g} and DATA.MAX_FAILED_FILES {self.files} allow; the first: {path} ({reason}). All of "
+            f"them are in {os.path.join(self.folder, FAILED_FILES)}: repair or remove them, or set "
+            f"DATA.MAX_FAILED_FRACTION to {needed:g} or DATA.MAX_FAILED_FILES to {len(failed)}"
+        )
+
+
+def none_read(failed: Mapping[str, str], total: int, what: str) -> str:
+    """What is said where not one file could be read. Arguments as for `FailurePolicy.check`."""
+    path, reason = next(iter(failed.items()))
+    return (
+        f"none of the {counted(total, f'{what} file')} could be read; the first: {path} ({reason}). "
+        "Check the paths in the list and DATA.PATH_PREFIX"
+    )
+
+
+def not_finite(result: Evaluation[Any], what: str) -> str:
+    """What is said of scores that are not finite.
+
+    Args:
+        result: The evaluation.
+        what: Which one: validation | test.
+    """
+    count = len(result.not_finite)
+    return (
+        f"the scores of {count} of {len(result.paths)} {what} videos are not finite (NaN or infinite), though the "
+        f"files could be read; the first: {result.not_finite[0]}. Check the weights for NaN, or set "
+        "TRAIN.MIXED_PRECISION False, since float16 may overflow"
+    )
+
+
+def counted(count: int, word: str) -> str:
+    """A number with its word, in the plural where it has to be: 1 file, 2 files."""
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"
+
+
+def report(result: Evaluation[Any], what: str) -> None:
+    """Name in the log what failed in an evaluation, each file once.
+
+    Args:
+        result: The evaluation.
+        what: Which one: validation | test.
+    """
+    for item in result.failed[:_NAMED]:
+        logger.warning("failed, scored as wrong: %s (%s)", item["path"], item["reason"])
+    total = len(result.paths)
+    if result.failed:
+        share = 100 * result.failed_videos / total
+        logger.warning("%d of %d videos failed (%.2f %%)", result.failed_videos, total, share)
+    for path in result.not_finite[:_NAMED]:
+        logger.warning("scores that are not finite, counted as wrong: %s", path)
+    if result.not_finite:
+        logger.warning("%s", not_finite(result, what))
+
+
+def write_failed_files(folder: str, split: str, failed: Mapping[str, str]) -> None:
+    """Write the failed files of a split into failed_files.csv; what it says of other splits stays.
+
+    Args:
+        folder: Of the log.
+        split: train | val | test.
+        failed: {path: reason}.
+    """
+    path = os.path.join(folder, FAILED_FILES)
+    others = list(_rows_of_others(path, split))
+    if failed or others or os.path.exists(path):
+        write_csv(path, [_COLUMNS, *others, *([split, name, reason] for name, reason in failed.items())])
+
+
+def _rows_of_others(path: str, split: str) -> Iterator[list[str]]:
+    if not os.path.isfile(path):
+        return
+    try:
+        rows = [row for row, _ in csv_rows(path, _COLUMNS)]
+    except UserError as error:
+        logger.warning("%s; it is written anew", error)
+        return
+    yield from ([row[name] for name in _COLUMNS] for row in rows if row["split"] != split)
+
+
+def _share(fraction: float, total: int) -> int:
+    """Whole files of a share."""
+    return math.floor(fraction * total + 1e-9)

@@ -16,6 +16,7 @@ from .parser import CommandParser
 COMMANDS: dict[str, dict[str, str]] = {
     "Networks": {
         "train": "train a network, then test it",
+        "check": "look at lists, files, one batch and the disk before a training",
         "test": "test a trained network",
         "export": "write a network as torch.export or ONNX program",
         "convert": "convert a checkpoint between formats",

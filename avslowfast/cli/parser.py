@@ -80,6 +80,11 @@ class CommandParser(argparse.ArgumentParser):
         keys = [word for word in words if _DASHED_KEY.match(word)] if self.takes_overrides else []
         if keys:
             self.error(f"{keys[0]}: keys are written without dashes; use {keys[0][2:]} VALUE")
+        words = list(words)
+        if self.takes_overrides and not self.script and "--cfg" in words[:-1]:
+            # As the scripts in tools/ write it.
+            at = words.index("--cfg")
+            words = [words[at + 1], *words[:at], *words[at + 2 :]]
         args = self.parse_intermixed_args(words) if self.takes_overrides else self.parse_args(words)
         args.script = self.script
         return args

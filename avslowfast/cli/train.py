@@ -22,6 +22,7 @@ def add_arguments(parser: CommandParser) -> None:
     parser.add_argument("--opts", action="store_true", help="may stand in front of the overrides")
     parser.add_argument("--init_method", metavar="URL", help="where several machines meet, e.g. tcp://10.0.0.1:9999")
     parser.add_argument("--shard_id", type=int, help="number of this machine (SHARD_ID)")
+    parser.add_argument("--dry-run", action="store_true", help="check everything up to the first step and end")
     parser.add_argument("--num_shards", type=int, help="machines (NUM_SHARDS)")
 
 
@@ -50,6 +51,11 @@ def run(args: argparse.Namespace, fixed: Sequence[object] = ()) -> int:
         check_writable(folder, key)
 
     from ..engine.launch import launch
+
+    if args.dry_run:
+        from ..engine.preflight import check
+
+        return int(launch(cfg, check, args.init_method))
     from ..engine.run import run as train_and_test
 
     return int(launch(cfg, train_and_test, args.init_method))

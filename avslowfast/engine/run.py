@@ -12,7 +12,6 @@ from ..evaluation.build import build_protocol
 from ..evaluation.failures import NothingReadError, write_failed_files
 from ..evaluation.results import describe, nothing_read, outcome, save_config, write_results
 from ..loading import build_loader
-from ..loading.build import read_listing
 from ..models import build_model
 from ..tasks.build import build_task
 from ..utils import distributed
@@ -20,6 +19,7 @@ from ..utils.logging import get_logger, setup_logging
 from ..utils.memory import keep_freed_memory
 from .evaluation import evaluate_as_configured, failure_policy
 from .hooks.build import build_hooks
+from .preflight import check_lists, log_disk, read_listings, try_batches
 from .probe import probe
 from .resume import resume
 from .run_folder import lock_folder, RunData, RunFolder
@@ -80,18 +80,21 @@ def train(cfg: Cfg, device: torch.device) -> bool:
     Raises:
         ConfigError: The folder holds another run, or the lists have mistakes.
     """
-    listings = {split: read_listing(cfg, split) for split in ("train", "val")}
+    listings = read_listings(cfg)
     folder = RunFolder.open(cfg, RunData.of(listings), device)
     setup_logging(cfg.OUTPUT_DIR)
     if distributed.is_main():
         save_config(cfg, cfg.OUTPUT_DIR)
         log_start(folder)
+    check_lists(cfg, listings)
     trainer = Trainer(cfg, device, listings["train"])
+    distributed.on_main(lambda: log_disk(cfg, trainer))
     trainer.identity = {"run_id": folder.record.id, "data": folder.record.data}
     if not resume(trainer, folder):
         trainer.load_start_weights()
     trainer.hooks = build_hooks(cfg, trainer, folder, listings["val"])
     describe(cfg, trainer.model)
+    try_batches(trainer, listings)
     trainer.train()
     return not trainer.state.stop
 

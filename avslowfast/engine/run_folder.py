@@ -69,6 +69,31 @@ class RunData:
         return cls(listings["train"].class_names, lists)
 
 
+@dataclass(frozen=True)
+class FolderPlan:
+    """What a training does with its folder.
+
+    Attributes:
+        resumed: The run that goes on; None for a new one.
+        replaced: The run that is moved away first.
+        recipe: Keys of the recipe that are not what they were when the resumed run was last started.
+    """
+
+    resumed: RunRecord | None = None
+    replaced: RunRecord | None = None
+    recipe: Sequence[Difference] = ()
+
+    @property
+    def says(self) -> str:
+        """The plan in words."""
+        if self.replaced is not None:
+            return f"the run {self.replaced.id} would be moved away, and a new one begin"
+        if self.resumed is None:
+            return "a new run would begin"
+        changed = f"; the recipe has changed: {', '.join(map(str, self.recipe))}" if self.recipe else ""
+        return f"the run {self.resumed.id} would go on{changed}"
+
+
 class RunFolder:
     """OUTPUT_DIR of one run. Ranks other than the main one hold a copy of the record and write nothing.
 
@@ -101,40 +126,52 @@ class RunFolder:
 
     @classmethod
     def _open(cls, cfg: Cfg, data: RunData, device: torch.device) -> "RunFolder":
-        folder, stored, values = cfg.OUTPUT_DIR, read_record(cfg.OUTPUT_DIR), values_of(cfg)
-        recipe: list[Difference] = []
-        if stored is not None and not stored.files(folder) and stored.best_file(folder) is None:
-            # It has not come to its first state: there is nothing to lose and nothing to go on from.
-            stored = None
-        if stored is not None and not cfg.TRAIN.AUTO_RESUME:
-            if not cfg.TRAIN.REPLACE:
-                raise ConfigError(
-                    f"OUTPUT_DIR is {folder!r}: it holds the run {stored.id} and TRAIN.AUTO_RESUME is False; choose "
-                    "another OUTPUT_DIR, or set TRAIN.REPLACE True, which moves that run to "
-                    f"{_previous(folder, stored)}"
-                )
-            move_away(folder, stored)
-            stored = None
-        if stored is not None:
-            differing = other_run(stored, values, data)
-            if differing and cfg.TRAIN.REPLACE:
-                move_away(folder, stored)
-                stored = None
-            elif differing:
-                raise ConfigError(
-                    f"OUTPUT_DIR is {folder!r}: it holds the run {stored.id}, which differs in "
-                    f"{_shortened(differing)}; choose another OUTPUT_DIR, or start anew with TRAIN.AUTO_RESUME False "
-                    f"TRAIN.REPLACE True, which moves that run to {_previous(folder, stored)}"
-                )
-            else:
-                recipe = differences(stored.configuration, values, "recipe")
-        record = stored or RunRecord(new_id(), values)
+        folder, plan = cfg.OUTPUT_DIR, cls.plan(cfg, data)
+        if plan.replaced is not None:
+            move_away(folder, plan.replaced)
+        values = values_of(cfg)
+        record = plan.resumed or RunRecord(new_id(), values)
         record.configuration, record.class_names, record.data = values, data.class_names, data.lists
         record.starts.append(facts_of_start(device))
-        opened = cls(folder, record, recipe)
+        opened = cls(folder, record, plan.recipe)
         sweep(folder)
         record.write(folder)
         return opened
+
+    @staticmethod
+    def plan(cfg: Cfg, data: RunData) -> "FolderPlan":
+        """What a training would do with OUTPUT_DIR; nothing is changed. Main rank alone.
+
+        Args:
+            cfg: The configuration.
+            data: What is learnt from.
+
+        Raises:
+            ConfigError: The folder holds another run.
+        """
+        folder, stored = cfg.OUTPUT_DIR, read_record(cfg.OUTPUT_DIR)
+        if stored is None or (not stored.files(folder) and stored.best_file(folder) is None):
+            # A run that has not come to its first state: there is nothing to lose and nothing to go on from.
+            return FolderPlan()
+        if not cfg.TRAIN.AUTO_RESUME:
+            if cfg.TRAIN.REPLACE:
+                return FolderPlan(replaced=stored)
+            raise ConfigError(
+                f"OUTPUT_DIR is {folder!r}: it holds the run {stored.id} and TRAIN.AUTO_RESUME is False; choose "
+                "another OUTPUT_DIR, or set TRAIN.REPLACE True, which moves that run to "
+                f"{_previous(folder, stored)}"
+            )
+        values = values_of(cfg)
+        differing = other_run(stored, values, data)
+        if not differing:
+            return FolderPlan(resumed=stored, recipe=differences(stored.configuration, values, "recipe"))
+        if cfg.TRAIN.REPLACE:
+            return FolderPlan(replaced=stored)
+        raise ConfigError(
+            f"OUTPUT_DIR is {folder!r}: it holds the run {stored.id}, which differs in {_shortened(differing)}; "
+            "choose another OUTPUT_DIR, or start anew with TRAIN.AUTO_RESUME False TRAIN.REPLACE True, which moves "
+            f"that run to {_previous(folder, stored)}"
+        )
 
     def candidates(self) -> list[str]:
         """Files of the run's states, newest first."""

@@ -1,0 +1,212 @@
+"""Before the first step: every split that a run will use is opened and tried, not only when its turn comes."""
+
+import math
+import os
+import shutil
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from ..config import ConfigError, derived
+from ..config.derived import Cfg
+from ..datasets.base import Listing
+from ..loading.build import build_dataset, build_loader, read_listing
+from ..loading.dataset import ClipDataset
+from ..loading.samplers import SampleKey
+from ..loading.survey import survey
+from ..media import DecodeError
+from ..utils import distributed, seeding
+from ..utils.logging import get_logger, setup_logging
+from .run_folder import RunData, RunFolder
+from .trainer import Trainer
+
+logger = get_logger(__name__)
+
+# Files of a list that are looked for, and those of them that are decoded; spread evenly.
+_LOOKED_FOR = 200
+_DECODED = 3
+
+
+def read_listings(cfg: Cfg) -> dict[str, Listing]:
+    """{split: its list} of the splits that a run uses: train and val to train, test to test.
+
+    Raises:
+        ConfigError: A label file is missing or has a mistake.
+    """
+    trained = ("train", "val") if cfg.TRAIN.ENABLE else ()
+    return {split: read_listing(cfg, split) for split in (*trained, *(("test",) if cfg.TEST.ENABLE else ()))}
+
+
+def check_lists(cfg: Cfg, listings: Mapping[str, Listing]) -> None:
+    """Look through the lists of a run and try a sample of their files. Called on every rank; the main one does it.
+
+    Args:
+        cfg: The configuration.
+        listings: {split: its list}.
+
+    Raises:
+        ConfigError: Most of the sample is missing or cannot be decoded, or a label does not fit the network.
+    """
+    datasets = {split: build_dataset(cfg, split, listing=listing) for split, listing in listings.items()}
+
+    def check() -> None:
+        found = survey(listings, derived.head_classes(cfg) if derived.task_facts(cfg).labels else {})
+        logger.info("lists\n%s", "\n".join(f"  {line}" for line in found.lines()))
+        for split, dataset in datasets.items():
+            _check_files(split, dataset)
+
+    distributed.on_main(check)
+
+
+def _check_files(split: str, dataset: ClipDataset) -> None:
+    records = dataset.records
+    indices = _spread(len(records), _LOOKED_FOR)
+    missing = [index for index in indices if not os.path.exists(records[index].path)]
+    if missing:
+        first = records[missing[0]]
+        place = f" ({first.where})" if first.where else ""
+        words = (
+            f"{split}: {len(missing)} of {len(indices)} files that were looked for do not exist; the first: "
+            f"{first.path}{place}; are DATA.PATH_PREFIX and the list right?"
+        )
+        if 2 * len(missing) > len(indices):
+            raise ConfigError(words)
+        logger.warning("%s", words)
+    absent = set(missing)
+    present = [index for index in indices if index not in absent]
+    tried = [present[i] for i in _spread(len(present), _DECODED)]
+    reasons = [reason for reason in (_decoding_problem(dataset, index) for index in tried) if reason]
+    if reasons and 2 * len(reasons) > len(tried):
+        raise ConfigError(
+            f"{split}: {len(reasons)} of {len(tried)} files that were tried cannot be read; the first: {reasons[0]}"
+        )
+    for reason in reasons:
+        logger.warning("%s: a file that was tried cannot be read: %s", split, reason)
+
+
+def _spread(total: int, count: int) -> list[int]:
+    """At most `count` of the numbers below `total`, spread evenly."""
+    count = min(total, count)
+    return [i * total // count for i in range(count)]
+
+
+def _decoding_problem(dataset: ClipDataset, index: int) -> str | None:
+    if dataset.split != "train":
+        sample: dict[str, Any] = dataset.evaluation_sample(index)
+        return f"{dataset.records[index].path}: {sample['failure']}" if "failure" in sample else None
+    try:
+        samples = dataset.training_samples(SampleKey(index, 0, index))
+    except DecodeError as error:
+        return str(error)
+    failures = samples[0]["failures"]
+    return "{}: {}".format(*failures[0]) if failures else None
+
+
+def try_batches(trainer: Trainer, listings: Mapping[str, Listing]) -> None:
+    """Pass a batch of each split through the network; weights, statistics and random numbers stay as they are.
+
+    What cannot go through (shapes, labels, memory of the device) shows before the first step. Called on every rank.
+
+    Args:
+        trainer: Whose network.
+        listings: {split: its list}.
+    """
+    model, task = trainer.model, trainer.task
+    random_state = seeding.rng_state()
+    buffers = {name: buffer.clone() for name, buffer in model.named_buffers()}
+    with torch.no_grad(), trainer.autocast():
+        if not trainer.state.finished:
+            drop_audio = False if model.drop_pathway is not None else None
+            task.losses(model.train(), _training_batch(trainer), drop_audio, trainer.state.global_iteration)
+        model.eval()
+        for split, listing in listings.items():
+            if split == "train":
+                continue
+            batch = _evaluation_batch(trainer.cfg, split, listing)
+            if batch is not None:
+                task.scores(model, batch, derived.test_clips_per_pass(trainer.cfg, distributed.world_size()))
+        for name, buffer in model.named_buffers():
+            buffer.copy_(buffers[name])
+    model.train()
+    seeding.set_rng_state(random_state)
+
+
+def _training_batch(trainer: Trainer) -> dict[str, Any]:
+    splits = trainer.cfg.BN.NUM_SPLITS if trainer.cfg.BN.NORM_TYPE == "sub_batchnorm" else 1
+    # Two clips, so that each has another one's audio as its negative.
+    count = 2 * splits
+    keys = [SampleKey(i % len(trainer.dataset), 0, i % len(trainer.dataset)) for i in range(count)]
+    return trainer.loader.collate([trainer.dataset[key] for key in keys])
+
+
+def _evaluation_batch(cfg: Cfg, split: str, listing: Listing) -> dict[str, Any] | None:
+    """The first video of a split that can be read, as a batch; None if none of the first few can."""
+    loader = build_loader(cfg, split, listing=listing)
+    for index in _spread(len(loader.dataset), _DECODED):
+        batch = loader.collate([loader.dataset[index]])
+        if len(batch["clip_index"]):
+            return batch
+    return None
+
+
+def log_disk(cfg: Cfg, trainer: Trainer) -> None:
+    """Compare the size of the run's checkpoints with the room that is left.
+
+    Args:
+        cfg: The configuration.
+        trainer: Whose states are saved.
+
+    Raises:
+        ConfigError: Not even one state fits.
+    """
+    size = _state_bytes(trainer) / 2**30
+    kept = cfg.TRAIN.CHECKPOINT_KEEP or math.ceil(cfg.SOLVER.MAX_EPOCH / cfg.TRAIN.CHECKPOINT_PERIOD)
+    # The best one, and the one that is being written.
+    needed = (kept + 2) * size
+    folder = os.path.abspath(cfg.OUTPUT_DIR)
+    while not os.path.isdir(folder):
+        folder = os.path.dirname(folder)
+    free = shutil.disk_usage(folder).free / 2**30
+    text = f"checkpoints: {size:.2f} GB each, {needed:.2f} GB in all; {free:.2f} GB are free in {folder}"
+    if free < size:
+        raise ConfigError(f"OUTPUT_DIR is {cfg.OUTPUT_DIR!r}: {text}; make room or choose another folder")
+    (logger.warning if free < needed else logger.info)("%s", text)
+
+
+def _state_bytes(trainer: Trainer) -> int:
+    weights = sum(t.numel() * t.element_size() for t in trainer.model.state_dict().values())
+    trained = sum(p.numel() * p.element_size() for p in trainer.model.parameters() if p.requires_grad)
+    moments = 1 if isinstance(trainer.optimizer, torch.optim.SGD) else 2
+    return weights * (1 if trainer.ema is None else 2) + moments * trained
+
+
+def check(cfg: Cfg, device: torch.device) -> int:
+    """Do everything that a run does before its first step, and one step and one batch of each split; write nothing.
+
+    Args:
+        cfg: The configuration.
+        device: Of this rank.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        UserError: What would end the run.
+    """
+    setup_logging()
+    listings = read_listings(cfg)
+    check_lists(cfg, listings)
+    if cfg.TRAIN.ENABLE and derived.task_facts(cfg).trains:
+        distributed.on_main(lambda: logger.info("%s", RunFolder.plan(cfg, RunData.of(listings)).says))
+        trainer = Trainer(cfg, device, listings["train"])
+        trainer.load_start_weights()
+        distributed.on_main(lambda: log_disk(cfg, trainer))
+        try_batches(trainer, listings)
+        trainer.wrap()
+        trainer.model.train()
+        batches = iter(trainer.loader)
+        losses = trainer.run_step([next(batches) for _ in range(trainer.accumulate)])
+        logger.info("one step: %s", ", ".join(f"{name} {float(value):.4f}" for name, value in losses.items()))
+    logger.info("checked: the run can start")
+    return 0

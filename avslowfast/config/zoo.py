@@ -2,6 +2,7 @@
 
 import difflib
 import fnmatch
+import os
 from pathlib import Path
 
 from iopath.common.file_io import g_pathmgr
@@ -45,6 +46,8 @@ def find_config(name: str) -> str:
     """
     if g_pathmgr.isfile(name):
         return name
+    if "://" not in name and os.path.isdir(name) and os.path.isfile(os.path.join(name, "config.yaml")):
+        raise UnknownModelError(f"{name}: it is the folder of a run; its configuration is config.yaml in it")
     known = _known()
     if not known:
         raise UnknownModelError(

@@ -44,3 +44,9 @@ def test_a_missing_folder_of_configurations_is_one_clear_line(monkeypatch, tmp_p
     assert list_models() == []
     with pytest.raises(UnknownModelError, match="install the package again"):
         find_config("SLOW_8x8_R50")
+
+
+def test_the_folder_of_a_run_is_no_configuration(tmp_path):
+    (tmp_path / "config.yaml").write_text("NUM_GPUS: 0\n")
+    with pytest.raises(UnknownModelError, match="it is the folder of a run; its configuration is config.yaml in it"):
+        find_config(str(tmp_path))

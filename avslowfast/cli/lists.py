@@ -4,7 +4,8 @@ Example:
     avslowfast lists my_videos --out my_lists
 
 The folder holds one folder per class: my_videos/CLASS/*.mp4 (or my_videos/{train,val,test}/CLASS/*.mp4, whose splits
-are kept). Every file is opened; those that cannot be read are left out and named in unreadable.csv. Writes train.csv,
+are kept). Of every file the first frame, one near the end and some audio are read (with --full all of it); files that
+cannot be read are left out and named in unreadable.csv. Writes train.csv,
 val.csv, test.csv and classes.txt. Exit codes: 0 done; 2 a mistake, or nothing to train on.
 """
 
@@ -13,7 +14,7 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from .parser import CommandParser, training_command, UsageError
+from .parser import CommandParser, count_of, seconds, training_command, UsageError
 
 if TYPE_CHECKING:
     from ..preparation.folders import Lengths, VideoFolder
@@ -29,22 +30,32 @@ def add_arguments(parser: CommandParser) -> None:
     parser.add_argument(
         "--test", type=float, default=0.2, help="share of each class for the test (default: %(default)s)"
     )
-    parser.add_argument("--seed", type=int, default=0, help="seed of the split (default: %(default)s)")
+    parser.add_argument("--seed", type=count_of(0, 2**31), default=0, help="seed of the split (default: %(default)s)")
     parser.add_argument(
-        "--jobs", type=int, default=os.cpu_count(), help="processes that open files (default: one per core)"
+        "--jobs",
+        type=count_of(1, 1024),
+        default=os.cpu_count(),
+        help="processes that open files (default: one per core)",
+    )
+    parser.add_argument("--full", action="store_true", help="read every frame and all audio of each file")
+    parser.add_argument(
+        "--timeout",
+        type=seconds,
+        metavar="SECONDS",
+        help="time for one file; one that takes longer is left out and named (default: 60, or 3600 with --full)",
     )
 
 
 def run(args: argparse.Namespace) -> int:
     """Look at the files, split them, write the lists, say what there is."""
-    if args.val < 0 or args.test < 0 or args.val + args.test >= 1:
+    if not (args.val >= 0 and args.test >= 0 and args.val + args.test < 1):
         raise UsageError(
             f"--val {args.val} and --test {args.test} leave nothing to train on; use shares such as 0.1 and 0.2"
         )
     from ..preparation import folders
 
     content = folders.find_videos(args.folder)
-    folders.probe(content.videos, args.jobs)
+    folders.probe(content.videos, args.jobs, args.full, args.timeout)
     folders.split_videos(content.videos, args.val, args.test, args.seed)
     _print_files(content, folders.lengths(content.videos))
     sources = folders.write_lists(args.out, content)
@@ -64,7 +75,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _print_files(content: "VideoFolder", lengths: "Lengths | None") -> None:
     """How many files, lengths, audio, and what is left out."""
-    print(f"{len(content.videos)} videos, {len(content.readable)} of them readable")
+    total = "1 video" if len(content.videos) == 1 else f"{len(content.videos)} videos"
+    print(f"{total}, {len(content.readable)} of them readable")
     if lengths is not None:
         print(
             f"length {lengths.shortest:.1f} to {lengths.longest:.1f} s, median {lengths.median:.1f} s; "
@@ -74,7 +86,8 @@ def _print_files(content: "VideoFolder", lengths: "Lengths | None") -> None:
         print(f"left out: {video.path}: {video.reason}")
     others = content.other_files
     if others:
-        print(f"left out: {len(others)} files that are no videos by their names, the first {others[0]}")
+        kind = "1 file that is no video by its name" if len(others) == 1 else f"{len(others)} files that are no videos"
+        print(f"left out: {kind}, the first {others[0]}")
 
 
 def _table(counts: Mapping[str, Mapping[str, int]]) -> str:

@@ -2,7 +2,7 @@
 
 import argparse
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from ..utils.errors import UserError
@@ -97,6 +97,28 @@ def _for_script(text: str, command: str, script: str) -> str:
     return text.replace(f"-m avslowfast {command} ", f"tools/{script} ").replace(
         f"avslowfast {command}", f"python tools/{script}"
     )
+
+
+def count_of(low: int, high: int) -> Callable[[str], int]:
+    """The type of an argument that is a whole number in a range."""
+
+    def whole(text: str) -> int:
+        if not re.fullmatch(r"-?\d{1,18}", text, re.ASCII) or not low <= int(text) <= high:
+            raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {low} to {high}")
+        return int(text)
+
+    return whole
+
+
+def seconds(text: str) -> float:
+    """The type of an argument that is a time."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1e9:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0")
+    return value
 
 
 def load_model(args: argparse.Namespace) -> "tuple[Network, ModelMeta]":

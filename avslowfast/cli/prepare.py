@@ -9,7 +9,8 @@ NAME: kinetics400, kinetics600, kinetics_sounds, epic55, epic100, charades, ava,
 Annotations are the official label files, unchanged. Videos may have any ending and be in any folder, as long as their
 names are those of the labels. Each is written to OUT/videos as H.264 and AAC: short side 256, a key frame every second,
 audio at its original times (of AVA's movies only seconds 900 to 1801). An interrupted run resumes when the command is
-given again. Missing and unreadable videos are counted and listed in OUT/problems.csv; for Kinetics OUT/lists receives
+given again. Missing and unreadable videos, those that crash the decoder or take longer than --timeout among them, are
+counted and listed in OUT/problems.csv; for Kinetics OUT/lists receives
 train.csv, val.csv, test.csv and classes.txt. Exit codes: 0 done; 2 a mistake, or not one video in the folder.
 """
 
@@ -18,7 +19,7 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from .parser import CommandParser, training_command
+from .parser import CommandParser, count_of, seconds, training_command
 
 if TYPE_CHECKING:
     from ..preparation.prepare import Job
@@ -46,13 +47,23 @@ def add_arguments(parser: CommandParser) -> None:
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to write")
     parser.add_argument(
         "--short-side",
-        type=int,
+        type=count_of(2, 8192),
         default=256,
         metavar="PIXELS",
         help="short side of the prepared videos (default: %(default)s)",
     )
     parser.add_argument(
-        "--jobs", type=int, default=os.cpu_count(), help="videos prepared at a time (default: one per core)"
+        "--jobs",
+        type=count_of(1, 1024),
+        default=os.cpu_count(),
+        help="videos prepared at a time (default: one per core)",
+    )
+    parser.add_argument(
+        "--timeout",
+        type=seconds,
+        default=7200.0,
+        metavar="SECONDS",
+        help="time for one video; one that takes longer is left out and named (default: %(default)g)",
     )
     parser.add_argument("--check", action="store_true", help="say what is there and what is missing; write no video")
 
@@ -73,7 +84,15 @@ def run(args: argparse.Namespace) -> int:
             f"{args.videos}: not one of the {len(jobs)} videos of {args.name} is in it, "
             f"the first looked for: {jobs[0].wanted}"
         )
-    prepare(jobs, args.short_side, movies=args.name == "ava", workers=args.jobs, check_only=args.check)
+    prepare(
+        jobs,
+        prepared,
+        args.short_side,
+        movies=args.name == "ava",
+        workers=args.jobs,
+        check_only=args.check,
+        timeout=args.timeout,
+    )
     write_problems(jobs, os.path.join(args.out, "problems.csv"))
     print(_summary(jobs, list(named.paths)))
     if args.check:
@@ -101,11 +120,12 @@ def _summary(jobs: "Sequence[Job]", splits: Sequence[str]) -> str:
         lines.append(f"{split:<{width}}" + "".join(f"{n:>12}" for n in (sum(by_state.values()), *by_state.values())))
     damaged = [job for job in jobs if job.damaged_packets]
     if damaged:
+        files = "1 file" if len(damaged) == 1 else f"{len(damaged)} files"
         lines.append(
-            f"{len(damaged)} files had damaged packets, which were left out; "
+            f"{files} had damaged packets, which were left out; "
             f"the first: {damaged[0].source} ({damaged[0].damaged_packets})"
         )
-    for state in ("missing", "unreadable"):
+    for state in ("missing", "unreadable", "refused"):
         first = next((job for job in jobs if job.state == state), None)
         if first:
             reason = f": {first.reason}" if first.reason else ""

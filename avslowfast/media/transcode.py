@@ -3,6 +3,8 @@
 Both streams keep their presentation times, so audio that begins late begins late in the new file too.
 """
 
+import errno
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -84,12 +86,19 @@ def transcode(
 
     Raises:
         DecodeError: The file cannot be read, or holds no frames there.
+        OSError: The new file cannot be written.
     """
     try:
         with replacing(out) as part, open_input(str(source)) as container, av.open(part, "w", format="mp4") as target:
             # The new file is closed, and so complete, before it gets its name.
             return _Transcoder(container, target, str(source), short_side, span, crf, painter).run()
     except (av.error.FFmpegError, OSError, ValueError) as error:
+        # A full disk, or a folder in which nothing may be written, is no fault of the source.
+        number = getattr(error, "errno", None)
+        if number in (errno.ENOSPC, errno.EDQUOT):
+            raise OSError(number, os.strerror(number), os.fspath(out)) from None
+        if isinstance(error, OSError) and not isinstance(error, av.error.FFmpegError):
+            raise
         raise DecodeError(reason_of(error), source) from None
 
 

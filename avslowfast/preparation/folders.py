@@ -3,21 +3,27 @@
 Which videos there are, which of them can be read, and how they are split.
 """
 
+import math
 import os
 import statistics
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 
+import numpy as np
 from tqdm import tqdm
 
 from ..media import DecodeError, VideoReader
 from ..media.files import is_video, walk_files
 from ..utils.errors import UserError
 from ..utils.seeding import generator
-from ..utils.text import write_csv
+from ..utils.text import write_csv, write_lines
+from .pool import Lost, run_each
 
 SPLITS = ("train", "val", "test")
+# Seconds that one file may take: a few places of it are read, or all of it.
+TIMEOUT, FULL_TIMEOUT = 60.0, 3600.0
+# Share of a video's length that is near its end; seconds of audio that are read at a time.
+_NEAR_END, _AUDIO_SECONDS = 0.05, 2.0
 # The split whose videos a list holds where its split has none.
 _SUBSTITUTES = {"val": "train", "test": "val"}
 
@@ -113,6 +119,9 @@ def find_videos(folder: str) -> VideoFolder:
     if {"train", "val"} <= set(folders):
         roots = {name: os.path.join(folder, name) for name in SPLITS if name in folders}
     names = sorted({name for root in roots.values() for name in _subfolders(root)})
+    for name in names:
+        if name != name.strip() or _unfit(name):
+            raise FolderError(f"{folder}: the class {name!r} cannot stand in classes.txt; rename its folder")
     content = VideoFolder(names, [], [])
     for label, name in enumerate(names):
         for split, root in roots.items():
@@ -132,27 +141,70 @@ def _subfolders(folder: str) -> list[str]:
     return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith("."))
 
 
-def probe(videos: Sequence[Video], jobs: int = 1) -> None:
-    """Open each file, read its first frame, and fill in its length, its audio and why it cannot be read.
+def probe(videos: Sequence[Video], jobs: int = 1, full: bool = False, timeout: float | None = None) -> None:
+    """Open each file, read some of it, and fill in its length, its audio and why it cannot be read.
 
     Args:
         videos: They are changed in place.
         jobs: Number of processes.
+        full: Read every frame and all audio; otherwise the first frame, one near the end, and some audio at both.
+        timeout: Seconds that one file may take; None is `TIMEOUT`, or `FULL_TIMEOUT`.
     """
-    with ProcessPoolExecutor(jobs) as pool:
-        results = pool.map(_probe, [video.path for video in videos], chunksize=4)
-        for video, result in zip(videos, tqdm(results, total=len(videos), desc="looking at files", disable=None)):
+    limit = timeout or (FULL_TIMEOUT if full else TIMEOUT)
+    results = run_each(_probe, [(video.path, full) for video in videos], jobs, limit)
+    for number, result in tqdm(results, total=len(videos), desc="looking at files", disable=None):
+        video = videos[number]
+        if isinstance(result, Lost):
+            video.reason = result.reason
+        else:
             video.seconds, video.has_audio, video.reason = result
 
 
-def _probe(path: str) -> tuple[float, bool, str]:
-    """(seconds, whether the file has audio, why it cannot be read)."""
+def _probe(task: tuple[str, bool]) -> tuple[float, bool, str]:
+    """(seconds, whether the file has audio, why it cannot be read) of (path, whether all of it is read)."""
+    path, full = task
+    unfit = _unfit(path)
+    if unfit:
+        return 0.0, False, unfit
     try:
         with VideoReader(path) as reader:
-            reader.read_frames([reader.video.start])
+            _read(reader, full)
             return reader.video.duration, reader.audio is not None, ""
     except DecodeError as error:
         return 0.0, False, error.reason_for(path)
+
+
+def _unfit(path: str) -> str:
+    """Why a path cannot stand in a list, which has one in each line in UTF-8; "" where it can."""
+    if "\n" in path or "\r" in path:
+        return "its name has a line break; rename it"
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return "its name is not in UTF-8; rename it"
+    return ""
+
+
+def _read(reader: VideoReader, full: bool) -> None:
+    """Read a file, or samples of it: what is cut off or damaged often begins as it should.
+
+    Raises:
+        DecodeError: Something cannot be decoded.
+    """
+    video, audio = reader.video, reader.audio
+    # Lengths in headers are rounded up, and the last frame is shown for a while.
+    near_end = max(video.end - max(2 / video.rate, _NEAR_END * video.duration), video.start)
+    if full:
+        for _ in reader.nearest_frames(np.arange(video.start, near_end, 1 / video.rate)):
+            pass
+    reader.read_frames([video.start, near_end])
+    if audio is None:
+        return
+    starts = [audio.start, max(audio.end - _AUDIO_SECONDS, audio.start)]
+    if full:
+        starts = [audio.start + i * _AUDIO_SECONDS for i in range(max(math.ceil(audio.duration / _AUDIO_SECONDS), 1))]
+    for start in starts:
+        reader.read_audio(start, min(_AUDIO_SECONDS, max(audio.duration, 0.1)))
 
 
 def lengths(videos: Sequence[Video]) -> Lengths | None:
@@ -207,14 +259,13 @@ def write_lists(out: str, folder: VideoFolder) -> dict[str, str]:
     by_split = {split: [video for video in folder.readable if video.split == split] for split in SPLITS}
     if not by_split["train"]:
         raise FolderError("not one readable video to train on; see the reasons above")
-    os.makedirs(out, exist_ok=True)
     sources: dict[str, str] = {}
     for split in SPLITS:
         sources[split] = split if by_split[split] else sources[_SUBSTITUTES[split]]
-        with open(os.path.join(out, f"{split}.csv"), "w", encoding="utf-8") as f:
-            f.writelines(f"{video.path} {video.label}\n" for video in by_split[sources[split]])
-    with open(os.path.join(out, "classes.txt"), "w", encoding="utf-8") as f:
-        f.writelines(f"{name}\n" for name in folder.class_names)
+        write_lines(
+            os.path.join(out, f"{split}.csv"), (f"{video.path} {video.label}" for video in by_split[sources[split]])
+        )
+    write_lines(os.path.join(out, "classes.txt"), folder.class_names)
     if folder.unreadable:
         rows = [[video.path, video.reason] for video in folder.unreadable]
         write_csv(os.path.join(out, "unreadable.csv"), [["path", "reason"], *rows])

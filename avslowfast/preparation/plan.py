@@ -9,6 +9,7 @@ from ..config import ConfigError, load_cfg
 from ..datasets.kinetics import read_crawled_splits
 from ..loading.build import read_listing
 from ..utils.errors import UserError
+from ..utils.text import write_lines
 
 
 @dataclass(frozen=True)
@@ -132,15 +133,12 @@ def write_lists(folder: str, named: NamedVideos, prepared: Iterable[str]) -> boo
     Returns:
         Whether test.csv holds the validation videos, because the test has no labels.
     """
-    os.makedirs(folder, exist_ok=True)
     labels: Mapping[str, list[tuple[str, int]]] = named.labels
     borrowed = "test" not in labels and "val" in labels
     if borrowed:
         labels = {**labels, "test": labels["val"]}
     there = set(prepared)
     for split, rows in labels.items():
-        with open(os.path.join(folder, f"{split}.csv"), "w", encoding="utf-8") as f:
-            f.writelines(f"{file} {label}\n" for file, label in rows if file in there)
-    with open(os.path.join(folder, "classes.txt"), "w", encoding="utf-8") as f:
-        f.writelines(f"{name}\n" for name in named.class_names)
+        write_lines(os.path.join(folder, f"{split}.csv"), (f"{file} {label}" for file, label in rows if file in there))
+    write_lines(os.path.join(folder, "classes.txt"), named.class_names)
     return borrowed

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import as_completed, ProcessPoolExecutor
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -11,15 +10,20 @@ from tqdm import tqdm
 from ..media import DecodeError, transcode, VideoReader
 from ..media.files import is_video, walk_files
 from ..utils.text import write_csv
+from .pool import Lost, run_each, sweep_parts, swept
 
+# Seconds that one video may take.
+TIMEOUT = 7200.0
 # What AVA uses of each movie, seconds.
 AVA_SPAN = (900.0, 1801.0)
 # Seconds by which a movie has to exceed that span to count as a whole movie.
 _WHOLE_MOVIE_MARGIN = 60.0
 
-# found: in the downloads, not prepared yet. prepared: by this run. there: by an earlier run.
-State = Literal["found", "prepared", "there", "missing", "unreadable"]
-STATES: tuple[State, ...] = ("found", "prepared", "there", "missing", "unreadable")
+# found: in the downloads, not prepared yet. prepared: by this run. there: by an earlier run. refused: its name leads
+# out of the folder of prepared videos, or is another one's.
+State = Literal["found", "prepared", "there", "missing", "unreadable", "refused"]
+STATES: tuple[State, ...] = ("found", "prepared", "there", "missing", "unreadable", "refused")
+_PROBLEMS = ("missing", "unreadable", "refused")
 
 
 @dataclass
@@ -71,6 +75,7 @@ def plan_jobs(paths: Mapping[str, Iterable[str]], prefix: str, out: str) -> list
     """
     files = find_files(prefix)
     jobs: dict[str, Job] = {}
+    names: dict[str, str] = {}
     for split, wanted in paths.items():
         for path in wanted:
             job = jobs.get(path)
@@ -80,12 +85,36 @@ def plan_jobs(paths: Mapping[str, Iterable[str]], prefix: str, out: str) -> list
                 name = name if ending.lower() == ".mp4" else stem + ".mp4"
                 source = path if os.path.isfile(path) else files.get(os.path.splitext(os.path.basename(path))[0])
                 job = jobs[path] = Job(name, path, source, os.path.join(out, name))
+                job.reason = _why_refused(job, out, names.setdefault(os.path.normpath(name), path))
+                job.state = "refused" if job.reason else "missing"
             job.splits.add(split)
     return list(jobs.values())
 
 
+def _why_refused(job: Job, out: str, first: str) -> str:
+    """Why a video is not written by its name in the label files; "" where it is.
+
+    Args:
+        job: The video.
+        out: Folder of the prepared videos.
+        first: The first video whose prepared file has this name.
+    """
+    folder = os.path.abspath(out)
+    if os.path.commonpath([folder, os.path.abspath(job.out)]) != folder:
+        return f"its name {job.name!r} leads out of the folder of prepared videos"
+    if "\n" in job.name or "\r" in job.name:
+        return f"its name {job.name!r} has a line break"
+    return "" if first == job.wanted else f"its prepared file would be that of {first}"
+
+
 def prepare(
-    jobs: Sequence[Job], short_side: int = 256, movies: bool = False, workers: int = 1, check_only: bool = False
+    jobs: Sequence[Job],
+    out: str,
+    short_side: int = 256,
+    movies: bool = False,
+    workers: int = 1,
+    check_only: bool = False,
+    timeout: float = TIMEOUT,
 ) -> None:
     """Prepare the videos that are not prepared yet, with one progress bar, and fill in the jobs' states.
 
@@ -95,26 +124,36 @@ def prepare(
         movies: Keep only AVA's span of each file.
         workers: Number of processes.
         check_only: Fill in the states, write nothing.
+        timeout: Seconds that one video may take.
+        out: Folder of the prepared videos, from which what an earlier run has half written is removed.
     """
-    waiting: list[tuple[Job, str]] = []
+    waiting: list[Job] = []
     for job in jobs:
+        if job.state == "refused":
+            continue
         if os.path.isfile(job.out):
             job.state = "there"
         elif job.source is not None:
-            waiting.append((job, job.source))
+            waiting.append(job)
             job.state = "found"
     if check_only:
         return
-    with ProcessPoolExecutor(workers) as pool:
-        futures = {pool.submit(_prepare, source, job.out, short_side, movies): job for job, source in waiting}
-        for future in tqdm(as_completed(futures), total=len(futures), desc="preparing", disable=None):
-            job = futures[future]
-            job.damaged_packets, job.reason = future.result()
+    tasks = [(str(job.source), job.out, short_side, movies) for job in waiting]
+    with swept(out):
+        results = run_each(_prepare, tasks, workers, timeout)
+        for number, result in tqdm(results, total=len(tasks), desc="preparing", disable=None):
+            job = waiting[number]
+            if isinstance(result, Lost):
+                job.reason = result.reason
+                sweep_parts(job.out)
+            else:
+                job.damaged_packets, job.reason = result
             job.state = "unreadable" if job.reason else "prepared"
 
 
-def _prepare(source: str, out: str, short_side: int, movie: bool) -> tuple[int, str]:
-    """(damaged packets, why the file could not be prepared)."""
+def _prepare(task: tuple[str, str, int, bool]) -> tuple[int, str]:
+    """(damaged packets, why the file could not be prepared) of (source, file to write, short side, is a movie)."""
+    source, out, short_side, movie = task
     try:
         span = None
         if movie:
@@ -148,13 +187,13 @@ def count_states(jobs: Sequence[Job], splits: Iterable[str]) -> dict[str, dict[S
 
 
 def write_problems(jobs: Sequence[Job], path: str) -> None:
-    """Write a CSV of the missing and unreadable videos; where there are none, an existing one is removed.
+    """Write a CSV of the missing, unreadable and refused videos; where there are none, an existing one is removed.
 
     Args:
         jobs: All videos.
         path: The file.
     """
-    bad = [job for job in jobs if job.state in ("missing", "unreadable")]
+    bad = [job for job in jobs if job.state in _PROBLEMS]
     if not bad:
         if os.path.exists(path):
             os.remove(path)

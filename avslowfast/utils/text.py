@@ -93,6 +93,17 @@ def parse_json(text: str | bytes, path: str | os.PathLike[str]) -> Any:
         raise TextError(f"{os.fspath(path)}: no JSON, or a torn file ({reason}); give a whole one") from None
 
 
+def write_lines(path: str | os.PathLike[str], lines: Iterable[str]) -> None:
+    """Write a text file, whole or not at all.
+
+    Args:
+        path: The file.
+        lines: Without line ends.
+    """
+    with replacing(path) as part, open(part, "w", encoding="utf-8") as f:
+        f.writelines(f"{line}\n" for line in lines)
+
+
 def write_csv(path: str | os.PathLike[str], rows: Iterable[Iterable[object]]) -> None:
     """Write a CSV file for people, whole or not at all.
 

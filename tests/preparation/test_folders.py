@@ -62,7 +62,7 @@ def test_lists_are_split_by_class_and_read_by_the_data_set(tmp_path, video):
     assert (
         "34 videos, 33 of them readable" in out
         and "broken.mp4: " in out
-        and "1 files that are no videos" in out
+        and "1 file that is no video" in out
         and "0 without audio" in out
     )
     assert "MODEL.NUM_CLASSES 3" in out

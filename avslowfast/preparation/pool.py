@@ -1,0 +1,193 @@
+"""Processes that work through files, watched: a file that ends or stops its process is named, and the rest goes on."""
+
+import contextlib
+import fcntl
+import glob
+import multiprocessing
+import os
+import re
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from typing import Any, Generic, TypeVar
+
+from ..media.files import walk_files
+from ..utils.files import PART
+from ..utils.signals import (
+    end_with_parent,
+    how_it_ended,
+    ignore_stop_signals,
+    stop_signals_blocked,
+    unblock_stop_signals,
+)
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+# Seconds between two looks at processes that do not answer, and to wait for the end of one that was killed.
+_LOOK, _PATIENCE = 0.2, 2.0
+# A temporary file of `utils.files.replacing`.
+_LEFT_OVER = re.compile(rf"\.[0-9a-f]{{8}}{re.escape(PART)}(\.[^.]*)?$")
+
+
+@dataclass(frozen=True)
+class Lost:
+    """In place of the result for a file whose process ended or did not answer.
+
+    Attributes:
+        reason: Why, for people.
+    """
+
+    reason: str
+
+
+class _Worker(Generic[Item, Result]):
+    """A process that works on one item at a time.
+
+    Args:
+        function: What it does.
+    """
+
+    def __init__(self, function: Callable[[Item], Result]) -> None:
+        # Forked: a spawned process would import everything again.
+        context = multiprocessing.get_context("fork")
+        self.connection, theirs = context.Pipe()
+        self.process = context.Process(target=_work, args=(function, theirs, os.getpid()), daemon=True)
+        with stop_signals_blocked():
+            self.process.start()
+        theirs.close()
+        self.index: int | None = None
+        self._began = 0.0
+
+    def give(self, index: int, item: Item) -> None:
+        """Let it work on an item; `index` is None again when that is done."""
+        self.index, self._began = index, time.monotonic()
+        # A process that has died since its last answer is found by `outcome`.
+        with contextlib.suppress(OSError):
+            self.connection.send(item)
+
+    def outcome(self, timeout: float) -> tuple[Any] | Lost | None:
+        """(result,) or (exception,) of its item; `Lost`, after which it is no more; None while it works."""
+        try:
+            if self.connection.poll():
+                return (self.connection.recv(),)
+        except (EOFError, OSError):
+            self.process.join(_PATIENCE)
+        if not self.process.is_alive():
+            return Lost(f"crashed the decoder: the process {how_it_ended(self.process.exitcode)}")
+        if time.monotonic() - self._began > timeout:
+            self.end()
+            return Lost(f"took longer than {timeout:g} s (--timeout)")
+        return None
+
+    def end(self) -> None:
+        """End it at once."""
+        self.process.kill()
+        self.process.join(_PATIENCE)
+        self.connection.close()
+
+
+def run_each(
+    function: Callable[[Item], Result], items: Sequence[Item], workers: int, timeout: float
+) -> Iterator[tuple[int, Result | Lost]]:
+    """Call a function for each item in processes of their own.
+
+    Args:
+        function: Is given an item.
+        items: Can be sent between processes, and so can results.
+        workers: Number of processes.
+        timeout: Seconds after which a process that works on one item is ended.
+
+    Yields:
+        (number of the item, its result), in the order in which they come.
+
+    Raises:
+        Exception: Whatever the function raises, but for a lack of memory, which counts as lost.
+    """
+    waiting = iter(enumerate(items))
+    pool: list[_Worker[Item, Result]] = []
+    try:
+        for index, item in _first(waiting, workers):
+            pool.append(_Worker(function))
+            pool[-1].give(index, item)
+        while pool:
+            wait([thing for worker in pool for thing in (worker.connection, worker.process.sentinel)], _LOOK)
+            for place, worker in reversed(list(enumerate(pool))):
+                outcome = worker.outcome(timeout)
+                if outcome is None or worker.index is None:
+                    continue
+                done, following = worker.index, next(waiting, None)
+                if isinstance(outcome, Lost) and following is not None:
+                    worker = pool[place] = _Worker(function)
+                if following is not None:
+                    worker.give(*following)
+                else:
+                    pool.pop(place).end()
+                value = outcome if isinstance(outcome, Lost) else outcome[0]
+                if isinstance(value, Exception):
+                    raise value
+                yield done, value
+    finally:
+        for worker in pool:
+            worker.end()
+
+
+def _first(items: Iterator[tuple[int, Item]], count: int) -> Iterator[tuple[int, Item]]:
+    for _ in range(count):
+        item = next(items, None)
+        if item is None:
+            return
+        yield item
+
+
+def _work(function: Callable[[Any], Any], connection: Connection, parent: int) -> None:
+    """What a process does."""
+    # A signal to the group is the parent's to answer; however it ends, this process ends, too.
+    ignore_stop_signals()
+    unblock_stop_signals()
+    end_with_parent(signal.SIGKILL, parent)
+    while True:
+        try:
+            item = connection.recv()
+        except (EOFError, OSError):
+            return
+        try:
+            result = function(item)
+        except MemoryError:
+            result = Lost("needs more memory than there is")
+        except Exception as error:
+            result = error
+        connection.send(result)
+
+
+@contextlib.contextmanager
+def swept(folder: str) -> Iterator[None]:
+    """Work in a folder whose left-over temporary files are removed first, unless another process works there, too.
+
+    Args:
+        folder: The folder; made where it is missing.
+    """
+    os.makedirs(folder, exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):
+            # Some file systems have no locks; what a killed run has left stays there.
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for path in list(walk_files(folder)):
+                if _LEFT_OVER.search(path):
+                    os.remove(path)
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def sweep_parts(path: str) -> None:
+    """Remove the temporary files that a killed process has left of a file."""
+    base, ending = os.path.splitext(path)
+    for part in glob.glob(f"{glob.escape(base)}.*{PART}{glob.escape(ending)}"):
+        with contextlib.suppress(OSError):
+            os.remove(part)

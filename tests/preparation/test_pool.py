@@ -1,0 +1,305 @@
+"""Files that crash, stop or escape: they are named, the rest is prepared, nothing is left behind."""
+
+import csv
+import faulthandler
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from helpers import ROOT
+
+from avslowfast.media import write_video
+from avslowfast.media.files import is_video, list_videos
+from avslowfast.preparation import folders
+from avslowfast.preparation.pool import Lost, run_each, sweep_parts, swept
+from avslowfast.preparation.prepare import plan_jobs, write_problems
+
+
+def work(item):
+    """What a worker does with an item of these tests."""
+    kind, value = item
+    if kind == "signal":
+        # Its report of a crash that is meant would look like one that is not.
+        faulthandler.disable()
+        os.kill(os.getpid(), value)
+    if kind == "exit":
+        os._exit(value)
+    if kind == "sleep":
+        time.sleep(value)
+    if kind == "raise":
+        raise value
+    return value * 2
+
+
+def results_of(items, workers=2, timeout=30.0):
+    return dict(run_each(work, items, workers, timeout))
+
+
+@pytest.mark.parametrize("workers", [1, 2, 7])
+def test_every_item_has_its_result(workers):
+    items = [("double", i) for i in range(20)]
+    assert results_of(items, workers) == {i: 2 * i for i in range(20)}
+    assert results_of([], workers) == {}
+
+
+@pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGABRT, signal.SIGKILL, signal.SIGBUS, signal.SIGILL])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_item_that_ends_its_process_is_named_and_the_rest_is_done(number, workers):
+    items = [("double", 1), ("signal", number), ("double", 3), ("signal", number), ("double", 5)]
+    found = results_of(items, workers)
+    assert {i: found[i] for i in (0, 2, 4)} == {0: 2, 2: 6, 4: 10}
+    assert found[1] == found[3]
+    assert found[1].reason.startswith(f"crashed the decoder: the process was killed by {number.name}")
+
+
+def test_a_process_that_exits_is_named():
+    found = results_of([("exit", 3), ("double", 1)], 1)
+    assert found == {0: Lost("crashed the decoder: the process ended with exit code 3"), 1: 2}
+
+
+def test_an_item_that_takes_too_long_is_named_and_the_rest_is_done():
+    began = time.monotonic()
+    found = results_of([("sleep", 60), ("double", 2), ("sleep", 60), ("double", 4)], 2, timeout=0.5)
+    assert found == {0: Lost("took longer than 0.5 s (--timeout)"), 1: 4, 2: found[0], 3: 8}
+    assert time.monotonic() - began < 20
+
+
+def test_a_lack_of_memory_concerns_one_item():
+    found = results_of([("raise", MemoryError()), ("double", 2)], 1)
+    assert found == {0: Lost("needs more memory than there is"), 1: 4}
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device", "x.mp4"), ValueError("fault")])
+def test_other_errors_are_raised_as_they_are(error):
+    with pytest.raises(type(error)) as caught:
+        results_of([("raise", error), *[("sleep", 60)] * 3])
+    assert caught.value.args == error.args
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_processes_end_with_their_parent(tmp_path, number):
+    code = (
+        "import os, sys, time\n"
+        "from avslowfast.preparation.pool import run_each\n"
+        "def work(i):\n"
+        f"    open(r'{tmp_path}/' + str(os.getpid()), 'w').close()\n"
+        "    time.sleep(100)\n"
+        "list(run_each(work, [1, 2], 2, 1000.0))\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+    while len(os.listdir(tmp_path)) < 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    children = [int(name) for name in os.listdir(tmp_path)]
+    assert len(children) == 2
+    parent.send_signal(number)
+    parent.wait(30)
+    while any(map(alive, children)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(map(alive, children))
+
+
+def alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as f:
+            return f.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_half_written_files_are_swept_and_are_no_videos(tmp_path):
+    part = tmp_path / "deep/x.0123abcd.part.mp4"
+    part.parent.mkdir()
+    for name in (part.name, "x.mp4", "x.part.txt", "other.mp4"):
+        (part.parent / name).write_bytes(b"")
+    assert not is_video(part)
+    assert [os.path.basename(path) for path in list_videos([tmp_path])] == ["other.mp4", "x.mp4"]
+    with swept(str(tmp_path)):
+        assert sorted(os.listdir(part.parent)) == ["other.mp4", "x.mp4", "x.part.txt"]
+        part.write_bytes(b"")
+        # Another process works here, too: what is half written is its.
+        with swept(str(tmp_path)):
+            assert part.exists()
+    sweep_parts(str(part.parent / "other.mp4"))
+    assert part.exists()
+    sweep_parts(str(part.parent / "x.mp4"))
+    assert not part.exists()
+
+
+# ---- names ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "label", ["../../../escaped", "..", "/tmp/escaped", "a/../../../x", "../videos2", "a\nb", "./../../b"]
+)
+def test_names_do_not_lead_out_of_the_folder(tmp_path, label):
+    source, out = str(tmp_path / "in"), str(tmp_path / "deep/out")
+    wanted = [os.path.join(source, label, "v.mp4"), os.path.join(source, "a/v.mp4")]
+    bad, good = plan_jobs({"train": wanted}, source, out)
+    assert bad.state == "refused"
+    assert bad.reason.startswith("its name ")
+    assert good.state == "missing"
+    write_problems([bad, good], str(tmp_path / "problems.csv"))
+    with open(tmp_path / "problems.csv", newline="") as f:
+        assert [row["state"] for row in csv.DictReader(f)] == ["refused", "missing"]
+
+
+@pytest.mark.parametrize("label", ["a", "a/b", "a/../b", "..a", "...", "~", "$HOME", "a b", "=1+1"])
+def test_odd_names_inside_the_folder_are_taken(tmp_path, label):
+    (job,) = plan_jobs({"train": [os.path.join(tmp_path, label, "v.mp4")]}, str(tmp_path), str(tmp_path / "out"))
+    assert job.state == "missing"
+
+
+def test_two_videos_of_one_prepared_name_are_not_written_over_each_other(tmp_path):
+    wanted = [str(tmp_path / name) for name in ("a.avi", "a.mp4", "b/../a.mkv", "b.mp4")]
+    jobs = plan_jobs({"train": wanted}, str(tmp_path), str(tmp_path / "out"))
+    assert [job.state for job in jobs] == ["missing", "refused", "refused", "missing"]
+    assert jobs[1].reason == f"its prepared file would be that of {wanted[0]}"
+
+
+def tool(name, *args, code=0, **kwargs):
+    done = subprocess.run(
+        [sys.executable, str(ROOT / f"tools/{name}.py"), *map(str, args)], capture_output=True, text=True, **kwargs
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory):
+    """A video of four seconds with audio, whose head tells its length."""
+    path = tmp_path_factory.mktemp("video") / "x.mkv"
+    rng = np.random.default_rng(0)
+    frames = rng.integers(0, 255, (100, 64, 96, 3), np.uint8)
+    write_video(path, frames, 25, 0.1 * rng.standard_normal(4 * 16000).astype(np.float32), 16000, gop=25)
+    return path
+
+
+def test_a_label_that_leads_out_of_the_folder_writes_nothing_there(tmp_path, video):
+    head = "label,youtube_id,time_start,time_end,split\n"
+    (tmp_path / "ann").mkdir()
+    (tmp_path / "ann/train.csv").write_text(
+        head + "walk,abc,0,10,train\n../../../escaped,abc,0,10,train\n../../../escaped,gone,0,10,train\n"
+    )
+    (tmp_path / "in/x").mkdir(parents=True)
+    shutil.copy(video, tmp_path / "in/x/abc_000000_000010.mkv")
+    words = ["--annotations", "ann", "--videos", "in", "--out", "deep/out", "--jobs", "1", "--short-side", "48"]
+    text = tool("prepare_data", "kinetics400", *words, cwd=tmp_path)
+    found = [path for path in tmp_path.rglob("*abc*") if "in/x" not in str(path)]
+    assert found == [tmp_path / "deep/out/videos/walk/abc_000000_000010.mp4"]
+    assert not (tmp_path / "escaped").exists()
+    assert "refused: the first is" in text
+    assert (tmp_path / "deep/out/lists/train.csv").read_text() == "walk/abc_000000_000010.mp4 1\n"
+
+
+# ---- files ------------------------------------------------------------------------------------------------------
+
+
+def probed(*paths, full=False):
+    videos = [folders.Video(str(path), 0) for path in paths]
+    folders.probe(videos, 1, full)
+    return videos
+
+
+def test_a_file_that_is_cut_off_is_found(tmp_path, video):
+    data = video.read_bytes()
+    for share in (0.3, 0.6):
+        (tmp_path / "cut.mkv").write_bytes(data[: int(share * len(data))])
+        (cut,) = probed(tmp_path / "cut.mkv")
+        # Its head and its first frame are in order; its length is that of the head.
+        assert cut.reason, share
+        assert str(tmp_path) not in cut.reason
+    (whole,) = probed(video)
+    assert (whole.reason, whole.has_audio) == ("", True)
+
+
+def test_damage_in_the_middle_is_found_by_reading_everything(tmp_path, video):
+    data = bytearray(video.read_bytes())
+    data[len(data) // 5 : 4 * len(data) // 5] = bytes(4 * len(data) // 5 - len(data) // 5)
+    (tmp_path / "x.mkv").write_bytes(data)
+    assert probed(tmp_path / "x.mkv", full=True)[0].reason
+    assert probed(video, full=True)[0].reason == ""
+
+
+def test_make_list_leaves_out_what_is_no_video_and_says_so(tmp_path, video):
+    folder = tmp_path / "v/a"
+    folder.mkdir(parents=True)
+    for name in ("1.mkv", "2.mkv", "3.mkv", "line\nbreak.mkv", os.fsdecode(b"m\xe9.mkv")):
+        shutil.copy(video, folder / name)
+    os.mkfifo(folder / "pipe.mp4")
+    (folder / "dev.mp4").symlink_to("/dev/zero")
+    (folder / "x.0123abcd.part.mp4").write_bytes(b"")
+    text = tool("make_list", tmp_path / "v", "--out", tmp_path / "lists", "--jobs", 2)
+    assert "7 videos, 3 of them readable" in text
+    assert "1 file that is no video by its name" in text
+    assert text.count("pipe.mp4") == 1
+    with open(tmp_path / "lists/unreadable.csv", newline="") as f:
+        rows = {os.path.basename(row["path"]): row["reason"] for row in csv.DictReader(f)}
+    assert {name: reason.split(";")[0] for name, reason in rows.items()} == {
+        "pipe.mp4": "no regular file (a pipe, socket or device)",
+        "dev.mp4": "no regular file (a pipe, socket or device)",
+        "line\nbreak.mkv": "its name has a line break",
+        "m\\udce9.mkv": "its name is not in UTF-8",
+    }
+    listed = "".join((tmp_path / f"lists/{split}.csv").read_text() for split in folders.SPLITS)
+    assert len(set(listed.splitlines())) == 3
+
+
+@pytest.mark.parametrize("name", ["a\nb", " a", "a ", os.fsdecode(b"m\xe9")])
+def test_folders_whose_names_cannot_be_classes_are_one_line(tmp_path, name, video):
+    (tmp_path / "v" / name).mkdir(parents=True)
+    shutil.copy(video, tmp_path / "v" / name)
+    with pytest.raises(folders.FolderError, match="cannot stand in classes.txt; rename its folder"):
+        folders.find_videos(str(tmp_path / "v"))
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["--jobs 0", "--jobs -1", "--jobs x", "--timeout 0", "--timeout nan", "--timeout -3", "--timeout inf", "--seed -1",
+     "--val nan", "--test nan", "--val inf", "--val -0.1"],
+)  # fmt: skip
+def test_arguments_out_of_range_are_refused(tmp_path, words):
+    text = tool("make_list", tmp_path, "--out", tmp_path, *words.split(), code=2)
+    assert words.split()[0] in text
+
+
+@pytest.mark.parametrize("words", ["--jobs 0", "--short-side 0", "--short-side -2", "--timeout nan"])
+def test_arguments_of_prepare_out_of_range_are_refused(tmp_path, words):
+    args = ("ave", "--annotations", tmp_path, "--videos", tmp_path, "--out", tmp_path)
+    assert words.split()[0] in tool("prepare_data", *args, *words.split(), code=2)
+
+
+def test_a_killed_worker_costs_one_file(tmp_path, video):
+    """A process of prepare is killed while it writes: its file is named, the next one is prepared, nothing is left."""
+    rng = np.random.default_rng(0)
+    (tmp_path / "ann").mkdir()
+    (tmp_path / "in").mkdir()
+    (tmp_path / "ann/train.csv").write_text(
+        "label,youtube_id,time_start,time_end,split\nwalk,long,0,10,train\nwalk,short,0,10,train\n"
+    )
+    frames = rng.integers(0, 255, (50, 360, 480, 3), np.uint8)
+    write_video(tmp_path / "in/long_000000_000010.mkv", np.concatenate([frames] * 12), 25)
+    shutil.copy(video, tmp_path / "in/short_000000_000010.mkv")
+    words = ["kinetics400", "--annotations", "ann", "--videos", "in", "--out", "out", "--jobs", "1"]
+    command = [sys.executable, str(ROOT / "tools/prepare_data.py"), *words]
+    run = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    deadline = time.monotonic() + 120
+    while not list(tmp_path.glob("out/videos/walk/long*.part.mp4")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    with open(f"/proc/{run.pid}/task/{run.pid}/children") as f:
+        (child,) = map(int, f.read().split())
+    os.kill(child, signal.SIGKILL)
+    text = run.communicate(timeout=120)[0]
+    assert run.returncode == 0, text
+    assert "Traceback" not in text
+    with open(tmp_path / "out/problems.csv", newline="") as f:
+        (row,) = csv.DictReader(f)
+    assert row["state"] == "unreadable"
+    assert row["reason"] == "crashed the decoder: the process was killed by SIGKILL (out of memory?)"
+    assert [path.name for path in (tmp_path / "out/videos/walk").iterdir()] == ["short_000000_000010.mp4"]

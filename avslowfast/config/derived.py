@@ -135,15 +135,18 @@ def head_classes(cfg: Cfg) -> dict[str, int]:
     return {"": int(cfg.MODEL.NUM_CLASSES)}
 
 
-def head_name(cfg: Cfg) -> str:
-    """Kind of the head, an entry of HEADS: MODEL.HEAD, or what the task needs."""
-    if cfg.MODEL.HEAD:
-        return str(cfg.MODEL.HEAD)
+def needed_head(cfg: Cfg) -> str:
+    """The head of the package that fits task and classifiers: single | multi | roi | pretext."""
     if pretexts(cfg):
         return "pretext"
     if task_facts(cfg).boxes:
         return "roi"
     return "multi" if cfg.MULTI_HEAD.NAMES else "single"
+
+
+def head_name(cfg: Cfg) -> str:
+    """Kind of the head, an entry of HEADS: MODEL.HEAD, or what the task needs."""
+    return str(cfg.MODEL.HEAD) or needed_head(cfg)
 
 
 def score_activation(cfg: Cfg) -> str:

@@ -1,6 +1,6 @@
 """Checks of the network's geometry: channels, frames, spectrogram steps and classifiers have to fit together."""
 
-from .derived import alpha, Cfg, is_audiovisual, nonlocal_blocks, pathways, per_pathway, slow_frames
+from .derived import alpha, Cfg, is_audiovisual, needed_head, nonlocal_blocks, pathways, per_pathway, slow_frames
 from .errors import refuse
 from .names import LATERALS, NUM_BLOCKS, STAGES, TRANSFORMS
 
@@ -163,3 +163,8 @@ def _check_classifiers(cfg: Cfg) -> None:
     if not len(m.NAMES) == len(m.NUM_CLASSES) == len(m.LOSS_WEIGHTS):
         problem = f"there are {len(m.NUM_CLASSES)} class counts and {len(m.LOSS_WEIGHTS)} loss weights"
         refuse(cfg, "MULTI_HEAD.NAMES", problem, "give one of each per classifier")
+    needed = needed_head(cfg)
+    if cfg.MODEL.HEAD in ("single", "multi", "roi", "pretext") and needed != cfg.MODEL.HEAD:
+        refuse(
+            cfg, "MODEL.HEAD", "it does not fit the task and MULTI_HEAD.NAMES", f"set it to {needed}, or leave it out"
+        )

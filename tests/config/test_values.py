@@ -11,6 +11,7 @@ from avslowfast.config.validate import require_work
 MULTI_LABEL = "DATA.MULTI_LABEL True MODEL.LOSS_FUNC bce_logit"
 STEPS = "SOLVER.LR_POLICY steps_with_relative_lrs SOLVER.LRS [1,0.1,0.01]"
 BOXES = "DETECTION.ENABLE True SLOWFAST.AVS_FLAG [False,False,False,False,False]"
+HEADS = "MULTI_HEAD.NAMES [verb,noun] MULTI_HEAD.NUM_CLASSES [3,4] MULTI_HEAD.LOSS_WEIGHTS [1,1]"
 NONLOCAL = "NONLOCAL.LOCATION [[[]],[[0]],[[]],[[]]]"
 NO_RAND_AUGMENT = (
     *("rand-m99-n2", "rand", "rand-n2", "rand-m-5", "rand-m7-n0", "rand-m7-n20"),
@@ -266,6 +267,12 @@ REFUSED = [
     ("MODEL.HEAD_ACT sigmoid", "MODEL.HEAD_ACT", "set it to softmax"),
     ("MODEL.HEAD_ACT sigmoid MODEL.LOSS_FUNC soft_cross_entropy", "MODEL.HEAD_ACT", "set it to softmax"),
     (f"{BOXES} MODEL.HEAD_ACT sigmoid", "MODEL.HEAD_ACT", "set it to softmax"),
+    ("MODEL.HEAD multi", "MODEL.HEAD", "set it to single"),
+    ("MODEL.HEAD roi", "MODEL.HEAD", "set it to single"),
+    ("MODEL.HEAD pretext", "MODEL.HEAD", "set it to single"),
+    (f"{BOXES} MODEL.HEAD single", "MODEL.HEAD", "set it to roi"),
+    (f"{HEADS} MODEL.HEAD single", "MODEL.HEAD", "set it to multi"),
+    ("TASK sync TEST.NUM_SPATIAL_CROPS 1 MODEL.HEAD single", "MODEL.HEAD", "set it to pretext"),
     (f"{BOXES} MODEL.HEAD_ACT relu", "MODEL.HEAD_ACT", "softmax, sigmoid"),
 ]  # fmt: skip
 
@@ -281,6 +288,9 @@ def test_a_value_that_cannot_work_is_one_line_with_key_value_and_remedy(words, k
 
 
 ACCEPTED = [
+    "MODEL.HEAD single",
+    f"{HEADS} MODEL.HEAD multi",
+    f"{BOXES} MODEL.HEAD roi",
     "SOLVER.STEPS [0,5,2]",  # Without a policy that reads them.
     f"{STEPS} SOLVER.STEPS [0,10,15,20] SOLVER.MAX_EPOCH 20",
     f"{STEPS} SOLVER.STEPS [0,10,15] SOLVER.MAX_EPOCH 20",

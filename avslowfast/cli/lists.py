@@ -66,9 +66,11 @@ def run(args: argparse.Namespace) -> int:
                 f"note: no videos for {split}; {split}.csv holds those of {other}, "
                 "so its figures say nothing about new videos"
             )
+    # A folder of its own: another set of videos is another run.
+    output = os.path.join("output", os.path.basename(os.path.abspath(args.out)))
     print(
         f"\nLists are in {args.out}. Next, for example:\n  {training_command(args, 'OwnVideos/AVSLOWFAST_TINY')} "
-        f"DATA.PATH_TO_DATA_DIR {args.out} MODEL.NUM_CLASSES {len(content.class_names)}"
+        f"DATA.PATH_TO_DATA_DIR {args.out} MODEL.NUM_CLASSES {len(content.class_names)} OUTPUT_DIR {output}"
     )
     return 0
 

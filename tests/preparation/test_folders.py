@@ -51,6 +51,7 @@ def test_lists_are_split_by_class_and_read_by_the_data_set(tmp_path, video):
     (root / "rare" / "deeper").mkdir()
     shutil.copy(video, root / "rare" / "deeper" / "third.mkv")
     out = make_list(root, "--out", tmp_path / "lists").stdout
+    assert out.rstrip().endswith("OUTPUT_DIR output/lists")
     assert lines(tmp_path / "lists/classes.txt") == ["Juggling", "rare", "tap dancing"]
     counts = {
         split: [sum(line.endswith(f" {c}") for line in lines(tmp_path / f"lists/{split}.csv")) for c in range(3)]

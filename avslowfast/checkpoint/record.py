@@ -160,7 +160,7 @@ def _from_states(output_dir: str | os.PathLike[str]) -> RunRecord | None:
         try:
             content = states.read_state(path)
         except CheckpointError as error:
-            logger.warning("skipped: %s", error)
+            logger.warning("skipped, it cannot be used: %s", error)
             continue
         kept = {key: content.get(key) for key in (*_KEPT, "epoch", "iteration", "iters_per_epoch")}
         found.append((name, kept))

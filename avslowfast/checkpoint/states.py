@@ -28,6 +28,7 @@ _ENTRIES: dict[str, type | tuple[type, ...]] = {
     "optimizer_state": Mapping,
     "rng": list,
     "cfg": str,
+    "best": (int, float, type(None)),
 }
 # No training is longer than this.
 _MOST_EPOCHS = 10**6
@@ -133,7 +134,7 @@ def read_state(path: str | os.PathLike[str]) -> State:
     content = read_checkpoint(path)
     problem = _problem(content)
     if problem:
-        raise CheckpointError(f"{path}: not the state of a training ({problem})")
+        raise CheckpointError(f"{path}: not a state of a training ({problem})")
     state: State = content
     return state
 
@@ -151,7 +152,7 @@ def _problem(content: Any) -> str | None:
     if not 0 <= epoch <= _MOST_EPOCHS or length < 1 or not 0 <= iteration < length:
         return f"epoch {epoch}, iteration {iteration} of {length}"
     best = content.get("best")
-    if best is not None and not (isinstance(best, (int, float)) and math.isfinite(best)):
+    if best is not None and not math.isfinite(best):
         return f"best is {best!r}"
     return next((problem for problem in map(seeding.problem_of, content["rng"]) if problem), None) or (
         None if content["rng"] else "rng is empty"

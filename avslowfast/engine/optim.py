@@ -148,7 +148,7 @@ def load_optimizer(optimizer: torch.optim.Optimizer, saved: Mapping[str, Any]) -
     """
     other = states.other_optimizer(saved, optimizer)
     if other:
-        return [f"the saved state of the optimizer is not used, it begins anew: {other}"]
+        return [f"the saved state of the optimizer cannot be used, it begins anew: {other}"]
     present = [{k: v for k, v in group.items() if k != "params"} for group in optimizer.param_groups]
     # torch writes into the dictionary that it is given.
     optimizer.load_state_dict({"state": dict(saved["state"]), "param_groups": [dict(g) for g in saved["param_groups"]]})

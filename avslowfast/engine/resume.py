@@ -90,14 +90,14 @@ def _newest(trainer: Trainer, folder: RunFolder) -> list[tuple[str, states.State
         try:
             content = states.read_state(path)
         except CheckpointError as error:
-            logger.warning("skipped: %s", error)
+            logger.warning("skipped, it cannot be used: %s", error)
             continue
         problem = trainer.mismatch(content)
         if content["run_id"] != folder.record.id:
             problem = f"it belongs to the run {content['run_id']}"
         if problem is None:
             return [(path, content)]
-        logger.warning("skipped: %s: not a state of this run (%s)", path, problem)
+        logger.warning("skipped, it cannot be used: %s: not a state of this run (%s)", path, problem)
     if candidates:
         logger.warning("none of %d states can be resumed; training begins at epoch 1", len(candidates))
         folder.forget_states()

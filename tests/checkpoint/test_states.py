@@ -1,6 +1,7 @@
 """States of a run: random numbers, pruning, reports of what was loaded, files that are refused."""
 
 import os
+import re
 
 import numpy as np
 import pytest
@@ -20,6 +21,129 @@ def test_random_state_survives_a_checkpoint(tmp_path):
     assert torch.equal(torch.rand(3), expected[0])
     assert np.array_equal(np.random.rand(3), expected[1])
     assert [p.name for p in path.parent.iterdir()] == ["x.pyth"]
+
+
+def good_state():
+    return {
+        "run_id": "a",
+        "epoch": 2,
+        "iteration": 0,
+        "iters_per_epoch": 4,
+        "model_state": {"weight": torch.zeros(2)},
+        "optimizer_state": {"state": {}, "param_groups": []},
+        "rng": [seeding.rng_state()],
+        "cfg": "{}",
+        "best": 50.0,
+    }
+
+
+def test_a_whole_state_is_read(tmp_path):
+    torch.save(good_state(), tmp_path / "x.pyth")
+    assert states.read_state(tmp_path / "x.pyth")["epoch"] == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("epoch", "3", "epoch is of type str"),
+        ("epoch", None, "epoch is of type NoneType"),
+        ("epoch", 1.5, "epoch is of type float"),
+        ("epoch", True, "epoch is of type bool"),
+        ("epoch", -1, "epoch -1"),
+        ("epoch", 10**9, "epoch 1000000000"),
+        ("iteration", 999, "iteration 999 of 4"),
+        ("iteration", -1, "iteration -1"),
+        ("iteration", 4, "iteration 4 of 4"),
+        ("iters_per_epoch", 0, "of 0"),
+        ("model_state", None, "model_state is of type NoneType"),
+        ("optimizer_state", [], "optimizer_state is of type list"),
+        ("rng", [], "rng is empty"),
+        ("rng", ["junk"], "no state of random numbers"),
+        ("rng", [{"torch": torch.zeros(3, dtype=torch.uint8)}], "no state of random numbers"),
+        ("best", "50", "best is of type str"),
+        ("best", float("nan"), "best is nan"),
+        ("run_id", 7, "run_id is of type int"),
+        ("cfg", {}, "cfg is of type dict"),
+    ],
+)
+def test_a_state_that_makes_no_sense_is_not_read(tmp_path, name, value, words):
+    torch.save({**good_state(), name: value}, tmp_path / "x.pyth")
+    with pytest.raises(CheckpointError, match=words):
+        states.read_state(tmp_path / "x.pyth")
+
+
+@pytest.mark.parametrize("name", ["run_id", "epoch", "model_state", "optimizer_state", "rng", "best"])
+def test_a_state_that_lacks_something_is_not_read(tmp_path, name):
+    content = good_state()
+    del content[name]
+    torch.save(content, tmp_path / "x.pyth")
+    with pytest.raises(CheckpointError, match=f"{name} missing"):
+        states.read_state(tmp_path / "x.pyth")
+
+
+def trained_optimizer(kind=torch.optim.SGD, **options):
+    parameters = [torch.nn.Parameter(torch.zeros(3)), torch.nn.Parameter(torch.zeros(2, 2))]
+    optimizer = kind([{"params": parameters[:1]}, {"params": parameters[1:]}], lr=0.1, **options)
+    for parameter in parameters:
+        parameter.grad = torch.ones_like(parameter)
+    optimizer.step()
+    return optimizer
+
+
+def test_an_own_state_of_the_optimizer_is_whole():
+    for kind, options in ((torch.optim.SGD, {"momentum": 0.9}), (torch.optim.Adam, {}), (torch.optim.AdamW, {})):
+        optimizer = trained_optimizer(kind, **options)
+        assert states.optimizer_problem(optimizer.state_dict(), optimizer) is None
+        assert states.other_optimizer(optimizer.state_dict(), optimizer) is None
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (
+            lambda s: s["state"][0].update(momentum_buffer=torch.zeros(2)),
+            r"a parameter has shape \(2",
+        ),
+        (lambda s: s["state"][0].update(momentum_buffer=torch.zeros(3, dtype=torch.int64)), "numbers of type"),
+        (lambda s: s["state"][0].update(momentum_buffer=torch.zeros(3).to_sparse()), "no dense tensor"),
+        (lambda s: s["state"][0].update(momentum_buffer="x"), "no dense tensor"),
+        (lambda s: s["state"].update({7: {"momentum_buffer": torch.zeros(3)}}), "unknown parameter 7"),
+        (lambda s: s["state"].update({0: 5}), "unknown parameter 0"),
+        (lambda s: s.pop("param_groups"), "no parameter groups"),
+        (lambda s: s["param_groups"][0].update(params=["x"]), "no parameter groups"),
+        (lambda s: s["param_groups"][1].update(params=[0]), "stands twice"),
+    ],
+)
+def test_a_damaged_state_of_the_optimizer_is_told(change, words):
+    optimizer = trained_optimizer(momentum=0.9)
+    saved = optimizer.state_dict()
+    change(saved)
+    assert re.search(words, states.optimizer_problem(saved, optimizer))
+
+
+def test_a_link_is_another_name_of_the_same_state(tmp_path):
+    states.save({"a": 1}, tmp_path / "x.pyth")
+    states.link(tmp_path / "x.pyth", tmp_path / "best.pyth")
+    assert os.path.samefile(tmp_path / "x.pyth", tmp_path / "best.pyth")
+
+
+def test_a_disk_that_takes_no_more_is_one_line_and_the_old_state_stays(tmp_path):
+    import resource
+    import signal
+
+    states.save({"a": torch.zeros(10)}, tmp_path / "x.pyth")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, before[1]))
+    try:
+        with pytest.raises(states.StateNotSavedError, match="GB are free in") as error:
+            states.save({"a": torch.zeros(1_000_000)}, tmp_path / "x.pyth")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert "\n" not in str(error.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["x.pyth"]
+    assert torch.load(tmp_path / "x.pyth")["a"].shape == (10,)
 
 
 def test_load_reports_everything(tmp_path):

@@ -149,7 +149,7 @@ def test_another_recipe_is_taken_and_named(used):
 )
 def test_another_optimizer_begins_anew_with_a_warning(used, words, reason):
     run(used, "SOLVER.MAX_EPOCH", 4, *keys(words))
-    assert "the saved state of the optimizer is not used" in log_of(output_of(used))
+    assert "the saved state of the optimizer cannot be used" in log_of(output_of(used))
     assert reason in log_of(output_of(used))
     assert len(stats(output_of(used), "train_iter")) == 2 * 4
 

@@ -167,8 +167,8 @@ def test_a_torn_checkpoint_is_passed_over_and_a_file_of_somebody_else_is_not_loo
     foreign = states.checkpoint_path(folder, 9, 0)
     torch.save({"model_state": {"other.weight": torch.zeros(3)}}, foreign)
     run(args)
-    assert log_of(folder).count("skipped: ") == 1
-    assert f"skipped: {torn}" in log_of(folder)
+    assert log_of(folder).count("skipped, it cannot be used: ") == 1
+    assert f"skipped, it cannot be used: {torn}" in log_of(folder)
     assert f"resumed from {good}" in log_of(folder)
     assert os.path.isfile(foreign)
 

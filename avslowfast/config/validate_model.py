@@ -22,6 +22,7 @@ def check_model(cfg: Cfg) -> None:
     Raises:
         ConfigError: The first thing that cannot work.
     """
+    _check_pathways(cfg)
     _check_resnet(cfg)
     _check_duration(cfg)
     if "slow" in pathways(cfg):
@@ -63,6 +64,15 @@ def _check_frames(cfg: Cfg) -> None:
     if d.NUM_FRAMES % alpha(cfg):
         problem = f"not a multiple of SLOWFAST.ALPHA ({alpha(cfg)}), so Slow has no whole number of frames"
         refuse(cfg, "DATA.NUM_FRAMES", problem, "change one of them")
+
+
+def _check_pathways(cfg: Cfg) -> None:
+    """A pathway of the package takes frames or a spectrogram; those of plugins take what they say."""
+    for key in ("SLOW", "FAST"):
+        if cfg.PATHWAY[key] == "audio":
+            refuse(cfg, f"PATHWAY.{key}", "that pathway takes a spectrogram", f"set it to {key.lower()}")
+    if cfg.PATHWAY.AUDIO in ("slow", "fast"):
+        refuse(cfg, "PATHWAY.AUDIO", "that pathway takes frames", "set it to audio")
 
 
 def _check_duration(cfg: Cfg) -> None:

@@ -9,6 +9,8 @@ _HALVINGS = {"pool1": 0, "res2": 0, "res3": 1, "res4": 2, "res5": 3}
 _LATERAL_STAGES = STAGES[:-1]
 # Height and width of the network's input over those of res5.
 _SPATIAL_STRIDE = 32
+# Channels of res2's 3x3 convolutions; res5 has eight times as many.
+_MOST_CHANNELS = 4096
 # Seconds of a clip.
 _LONGEST_CLIP = 600
 
@@ -42,6 +44,9 @@ def _check_resnet(cfg: Cfg) -> None:
     if r.DEPTH not in TRANSFORMS.facts(r.TRANS_FUNC).depths:
         usual = next(name for name in TRANSFORMS if r.DEPTH in TRANSFORMS.facts(name).depths)
         refuse(cfg, "RESNET.TRANS_FUNC", f"a ResNet of depth {r.DEPTH} has another block", f"set it to {usual}")
+    if r.WIDTH_PER_GROUP * r.NUM_GROUPS > _MOST_CHANNELS:
+        problem = f"with RESNET.WIDTH_PER_GROUP {r.WIDTH_PER_GROUP} the network does not fit into memory"
+        refuse(cfg, "RESNET.NUM_GROUPS", problem, f"use {_MOST_CHANNELS // r.WIDTH_PER_GROUP} or fewer")
     for key, pathway in (("BETA_INV", "fast"), ("AU_BETA_INV", "audio")):
         beta = cfg.SLOWFAST[key]
         if pathway in pathways(cfg) and r.WIDTH_PER_GROUP % beta:

@@ -373,10 +373,12 @@ def _checked(content: Mapping[str, Any]) -> tuple[ClassScores, NDArray[Any], lis
             raise ScoresFileError(f"the label {int(wrong[0])} is outside 0..{classes - 1}")
     lists = []
     for key in ("paths", "names"):
-        value = content.get(key) or []
-        if not isinstance(value, list | tuple) or len(value) not in (0, count):
-            raise ScoresFileError(f"its {key} are not one for each of its {count} videos")
-        lists.append([str(item) for item in value])
+        value = content.get(key)
+        value = [] if value is None else value
+        fits = isinstance(value, list | tuple) and len(value) in (0, count)
+        if not fits or not all(isinstance(item, str) for item in value):
+            raise ScoresFileError(f"its {key} are not one text for each of its {count} videos")
+        lists.append(list(value))
     sizes = {head: x.shape[1] for head, x in heads.items()}
     whole = torch.float64 if labels.is_floating_point() else torch.int64
     return ClassScores.from_tensors(heads), labels.to(whole).numpy(), lists[0], _names(content, sizes), lists[1]

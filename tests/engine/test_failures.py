@@ -283,3 +283,22 @@ def test_a_validation_that_fails_is_written_and_ends_the_run_with_its_state_save
     assert os.path.isfile(os.path.join(output, "validation/scores.pt"))
     assert rows_of(output)[0][:2] == ["val", str(bad)]
     assert os.path.isfile(states.checkpoint_path(output, 1, 0))
+
+
+def test_ranks_judge_alike_and_name_each_file_once(run_args, synthav, tmp_path):
+    bad = [tmp_path / f"bad{i}.mp4" for i in range(7)]
+    for path in bad:
+        path.write_text("nothing")
+    change = {"train": lambda lines: [*(f"{path} 0" for path in bad), *lines[7:]]}
+    folder = copy_lists(synthav, tmp_path, lambda split, lines: change.get(split, list)(lines))
+    args = [*run_args, "DATA.PATH_TO_DATA_DIR", folder, "SOLVER.WARMUP_EPOCHS", 0, "NUM_CPU_PROCESSES", 2]
+    done = run(args, "TEST.ENABLE", False, "DATA.MAX_FAILED_FILES", 4, code=2)
+    assert "training files could not be read" in done.stderr
+    assert "Traceback" not in done.stderr
+    log = open(os.path.join(output_of(args), "stdout.log")).read()
+    named = [row[1] for row in rows_of(output_of(args))]
+    assert len(named) == len(set(named)) > 4
+    assert [log.count(f"replaced in training: {path} (") for path in named] == [1] * len(named)
+    # The value that the message names is enough.
+    run(args, "TEST.ENABLE", False, "DATA.MAX_FAILED_FILES", 8)
+    assert sorted(row[1] for row in rows_of(output_of(args))) == sorted(map(str, bad))

@@ -118,7 +118,8 @@ def test_charades_reads_official_files_and_frame_lists(tmp_path):
                 ["N11GT", "", "", "10"],
             ]
         )
-    args = ("DATA.MULTI_LABEL", True, "MODEL.LOSS_FUNC", "bce_logit", "MODEL.NUM_CLASSES", 157)
+    keys = ("DATA.MULTI_LABEL", True, "MODEL.LOSS_FUNC", "bce_logit", "MODEL.HEAD_ACT", "sigmoid")
+    args = (*keys, "MODEL.NUM_CLASSES", 157)
     data = dataset("charades", tmp_path, "train", *args, "DATA.PATH_PREFIX", "/v")
     assert data.records[0].path == "/v/46GP8.mp4"
     assert data.records[0].label == ((92, 11.9, 21.2), (147, 0.0, 12.6))

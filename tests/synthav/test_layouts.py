@@ -164,6 +164,8 @@ def test_a_run_on_scenes_measures_map_by_the_official_rule(scenes, tmp_path):
             True,
             "MODEL.LOSS_FUNC",
             "bce_logit",
+            "MODEL.HEAD_ACT",
+            "sigmoid",
             "MODEL.NUM_CLASSES",
             8,
             "DATA.PATH_PREFIX",

@@ -27,6 +27,8 @@ from .streams import (
 
 # Seconds decoded around a span, so that codecs and the resampler have settled (Opus needs 80 ms).
 _MARGIN = 0.12
+# No device records more samples per second, Hz; a damaged header may say anything.
+_MAX_RATE = 1_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,6 +128,7 @@ class AudioTrack:
         seek(self._container, self._stream, max(begin, self.info.start))
         chunks: list[tuple[float, NDArray[Any]]] = []
         rate, channels = 0, 0
+        setup: tuple[int, int, str] | None = None
         converter: av.AudioResampler | None = None
         for _, frame in decode_streams(self._container, (self._stream,), self._path):
             assert isinstance(frame, av.AudioFrame)
@@ -134,22 +137,30 @@ class AudioTrack:
                 break
             if time + frame.samples / frame.sample_rate <= begin:
                 continue
-            if not rate:
+            if setup is None:
                 # Any format (packed or planar, integer or float) becomes float. Channels and rate are converted later.
                 # Packed, because PyAV cannot give eight planes as an array.
-                rate, channels = frame.sample_rate, frame.layout.nb_channels
+                rate, channels, setup = frame.sample_rate, frame.layout.nb_channels, _setup(frame)
+                if not rate <= _MAX_RATE:
+                    raise DecodeError(f"its audio has {rate} samples per second, which cannot be", self._path)
                 direct = frame.format.name == "fltp" and channels < 8
                 converter = None if direct else av.AudioResampler(format="flt", layout=frame.layout, rate=rate)
-            if frame.sample_rate != rate:
-                raise DecodeError(
-                    f"the audio changes its rate from {rate} to {frame.sample_rate} Hz at {time:.3f} s", self._path
+            if _setup(frame) != setup:
+                changes = " to ".join(
+                    f"{hz} Hz, {count} channels, {kind}" for hz, count, kind in (setup, _setup(frame))
                 )
+                raise DecodeError(f"the audio changes from {changes} at {time:.3f} s", self._path)
             frame.pts = None
             if converter is None:
                 chunks.append((time, frame.to_ndarray()))
             else:
                 chunks += [(time, part.to_ndarray().reshape(-1, channels).T) for part in converter.resample(frame)]
         return chunks, rate
+
+
+def _setup(frame: av.AudioFrame) -> tuple[int, int, str]:
+    """(rate, channels, format) of samples."""
+    return frame.sample_rate, frame.layout.nb_channels, frame.format.name
 
 
 class SoundReader(OpenFile):

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import math
 import os
 import stat
 from abc import ABC, abstractmethod
@@ -266,8 +267,11 @@ def stream_info(path: str, stream: VideoStream | AudioStream) -> StreamInfo:
         stream: One of its streams.
 
     Raises:
-        DecodeError: The stream is empty.
+        DecodeError: The stream is empty, or of an unknown codec.
     """
+    # PyAV's types say that there always is one.
+    if getattr(stream, "codec_context", None) is None:
+        raise DecodeError(f"nothing decodes its {stream.type} stream (an unknown codec)", path)
     base = time_unit(stream)
     start = float(stream.start_time * base) if stream.start_time is not None else 0.0
     length: float | None
@@ -294,9 +298,10 @@ def _tagged_duration(stream: Stream) -> float | None:
         return None
     try:
         hours, minutes, seconds = text.split(":")
-        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+        length = int(hours) * 3600 + int(minutes) * 60 + float(seconds)
     except ValueError:
         return None
+    return length if math.isfinite(length) else None
 
 
 @functools.lru_cache(maxsize=4096)

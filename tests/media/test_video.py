@@ -8,7 +8,7 @@ import pytest
 from helpers import REAL_CLIPS
 from helpers.videos import click_times, flash_and_click, flash_times, FLASHES
 
-from avslowfast.media import DecodeError, Geometry, VideoReader, write_video
+from avslowfast.media import DecodeError, Geometry, SoundReader, VideoReader, write_video
 
 
 @pytest.mark.parametrize("fps", [24, 25, Fraction(30000, 1001), 60], ids=str)
@@ -212,3 +212,31 @@ def test_a_seek_gives_the_same_frames_as_reading_through(shared):
     with VideoReader(path) as reader:
         through = reader.read_frames(np.concatenate([np.arange(0, 6, 0.5), times]))[12:]
     assert np.array_equal(sought, through)
+
+
+def test_a_stream_of_an_unknown_codec_is_one_line(tmp_path):
+    flash_and_click(tmp_path / "x.avi", 25, video_codec="mpeg4", audio_codec="pcm_s16le")
+    data = (tmp_path / "x.avi").read_bytes()
+    assert b"FMP4" in data
+    (tmp_path / "x.avi").write_bytes(data.replace(b"FMP4", b"QQQQ"))
+    with pytest.raises(DecodeError, match=r"x.avi: nothing decodes its video stream \(an unknown codec\)"):
+        VideoReader(tmp_path / "x.avi")
+
+
+def test_audio_that_changes_its_channels_is_one_line(tmp_path):
+    for layout in ("mono", "stereo"):
+        flash_and_click(tmp_path / f"{layout}.ts", 25, layout=layout)
+    joined = (tmp_path / "mono.ts").read_bytes() + (tmp_path / "stereo.ts").read_bytes()
+    (tmp_path / "x.ts").write_bytes(joined)
+    with SoundReader(tmp_path / "x.ts") as sound, pytest.raises(DecodeError, match="1 channels.* to .*2 channels"):
+        sound.read_audio(0.0, 5.0)
+
+
+@pytest.mark.parametrize("tag", ["nan:00:01", "00:00:nan", "00:00:inf", "x", "00:00:1e400"])
+def test_a_length_that_is_none_is_measured(tmp_path, tag):
+    flash_and_click(tmp_path / "x.mkv", 25)
+    data = (tmp_path / "x.mkv").read_bytes()
+    assert b"00:00:03.0" in data
+    (tmp_path / "x.mkv").write_bytes(data.replace(b"00:00:03.000000000"[: len(tag)], tag.encode()))
+    with VideoReader(tmp_path / "x.mkv") as reader:
+        assert abs(reader.video.duration - 3) < 0.1

@@ -197,9 +197,9 @@ def test_a_validation_that_fails_loses_nothing(finished, synthav, tmp_path):
     shutil.copy(synthav / "classes.txt", tmp_path)
     args = (*with_output(finished, tmp_path / "out"), "DATA.PATH_TO_DATA_DIR", tmp_path)
     periods = keys("TRAIN.EVAL_PERIOD 3 TRAIN.CHECKPOINT_PERIOD 3")
-    run(args, *periods, "DATA.MAX_FAILED_FRACTION", 0.0, code=2)
+    run(args, *periods, *keys("DATA.MAX_FAILED_FRACTION 0.0 DATA.MAX_FAILED_FILES 0"), code=2)
     assert os.path.isfile(states.checkpoint_path(output_of(args), 3, 0))
-    run(args, *periods, "DATA.MAX_FAILED_FRACTION", 0.5)
+    run(args, *periods)
     assert len(stats(output_of(args), "train_iter")) == 3 * 2
     assert len(stats(output_of(args), "val_epoch")) == 1
 

@@ -11,9 +11,15 @@ configuration or the data; 75 stopped by a signal with the state saved: the same
 """
 
 import argparse
+import os
+import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from .parser import CommandParser
+
+if TYPE_CHECKING:
+    from ..engine.stop import StopRequest
 
 
 def add_arguments(parser: CommandParser) -> None:
@@ -36,26 +42,47 @@ def run(args: argparse.Namespace, fixed: Sequence[object] = ()) -> int:
     Returns:
         The exit code of the run.
     """
+    from ..engine.stop import STOPPED, StopRequest
+    from ..utils.errors import first_of_machine, StopRequested
+
+    # Connections that end are lines with C++ frames in torch's log; what matters of them is said in words.
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    with StopRequest() as stop:
+        try:
+            return _train_and_test(args, fixed, stop)
+        except StopRequested:
+            if first_of_machine():
+                print(f"stopped by {stop.name}; the same command goes on from what is saved", file=sys.stderr)
+            return STOPPED
+
+
+def _train_and_test(args: argparse.Namespace, fixed: Sequence[object], stop: "StopRequest") -> int:
     from ..config import derived, load_cfg
     from ..config.validate import require_work
+    from ..utils.errors import first_of_machine, UserError
     from ..utils.files import check_writable
 
     overrides = list(args.overrides)
     for key, value in (("SHARD_ID", args.shard_id), ("NUM_SHARDS", args.num_shards)):
         if value is not None:
             overrides += [key, value]
-    # A mistake in the configuration ends here, before torch is imported.
-    cfg = load_cfg(args.config, [*overrides, *fixed], args.imports)
-    require_work(cfg)
-    for key, folder in derived.output_folders(cfg).items():
-        check_writable(folder, key)
+    try:
+        # A mistake in the configuration ends here, before torch is imported.
+        cfg = load_cfg(args.config, [*overrides, *fixed], args.imports)
+        require_work(cfg)
+        for key, folder in derived.output_folders(cfg).items():
+            check_writable(folder, key)
+    except UserError:
+        if first_of_machine():
+            raise
+        return 2
 
     from ..engine.launch import launch
 
     if args.dry_run:
         from ..engine.preflight import check
 
-        return int(launch(cfg, check, args.init_method))
+        return launch(cfg, check, stop, args.init_method)
     from ..engine.run import run as train_and_test
 
-    return int(launch(cfg, train_and_test, args.init_method))
+    return launch(cfg, train_and_test, stop, args.init_method)

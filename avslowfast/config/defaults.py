@@ -181,6 +181,11 @@ RUN_KEYS = (
     key("LOGGERS", [], list_of(entry(LOGGERS), distinct=True),
         'Further loggers of the LOGGERS registry; TENSORBOARD.ENABLE adds "tensorboard". (new)'),
     key("LOG_MODEL_INFO", True, flag(), "Print the network, its parameters and GFLOPs at the start."),
+    key("DIST.INIT_TIMEOUT", 300.0, number(1, 10_000_000),
+        "Seconds in which all machines and ranks of a job have to come together. (new)"),
+    key("DIST.TIMEOUT", 600.0, number(1, 10_000_000),
+        "Seconds without a sign of life after which a rank is named as lost and the job ends; also the limit of an "
+        "exchange between ranks, so more than DATA_LOADER.TIMEOUT. (new)"),
     key("DIST_BACKEND", "nccl", choice("nccl", "gloo"),
         "Backend of torch.distributed: nccl | gloo; on the CPU it is always gloo."),
 

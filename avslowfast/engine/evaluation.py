@@ -26,6 +26,7 @@ from ..tasks.scores import S
 from ..utils import distributed
 from .state import TrainState
 from .trainer import Trainer
+from .votes import Votes
 
 
 def evaluate_as_configured(
@@ -36,6 +37,7 @@ def evaluate_as_configured(
     protocol: Protocol[S] | None = None,
     *,
     autocast: Autocast,
+    votes: Votes,
     ensemble: str = "sum",
     desc: str = "test",
 ) -> Evaluation[S]:
@@ -48,11 +50,13 @@ def evaluate_as_configured(
         task: Gives the scores.
         protocol: Gives the metrics; None for scores alone.
         autocast: Gives the context of the forward pass.
+        votes: Whether to go on.
         ensemble: How the scores of a video's views are joined.
         desc: For the progress bar.
 
     Raises:
         NothingReadError: Not one file could be read.
+        StopRequested: All ranks agreed to stop.
     """
     return evaluate(
         model,
@@ -62,6 +66,7 @@ def evaluate_as_configured(
         max_clips=derived.test_clips_per_pass(cfg, distributed.world_size()),
         ensemble=ensemble,
         autocast=autocast,
+        batches=votes.batches,
         desc=desc,
     )
 
@@ -107,6 +112,7 @@ class Validation:
                 trainer.task,
                 self._protocol,
                 autocast=trainer.autocast,
+                votes=trainer.votes,
                 desc="validation",
             )
         except NothingReadError as error:

@@ -1,26 +1,65 @@
 """Processes: torchrun's, or as many as the configuration asks for, spawned here."""
 
+import datetime
+import multiprocessing
 import os
+import re
 import signal
-import socket
 import sys
+import time
 from collections.abc import Callable
-from types import FrameType
+from dataclasses import dataclass
+from multiprocessing import connection, resource_tracker
+from multiprocessing.context import SpawnProcess
 
 import torch
 import torch.distributed as dist
-from torch.multiprocessing.spawn import ProcessExitedException, spawn
+from torch._C._distributed_c10d import PrefixStore, Store
+from torch.distributed.rendezvous import rendezvous
 
 from ..config import ConfigError, import_plugins
 from ..config.derived import Cfg, configured_ranks_per_machine
-from ..utils.errors import tell
+from ..utils.errors import first_of_machine, one_line, StopRequested, tell
+from ..utils.signals import end_with_parent, ended_by, how_it_ended, stop_signals_blocked
+from .meeting import Address, gather_machines, host_store, join_store, MeetingError, reach
+from .peers import Peers
+from .stop import STOPPED, StopRequest
 
 # What every process runs: gives an exit code.
-Workflow = Callable[[Cfg, torch.device], int]
+Workflow = Callable[[Cfg, torch.device, StopRequest], int]
+
+_MISTAKE = 2
+# Exit code of a spawned rank that was stopped where it had nothing to save and nothing to say.
+_STOPPED_EARLY = 76
+# Seconds that the other ranks have to end after one has failed.
+_GRACE = 5.0
+# What the errors of exchanges between ranks have in their text.
+_EXCHANGE = re.compile(r"gloo|nccl|connection (closed|reset)|process ?group", re.IGNORECASE)
+# NCCL's flight recorder writes what each rank did last when an exchange takes too long.
+_FLIGHT_RECORDER = {"TORCH_FR_BUFFER_SIZE": "2000", "TORCH_NCCL_DUMP_ON_TIMEOUT": "1"}
 
 
-def launch(cfg: Cfg, function: Workflow, init_method: str | None = None) -> int:
-    """Call function(cfg, device) in every process of the job.
+@dataclass(frozen=True)
+class _Place:
+    """Which process of the job this is.
+
+    Attributes:
+        rank: Among all.
+        local_rank: On its machine.
+        world: Number of all.
+        master: Where the store is.
+        spawner: The process that started it, 0 for torchrun.
+    """
+
+    rank: int
+    local_rank: int
+    world: int
+    master: Address
+    spawner: int = 0
+
+
+def launch(cfg: Cfg, function: Workflow, stop: StopRequest, init_method: str | None = None) -> int:
+    """Call function(cfg, device, stop) in every process of the job.
 
     Under torchrun this process is one of them. Otherwise NUM_GPUS processes (NUM_CPU_PROCESSES on the CPU) are spawned
     on this machine.
@@ -28,13 +67,16 @@ def launch(cfg: Cfg, function: Workflow, init_method: str | None = None) -> int:
     Args:
         cfg: The configuration.
         function: Importable by name, since spawned processes import it.
-        init_method: Where the processes of several machines meet, e.g. tcp://host:port; needed with NUM_SHARDS > 1.
+        stop: Of this process; spawned processes have their own.
+        init_method: Where the processes of several machines meet, tcp://HOST:PORT; needed with NUM_SHARDS > 1.
 
     Returns:
         The exit code: the first one of the processes that is not 0.
 
     Raises:
         ConfigError: The configuration asks for devices or processes that do not exist.
+        MeetingError: The processes do not come together.
+        StopRequested: The job was stopped before it had something to save.
     """
     if cfg.NUM_GPUS and torch.cuda.device_count() < cfg.NUM_GPUS:
         usable = torch.cuda.device_count()
@@ -44,69 +86,200 @@ def launch(cfg: Cfg, function: Workflow, init_method: str | None = None) -> int:
         )
     local = configured_ranks_per_machine(cfg)
     if "RANK" in os.environ and "WORLD_SIZE" in os.environ:
-        return _under_torchrun(cfg, function, local)
+        return _under_torchrun(cfg, function, local, stop)
     if local * cfg.NUM_SHARDS == 1:
-        return function(cfg, _device(cfg, 0))
+        return function(cfg, _device(cfg, 0), stop)
     if cfg.NUM_SHARDS > 1 and not init_method:
         raise ConfigError(
             f"NUM_SHARDS is {cfg.NUM_SHARDS}: say where the machines meet with --init_method tcp://HOST:PORT, "
             "or use torchrun"
         )
-    return _spawn(cfg, function, local, init_method or f"tcp://127.0.0.1:{_free_port()}")
+    address = Address.parse(init_method) if init_method else Address("127.0.0.1", 0)
+    return _spawn(cfg, function, local, address, stop)
 
 
-def _under_torchrun(cfg: Cfg, function: Workflow, local: int) -> int:
+def _under_torchrun(cfg: Cfg, function: Workflow, local: int, stop: StopRequest) -> int:
+    # A torchrun that is killed leaves its processes alone.
+    end_with_parent(signal.SIGTERM, os.getppid())
     started, world = int(os.environ.get("LOCAL_WORLD_SIZE", "1")), int(os.environ["WORLD_SIZE"])
     if started != local or world != local * cfg.NUM_SHARDS:
         key = "NUM_GPUS" if cfg.NUM_GPUS else "NUM_CPU_PROCESSES"
-        raise ConfigError(
+        error = ConfigError(
             f"{key} is {local} and NUM_SHARDS {cfg.NUM_SHARDS}, but torchrun started {started} process(es) here and "
             f"{world} in all; pass {key} {started} NUM_SHARDS {world // started}"
         )
-    return _run(cfg, function, int(os.environ["LOCAL_RANK"]), "env://", int(os.environ["RANK"]), world)
+        if first_of_machine():
+            raise error
+        return _MISTAKE
+    rank, seconds = int(os.environ["RANK"]), cfg.DIST.INIT_TIMEOUT
+    master = Address(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]))
+    if rank or os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
+        reach(master, seconds)
+    store = next(rendezvous("env://", rank, world, timeout=datetime.timedelta(seconds=seconds)))[0]
+    return _run(cfg, function, _Place(rank, int(os.environ["LOCAL_RANK"]), world, master), store, stop)
 
 
-def _spawn(cfg: Cfg, function: Workflow, local: int, method: str) -> int:
-    """Start the processes and wait. Signals are passed on to them."""
-    context = spawn(_worker, (local, method, cfg, function), nprocs=local, join=False)
+def _spawn(cfg: Cfg, function: Workflow, local: int, address: Address, stop: StopRequest) -> int:
+    """Start the processes of this machine, wait for them, and say how those ended that could not."""
+    seconds = cfg.DIST.INIT_TIMEOUT
+    if cfg.SHARD_ID:
+        store = join_store(address, seconds)
+    else:
+        # It lives in this process: no rank needs to live for the others to find out about one another.
+        store = host_store(address, seconds)
+        address = Address(address.host, store.port)
+    gather_machines(store, address, cfg.SHARD_ID, cfg.NUM_SHARDS, seconds)
+    context = multiprocessing.get_context("spawn")
+    first, world = cfg.SHARD_ID * local, local * cfg.NUM_SHARDS
+    places = [_Place(first + i, i, world, address, os.getpid()) for i in range(local)]
+    processes = [context.Process(target=_worker, args=(cfg, function, place)) for place in places]
+    # The first start of a process would start it, and let signals through.
+    resource_tracker.ensure_running()
+    with stop.deferred():
+        # They come with signals blocked, and take them when they can answer.
+        with stop_signals_blocked():
+            for process in processes:
+                process.start()
+        ranks = _Ranks(first, processes)
+        stop.pass_on = lambda number: ranks.ask_to_stop()
+        stop.at_once = ranks.kill
+        if stop.requested():
+            ranks.ask_to_stop()
+        code = ranks.wait()
+    if code == _STOPPED_EARLY:
+        raise StopRequested
+    return code
 
-    def pass_on(number: int, frame: FrameType | None) -> None:
-        for pid in context.pids():
-            os.kill(pid, number)
 
-    before = {number: signal.signal(number, pass_on) for number in (signal.SIGTERM, signal.SIGINT)}
+class _Ranks:
+    """The processes of the ranks of this machine.
+
+    Args:
+        first: Rank of the first one.
+        processes: Started ones.
+    """
+
+    def __init__(self, first: int, processes: list[SpawnProcess]) -> None:
+        self.first, self.processes = first, processes
+        self._killed = False
+
+    def ask_to_stop(self) -> None:
+        """Ask those that live; a request that comes twice counts once."""
+        self._signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End those that live."""
+        self._killed = True
+        self._signal(signal.SIGKILL)
+
+    def wait(self) -> int:
+        """Wait for all; where one fails, the others have some seconds to end.
+
+        Returns:
+            The exit code of the job.
+        """
+        deadline = None
+        while alive := [process for process in self.processes if process.exitcode is None]:
+            connection.wait([process.sentinel for process in alive], timeout=1.0)
+            ended = {process.exitcode for process in self.processes} - {None, 0}
+            if ended and deadline is None:
+                self.ask_to_stop()
+                self._say_who_was_killed()
+                deadline = time.monotonic() + _GRACE
+            # Those that stop may need long to save.
+            if deadline and ended - {STOPPED, _STOPPED_EARLY} and time.monotonic() > deadline:
+                self.kill()
+        codes = [process.exitcode or 0 for process in self.processes]
+        failed = [code for code in codes if code not in (0, STOPPED, _STOPPED_EARLY)]
+        if failed:
+            return next((code for code in failed if code > 0), _MISTAKE)
+        return codes[0] if codes[0] else max(codes)
+
+    def _say_who_was_killed(self) -> None:
+        for i, process in enumerate(self.processes):
+            code = process.exitcode
+            if code is not None and ended_by(code) is not None and not self._killed:
+                what = f"rank {self.first + i} (pid {process.pid}) {how_it_ended(code)}"
+                print(f"error: {what}; the same command resumes from the newest state", file=sys.stderr, flush=True)
+
+    def _signal(self, number: signal.Signals) -> None:
+        for process in self.processes:
+            if process.exitcode is None and process.pid is not None:
+                os.kill(process.pid, number)
+
+
+def _worker(cfg: Cfg, function: Workflow, place: _Place) -> None:
+    code = _STOPPED_EARLY
     try:
-        while not context.join():
-            continue
-        return 0
-    except ProcessExitedException as error:
-        return int(error.exit_code)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _worker(local_rank: int, local: int, method: str, cfg: Cfg, function: Workflow) -> None:
-    try:
-        # A spawned process knows the package's registry entries alone.
-        import_plugins(cfg)
-        code = _run(cfg, function, local_rank, method, cfg.SHARD_ID * local + local_rank, local * cfg.NUM_SHARDS)
+        with StopRequest() as stop:
+            end_with_parent(signal.SIGTERM, place.spawner)
+            # A spawned process knows the package's registry entries alone.
+            import_plugins(cfg)
+            store = join_store(place.master, cfg.DIST.INIT_TIMEOUT)
+            code = _run(cfg, function, place, store, stop)
+    except StopRequested:
+        # Its parent says so.
+        pass
     except Exception as error:
         if not tell(error):
             raise
-        code = 2
-    if code:
-        sys.exit(code)
+        code = _MISTAKE
+    sys.exit(code)
 
 
-def _run(cfg: Cfg, function: Workflow, local_rank: int, method: str, rank: int, world: int) -> int:
-    device = _device(cfg, local_rank)
-    backend = cfg.DIST_BACKEND if device.type == "cuda" else "gloo"
-    dist.init_process_group(backend, init_method=method, rank=rank, world_size=world)
+def _run(cfg: Cfg, function: Workflow, place: _Place, store: Store, stop: StopRequest) -> int:
+    """Join the job as a rank, and do its work."""
+    device = _device(cfg, place.local_rank)
+    peers = Peers(store, place.rank, place.world, cfg.DIST.TIMEOUT, stop, place.spawner)
     try:
-        return function(cfg, device)
-    finally:
+        peers.meet(place.master.host, cfg.DIST.INIT_TIMEOUT)
+        _connect(cfg, device, place, store)
+        code = function(cfg, device, stop)
         dist.destroy_process_group()
+    except StopRequested:
+        peers.leave()
+        raise
+    except Exception as error:
+        told = _to_be_told(error, peers, stop)
+        if told is None:
+            return _MISTAKE
+        raise told from error
+    peers.leave()
+    return code
+
+
+def _connect(cfg: Cfg, device: torch.device, place: _Place, store: Store) -> None:
+    """Connect the ranks: for tensors on the CPU, with which they decide what to do next, and for those on GPUs."""
+    backend = "gloo"
+    if device.type == "cuda":
+        backend = f"cpu:gloo,cuda:{cfg.DIST_BACKEND}"
+        traces = os.path.join(os.path.abspath(cfg.OUTPUT_DIR), "nccl_trace_rank_")
+        for name, value in {**_FLIGHT_RECORDER, "TORCH_FR_DUMP_TEMP_FILE": traces}.items():
+            os.environ.setdefault(name, value)
+    dist.init_process_group(
+        backend,
+        store=PrefixStore("ranks", store),
+        rank=place.rank,
+        world_size=place.world,
+        timeout=datetime.timedelta(seconds=cfg.DIST.TIMEOUT),
+    )
+
+
+def _to_be_told(error: Exception, peers: Peers, stop: StopRequest) -> Exception | None:
+    """What this rank says about the error that ends it; None where another one says it."""
+    if isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and _EXCHANGE.search(str(error))):
+        reason = peers.reason()
+        if reason is None and stop.requested():
+            peers.leave()
+            raise StopRequested from error
+        if reason == "":
+            peers.leave()
+            return None
+        words = " ".join(str(error).split())
+        error = MeetingError(reason or f"the ranks lost the connection to one another ({words[:200]})")
+    line = one_line(error)
+    peers.leave(line or repr(error))
+    return None if line and peers.is_told_by_main(line) else error
 
 
 def _device(cfg: Cfg, local_rank: int) -> torch.device:
@@ -114,9 +287,3 @@ def _device(cfg: Cfg, local_rank: int) -> torch.device:
         return torch.device("cpu")
     torch.cuda.set_device(local_rank)
     return torch.device("cuda", local_rank)
-
-
-def _free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])

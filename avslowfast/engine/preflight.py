@@ -19,6 +19,7 @@ from ..media import DecodeError
 from ..utils import distributed, seeding
 from ..utils.logging import get_logger, setup_logging
 from .run_folder import RunData, RunFolder
+from .stop import StopRequest
 from .trainer import Trainer
 
 logger = get_logger(__name__)
@@ -181,12 +182,13 @@ def _state_bytes(trainer: Trainer) -> int:
     return weights * (1 if trainer.ema is None else 2) + moments * trained
 
 
-def check(cfg: Cfg, device: torch.device) -> int:
+def check(cfg: Cfg, device: torch.device, stop: StopRequest) -> int:
     """Do everything that a run does before its first step, and one step and one batch of each split; write nothing.
 
     Args:
         cfg: The configuration.
         device: Of this rank.
+        stop: Ends it anywhere, since nothing is written.
 
     Returns:
         The exit code.

@@ -29,6 +29,7 @@ from ..utils import distributed
 from ..utils.logging import get_logger
 from .evaluation import evaluate_as_configured, failure_policy
 from .trainer import autocast_context, place_model
+from .votes import Votes
 from .weights import load_for_test
 
 logger = get_logger(__name__)
@@ -88,7 +89,7 @@ class ProbeData:
         return cls(features, content["labels"].numpy(), content["failed"])
 
 
-def probe(cfg: Cfg, device: torch.device) -> dict[str, Any]:
+def probe(cfg: Cfg, device: torch.device, votes: Votes) -> dict[str, Any]:
     """Train a linear classifier on features of the training videos, test it, look up nearest neighbours.
 
     Writes results.json. Features are kept in OUTPUT_DIR, so that another classifier on them takes seconds.
@@ -96,6 +97,7 @@ def probe(cfg: Cfg, device: torch.device) -> dict[str, Any]:
     Args:
         cfg: The configuration.
         device: Of this rank.
+        votes: Whether to go on.
 
     Returns:
         The results: visual_top1, visual_top5, visual_r1, ...; audio_* and audiovisual_* as far as the network has the
@@ -111,7 +113,7 @@ def probe(cfg: Cfg, device: torch.device) -> dict[str, Any]:
     path = None if cfg.PROBE.RANDOM_WEIGHTS else load_for_test(cfg, model, task.required_weights(model))[0]
     model = place_model(cfg, model, device).eval()
     info = describe(cfg, model)
-    train, test = (_probe_data(cfg, model, task, split, path) for split in ("train", "test"))
+    train, test = (_probe_data(cfg, model, task, split, path, votes) for split in ("train", "test"))
     results: dict[str, Any] = {
         "arch": cfg.MODEL.ARCH,
         "checkpoint": path or "first weights",
@@ -127,7 +129,7 @@ def probe(cfg: Cfg, device: torch.device) -> dict[str, Any]:
         save_config(cfg, cfg.OUTPUT_DIR)
         results["failed"] = test.failed
         write_results(cfg.OUTPUT_DIR, results, probe_metrics(cfg))
-    distributed.barrier()
+    # No barrier: the main rank may need longer than an exchange between ranks may take.
     policy = failure_policy(cfg, cfg.OUTPUT_DIR)
     for split, data in (("train", train), ("test", test)):
         failed = {item["path"]: item["reason"] for item in data.failed}
@@ -186,7 +188,9 @@ def _classify(
     return log_probabilities
 
 
-def _probe_data(cfg: Cfg, model: Network, task: Task[Features], split: str, path: str | None) -> ProbeData:
+def _probe_data(
+    cfg: Cfg, model: Network, task: Task[Features], split: str, path: str | None, votes: Votes
+) -> ProbeData:
     """Features of the training or test videos, from the file of an earlier probe where that is current."""
     file = os.path.join(cfg.OUTPUT_DIR, f"features_{split}.pt")
     key = _key(cfg, path)
@@ -200,6 +204,7 @@ def _probe_data(cfg: Cfg, model: Network, task: Task[Features], split: str, path
         build_loader(cfg, "test", videos_of=split),
         task,
         autocast=autocast_context(cfg, task.device)[0],
+        votes=votes,
         desc=f"features of {split}",
     )
     if result.not_finite:

@@ -1,6 +1,7 @@
 """Train and test as a configuration says."""
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from ..loading import build_loader
 from ..models import build_model
 from ..tasks.build import build_task
 from ..utils import distributed
+from ..utils.errors import StopRequested
 from ..utils.logging import get_logger, setup_logging
 from ..utils.memory import keep_freed_memory
 from .evaluation import evaluate_as_configured, failure_policy
@@ -23,43 +25,53 @@ from .preflight import check_lists, log_disk, read_listings, try_batches
 from .probe import probe
 from .resume import resume
 from .run_folder import lock_folder, RunData, RunFolder
+from .stop import STOPPED, StopRequest
 from .trainer import autocast_context, place_model, Trainer
+from .votes import Votes
 from .weights import load_for_test
 
 logger = get_logger(__name__)
 
-# Exit code of a run that was asked to stop and has saved its state (EX_TEMPFAIL: try again later).
-STOPPED = 75
 
-
-def run(cfg: Cfg, device: torch.device) -> int:
+def run(cfg: Cfg, device: torch.device, stop: StopRequest) -> int:
     """Train (TRAIN.ENABLE), then test (TEST.ENABLE); a task that trains no network is a probe.
 
     Args:
         cfg: The configuration.
         device: Of this rank.
+        stop: Whether this rank is asked to stop.
 
     Returns:
         The exit code.
 
     Raises:
         FolderInUseError: Another training uses OUTPUT_DIR.
+        StopRequested: There was nothing to save.
     """
     set_up(cfg, device)
+    votes = Votes(stop)
     if not derived.task_facts(cfg).trains:
         setup_logging(cfg.OUTPUT_DIR)
-        probe(cfg, device)
-        return 0
+        return _unless_stopped(lambda: probe(cfg, device, votes), stop, "probe")
     lock = lock_folder(cfg) if cfg.TRAIN.ENABLE else None
     try:
-        if cfg.TRAIN.ENABLE and not train(cfg, device):
-            logger.info("stopped by a signal; the state is saved: the same command resumes from it")
+        if cfg.TRAIN.ENABLE and not train(cfg, device, votes):
+            logger.info("stopped by %s; the state is saved: the same command resumes from it", stop.name)
             return STOPPED
-        if cfg.TEST.ENABLE:
-            test(cfg, device)
+        return _unless_stopped(lambda: test(cfg, device, votes), stop, "test") if cfg.TEST.ENABLE else 0
     finally:
         if lock is not None:
             lock.release()
+
+
+def _unless_stopped(function: Callable[[], object], stop: StopRequest, name: str) -> int:
+    """Call a function that keeps nothing of what it has done when it is stopped; gives the exit code."""
+    try:
+        function()
+    except StopRequested as request:
+        place = f" {request}" if str(request) else ""
+        logger.info("stopped by %s in the %s%s: the same command begins it anew", stop.name, name, place)
+        return STOPPED
     return 0
 
 
@@ -74,8 +86,13 @@ def set_up(cfg: Cfg, device: torch.device) -> None:
     torch.backends.cudnn.benchmark = not derived.task_facts(cfg).boxes
 
 
-def train(cfg: Cfg, device: torch.device) -> bool:
+def train(cfg: Cfg, device: torch.device, votes: Votes) -> bool:
     """Train to the end (True) or until a signal (False).
+
+    Args:
+        cfg: The configuration.
+        device: Of this rank.
+        votes: Whether to go on.
 
     Raises:
         ConfigError: The folder holds another run, or the lists have mistakes.
@@ -87,7 +104,7 @@ def train(cfg: Cfg, device: torch.device) -> bool:
         save_config(cfg, cfg.OUTPUT_DIR)
         log_start(folder)
     check_lists(cfg, listings)
-    trainer = Trainer(cfg, device, listings["train"])
+    trainer = Trainer(cfg, device, listings["train"], votes)
     distributed.on_main(lambda: log_disk(cfg, trainer))
     trainer.identity = {"run_id": folder.record.id, "data": folder.record.data}
     if not resume(trainer, folder):
@@ -95,7 +112,8 @@ def train(cfg: Cfg, device: torch.device) -> bool:
     trainer.hooks = build_hooks(cfg, trainer, folder, listings["val"])
     describe(cfg, trainer.model)
     try_batches(trainer, listings)
-    trainer.train()
+    with votes.stop.deferred():
+        trainer.train()
     return not trainer.state.stop
 
 
@@ -116,8 +134,13 @@ def folder_of_test(cfg: Cfg) -> str:
     return os.path.join(cfg.OUTPUT_DIR, "test") if holds_run and not cfg.TRAIN.ENABLE else str(cfg.OUTPUT_DIR)
 
 
-def test(cfg: Cfg, device: torch.device) -> dict[str, Any]:
+def test(cfg: Cfg, device: torch.device, votes: Votes) -> dict[str, Any]:
     """Test with NUM_ENSEMBLE_VIEWS x NUM_SPATIAL_CROPS views; writes results.json and the scores.
+
+    Args:
+        cfg: The configuration.
+        device: Of this rank.
+        votes: Whether to go on.
 
     Returns:
         The results, as they are written.
@@ -140,33 +163,36 @@ def test(cfg: Cfg, device: torch.device) -> dict[str, Any]:
     names = loader.dataset.class_names or names
     protocol = build_protocol(cfg, loader.dataset, cfg.TEST.DATASET)
     facts = {"arch": cfg.MODEL.ARCH, "checkpoint": path, "dataset": cfg.TEST.DATASET, **info}
-    try:
-        result = evaluate_as_configured(
-            cfg,
-            model,
-            loader,
-            task,
-            protocol,
-            autocast=autocast_context(cfg, device)[0],
-            ensemble=cfg.DATA.ENSEMBLE_METHOD,
-        )
-    except NothingReadError as error:
+    # What has been computed is written to the end.
+    with votes.stop.deferred():
+        try:
+            result = evaluate_as_configured(
+                cfg,
+                model,
+                loader,
+                task,
+                protocol,
+                autocast=autocast_context(cfg, device)[0],
+                votes=votes,
+                ensemble=cfg.DATA.ENSEMBLE_METHOD,
+            )
+        except NothingReadError as error:
+            if distributed.is_main():
+                write_results(folder, {**facts, **nothing_read(error)}, ())
+                write_failed_files(folder, "test", error.failed)
+            raise
+        results = {
+            **facts,
+            "temporal_views": cfg.TEST.NUM_ENSEMBLE_VIEWS,
+            "spatial_crops": derived.test_views(cfg) // cfg.TEST.NUM_ENSEMBLE_VIEWS,
+            **outcome(result),
+            **protocol.results(result, names),
+        }
         if distributed.is_main():
-            write_results(folder, {**facts, **nothing_read(error)}, ())
-            write_failed_files(folder, "test", error.failed)
-        raise
-    results = {
-        **facts,
-        "temporal_views": cfg.TEST.NUM_ENSEMBLE_VIEWS,
-        "spatial_crops": derived.test_views(cfg) // cfg.TEST.NUM_ENSEMBLE_VIEWS,
-        **outcome(result),
-        **protocol.results(result, names),
-    }
-    if distributed.is_main():
-        write_results(folder, results, protocol.metrics)
-        write_failed_files(folder, "test", {item["path"]: item["reason"] for item in result.failed})
-        protocol.write(result, folder, names)
-    distributed.barrier()
-    # Judged last: whatever failed, the results are there.
-    failure_policy(cfg, folder).check_evaluation(result, "test")
+            write_results(folder, results, protocol.metrics)
+            write_failed_files(folder, "test", {item["path"]: item["reason"] for item in result.failed})
+            protocol.write(result, folder, names)
+        distributed.barrier()
+        # Judged last: whatever failed, the results are there.
+        failure_policy(cfg, folder).check_evaluation(result, "test")
     return results

@@ -29,7 +29,7 @@ class TrainState:
         best_epoch: Epochs done when it was reached. Written by the evaluation.
         best_metric: Name of the metric. Written by the evaluation.
         improved: The epoch that has just ended set `best`. Written by the evaluation, cleared before each epoch.
-        stop: End after the current iteration. Written by whatever decides to stop.
+        stop: The training ends before its last epoch: all ranks have agreed to stop.
     """
 
     max_epoch: int

@@ -21,11 +21,14 @@ from ..models import build_model
 from ..tasks.base import Batch
 from ..tasks.build import build_task
 from ..utils import distributed, seeding
+from ..utils.errors import StopRequested
 from ..utils.logging import get_logger
 from .hooks.base import Hook
 from .optim import build_optimizer, load_optimizer, lr_at, set_lr
 from .prefetch import prefetched
 from .state import TrainState
+from .stop import StopRequest
+from .votes import Votes
 from .weights import read_weights, warn_of_other_inputs
 
 logger = get_logger(__name__)
@@ -72,6 +75,7 @@ class Trainer:
         cfg: The configuration.
         device: Of this rank.
         listing: The training list, where it has been read already.
+        votes: Whether to go on; None for a training that nobody stops.
 
     Attributes:
         state: Where the training stands; shared with the hooks.
@@ -82,8 +86,11 @@ class Trainer:
         sampler: Chooses the epoch of `loader`, and the batch at which it starts.
     """
 
-    def __init__(self, cfg: Cfg, device: torch.device, listing: Listing | None = None) -> None:
+    def __init__(
+        self, cfg: Cfg, device: torch.device, listing: Listing | None = None, votes: Votes | None = None
+    ) -> None:
         self.cfg, self.device = cfg, device
+        self.votes = votes or Votes(StopRequest())
         self.hooks: list[Hook] = []
         seeding.seed_everything(cfg.RNG_SEED + distributed.rank())
         self.loader = build_loader(cfg, "train", listing=listing)
@@ -230,26 +237,39 @@ class Trainer:
         self.wrapped = compiled(network, self.device) if self.cfg.TRAIN.COMPILE else network
 
     def train(self) -> None:
-        """Run to the end, or until a hook sets `state.stop`."""
+        """Run to the end, or until all ranks agree to stop (`state.stop`).
+
+        Raises:
+            Exception: What kept a rank from getting a batch, once the last whole step is saved.
+        """
         self.wrap()
         for hook in self.hooks:
             hook.before_train(self.state)
         self.model.train()
-        if self.state.evaluation_due:
-            # The run was stopped between the end of its epoch and the evaluation.
-            self._evaluate()
-        while not (self.state.finished or self.state.stop):
-            self._run_epoch()
+        try:
+            if self.state.evaluation_due:
+                # The run was stopped between the end of its epoch and the evaluation.
+                self._evaluate()
+            while not self.state.finished:
+                self._run_epoch()
+        except StopRequested:
+            self.state.stop = True
+        except Exception as error:
+            if error is not self.votes.failure:
+                raise
+            self.state.stop = True
         for hook in self.hooks:
             hook.after_train(self.state)
+        if self.votes.failure is not None:
+            raise self.votes.failure
 
     def _run_epoch(self) -> None:
         state = self.state
         self.sampler.set_epoch(state.epoch, state.iteration * self.accumulate)
-        batches = prefetched(self.loader, self.device)
+        batches = prefetched(self.votes.batches(self.loader), self.device)
         for hook in self.hooks:
             hook.before_epoch(state)
-        while not (state.epoch_complete or state.stop):
+        while not state.epoch_complete:
             began = time.perf_counter()
             micro_batches = [next(batches) for _ in range(self.accumulate)]
             state.data_seconds = time.perf_counter() - began
@@ -261,13 +281,12 @@ class Trainer:
             for hook in self.hooks:
                 hook.after_step(state)
         del batches
-        if state.epoch_complete:
-            state.end_epoch()
-            for hook in self.hooks:
-                hook.after_epoch(state)
-            if state.evaluation_due and not state.stop:
-                self._evaluate()
-            state.clear_epoch()
+        state.end_epoch()
+        for hook in self.hooks:
+            hook.after_epoch(state)
+        if state.evaluation_due:
+            self._evaluate()
+        state.clear_epoch()
 
     def _evaluate(self) -> None:
         for hook in self.hooks:

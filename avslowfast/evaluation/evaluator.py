@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Generic
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import nn
 from tqdm import tqdm
 
+from ..loading.loader import ClipLoader
 from ..tasks.base import Batch, Task
 from ..tasks.scores import S
 from ..utils import distributed
@@ -21,6 +22,7 @@ from .protocols.base import Evaluation, Protocol
 __all__ = ["evaluate", "Evaluation"]
 
 Autocast = Callable[[], contextlib.AbstractContextManager[Any]]
+Batches = Callable[[ClipLoader], Iterator[Batch]]
 
 
 @dataclass(frozen=True)
@@ -35,13 +37,14 @@ class _Video(Generic[S]):
 @torch.no_grad()
 def evaluate(
     model: nn.Module,
-    loader: Iterable[Batch],
+    loader: ClipLoader,
     task: Task[S],
     protocol: Protocol[S] | None = None,
     *,
     max_clips: int,
     ensemble: str = "sum",
     autocast: Autocast = contextlib.nullcontext,
+    batches: Batches = iter,
     desc: str = "test",
 ) -> Evaluation[S]:
     """Run a model over a data set, each video once over all ranks, and measure it by the rules of the data set.
@@ -54,6 +57,7 @@ def evaluate(
         max_clips: Clips in a forward pass of this rank (`derived.test_clips_per_pass`).
         ensemble: How the scores of a video's views are joined: sum (their mean) | max.
         autocast: Gives the context of the forward pass.
+        batches: Gives the batches of the loader, to all ranks at the same pace where it may end before the last one.
         desc: For the progress bar, and for messages: what is evaluated.
 
     Returns:
@@ -70,7 +74,8 @@ def evaluate(
     views = 1
     joining = ensemble if task.joins_views else "none"
     try:
-        for batch in tqdm(loader, desc=desc, disable=None if distributed.is_main() else True, leave=False):
+        disable = None if distributed.is_main() else True
+        for batch in tqdm(batches(loader), total=len(loader), desc=desc, disable=disable, leave=False):
             failed += batch["failed"]
             scores = None
             if len(batch["clip_index"]):

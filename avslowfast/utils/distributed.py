@@ -5,12 +5,41 @@ from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
-from torch.distributed.nn.functional import all_gather as _all_gather_with_grad
-from torch.distributed.nn.functional import all_reduce as _all_reduce_with_grad
 
 from .errors import UserError
 
 T = TypeVar("T")
+
+
+class _Sum(torch.autograd.Function):
+    """The sum over ranks; its gradient is the sum of all ranks' gradients."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, group: dist.ProcessGroup | None) -> torch.Tensor:
+        ctx.group = group
+        total = x.clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(total, group=group)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
+        return _Sum.apply(gradient, ctx.group), None
+
+
+class _Gather(torch.autograd.Function):
+    """All ranks' tensors; the gradient of each is the sum of what all ranks have for it."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+        parts = [torch.empty_like(x, memory_format=torch.contiguous_format) for _ in range(world_size())]
+        dist.all_gather(parts, x.contiguous())
+        return torch.cat(parts, dim=0)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
+        total = gradient.clone(memory_format=torch.contiguous_format)
+        dist.all_reduce(total)
+        return total.chunk(world_size(), dim=0)[rank()]
 
 
 def is_distributed() -> bool:
@@ -38,9 +67,8 @@ def is_main() -> bool:
 
 
 def barrier() -> None:
-    """Wait for every rank."""
-    if is_distributed():
-        dist.barrier()
+    """Wait for every rank, not for GPUs."""
+    all_reduce_max(torch.zeros(1))
 
 
 def all_reduce_sum(x: torch.Tensor, group: dist.ProcessGroup | None = None) -> torch.Tensor:
@@ -50,7 +78,18 @@ def all_reduce_sum(x: torch.Tensor, group: dist.ProcessGroup | None = None) -> t
         x: The tensor of this rank, of the same shape on all.
         group: Ranks that take part; None means all.
     """
-    return _all_reduce_with_grad(x, group=group) if is_distributed() else x
+    return _Sum.apply(x, group) if is_distributed() else x
+
+
+def all_reduce_max(x: torch.Tensor) -> torch.Tensor:
+    """The largest value over ranks of each element; on the CPU, without waiting for GPUs.
+
+    Args:
+        x: A tensor on the CPU, of the same shape on all ranks; it is changed.
+    """
+    if is_distributed():
+        dist.all_reduce(x, op=dist.ReduceOp.MAX)
+    return x
 
 
 def all_gather_batch(x: torch.Tensor) -> torch.Tensor:
@@ -64,11 +103,7 @@ def all_gather_batch(x: torch.Tensor) -> torch.Tensor:
     """
     if not is_distributed():
         return x
-    if x.requires_grad:
-        return torch.cat(_all_gather_with_grad(x.contiguous()), dim=0)
-    parts = [torch.empty_like(x) for _ in range(world_size())]
-    dist.all_gather(parts, x.contiguous())
-    return torch.cat(parts, dim=0)
+    return _Gather.apply(x)
 
 
 def gather_objects(value: T) -> list[T]:

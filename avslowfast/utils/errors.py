@@ -78,6 +78,11 @@ class StopRequested(BaseException):
     """Work ends here because the process was asked to stop; not an error, so that no handler of errors takes it."""
 
 
+def first_of_machine() -> bool:
+    """Whether this process tells what all of its machine find, before the ranks of a job have met."""
+    return os.environ.get("LOCAL_RANK", "0") == "0"
+
+
 def one_line(error: BaseException) -> str | None:
     """What to tell a person about an error that is no fault of the program: what is wrong, where, and what to do.
 

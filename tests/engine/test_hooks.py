@@ -1,7 +1,5 @@
 """Hooks one by one: each gets functions and a state, no trainer."""
 
-import signal
-
 import pytest
 import torch
 from helpers import tiny_cfg
@@ -15,8 +13,9 @@ from avslowfast.engine.hooks.finite_loss import FiniteLossHook, NonFiniteLossErr
 from avslowfast.engine.hooks.loggers import build_loggers, LoggersHook, RunLogger
 from avslowfast.engine.hooks.logging import LogHook
 from avslowfast.engine.hooks.precise_bn import PreciseBNHook
-from avslowfast.engine.hooks.signals import StopSignalHook
 from avslowfast.engine.state import TrainState
+from avslowfast.engine.stop import StopRequest
+from avslowfast.engine.votes import Votes
 from avslowfast.evaluation.protocols.base import Evaluation
 
 
@@ -78,9 +77,9 @@ def test_statistics_are_recomputed_over_the_epoch_that_has_ended():
 class Checkpoints:
     """What a CheckpointHook saves."""
 
-    def __init__(self, *, epochs=10, seconds=0.0, stop=lambda: False):
-        self.saved = []
-        self.hook = CheckpointHook(self.save, stop, epochs=epochs, seconds=seconds, vote_period=1)
+    def __init__(self, *, epochs=10, seconds=0.0):
+        self.saved, self.now = [], 0.0
+        self.hook = CheckpointHook(self.save, lambda: self.now, epochs=epochs, seconds=seconds)
 
     def save(self, state):
         self.saved.append((state.epoch, state.iteration))
@@ -125,39 +124,40 @@ def failing_save(state):
     raise StateNotSavedError("x.pyth: cannot be written (disk full)")
 
 
-def test_a_stop_saves_between_two_iterations_and_ends_the_training():
-    made, state = Checkpoints(stop=lambda: True), TrainState(max_epoch=5, iters_per_epoch=4, iteration=2)
-    made.hook.after_step(state)
+def test_a_stop_saves_the_steps_that_would_be_lost():
+    made, state = Checkpoints(), TrainState(max_epoch=5, iters_per_epoch=4, iteration=1)
+    made.hook.before_train(state)
+    state.iteration, state.stop = 2, True
+    made.hook.after_train(state)
     assert made.saved == [(0, 2)]
-    assert state.stop
+
+
+@pytest.mark.parametrize("stop", [True, False])
+def test_what_is_saved_already_is_not_saved_again_at_the_end(stop):
+    made, state = Checkpoints(epochs=1), TrainState(max_epoch=5, iters_per_epoch=4, epoch=1)
+    made.hook.before_train(TrainState(max_epoch=5, iters_per_epoch=4))
+    made.hook.after_epoch(state)
+    state.stop = stop
+    made.hook.after_train(state)
+    assert made.saved == [(1, 0)]
 
 
 def test_the_last_iteration_of_an_epoch_leaves_saving_to_the_end_of_the_epoch():
-    made, state = Checkpoints(stop=lambda: True), TrainState(max_epoch=5, iters_per_epoch=4, iteration=4)
+    made, state = Checkpoints(seconds=1), TrainState(max_epoch=5, iters_per_epoch=4, iteration=4)
+    made.now = 10
     made.hook.after_step(state)
     assert made.saved == []
 
 
 def test_states_are_saved_when_their_time_has_come():
-    made, state = Checkpoints(seconds=1e-9), TrainState(max_epoch=5, iters_per_epoch=4, iteration=1)
-    made.hook.after_step(state)
-    assert made.saved == [(0, 1)]
+    made, state = Checkpoints(seconds=5), TrainState(max_epoch=5, iters_per_epoch=4, iteration=1)
+    made.hook.before_train(state)
+    for now in (4, 6, 10, 12):
+        made.now = now
+        state.iteration = now
+        made.hook.after_step(state)
+    assert made.saved == [(0, 6), (0, 12)]
     assert not state.stop
-
-
-def test_signals_ask_for_a_stop_while_training_alone():
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    hook, state = StopSignalHook(), TrainState(max_epoch=1, iters_per_epoch=1)
-    try:
-        hook.before_train(state)
-        assert not hook.requested()
-        signal.raise_signal(signal.SIGTERM)
-        assert hook.requested()
-        hook.after_train(state)
-        assert signal.getsignal(signal.SIGINT) == signal.SIG_DFL
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def after_losses(hook, *values):
@@ -242,5 +242,5 @@ def test_forward_passes_divide_the_batch_by_the_ranks_of_one_machine(monkeypatch
     monkeypatch.setattr(engine_evaluation.distributed, "world_size", lambda: ranks)
     monkeypatch.setattr(engine_evaluation, "evaluate", lambda *args, **options: given.update(options))
     cfg = tiny_cfg("TEST.BATCH_SIZE", 16, "NUM_SHARDS", shards)
-    engine_evaluation.evaluate_as_configured(cfg, None, None, None, None, autocast=None)
+    engine_evaluation.evaluate_as_configured(cfg, None, None, None, None, autocast=None, votes=Votes(StopRequest()))
     assert given["max_clips"] == clips

@@ -21,7 +21,6 @@ from .loggers import build_loggers, LoggersHook
 from .logging import LogHook
 from .precise_bn import PreciseBNHook
 from .progress import ProgressHook
-from .signals import StopSignalHook
 
 logger = get_logger(__name__)
 
@@ -36,13 +35,13 @@ def build_hooks(cfg: Cfg, trainer: Trainer, folder: RunFolder, validation: Listi
         validation: The validation list.
     """
     finite = FiniteLossHook(1 if trainer.device.type == "cpu" else cfg.LOG_PERIOD)
-    progress, signals = ProgressHook(), StopSignalHook()
+    progress = ProgressHook()
     loggers = LoggersHook(build_loggers(cfg), trainer.model)
     evaluate = Validation(cfg, trainer, validation)
 
     def recompute_statistics(epoch: int) -> None:
         trainer.sampler.set_epoch(epoch)
-        batches = (trainer.task.inputs(batch) for batch in trainer.loader)
+        batches = (trainer.task.inputs(batch) for batch in trainer.votes.batches(trainer.loader))
         count = min(cfg.BN.NUM_BATCHES_PRECISE, len(trainer.loader))
         precise_bn(trainer.eval_model.train(), trainer.task, batches, count)
 
@@ -66,12 +65,10 @@ def build_hooks(cfg: Cfg, trainer: Trainer, folder: RunFolder, validation: Listi
         EvalHook(cfg.TRAIN.EVAL_PERIOD, evaluate, best_metric(cfg), (loggers.write_evaluation, evaluate.judge)),
         CheckpointHook(
             save,
-            signals.requested,
+            trainer.votes.clock,
             epochs=cfg.TRAIN.CHECKPOINT_PERIOD,
             seconds=cfg.TRAIN.CHECKPOINT_SECONDS,
-            vote_period=cfg.LOG_PERIOD,
         ),
-        signals,
     ]
 
 

@@ -1,0 +1,179 @@
+"""Where the processes of a job meet: the store of the master machine, and the machines that come to it."""
+
+import contextlib
+import datetime
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import torch.distributed as dist
+from torch._C._distributed_c10d import Store, TCPStore
+
+from ..config import ConfigError
+from ..utils.errors import UserError
+
+# Seconds between two tries.
+_AGAIN = 0.2
+
+
+class MeetingError(UserError, RuntimeError):
+    """Processes do not come together, or one is lost; the message names them."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where the master listens."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"tcp://{self.host}:{self.port}"
+
+    @classmethod
+    def parse(cls, url: str) -> "Address":
+        """Read --init_method.
+
+        Args:
+            url: tcp://HOST:PORT.
+
+        Raises:
+            ConfigError: It is something else.
+        """
+        try:
+            parts = urlsplit(url)
+            host, port = parts.hostname, parts.port
+        except ValueError:
+            host = port = None
+        if not host or not port or parts.scheme != "tcp":
+            raise ConfigError(f"--init_method is {url!r}: it has to be tcp://HOST:PORT, e.g. tcp://10.0.0.1:9999")
+        return cls(host, port)
+
+
+def host_store(address: Address, seconds: float) -> TCPStore:
+    """Open the store, on the master machine.
+
+    Args:
+        address: Where; port 0 takes a free one.
+        seconds: For each operation.
+
+    Raises:
+        MeetingError: The port is taken.
+    """
+    try:
+        return _store(address, seconds, is_master=True)
+    except dist.DistNetworkError as error:
+        if "EADDRINUSE" not in str(error):
+            raise
+        raise MeetingError(
+            f"{address}: another program of this machine uses port {address.port}; choose another one (--init_method)"
+        ) from None
+
+
+def join_store(address: Address, seconds: float) -> Store:
+    """Connect to the master's store.
+
+    Args:
+        address: Where.
+        seconds: Until when the master has to be there.
+
+    Raises:
+        MeetingError: It is not.
+    """
+    reach(address, seconds)
+    joined: list[Store] = []
+
+    def join() -> None:
+        with contextlib.suppress(dist.DistError):
+            joined.append(_store(address, seconds, is_master=False))
+
+    # Another program that listens there may never answer, and the library would wait for it.
+    thread = threading.Thread(target=join, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if not joined:
+        raise MeetingError(f"{address}: what listens there is not the master of this job; check the port")
+    return joined[0]
+
+
+def reach(address: Address, seconds: float) -> None:
+    """Wait until something listens at an address.
+
+    Args:
+        address: Of the master.
+        seconds: Until when.
+
+    Raises:
+        MeetingError: Nothing does.
+    """
+    problem = ""
+
+    def reachable() -> bool:
+        nonlocal problem
+        try:
+            socket.create_connection((address.host, address.port), timeout=2).close()
+        except socket.gaierror:
+            problem = f"the host name {address.host!r} is unknown"
+        except OSError as error:
+            problem = (error.strerror or str(error)).lower()
+        else:
+            return True
+        return False
+
+    if not wait_until(reachable, seconds):
+        raise MeetingError(
+            f"{address}: no master there within DIST.INIT_TIMEOUT {seconds:g} s ({problem}); start the machine with "
+            "SHARD_ID 0, and check the address and the firewall"
+        )
+
+
+def gather_machines(store: Store, address: Address, number: int, count: int, seconds: float) -> None:
+    """Wait until all machines of a job are there.
+
+    Args:
+        store: Of the master.
+        address: Of the master, for the message.
+        number: SHARD_ID of this machine.
+        count: NUM_SHARDS.
+        seconds: Until when they have to be there.
+
+    Raises:
+        MeetingError: Names those that are not.
+    """
+    keys = [f"machine/{i}" for i in range(count)]
+    store.set(keys[number], socket.gethostname())
+    if wait_until(lambda: store.check(keys), seconds):
+        return
+    there = [i for i in range(count) if store.check([keys[i]])]
+    hosts = ", ".join(f"SHARD_ID {i} on {store.get(keys[i]).decode()}" for i in there)
+    missing = ", ".join(str(i) for i in range(count) if i not in there)
+    raise MeetingError(
+        f"{address}: {len(there)} of {count} machines came within DIST.INIT_TIMEOUT {seconds:g} s ({hosts}); missing: "
+        f"SHARD_ID {missing}. Start it there with the same --init_method and NUM_SHARDS, or lower NUM_SHARDS"
+    )
+
+
+def wait_until(function: Callable[[], bool], seconds: float) -> bool:
+    """Call a function again and again until it gives True. Signals interrupt it.
+
+    Args:
+        function: What is waited for.
+        seconds: Until when.
+
+    Returns:
+        Whether it gave True in time.
+    """
+    end = time.monotonic() + seconds
+    while not function():
+        if time.monotonic() > end:
+            return False
+        time.sleep(_AGAIN)
+    return True
+
+
+def _store(address: Address, seconds: float, is_master: bool) -> TCPStore:
+    timeout = datetime.timedelta(seconds=seconds)
+    return TCPStore(address.host, address.port, is_master=is_master, wait_for_workers=False, timeout=timeout)

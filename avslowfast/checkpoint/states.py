@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from ..utils import seeding
-from ..utils.errors import UserError
+from ..utils.errors import system_error, UserError
 from ..utils.files import replacing
 from .files import CheckpointError, read_checkpoint
 
@@ -114,7 +114,8 @@ def _flush_folder(path: str | os.PathLike[str]) -> None:
 
 
 def _reason(error: Exception, path: str | os.PathLike[str]) -> str:
-    words = getattr(error, "strerror", None) or " ".join(str(error).split())[:120] or type(error).__name__
+    cause = system_error(error) or error
+    words = getattr(cause, "strerror", None) or " ".join(str(cause).split())[:120] or type(cause).__name__
     folder = os.path.dirname(os.path.abspath(path))
     with contextlib.suppress(OSError):
         free = shutil.disk_usage(folder).free / 2**30

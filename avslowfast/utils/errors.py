@@ -151,6 +151,16 @@ def concerning(path: str | os.PathLike[str], part: str | None = None) -> Iterato
         raise OSError(number, os.strerror(number), os.fspath(path)) from error
 
 
+def system_error(error: BaseException) -> OSError | None:
+    """What the operating system said first, where an error comes from that; torch's writer, for example, hides it.
+
+    Args:
+        error: Any error.
+    """
+    systems = [cause for cause in _causes(error) if isinstance(cause, OSError) and cause.errno]
+    return systems[-1] if systems else None
+
+
 def _causes(error: BaseException) -> Iterator[BaseException]:
     """The error, what it was raised from or during, and so on."""
     seen: set[int] = set()
@@ -177,7 +187,7 @@ def _meaning(error: BaseException, kind: type[BaseException], text: str) -> str 
         return text
     if issubclass(kind, RuntimeError) and "unexpected pos" in text:
         # torch's writer fails once more while it ends the file; what failed first says why.
-        first = next((cause for cause in _causes(error) if isinstance(cause, OSError)), None)
+        first = system_error(error)
         if first is not None:
             return _system_error(first, str(first))
     for known, explain in _EXPLAINED:

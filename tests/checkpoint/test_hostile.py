@@ -101,14 +101,11 @@ def test_a_report_of_a_run_with_it_as_scores_ends_without_a_crash(tmp_path, trai
     assert "Traceback" not in ended.text
 
 
-def test_resume_passes_it_over_as_a_state(tmp_path, trained):
-
-    os.makedirs(states.checkpoint_dir(tmp_path))
-    with open(states.checkpoint_path(tmp_path, 1, 0), "wb") as f:
-        f.write(dtype_changed_later())
-    ended = in_child(tmp_path, lambda: print(states.load_newest(tmp_path, lambda state: None)))
-    assert ended.code == 0, ended.text
-    assert "(None, None)" in ended.text
+def test_it_is_refused_as_a_state_to_resume_from(tmp_path):
+    (tmp_path / "x.pyth").write_bytes(dtype_changed_later())
+    ended = in_child(tmp_path, told, states.read_state, "x.pyth")
+    assert ended.code == 2, ended.text
+    assert "x.pyth: asks for numpy.dtype V8" in ended.error
 
 
 def test_weights_of_a_safe_file_are_not_touched_by_the_checks(tmp_path, small):

@@ -201,7 +201,9 @@ def test_a_validation_that_fails_loses_nothing(finished, synthav, tmp_path):
     assert os.path.isfile(states.checkpoint_path(output_of(args), 3, 0))
     run(args, *periods)
     assert len(stats(output_of(args), "train_iter")) == 3 * 2
-    assert len(stats(output_of(args), "val_epoch")) == 1
+    # It was evaluated once more, and passed.
+    assert weights(output_of(args), 3)["evaluation_due"] is False
+    assert len(stats(output_of(args), "val_epoch")) == 2
 
 
 def test_states_of_others_are_neither_resumed_nor_pruned_nor_tested(used):

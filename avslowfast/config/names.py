@@ -114,7 +114,7 @@ class Metric:
         """
         if math.isnan(value):
             return False
-        if best is None:
+        if best is None or math.isnan(best):
             return True
         return value >= best if self.better == "higher" else abs(value) <= abs(best)
 

@@ -121,10 +121,20 @@ def test_unknown_metrics_are_named(keys, words):
 
 def test_values_compare_as_the_metric_says():
     up, down = Metric("a", "a"), Metric("b", "b", "ms", "lower")
-    assert up.improves(1.0, None) and up.improves(2.0, 1.0) and not up.improves(1.0, 1.0)
+    assert up.improves(1.0, None)
+    assert up.improves(2.0, 1.0)
+    assert not up.improves(0.5, 1.0)
+    # Of equally good epochs the later one counts.
+    assert up.improves(1.0, 1.0)
     # Of signed values the one nearer to zero is the lower one.
-    assert down.improves(-1.0, 2.0) and not down.improves(-3.0, 2.0)
-    assert up.improves(1.0, float("nan")) and not up.improves(float("nan"), 1.0)
+    assert down.improves(-1.0, 2.0)
+    assert not down.improves(-3.0, 2.0)
+
+
+@pytest.mark.parametrize(("value", "best", "improves"), [(1.0, "nan", True), ("nan", 1.0, False), ("nan", None, False)])
+def test_a_value_that_is_not_finite_is_never_the_best(value, best, improves):
+    metric = Metric("a", "a")
+    assert metric.improves(float(value), None if best is None else float(best)) is improves
 
 
 def test_a_metric_that_the_data_does_not_give_is_named():

@@ -40,13 +40,13 @@ SHORT_RUN = (
 )
 
 
-def command(args, *more, launcher=()):
+def command(args, *more, launcher=(), config=TINY):
     return [
         sys.executable,
         *launcher,
         str(ROOT / "tools/run_net.py"),
         "--cfg",
-        str(TINY),
+        str(config),
         *map(str, args),
         *map(str, more),
     ]

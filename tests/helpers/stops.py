@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from avslowfast.checkpoint.record import read_record
 
+from . import TINY
 from .runs import command, ENV, output_of
 
 TORCHRUN = (
@@ -54,7 +55,7 @@ class End:
 class Job:
     """A run in a process group of its own."""
 
-    def __init__(self, args, *more, set_up="one", env=()):
+    def __init__(self, args, *more, set_up="one", config=TINY):
         keys, launcher = SET_UPS[set_up]
         self.folder = str(output_of(args))
         os.makedirs(self.folder, exist_ok=True)
@@ -63,8 +64,8 @@ class Job:
         self.mark = uuid.uuid4().hex
         with open(self.log, "w") as log:
             self.process = subprocess.Popen(
-                command([*args, *keys], *more, launcher=launcher),
-                env={**ENV, **dict(env), "TEST_JOB": self.mark},
+                command([*args, *keys], *more, launcher=launcher, config=config),
+                env={**ENV, "TEST_JOB": self.mark},
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
@@ -113,7 +114,7 @@ class Job:
             self.kill()
             raise AssertionError("still running: " + self.text()[-3000:]) from None
         took = time.monotonic() - began
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 20
         while self.members() and time.monotonic() < deadline:
             time.sleep(0.05)
         left = [(pid, command_line(pid)) for pid in self.members()]

@@ -1,5 +1,6 @@
 """Processes: torchrun's, or as many as the configuration asks for, spawned here."""
 
+import contextlib
 import datetime
 import multiprocessing
 import os
@@ -235,7 +236,6 @@ def _run(cfg: Cfg, function: Workflow, place: _Place, store: Store, stop: StopRe
         peers.meet(place.master.host, cfg.DIST.INIT_TIMEOUT)
         _connect(cfg, device, place, store)
         code = function(cfg, device, stop)
-        dist.destroy_process_group()
     except StopRequested:
         peers.leave()
         raise
@@ -244,6 +244,8 @@ def _run(cfg: Cfg, function: Workflow, place: _Place, store: Store, stop: StopRe
         if told is None:
             return _MISTAKE
         raise told from error
+    finally:
+        _disconnect(device)
     peers.leave()
     return code
 
@@ -263,6 +265,14 @@ def _connect(cfg: Cfg, device: torch.device, place: _Place, store: Store) -> Non
         world_size=place.world,
         timeout=datetime.timedelta(seconds=cfg.DIST.TIMEOUT),
     )
+
+
+def _disconnect(device: torch.device) -> None:
+    """End the connections between the ranks, where there are any."""
+    # With a GPU's library this waits for ranks that may be gone.
+    if dist.is_initialized() and (device.type == "cpu" or sys.exc_info()[0] is None):
+        with contextlib.suppress(RuntimeError):
+            dist.destroy_process_group()
 
 
 def _to_be_told(error: Exception, peers: Peers, stop: StopRequest) -> Exception | None:

@@ -68,7 +68,9 @@ def tensors_of(state):
             yield place, value
         elif isinstance(value, dict):
             for name, part in value.items():
-                yield from walk(part, f"{place}/{name}")
+                # The learning rate is set at each step.
+                if name != "lr":
+                    yield from walk(part, f"{place}/{name}")
         elif isinstance(value, (list, tuple)):
             for i, part in enumerate(value):
                 yield from walk(part, f"{place}/{i}")
@@ -116,7 +118,8 @@ def killed_after(job, seconds, draw):
 def test_killed_runs_end_as_if_nothing_had_happened(data, tmp_path, name):
     set_up, config, variant, workers, more = _RUNS[name]
     draw = random.Random(name)
-    base = [*_COMMON, *keys(more), "DATA.PATH_TO_DATA_DIR", str(data(variant)), "DATA_LOADER.NUM_WORKERS", workers]
+    base = [*_COMMON, *keys(more), "DATA.PATH_TO_DATA_DIR", data(variant), "DATA_LOADER.NUM_WORKERS", workers]
+    base += ["DATA.PATH_PREFIX", data(variant) / "videos"] if variant == "ava" else []
 
     def start(folder):
         return Job([*base, "OUTPUT_DIR", folder], set_up=set_up, config=ROOT / f"configs/SynthAV/{config}.yaml")

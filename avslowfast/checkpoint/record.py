@@ -6,6 +6,7 @@ lost, it is made anew from what the states hold.
 
 import dataclasses
 import os
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -140,12 +141,24 @@ def _parsed(content: dict[str, Any]) -> RunRecord:
     record = RunRecord(**{name: value for name, value in content.items() if name in fields})
     record.states = [StateEntry(str(e["file"]), int(e["epoch"]), int(e["iteration"])) for e in content["states"]]
     best = content.get("best")
-    record.best = best and BestEntry(str(best["file"]), int(best["epoch"]), str(best["metric"]), float(best["value"]))
+    record.best = (
+        None
+        if best is None
+        else BestEntry(str(best["file"]), int(best["epoch"]), str(best["metric"]), float(best["value"]))
+    )
     for name in [entry.file for entry in record.states] + ([record.best.file] if record.best else []):
         if os.path.basename(name) != name:
             raise ValueError(f"{name}: no name of a file")
-    if not isinstance(record.id, str) or not isinstance(record.configuration, dict):
-        raise TypeError("id or configuration is of another type")
+    if not re.fullmatch(r"[\w-]{1,100}", record.id) or not isinstance(record.configuration, dict):
+        raise TypeError("id or configuration is no such thing")
+    names = record.class_names
+    if names is not None and not isinstance(names, (list, dict)):
+        raise TypeError("class_names is no list")
+    if not all(isinstance(start, dict) for start in record.starts) or not isinstance(record.starts, list):
+        raise TypeError("starts is no list")
+    for facts in record.data.values():
+        int(facts["records"]), str(facts["fingerprint"])
+    int(record.progress.get("epoch", 0))
     return record
 
 

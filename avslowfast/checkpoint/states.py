@@ -4,7 +4,7 @@ import contextlib
 import math
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -29,6 +29,18 @@ _ENTRIES: dict[str, type | tuple[type, ...]] = {
     "rng": list,
     "cfg": str,
     "best": (int, float, type(None)),
+    "optimizer_kind": str,
+    "optimizer_names": list,
+}
+# Those that a state may lack, or have as None.
+_OPTIONAL: dict[str, type | tuple[type, ...]] = {
+    "ema_state": Mapping,
+    "scaler_state": Mapping,
+    "best_epoch": int,
+    "best_metric": str,
+    "failed_files": Mapping,
+    "data": Mapping,
+    "class_names": (list, Mapping),
 }
 # No training is longer than this.
 _MOST_EPOCHS = 10**6
@@ -149,6 +161,9 @@ def _problem(content: Any) -> str | None:
             return f"{name} missing"
         if not isinstance(content[name], kind) or isinstance(content[name], bool):
             return f"{name} is of type {type(content[name]).__name__}"
+    for name, kind in _OPTIONAL.items():
+        if content.get(name) is not None and not isinstance(content[name], kind):
+            return f"{name} is of type {type(content[name]).__name__}"
     epoch, iteration, length = (content[name] for name in ("epoch", "iteration", "iters_per_epoch"))
     if not 0 <= epoch <= _MOST_EPOCHS or length < 1 or not 0 <= iteration < length:
         return f"epoch {epoch}, iteration {iteration} of {length}"
@@ -189,20 +204,24 @@ def tensor_problem(value: Any, expected: torch.Tensor) -> str | None:
     return None
 
 
-def optimizer_problem(saved: Mapping[str, Any], optimizer: torch.optim.Optimizer) -> str | None:
-    """Why a saved state of an optimiser is damaged; None if it is whole.
+def optimizer_problem(content: State, optimizer: torch.optim.Optimizer, names: Sequence[Sequence[str]]) -> str | None:
+    """Why the saved state of an optimiser is damaged; None if it is whole, or another optimiser's.
 
     An entry that does not fit its parameter would be read beyond its end by the fused update.
 
     Args:
-        saved: What `state_dict` of an optimiser gave.
+        content: A state of a training.
         optimizer: The one that is to go on.
+        names: Of its parameters, by group.
     """
+    saved = content["optimizer_state"]
     groups, entries = saved.get("param_groups"), saved.get("state")
     if not isinstance(groups, list) or not isinstance(entries, Mapping) or not all(map(_is_group, groups)):
         return "the optimizer has no parameter groups or no entries"
-    if other_optimizer(saved, optimizer):
+    if other_optimizer(content, optimizer, names):
         return None
+    if [len(group["params"]) for group in groups] != [len(group) for group in names]:
+        return "the optimizer's groups are not those of its names"
     indices = [index for group in groups for index in group["params"]]
     parameters = dict(zip(indices, (p for group in optimizer.param_groups for p in group["params"])))
     if len(parameters) != len(indices):
@@ -234,27 +253,21 @@ def _entry_problem(name: str, value: Any, parameter: torch.Tensor) -> str | None
     return tensor_problem(value, parameter)
 
 
-def other_optimizer(saved: Mapping[str, Any], optimizer: torch.optim.Optimizer) -> str | None:
-    """Why a whole state belongs to another optimiser or grouping of parameters; None if it is this one's.
+def other_optimizer(content: State, optimizer: torch.optim.Optimizer, names: Sequence[Sequence[str]]) -> str | None:
+    """Why a state's optimiser is another one, or groups its parameters in another way; None if it is this one.
 
     Args:
-        saved: What `state_dict` of an optimiser gave.
+        content: A state of a training.
         optimizer: The one that is to go on.
+        names: Of its parameters, by group.
     """
-    sizes = [len(group["params"]) for group in saved["param_groups"]]
-    own = [len(group["params"]) for group in optimizer.param_groups]
-    if sizes != own:
-        return f"its parameter groups have {sizes} parameters, not {own}"
-    kept = _ENTRY_NAMES.get(type(optimizer), ())
-    entries = (entry for entry in saved["state"].values() if isinstance(entry, Mapping))
-    foreign = next((name for entry in entries for name in entry if kept and name not in kept), None)
-    return f"it has {foreign}, which {type(optimizer).__name__} does not keep" if foreign else None
-
-
-# What optimisers keep for each parameter.
-_ADAM = ("step", "exp_avg", "exp_avg_sq", "max_exp_avg_sq")
-_ENTRY_NAMES: dict[type, tuple[str, ...]] = {
-    torch.optim.SGD: ("momentum_buffer",),
-    torch.optim.Adam: _ADAM,
-    torch.optim.AdamW: _ADAM,
-}
+    kind = type(optimizer).__name__
+    if content["optimizer_kind"] != kind:
+        return f"it is of {content['optimizer_kind']}, not of {kind}"
+    saved = content["optimizer_names"]
+    if saved == [list(group) for group in names]:
+        return None
+    old, new = ({name for group in groups for name in group} for groups in (saved, names))
+    if old == new:
+        return f"its {len(saved)} parameter groups are not the present {len(names)}"
+    return f"{len(old - new)} of its parameters are not trained now, {len(new - old)} others are (parameter groups)"

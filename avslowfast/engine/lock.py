@@ -63,6 +63,8 @@ class FolderLock:
 
     def _acquire(self, folder: str) -> int:
         while True:
+            if os.path.islink(self.path):
+                raise FolderInUseError(f"{self.path}: it is a link, which is no lock of a run; remove it")
             file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
             try:
                 try:
@@ -91,13 +93,11 @@ class FolderLock:
         holder = _holder(file)
         if not holder:
             return
-        if holder.get("host") == socket.gethostname() or _is_restart(holder):
-            alive = False
-        else:
-            age = _now_of(folder) - os.fstat(file).st_mtime
-            alive = age < _STALE
+        age = _now_of(folder) - os.fstat(file).st_mtime
+        alive = age < _STALE and holder.get("host") != socket.gethostname() and not _is_restart(holder)
         if alive:
-            raise FolderInUseError(_in_use(folder, holder))
+            ends = f"; if that machine is gone, the lock ends in {_STALE - age:.0f} s"
+            raise FolderInUseError(_in_use(folder, holder) + ends)
         logger.info("the lock of process %s on %s is stale: that run has ended", holder.get("pid"), holder.get("host"))
 
     def _show_life(self) -> None:

@@ -122,12 +122,25 @@ def _sgd(solver: Cfg, groups: list[dict[str, Any]]) -> torch.optim.SGD:
         nesterov=solver.NESTEROV and solver.MOMENTUM > 0 and solver.DAMPENING == 0,
         fused=solver.DAMPENING == 0 or None,
     )
-    if solver.MOMENTUM and solver.DAMPENING == 0:
-        # The same as starting with the first gradient. The fused kernel needs it: with DropPathway some weights get
-        # their first gradient later.
-        for group in groups:
-            optimizer.state.update({p: {"momentum_buffer": torch.zeros_like(p)} for p in group["params"]})
+    fill_momentum(optimizer)
     return optimizer
+
+
+def fill_momentum(optimizer: torch.optim.Optimizer) -> None:
+    """Give SGD's parameters that have no momentum yet one of zero: the same as starting with the first gradient.
+
+    The fused kernel needs it: with DropPathway some weights get their first gradient later than others.
+    """
+    for group in optimizer.param_groups if isinstance(optimizer, torch.optim.SGD) else ():
+        for parameter in group["params"] if group["momentum"] and group["dampening"] == 0 else ():
+            if optimizer.state[parameter].get("momentum_buffer") is None:
+                optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+
+
+def parameter_names(optimizer: torch.optim.Optimizer, model: nn.Module) -> list[list[str]]:
+    """The names of an optimiser's parameters, by group."""
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    return [[names[id(parameter)] for parameter in group["params"]] for group in optimizer.param_groups]
 
 
 def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
@@ -136,22 +149,28 @@ def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
         group["lr"] = lr * group["lr_scale"]
 
 
-def load_optimizer(optimizer: torch.optim.Optimizer, saved: Mapping[str, Any]) -> list[str]:
+def load_optimizer(
+    optimizer: torch.optim.Optimizer, content: Mapping[str, Any], names: Sequence[Sequence[str]]
+) -> list[str]:
     """Give an optimiser a saved state; its hyperparameters stay those of the configuration.
 
     Args:
         optimizer: A fresh one.
-        saved: What `state_dict` gave, found whole by `states.optimizer_problem`.
+        content: A state of a training, found whole by `states.optimizer_problem`.
+        names: Of the optimiser's parameters, by group.
 
     Returns:
         [] or, in words, that the state belongs to another optimiser or grouping and begins anew.
     """
-    other = states.other_optimizer(saved, optimizer)
+    other = states.other_optimizer(dict(content), optimizer, names)
     if other:
         return [f"the saved state of the optimizer cannot be used, it begins anew: {other}"]
-    present = [{k: v for k, v in group.items() if k != "params"} for group in optimizer.param_groups]
+    saved = content["optimizer_state"]
+    # The learning rate is the schedule's, which sets it before each step.
+    present = [{k: v for k, v in group.items() if k not in ("params", "lr")} for group in optimizer.param_groups]
     # torch writes into the dictionary that it is given.
     optimizer.load_state_dict({"state": dict(saved["state"]), "param_groups": [dict(g) for g in saved["param_groups"]]})
     for group, settings in zip(optimizer.param_groups, present):
         group.update(settings)
+    fill_momentum(optimizer)
     return []

@@ -16,11 +16,14 @@ from ..loading.dataset import ClipDataset
 from ..loading.samplers import SampleKey
 from ..loading.survey import survey
 from ..media import DecodeError
+from ..models import build_model
+from ..tasks.build import build_task
 from ..utils import distributed, seeding
 from ..utils.logging import get_logger, setup_logging
 from .run_folder import RunData, RunFolder
 from .stop import StopRequest
 from .trainer import Trainer
+from .weights import load_for_test
 
 logger = get_logger(__name__)
 
@@ -58,6 +61,23 @@ def check_lists(cfg: Cfg, listings: Mapping[str, Listing]) -> None:
             _check_files(split, dataset)
 
     distributed.on_main(check)
+
+
+def check_test_weights(cfg: Cfg, listings: Mapping[str, Listing]) -> None:
+    """Load what TEST.CHECKPOINT_FILE_PATH names into a network that is thrown away. Called on every rank.
+
+    Args:
+        cfg: The configuration.
+        listings: {split: its list}.
+
+    Raises:
+        ConfigError: The file was trained for other inputs or classes.
+        CheckpointError: It cannot be read, or does not fit.
+    """
+    if cfg.TEST.ENABLE and cfg.TEST.CHECKPOINT_FILE_PATH:
+        model = build_model(cfg)
+        task = build_task(cfg, torch.device("cpu"))
+        load_for_test(cfg, model, task.required_weights(model), listings["test"].class_names)
 
 
 def _check_files(split: str, dataset: ClipDataset) -> None:
@@ -199,6 +219,7 @@ def check(cfg: Cfg, device: torch.device, stop: StopRequest) -> int:
     setup_logging()
     listings = read_listings(cfg)
     check_lists(cfg, listings)
+    check_test_weights(cfg, listings)
     if cfg.TRAIN.ENABLE and derived.task_facts(cfg).trains:
         distributed.on_main(lambda: logger.info("%s", RunFolder.plan(cfg, RunData.of(listings)).says))
         trainer = Trainer(cfg, device, listings["train"])

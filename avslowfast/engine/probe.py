@@ -89,7 +89,7 @@ class ProbeData:
         return cls(features, content["labels"].numpy(), content["failed"])
 
 
-def probe(cfg: Cfg, device: torch.device, votes: Votes) -> dict[str, Any]:
+def probe(cfg: Cfg, device: torch.device, votes: Votes, folder: str) -> dict[str, Any]:
     """Train a linear classifier on features of the training videos, test it, look up nearest neighbours.
 
     Writes results.json. Features are kept in OUTPUT_DIR, so that another classifier on them takes seconds.
@@ -98,6 +98,7 @@ def probe(cfg: Cfg, device: torch.device, votes: Votes) -> dict[str, Any]:
         cfg: The configuration.
         device: Of this rank.
         votes: Whether to go on.
+        folder: Where results go.
 
     Returns:
         The results: visual_top1, visual_top5, visual_r1, ...; audio_* and audiovisual_* as far as the network has the
@@ -126,15 +127,15 @@ def probe(cfg: Cfg, device: torch.device, votes: Votes) -> dict[str, Any]:
             values = _judge(cfg, x_train, train.labels, x_test, test.labels)
             results.update({f"{modality}_{name}": value for name, value in values.items()})
             logger.info("%s: %s", modality, metrics_text(values))
-        save_config(cfg, cfg.OUTPUT_DIR)
+        save_config(cfg, folder)
         results["failed"] = test.failed
-        write_results(cfg.OUTPUT_DIR, results, probe_metrics(cfg))
+        write_results(folder, results, probe_metrics(cfg))
     # No barrier: the main rank may need longer than an exchange between ranks may take.
-    policy = failure_policy(cfg, cfg.OUTPUT_DIR)
+    policy = failure_policy(cfg, folder)
     for split, data in (("train", train), ("test", test)):
         failed = {item["path"]: item["reason"] for item in data.failed}
         if distributed.is_main():
-            write_failed_files(cfg.OUTPUT_DIR, split, failed)
+            write_failed_files(folder, split, failed)
         policy.check(failed, len(data.labels) + len(failed), split)
     return results
 

@@ -1,17 +1,17 @@
 """Going on with a run: which of its states, the same on every rank, and what of it holds under another recipe."""
 
-import os
 import zlib
-from dataclasses import dataclass
 
 import torch
 from torch import nn
 
 from ..checkpoint import CheckpointError, states
+from ..config import ConfigError
 from ..utils import distributed
 from ..utils.errors import UserError
 from ..utils.logging import get_logger
-from .run_folder import RunFolder
+from .run_folder import RunData, RunFolder
+from .sharing import on_every_rank
 from .trainer import Trainer
 
 logger = get_logger(__name__)
@@ -34,92 +34,56 @@ def resume(trainer: Trainer, folder: RunFolder) -> bool:
     Raises:
         RanksDifferError: A rank has got another state than the main one.
     """
-    found: list[tuple[str, states.State]] = []
-
-    def choose() -> _Place | None:
-        found.extend(_newest(trainer, folder))
-        return _Place.of(*found[0]) if found else None
-
-    place = distributed.on_main(choose)
-    if place is None:
+    chosen = on_every_rank(lambda: _newest(trainer, folder), states.read_state)
+    if chosen is None:
         return False
-    content = _on_every_rank(place, found[0][1] if found else None)
+    path, content = chosen
     for difference in folder.recipe:
         logger.info("the recipe has changed: %s: %r -> %r", difference.key, difference.old, difference.new)
     if trainer.cfg.TRAIN.CHECKPOINT_FILE_PATH:
         logger.info("TRAIN.CHECKPOINT_FILE_PATH is not used: the run goes on from its own state")
     for note in trainer.load_state_dict(content):
         logger.warning("%s", note)
-    folder.repair_best(place.path, (content["epoch"], content["iteration"]), trainer.state)
-    check_ranks_agree(trainer, folder.record.id)
-    _say_where(trainer, place.path)
+    folder.repair_best(path, (content["epoch"], content["iteration"]), trainer.state)
+    _say_where(trainer, path)
     return True
 
 
-@dataclass(frozen=True)
-class _Place:
-    """Which state was chosen, so that a rank that sees the file can tell whether it is the same."""
+def _newest(trainer: Trainer, folder: RunFolder) -> tuple[str, states.State] | None:
+    """(file, content) of the newest state of the run, or of its best one where no other is left; None for a new run.
 
-    path: str
-    size: int
-    key: tuple[str, int, int]
-
-    @classmethod
-    def of(cls, path: str, content: states.State) -> "_Place":
-        return cls(path, os.path.getsize(path), _key(content))
-
-    def read(self) -> states.State | None:
-        """The state from this rank's own view of the file; None where it has none, or another one."""
-        if not os.path.isfile(self.path) or os.path.getsize(self.path) != self.size:
-            return None
-        try:
-            content = states.read_state(self.path)
-        except CheckpointError:
-            return None
-        return content if _key(content) == self.key else None
-
-
-def _key(content: states.State) -> tuple[str, int, int]:
-    return content["run_id"], content["epoch"], content["iteration"]
-
-
-def _newest(trainer: Trainer, folder: RunFolder) -> list[tuple[str, states.State]]:
-    """[(file, content)] of the newest state that can be resumed; [] without one."""
-    candidates = folder.candidates()
-    for path in candidates:
+    Raises:
+        ConfigError: None of the states that are there can be used.
+    """
+    reasons = []
+    for path in folder.candidates():
         try:
             content = states.read_state(path)
+            problem = trainer.mismatch(content)
+            if content["run_id"] != folder.record.id:
+                problem = f"it belongs to the run {content['run_id']}"
+            if problem is None:
+                return path, content
+            reasons.append(f"{path}: not a state of this run ({problem})")
         except CheckpointError as error:
-            logger.warning("skipped, it cannot be used: %s", error)
-            continue
-        problem = trainer.mismatch(content)
-        if content["run_id"] != folder.record.id:
-            problem = f"it belongs to the run {content['run_id']}"
-        if problem is None:
-            return [(path, content)]
-        logger.warning("skipped, it cannot be used: %s: not a state of this run (%s)", path, problem)
-    if candidates:
-        logger.warning("none of %d states can be resumed; training begins at epoch 1", len(candidates))
-        folder.forget_states()
-    return []
+            reasons.append(str(error))
+        logger.warning("skipped, it cannot be used: %s", reasons[-1])
+    if reasons:
+        raise ConfigError(
+            f"OUTPUT_DIR is {folder.output_dir!r}: none of the {len(reasons)} states of the run {folder.record.id} can "
+            f"be used; the newest: {reasons[0]}; choose another OUTPUT_DIR, or start anew with TRAIN.AUTO_RESUME False "
+            "TRAIN.REPLACE True"
+        )
+    return None
 
 
-def _on_every_rank(place: _Place, content: states.State | None) -> states.State:
-    """The chosen state on every rank: each reads it where it sees it, the main rank sends it to all others."""
-    content = content or place.read()
-    if any(distributed.gather_objects(content is None)):
-        sent = distributed.broadcast_object(content)
-        content = content or sent
-    assert content is not None
-    return content
-
-
-def check_ranks_agree(trainer: Trainer, run_id: str) -> None:
-    """Compare run, progress and weights of all ranks. Called on every rank.
+def check_ranks_agree(trainer: Trainer, run_id: str, data: RunData) -> None:
+    """Compare run, lists, progress and weights of all ranks. Called on every rank.
 
     Args:
         trainer: Of this rank.
         run_id: Of the run.
+        data: What this rank learns from.
 
     Raises:
         RanksDifferError: They differ; names the ranks that differ from the main one.
@@ -127,7 +91,16 @@ def check_ranks_agree(trainer: Trainer, run_id: str) -> None:
     if not distributed.is_distributed():
         return
     state = trainer.state
-    facts = (run_id, state.epoch, state.iteration, weights_hash(trainer.model))
+    others = [rank for rank, seen in enumerate(distributed.gather_objects(data)) if seen != data]
+    # Every rank compares with itself, so that all know when one differs.
+    others = sorted({rank for found in distributed.gather_objects(others) for rank in found})
+    if others:
+        raise RanksDifferError(
+            f"ranks {', '.join(map(str, others))} have other lists or class names than the rest; give all machines the "
+            "same files (DATA.PATH_TO_DATA_DIR)"
+        )
+    weights = weights_hash(trainer.model) ^ (weights_hash(trainer.ema) if trainer.ema is not None else 0)
+    facts = (run_id, state.epoch, state.iteration, weights)
     everyone = distributed.gather_objects(facts)
     differing = [rank for rank, other in enumerate(everyone) if other != everyone[0]]
     if differing:

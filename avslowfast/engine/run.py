@@ -1,12 +1,10 @@
 """Train and test as a configuration says."""
 
-import os
 from collections.abc import Callable
 from typing import Any
 
 import torch
 
-from ..checkpoint.record import RECORD
 from ..config import derived
 from ..config.derived import Cfg
 from ..evaluation.build import build_protocol
@@ -21,10 +19,10 @@ from ..utils.logging import get_logger, setup_logging
 from ..utils.memory import keep_freed_memory
 from .evaluation import evaluate_as_configured, failure_policy
 from .hooks.build import build_hooks
-from .preflight import check_lists, log_disk, read_listings, try_batches
+from .preflight import check_lists, check_test_weights, log_disk, read_listings, try_batches
 from .probe import probe
-from .resume import resume
-from .run_folder import lock_folder, RunData, RunFolder
+from .resume import check_ranks_agree, resume
+from .run_folder import folder_of_results, lock_folder, RunData, RunFolder
 from .stop import STOPPED, StopRequest
 from .trainer import autocast_context, place_model, Trainer
 from .votes import Votes
@@ -51,8 +49,9 @@ def run(cfg: Cfg, device: torch.device, stop: StopRequest) -> int:
     set_up(cfg, device)
     votes = Votes(stop)
     if not derived.task_facts(cfg).trains:
-        setup_logging(cfg.OUTPUT_DIR)
-        return _unless_stopped(lambda: probe(cfg, device, votes), stop, "probe")
+        folder = folder_of_results(cfg, "probe")
+        setup_logging(folder)
+        return _unless_stopped(lambda: probe(cfg, device, votes, folder), stop, "probe")
     lock = lock_folder(cfg) if cfg.TRAIN.ENABLE else None
     try:
         if cfg.TRAIN.ENABLE and not train(cfg, device, votes):
@@ -98,17 +97,26 @@ def train(cfg: Cfg, device: torch.device, votes: Votes) -> bool:
         ConfigError: The folder holds another run, or the lists have mistakes.
     """
     listings = read_listings(cfg)
-    folder = RunFolder.open(cfg, RunData.of(listings), device)
-    setup_logging(cfg.OUTPUT_DIR)
+    data = RunData.of(listings)
+    # An old run is moved away only when everything else has been tried.
+    replaces = distributed.on_main(lambda: RunFolder.plan(cfg, data).replaced is not None)
+    setup_logging(None if replaces else cfg.OUTPUT_DIR)
+    check_lists(cfg, listings)
+    check_test_weights(cfg, listings)
+    trainer = Trainer(cfg, device, listings["train"], votes)
+    distributed.on_main(lambda: log_disk(cfg, trainer))
+    if replaces:
+        trainer.load_start_weights()
+    folder = RunFolder.open(cfg, data, device)
+    if replaces:
+        setup_logging(cfg.OUTPUT_DIR)
     if distributed.is_main():
         save_config(cfg, cfg.OUTPUT_DIR)
         log_start(folder)
-    check_lists(cfg, listings)
-    trainer = Trainer(cfg, device, listings["train"], votes)
-    distributed.on_main(lambda: log_disk(cfg, trainer))
     trainer.identity = {"run_id": folder.record.id, "data": folder.record.data}
-    if not resume(trainer, folder):
+    if not resume(trainer, folder) and not replaces:
         trainer.load_start_weights()
+    check_ranks_agree(trainer, folder.record.id, data)
     trainer.hooks = build_hooks(cfg, trainer, folder, listings["val"])
     describe(cfg, trainer.model)
     try_batches(trainer, listings)
@@ -128,12 +136,6 @@ def log_start(folder: RunFolder) -> None:
         logger.info("%s list: %d records (fingerprint %s)", split, facts["records"], facts["fingerprint"])
 
 
-def folder_of_test(cfg: Cfg) -> str:
-    """Where a test writes: OUTPUT_DIR, but not over what a training there has written."""
-    holds_run = distributed.on_main(lambda: os.path.isfile(os.path.join(cfg.OUTPUT_DIR, RECORD)))
-    return os.path.join(cfg.OUTPUT_DIR, "test") if holds_run and not cfg.TRAIN.ENABLE else str(cfg.OUTPUT_DIR)
-
-
 def test(cfg: Cfg, device: torch.device, votes: Votes) -> dict[str, Any]:
     """Test with NUM_ENSEMBLE_VIEWS x NUM_SPATIAL_CROPS views; writes results.json and the scores.
 
@@ -149,7 +151,7 @@ def test(cfg: Cfg, device: torch.device, votes: Votes) -> dict[str, Any]:
         TooManyFailuresError: More files failed than may; the results are written.
         NotFiniteScoresError: Scores are NaN or infinite; the results are written.
     """
-    folder = folder_of_test(cfg)
+    folder = str(cfg.OUTPUT_DIR) if cfg.TRAIN.ENABLE else folder_of_results(cfg, "test")
     if not cfg.TRAIN.ENABLE:
         setup_logging(folder)
         if distributed.is_main():

@@ -1,6 +1,7 @@
 """The folder of a run: whose it is, whether a training may go on in it, and what is written into it."""
 
 import os
+import re
 import secrets
 import shutil
 import subprocess
@@ -14,15 +15,15 @@ from typing import Any
 import torch
 
 from .. import __version__
+from ..checkpoint import CheckpointError, states
 from ..checkpoint import record as records
-from ..checkpoint import states
 from ..checkpoint.record import BestEntry, read_record, RunRecord, StateEntry
 from ..config import ConfigError
 from ..config.derived import Cfg
 from ..config.kinds import Difference, differences, values_of
 from ..datasets.base import ClassNames, Listing
 from ..utils import distributed
-from ..utils.files import PART
+from ..utils.files import sweep
 from ..utils.logging import get_logger
 from .lock import FolderLock, LOCK
 from .state import TrainState
@@ -38,12 +39,20 @@ _FILES_OF_A_RUN = (
     "checkpoints",
     "config.yaml",
     "results.json",
-    "scores.pt",
     "stdout.log",
     "failed_files.csv",
+    "detections.csv",
+    "submission.json",
+    "submission.zip",
     "tensorboard",
     "report.html",
+    "test",
+    "probe",
+    "validation",
 )
+_RESULT = re.compile(r"(scores(_\w+)?|features_\w+)\.(pt|csv)")
+_RESULT_FOLDERS = ("test", "probe", "validation")
+_MOVING = ".moving"
 
 
 @dataclass(frozen=True)
@@ -134,7 +143,9 @@ class RunFolder:
         record.configuration, record.class_names, record.data = values, data.class_names, data.lists
         record.starts.append(facts_of_start(device))
         opened = cls(folder, record, plan.recipe)
-        sweep(folder)
+        for place in (folder, states.checkpoint_dir(folder), *(os.path.join(folder, name) for name in _RESULT_FOLDERS)):
+            for path in sweep(place):
+                logger.info("%s: left by a process that was killed; removed", path)
         record.write(folder)
         return opened
 
@@ -150,8 +161,10 @@ class RunFolder:
             ConfigError: The folder holds another run.
         """
         folder, stored = cfg.OUTPUT_DIR, read_record(cfg.OUTPUT_DIR)
-        if stored is None or (not stored.files(folder) and stored.best_file(folder) is None):
-            # A run that has not come to its first state: there is nothing to lose and nothing to go on from.
+        if stored is None or not (stored.files(folder) or stored.best_file(folder)):
+            # Nothing to lose and nothing to go on from: a run without a state yet, or whose states were removed.
+            if stored is not None and stored.progress:
+                logger.warning("the states of the run %s are gone from %s; a new run begins", stored.id, folder)
             return FolderPlan()
         if not cfg.TRAIN.AUTO_RESUME:
             if cfg.TRAIN.REPLACE:
@@ -174,13 +187,9 @@ class RunFolder:
         )
 
     def candidates(self) -> list[str]:
-        """Files of the run's states, newest first."""
-        return self.record.files(self.output_dir)[::-1]
-
-    def forget_states(self) -> None:
-        """None of the states can be resumed: training begins anew. Main rank alone."""
-        self.record.states, self.record.best, self.record.progress = [], None, {}
-        self.record.write(self.output_dir)
+        """Files of the run's states, newest first, and at last the best one."""
+        best = self.record.best_file(self.output_dir)
+        return self.record.files(self.output_dir)[::-1] + ([best] if best else [])
 
     def save(self, content: states.State, state: TrainState, keep: int) -> str:
         """Write a state and remove old ones. Main rank alone.
@@ -239,7 +248,8 @@ class RunFolder:
     def _has_best(self, path: str, stands_at: tuple[int, int], state: TrainState) -> bool:
         """Whether the best state is there, or can be made anew."""
         best, epoch = states.best_path(self.output_dir), state.best_epoch
-        if self.record.best is not None and self.record.best.epoch == epoch and os.path.isfile(best):
+        if self._is_best(best, state):
+            self.record.best = BestEntry(states.BEST, epoch or 0, state.best_metric, state.best or 0.0)
             return True
         holder = path if stands_at == (epoch, 0) else self._state_of(epoch)
         self.record.best = None
@@ -249,6 +259,18 @@ class RunFolder:
             logger.info("%s: made anew from %s", best, holder)
         self.record.write(self.output_dir)
         return self.record.best is not None
+
+    def _is_best(self, path: str, state: TrainState) -> bool:
+        """Whether a file is whole and the best state that a training speaks of."""
+        if not os.path.isfile(path):
+            return False
+        try:
+            content = states.read_state(path)
+        except CheckpointError as error:
+            logger.warning("%s", error)
+            return False
+        found = (content["run_id"], content["epoch"], content["best"])
+        return bool(found == (self.record.id, state.best_epoch, state.best))
 
     def _state_of(self, epoch: int | None) -> str | None:
         for entry in self.record.states:
@@ -319,25 +341,45 @@ def move_away(folder: str, record: RunRecord) -> None:
     """
     target = _previous(folder, record)
     os.makedirs(target, exist_ok=True)
-    for name in sorted(os.listdir(folder)):
-        stem = name.split("_test")[0].split(".")[0]
-        if name in _FILES_OF_A_RUN or (stem in ("scores", "results", "config") and os.path.isfile(f"{folder}/{name}")):
-            shutil.move(os.path.join(folder, name), os.path.join(target, name))
+    # While it is there, the move is not complete; see `finish_moves`.
+    Path(target, _MOVING).touch()
+    _finish_move(folder, target)
     logger.info("the run %s was moved to %s", record.id, target)
 
 
-def sweep(folder: str) -> None:
-    """Remove what writers that were killed have left: this process holds the folder, so nobody is writing.
+def finish_moves(folder: str) -> None:
+    """Complete the move of an old run during which a process was killed. Main rank alone.
 
     Args:
         folder: OUTPUT_DIR.
     """
-    for place in (folder, states.checkpoint_dir(folder)):
-        for name in os.listdir(place) if os.path.isdir(place) else ():
-            path = os.path.join(place, name)
-            if f"{PART}" in name and name.startswith(("checkpoint_", "run.", "results", "scores")):
-                os.remove(path)
-                logger.info("%s: left by a process that was killed; removed", path)
+    for marker in Path(folder, PREVIOUS).glob(f"*/{_MOVING}"):
+        _finish_move(folder, str(marker.parent))
+
+
+def _finish_move(folder: str, target: str) -> None:
+    for name in sorted(os.listdir(folder)):
+        path, new = os.path.join(folder, name), os.path.join(target, name)
+        if not (name in _FILES_OF_A_RUN or _RESULT.fullmatch(name)) or os.path.lexists(new):
+            continue
+        if os.path.islink(path):
+            # A relative link would lead elsewhere from there.
+            os.symlink(os.path.realpath(path), new)
+            os.remove(path)
+        else:
+            shutil.move(path, new)
+    os.remove(os.path.join(target, _MOVING))
+
+
+def folder_of_results(cfg: Cfg, name: str) -> str:
+    """Where a test or probe alone writes: OUTPUT_DIR, or a folder in it where a training's results are there.
+
+    Args:
+        cfg: The configuration.
+        name: Of the folder.
+    """
+    holds_run = distributed.on_main(lambda: read_record(cfg.OUTPUT_DIR) is not None)
+    return os.path.join(cfg.OUTPUT_DIR, name) if holds_run else str(cfg.OUTPUT_DIR)
 
 
 def lock_folder(cfg: Cfg) -> FolderLock | None:
@@ -351,6 +393,7 @@ def lock_folder(cfg: Cfg) -> FolderLock | None:
     def acquire() -> None:
         os.makedirs(cfg.OUTPUT_DIR, exist_ok=True)
         held.append(FolderLock(cfg.OUTPUT_DIR))
+        finish_moves(cfg.OUTPUT_DIR)
 
     distributed.on_main(acquire)
     return held[0] if held else None

@@ -18,13 +18,14 @@ from ..datasets.base import Listing
 from ..evaluation.evaluator import Autocast
 from ..loading import build_loader
 from ..models import build_model
+from ..models.network import Network
 from ..tasks.base import Batch
 from ..tasks.build import build_task
 from ..utils import distributed, seeding
 from ..utils.errors import StopRequested
 from ..utils.logging import get_logger
 from .hooks.base import Hook
-from .optim import build_optimizer, load_optimizer, lr_at, set_lr
+from .optim import build_optimizer, load_optimizer, lr_at, parameter_names, set_lr
 from .prefetch import prefetched
 from .state import TrainState
 from .stop import StopRequest
@@ -92,11 +93,10 @@ class Trainer:
         self.cfg, self.device = cfg, device
         self.votes = votes or Votes(StopRequest())
         self.hooks: list[Hook] = []
-        seeding.seed_everything(cfg.RNG_SEED + distributed.rank())
         self.loader = build_loader(cfg, "train", listing=listing)
         self.dataset = self.loader.dataset
         self.sampler = self.loader.epochs
-        self.model = place_model(cfg, build_model(cfg), device)
+        self.model = place_model(cfg, self._first_weights(), device)
         self.task = build_task(cfg, device)
         self.optimizer = build_optimizer(cfg, self.model)
         self.autocast, self.scaler = autocast_context(cfg, device)
@@ -107,6 +107,14 @@ class Trainer:
         self.identity: dict[str, Any] = {}
         self.parallel: DistributedDataParallel | None = None
         self.wrapped: nn.Module = self.model
+
+    def _first_weights(self) -> Network:
+        """The network with its first weights, the same on every rank; other random numbers differ between ranks."""
+        seeding.seed_everything(self.cfg.RNG_SEED)
+        model = build_model(self.cfg)
+        if distributed.rank():
+            seeding.seed_everything(self.cfg.RNG_SEED + distributed.rank())
+        return model
 
     def _iters_per_epoch(self) -> int:
         count = len(self.loader) // self.accumulate
@@ -122,7 +130,7 @@ class Trainer:
         cfg = self.cfg
         if not cfg.TRAIN.CHECKPOINT_FILE_PATH:
             return
-        content, path = read_weights(cfg.TRAIN.CHECKPOINT_FILE_PATH)
+        path, content = read_weights(lambda: cfg.TRAIN.CHECKPOINT_FILE_PATH)
         warn_of_other_inputs(cfg, content, path)
         require(load_content(self.model, content, path), cfg.TRAIN.CHECKPOINT_REQUIRED)
         logger.info("training starts at epoch 1 of %d from these weights, with a fresh optimizer", cfg.SOLVER.MAX_EPOCH)
@@ -139,7 +147,7 @@ class Trainer:
         return (
             states.mismatch(self.model, content["model_state"])
             or (None if average is None else states.mismatch(self.model, average))
-            or states.optimizer_problem(content["optimizer_state"], self.optimizer)
+            or states.optimizer_problem(content, self.optimizer, parameter_names(self.optimizer, self.model))
         )
 
     def _parallel(self) -> DistributedDataParallel | None:
@@ -171,6 +179,8 @@ class Trainer:
             "model_state": self.model.state_dict(),
             "ema_state": None if self.ema is None else self.ema.module.state_dict(),
             "optimizer_state": self.optimizer.state_dict(),
+            "optimizer_kind": type(self.optimizer).__name__,
+            "optimizer_names": parameter_names(self.optimizer, self.model),
             "scaler_state": None if self.scaler is None else self.scaler.state_dict(),
             "rng": distributed.gather_objects(seeding.rng_state()),
             "failed_files": dict(state.failed),
@@ -197,13 +207,16 @@ class Trainer:
         state.failed = {str(path): str(reason) for path, reason in dict(content.get("failed_files") or {}).items()}
         state.best_metric = str(content.get("best_metric") or "")
         self.model.load_state_dict(content["model_state"])
-        notes += load_optimizer(self.optimizer, content["optimizer_state"])
+        notes += load_optimizer(self.optimizer, content, parameter_names(self.optimizer, self.model))
         if self.ema is not None:
             self.ema.module.load_state_dict(content.get("ema_state") or content["model_state"])
             # The first update of a fresh average copies the weights; this one is not fresh.
             self.ema.n_averaged.fill_(1)
         if self.scaler is not None and content.get("scaler_state"):
-            self.scaler.load_state_dict(content["scaler_state"])
+            try:
+                self.scaler.load_state_dict(content["scaler_state"])
+            except (KeyError, TypeError, ValueError, RuntimeError):
+                notes.append("the saved state of the gradient scaler cannot be used, it begins anew")
         ranks = len(content["rng"])
         if ranks == distributed.world_size():
             seeding.set_rng_state(content["rng"][distributed.rank()])

@@ -1,18 +1,21 @@
 """Which weights a test or a training starts from, and whether they were made for what they get to see."""
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 import yaml
 
 from ..checkpoint import CheckpointError, class_names_of, load_content, read_checkpoint, require
-from ..checkpoint.record import read_record, resolve
+from ..checkpoint.record import BestEntry, read_record, resolve, RunRecord, StateEntry
+from ..checkpoint.states import checkpoint_dir, read_state
 from ..config import ConfigError
 from ..config.derived import Cfg, pathways
 from ..config.kinds import differences, values_of
 from ..datasets.base import ClassNames
 from ..models.network import Network
 from ..utils.logging import get_logger
+from .sharing import on_every_rank
 
 logger = get_logger(__name__)
 
@@ -22,10 +25,20 @@ _CHANNEL_ORDER = ("DATA.REVERSE_INPUT_CHANNEL", "DATA.USE_BGR_ORDER", "AVA.BGR")
 _SPECTROGRAM = ("DATA.AUDIO_MEL_NUM", "DATA.AUDIO_SAMPLE_RATE", "DATA.AUDIO_WIN_SZ", "DATA.AUDIO_STEP_SZ")
 
 
-def read_weights(path: str) -> tuple[Any, str]:
-    """(content, file) of a checkpoint, or of the best or newest state of a run's folder."""
-    file = resolve(path)
-    return read_checkpoint(file), file
+def read_weights(choose: Callable[[], str]) -> tuple[str, Any]:
+    """(file, content) of the checkpoint that the main rank chooses, on every rank.
+
+    Args:
+        choose: Gives its path, or the folder of a run, which stands for its best or newest state.
+    """
+
+    def read() -> tuple[str, Any]:
+        file = resolve(choose())
+        return file, read_checkpoint(file)
+
+    found = on_every_rank(read, read_checkpoint)
+    assert found is not None
+    return found
 
 
 def load_for_test(cfg: Cfg, model: Network, required: str, names: ClassNames = None) -> tuple[str, ClassNames]:
@@ -47,13 +60,7 @@ def load_for_test(cfg: Cfg, model: Network, required: str, names: ClassNames = N
         ConfigError: There is no checkpoint to test, or its weights were trained for other inputs or classes.
         CheckpointError: The checkpoint has not what is required.
     """
-    path = cfg.TEST.CHECKPOINT_FILE_PATH or _state_to_test(cfg) or cfg.TRAIN.CHECKPOINT_FILE_PATH
-    if not path:
-        raise ConfigError(
-            f"OUTPUT_DIR is {cfg.OUTPUT_DIR!r}: no checkpoint in it to test; train first, or set "
-            "TEST.CHECKPOINT_FILE_PATH"
-        )
-    content, path = read_weights(path)
+    path, content = read_weights(lambda: cfg.TEST.CHECKPOINT_FILE_PATH or _state_to_test(cfg))
     stored = class_names_of(content, path)
     warn_of_other_inputs(cfg, content, path, refuse=True)
     _check_class_names(stored, names, path)
@@ -61,23 +68,39 @@ def load_for_test(cfg: Cfg, model: Network, required: str, names: ClassNames = N
     return path, stored
 
 
-def _state_to_test(cfg: Cfg) -> str | None:
-    """The state that the run in OUTPUT_DIR saved last, or its best one; None where the folder holds no run."""
-    record = read_record(cfg.OUTPUT_DIR)
-    if record is None:
-        if cfg.TEST.USE_BEST and not cfg.TRAIN.CHECKPOINT_FILE_PATH:
-            raise ConfigError(f"TEST.USE_BEST is True: OUTPUT_DIR {cfg.OUTPUT_DIR!r} holds no run; train first")
-        return None
-    if not cfg.TEST.USE_BEST:
-        return record.newest(cfg.OUTPUT_DIR)
-    best = record.best_file(cfg.OUTPUT_DIR)
-    if best is None:
-        why = "its file is gone" if record.best else "validation has chosen none"
+def _state_to_test(cfg: Cfg) -> str:
+    """The state that the run in OUTPUT_DIR saved last, or its best one; in a folder without a run the start weights."""
+    folder, record = cfg.OUTPUT_DIR, read_record(cfg.OUTPUT_DIR)
+    if record is None or not record.states:
+        if cfg.TEST.USE_BEST:
+            raise ConfigError(f"TEST.USE_BEST is True: OUTPUT_DIR {folder!r} holds no run; train first")
+        if not cfg.TRAIN.CHECKPOINT_FILE_PATH:
+            raise ConfigError(
+                f"OUTPUT_DIR is {folder!r}: no checkpoint in it to test; train first, or set TEST.CHECKPOINT_FILE_PATH"
+            )
+        return str(cfg.TRAIN.CHECKPOINT_FILE_PATH)
+    if cfg.TEST.USE_BEST:
+        if record.best is None:
+            raise ConfigError(
+                f"TEST.USE_BEST is True: validation has chosen no best state of the run {record.id} in {folder!r}; set "
+                "it to False to test the newest one"
+            )
+        return _of_run(folder, record, record.best, "TEST.USE_BEST")
+    return _of_run(folder, record, record.states[-1], "OUTPUT_DIR")
+
+
+def _of_run(folder: str, record: RunRecord, entry: StateEntry | BestEntry, key: str) -> str:
+    """The file of a recorded state, looked at: it is there and is that state."""
+    path = os.path.join(checkpoint_dir(folder), entry.file)
+    if not os.path.isfile(path):
+        raise ConfigError(f"{path}: it is gone, but the run {record.id} has it in its record ({key}); restore it")
+    content = read_state(path)
+    if (content["run_id"], content["epoch"]) != (record.id, entry.epoch):
         raise ConfigError(
-            f"TEST.USE_BEST is True: the run {record.id} in {cfg.OUTPUT_DIR!r} has no best state ({why}); "
-            "set it to False to test the newest one"
+            f"{path}: it is the state of epoch {content['epoch']} of the run {content['run_id']}, not of epoch "
+            f"{entry.epoch} of {record.id}, as the record says ({key}); restore it"
         )
-    return best
+    return path
 
 
 def warn_of_other_inputs(cfg: Cfg, content: Any, path: str, refuse: bool = False) -> None:

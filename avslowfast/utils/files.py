@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import os
+import re
 import secrets
 import shutil
 import urllib.parse
@@ -13,6 +14,7 @@ from .errors import concerning, UserError
 
 # What every temporary name has before its ending: what a killed process has left is found by it.
 PART = ".part"
+_TEMPORARY = re.compile(r"\.[0-9a-f]{8}\.part(\.\w+)?$")
 # Seconds that a server may take to answer.
 _TIMEOUT = 60
 
@@ -72,6 +74,23 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[str]:
         finally:
             if os.path.lexists(part):
                 os.remove(part)
+
+
+def sweep(folder: str | os.PathLike[str]) -> list[str]:
+    """Remove the temporary files that killed processes have left in a folder in which nobody writes now.
+
+    Args:
+        folder: The folder; it need not exist.
+
+    Returns:
+        What was removed.
+    """
+    names = os.listdir(folder) if os.path.isdir(folder) else []
+    left = [os.path.join(folder, name) for name in names if _TEMPORARY.search(name)]
+    left = [path for path in left if os.path.isfile(path) and not os.path.islink(path)]
+    for path in left:
+        os.remove(path)
+    return left
 
 
 def fetch(url: str, path: str | os.PathLike[str]) -> None:

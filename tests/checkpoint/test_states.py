@@ -34,6 +34,8 @@ def good_state():
         "rng": [seeding.rng_state()],
         "cfg": "{}",
         "best": 50.0,
+        "optimizer_kind": "SGD",
+        "optimizer_names": [],
     }
 
 
@@ -64,6 +66,12 @@ def test_a_whole_state_is_read(tmp_path):
         ("best", float("nan"), "best is nan"),
         ("run_id", 7, "run_id is of type int"),
         ("cfg", {}, "cfg is of type dict"),
+        ("ema_state", 5, "ema_state is of type int"),
+        ("scaler_state", [], "scaler_state is of type list"),
+        ("failed_files", [1, 2], "failed_files is of type list"),
+        ("best_epoch", "3", "best_epoch is of type str"),
+        ("class_names", 3, "class_names is of type int"),
+        ("data", 5, "data is of type int"),
     ],
 )
 def test_a_state_that_makes_no_sense_is_not_read(tmp_path, name, value, words):
@@ -90,11 +98,31 @@ def trained_optimizer(kind=torch.optim.SGD, **options):
     return optimizer
 
 
+NAMES = [["a"], ["b"]]
+
+
+def state_of(optimizer):
+    return {
+        "optimizer_state": optimizer.state_dict(),
+        "optimizer_kind": type(optimizer).__name__,
+        "optimizer_names": NAMES,
+    }
+
+
 def test_an_own_state_of_the_optimizer_is_whole():
     for kind, options in ((torch.optim.SGD, {"momentum": 0.9}), (torch.optim.Adam, {}), (torch.optim.AdamW, {})):
         optimizer = trained_optimizer(kind, **options)
-        assert states.optimizer_problem(optimizer.state_dict(), optimizer) is None
-        assert states.other_optimizer(optimizer.state_dict(), optimizer) is None
+        assert states.optimizer_problem(state_of(optimizer), optimizer, NAMES) is None
+        assert states.other_optimizer(state_of(optimizer), optimizer, NAMES) is None
+
+
+def test_another_optimizer_and_another_grouping_are_told():
+    optimizer = trained_optimizer(momentum=0.9)
+    content = state_of(optimizer)
+    assert "of SGD, not of Adam" in states.other_optimizer(content, trained_optimizer(torch.optim.Adam), NAMES)
+    # Of the same shapes, too: the momentum would go to another weight.
+    assert "1 of its parameters are not trained now" in states.other_optimizer(content, optimizer, [["a"], ["c"]])
+    assert "2 parameter groups are not the present 2" in states.other_optimizer(content, optimizer, [["b"], ["a"]])
 
 
 @pytest.mark.parametrize(
@@ -116,9 +144,9 @@ def test_an_own_state_of_the_optimizer_is_whole():
 )
 def test_a_damaged_state_of_the_optimizer_is_told(change, words):
     optimizer = trained_optimizer(momentum=0.9)
-    saved = optimizer.state_dict()
-    change(saved)
-    assert re.search(words, states.optimizer_problem(saved, optimizer))
+    content = state_of(optimizer)
+    change(content["optimizer_state"])
+    assert re.search(words, states.optimizer_problem(content, optimizer, NAMES))
 
 
 def test_a_link_is_another_name_of_the_same_state(tmp_path):

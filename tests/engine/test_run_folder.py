@@ -143,7 +143,8 @@ def test_another_recipe_is_taken_and_named(used):
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        ("SOLVER.OPTIMIZING_METHOD adamw", "momentum_buffer, which AdamW does not keep"),
+        ("SOLVER.OPTIMIZING_METHOD adamw", "it is of SGD, not of AdamW"),
+        ("FINETUNE.FREEZE ['slow.res5']", "of its parameters are not trained now"),
         ("FINETUNE.LR_HEAD 2.0", "parameter groups"),
     ],
 )
@@ -260,6 +261,147 @@ def test_other_preprocessing_is_warned_of(used):
     )
 
 
+def test_momentum_may_be_switched_on_later(finished, tmp_path):
+    args = with_output(finished, tmp_path / "out")
+    run(args, *keys("SOLVER.MAX_EPOCH 1 SOLVER.MOMENTUM 0.0"))
+    run(args, *keys("SOLVER.MAX_EPOCH 2 SOLVER.MOMENTUM 0.9"))
+    assert len(stats(output_of(args), "train_iter")) == 2 * 2
+
+
+def test_the_best_state_is_resumed_where_no_other_is_left(used):
+    folder = output_of(used)
+    epoch = read_record(folder).best.epoch
+    for file in read_record(folder).files(folder):
+        os.remove(file)
+    run(used, "SOLVER.MAX_EPOCH", 4)
+    assert f"resumed from {states.best_path(folder)}: {epoch} epochs" in log_of(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda content: content.update(run_id="another"), "it belongs to the run another"),
+        (lambda content: content["model_state"].popitem(), "missing"),
+    ],
+    ids=["another run", "another network"],
+)
+def test_states_that_do_not_fit_are_refused_and_stay(used, change, reason):
+    folder = output_of(used)
+    paths = [*read_record(folder).files(folder), states.best_path(folder)]
+    for path in paths:
+        content = torch.load(path, weights_only=True)
+        change(content)
+        os.remove(path)
+        torch.save(content, path)
+    before = {path: os.stat(path).st_mtime_ns for path in paths}
+    message = one_line(run(used, "SOLVER.MAX_EPOCH", 4, code=2))
+    assert reason in message
+    assert "TRAIN.REPLACE True" in message
+    assert {path: os.stat(path).st_mtime_ns for path in paths} == before
+
+
+def test_another_metric_chooses_the_best_epoch_of_a_finished_run_anew(used):
+    folder = output_of(used)
+    run(used, "TRAIN.BEST_METRIC", "top5")
+    assert read_record(folder).best.metric == "top5"
+    assert read_record(folder).best.epoch == 3
+
+
+@pytest.mark.parametrize("words", ["", "TEST.USE_BEST True"], ids=["newest", "best"])
+def test_a_state_that_is_gone_or_of_another_run_is_not_tested(used, words):
+    folder = output_of(used)
+    test = (*keys("TRAIN.ENABLE False TEST.ENABLE True"), *keys(words))
+    path = states.best_path(folder) if words else newest_state(folder)
+    content = torch.load(path, weights_only=True)
+    os.remove(path)
+    assert "it is gone" in one_line(run(used, *test, code=2))
+    torch.save({**content, "run_id": "another"}, path)
+    assert "of the run another" in one_line(run(used, *test, code=2))
+
+
+def test_a_damaged_best_state_is_made_anew_or_chosen_anew(used):
+    folder = output_of(used)
+    os.truncate(states.best_path(folder), 100)
+    run(used)
+    epoch = weights(folder, 3)["best_epoch"]
+    holder = states.checkpoint_path(folder, epoch, 0)
+    if os.path.isfile(holder):
+        assert os.path.samefile(states.best_path(folder), holder)
+    else:
+        assert "the best is chosen anew" in log_of(folder)
+
+
+def test_use_best_without_a_run_is_an_error_whatever_the_start_weights(used):
+    args = with_output(used, output_of(used) + "_test")
+    words = keys("TRAIN.ENABLE False TEST.ENABLE True TEST.USE_BEST True")
+    message = one_line(run(args, *words, "TRAIN.CHECKPOINT_FILE_PATH", output_of(used), code=2))
+    assert "holds no run" in message
+
+
+def test_a_mistake_in_the_weights_to_test_is_told_before_the_training(finished, tmp_path):
+    args = with_output(finished, tmp_path / "out")
+    done = run(args, *keys("TEST.ENABLE True TEST.CHECKPOINT_FILE_PATH nowhere.pyth"), code=2)
+    assert "nowhere.pyth" in done.stderr
+    assert "train_iter" not in done.stdout
+
+
+def test_a_run_is_not_moved_away_for_one_that_cannot_start(used):
+    folder = output_of(used)
+    before = set(os.listdir(folder))
+    replace = keys("TRAIN.AUTO_RESUME False TRAIN.REPLACE True TRAIN.CHECKPOINT_FILE_PATH nowhere.pyth")
+    run(used, *replace, code=2)
+    assert set(os.listdir(folder)) == before
+
+
+def test_a_run_may_start_from_the_weights_of_the_one_that_it_replaces(used):
+    replace = keys("TRAIN.AUTO_RESUME False TRAIN.REPLACE True SOLVER.MAX_EPOCH 1")
+    run(used, *replace, "TRAIN.CHECKPOINT_FILE_PATH", output_of(used))
+    assert len(stats(output_of(used), "train_iter")) == 2
+
+
+def test_a_move_that_was_killed_is_completed(used):
+    folder, old = output_of(used), read_record(output_of(used))
+    target = os.path.join(folder, "previous", old.id)
+    os.makedirs(target)
+    open(os.path.join(target, ".moving"), "w").close()
+    shutil.move(states.checkpoint_dir(folder), target)
+    run(used, *keys("TRAIN.AUTO_RESUME False TRAIN.REPLACE True SOLVER.MAX_EPOCH 1"))
+    assert {"run.json", "results.json", "stdout.log", "checkpoints"} <= set(os.listdir(target))
+    assert ".moving" not in os.listdir(target)
+    assert read_record(target).id == old.id
+
+
+def test_files_of_people_stay(used):
+    folder = output_of(used)
+    kept = os.path.join(folder, "scores.participants.csv")
+    open(kept, "w").close()
+    os.makedirs(os.path.join(folder, "results.parts"))
+    run(used)
+    assert os.path.isfile(kept)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"best": []},
+        {"starts": None},
+        {"data": []},
+        {"data": {"train": 5}},
+        {"class_names": 5},
+        {"id": "../../escaped"},
+        {"states": [{"file": "../x.pyth", "epoch": 1, "iteration": 0}]},
+    ],
+    ids=str,
+)
+def test_a_record_that_makes_no_sense_is_made_anew(used, change):
+    folder = output_of(used)
+    run_id = read_record(folder).id
+    path = os.path.join(folder, "run.json")
+    content = json.load(open(path))
+    json.dump({**content, **change}, open(path, "w"))
+    assert read_record(folder).id == run_id
+
+
 HOLDER = """
 import sys, time
 from avslowfast.engine.lock import FolderLock
@@ -333,7 +475,7 @@ def test_ranks_on_machines_with_folders_of_their_own_get_the_state_of_the_main_o
                     *(sys.executable, "-m", "avslowfast", "train", "SynthAV/AVSLOWFAST_TINY"),
                     *("--init_method", f"tcp://127.0.0.1:{port + epochs}", "--num_shards", "2", "--shard_id", str(i)),
                     *map(str, with_output(args, tmp_path / f"machine{i}")),
-                    *("SOLVER.MAX_EPOCH", str(epochs), "TRAIN.BATCH_SIZE", "4"),
+                    *("SOLVER.MAX_EPOCH", str(epochs), "TRAIN.BATCH_SIZE", "4", "TEST.ENABLE", "True"),
                 ],
                 env=ENV,
                 stdout=subprocess.PIPE,
@@ -350,3 +492,5 @@ def test_ranks_on_machines_with_folders_of_their_own_get_the_state_of_the_main_o
     outputs = both(2)
     assert "resumed from" in outputs[0]
     assert newest_state(tmp_path / "machine0").endswith("checkpoint_epoch_00002.pyth")
+    # The test's weights reach the second machine too, whose folder has none.
+    assert json.load(open(tmp_path / "machine0" / "results.json"))["videos"] == 16

@@ -86,15 +86,18 @@ def save_state(trainer: Trainer, folder: RunFolder, keep: int) -> str:
     Raises:
         StateNotSavedError: It cannot be written; on every rank.
     """
-    content = trainer.state_dict()
+    content, state = trainer.state_dict(), trainer.state
     path, problem = "", None
     if distributed.is_main():
         try:
-            path = folder.save(content, trainer.state, keep)
+            path = folder.save(content, state, keep)
             logger.info("saved %s", path)
         except states.StateNotSavedError as error:
             problem = str(error)
-    path, problem = distributed.broadcast_object((path, problem))
+    path, problem, best = distributed.broadcast_object((path, problem, folder.record.best))
     if problem is not None:
+        if state.improved:
+            # What is not on disk is not the best.
+            state.best, state.best_epoch = (None, None) if best is None else (best.value, best.epoch)
         raise states.StateNotSavedError(problem)
     return path

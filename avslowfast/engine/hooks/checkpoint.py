@@ -40,6 +40,7 @@ class CheckpointHook(Hook):
     def before_train(self, state: TrainState) -> None:
         """Starts the clock; what a training resumes from is saved already."""
         self._last_save, self._newest = self.clock(), state.global_iteration
+        self._has_saved = state.global_iteration > 0
 
     def after_step(self, state: TrainState) -> None:
         """Saves where the seconds ask for it; the end of an epoch decides for itself."""

@@ -40,6 +40,8 @@ class EvalHook(Hook):
         if state.best_metric not in ("", self.metric.name):
             logger.warning("the best epoch was chosen by %s; %s chooses it anew", state.best_metric, self.metric.name)
             state.best, state.best_epoch = None, None
+            # After the last epoch nothing else would choose.
+            state.evaluation_due = state.evaluation_due or state.finished
         state.best_metric = self.metric.name
 
     def after_epoch(self, state: TrainState) -> None:

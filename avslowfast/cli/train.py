@@ -48,7 +48,7 @@ def run(args: argparse.Namespace, fixed: Sequence[object] = ()) -> int:
 
     # Connections that end are lines with C++ frames in torch's log; what matters of them is said in words.
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
-    with StopRequest() as stop:
+    with StopRequest(speaks=first_of_machine()) as stop:
         try:
             return _train_and_test(args, fixed, stop)
         except StopRequested:

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import re
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable
@@ -212,7 +213,7 @@ class _Ranks:
 def _worker(cfg: Cfg, function: Workflow, place: _Place) -> None:
     code = _STOPPED_EARLY
     try:
-        with StopRequest() as stop:
+        with StopRequest(speaks=False) as stop:
             end_with_parent(signal.SIGTERM, place.spawner)
             # A spawned process knows the package's registry entries alone.
             import_plugins(cfg)
@@ -240,7 +241,7 @@ def _run(cfg: Cfg, function: Workflow, place: _Place, store: Store, stop: StopRe
         peers.leave()
         raise
     except Exception as error:
-        told = _to_be_told(error, peers, stop)
+        told = _to_be_told(error, place, peers, stop)
         if told is None:
             return _MISTAKE
         raise told from error
@@ -275,7 +276,7 @@ def _disconnect(device: torch.device) -> None:
             dist.destroy_process_group()
 
 
-def _to_be_told(error: Exception, peers: Peers, stop: StopRequest) -> Exception | None:
+def _to_be_told(error: Exception, place: _Place, peers: Peers, stop: StopRequest) -> Exception | None:
     """What this rank says about the error that ends it; None where another one says it."""
     if isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and _EXCHANGE.search(str(error))):
         reason = peers.reason()
@@ -286,7 +287,11 @@ def _to_be_told(error: Exception, peers: Peers, stop: StopRequest) -> Exception 
             peers.leave()
             return None
         words = " ".join(str(error).split())
-        error = MeetingError(reason or f"the ranks lost the connection to one another ({words[:200]})")
+        error = MeetingError(
+            reason
+            or f"rank {place.rank} on {socket.gethostname()} cannot exchange data with the others ({words[:200]}); "
+            "check the firewall, and GLOO_SOCKET_IFNAME and NCCL_SOCKET_IFNAME where machines have several networks"
+        )
     line = one_line(error)
     peers.leave(line or repr(error))
     return None if line and peers.is_told_by_main(line) else error

@@ -31,6 +31,9 @@ class StopRequest:
     there looks at `requested` at places where the work can end. A Ctrl-C more than a second after the first signal ends
     the process at once, whatever it does.
 
+    Args:
+        speaks: Whether this process says so then; of several that a terminal ends together one is enough.
+
     Attributes:
         number: The first signal; None while there is none.
         rounds: How often this rank has agreed with the others to go on.
@@ -38,7 +41,8 @@ class StopRequest:
         at_once: Called in a thread before a second Ctrl-C ends the process.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, speaks: bool = True) -> None:
+        self.speaks = speaks
         self.number: int | None = None
         self.rounds = 0
         self.pass_on: Callable[[int], None] = _nothing
@@ -131,7 +135,8 @@ class StopRequest:
                 self.pass_on(number)
             elif number == signal.SIGINT and time.monotonic() - self._since > _SAME:
                 self.at_once()
-                os.write(2, b"ended at once by a second Ctrl-C; what was saved before stays\n")
+                if self.speaks:
+                    os.write(2, b"ended at once by a second Ctrl-C; what was saved before stays\n")
                 os._exit(_ENDED_AT_ONCE)
         os.close(end)
 

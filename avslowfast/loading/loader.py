@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch.utils.data import BatchSampler
 
+from ..utils.errors import StopRequested
 from .collate import Batch
 from .dataset import ClipDataset
 from .samplers import TrainBatchSampler
@@ -51,16 +52,24 @@ class ClipLoader:
         """The batches; a pass over them ends where another one begins.
 
         Args:
-            stopped: Looked at while waiting for a batch: whether to give up.
+            stopped: Looked at while a batch is waited for, or read: whether to give up.
 
         Raises:
             StopRequested: `stopped` says so.
             WorkersLostError: Workers are killed again and again.
         """
         if self._pool is None:
-            read = (self.collate([self.dataset[key] for key in keys]) for keys in self.batch_sampler)
-            return (self._arrived(batch)() for batch in read)
+            return self._read_here(stopped)
         return self._pool.batches(self.batch_sampler, stopped)
+
+    def _read_here(self, stopped: Callable[[], bool]) -> Iterator[Batch]:
+        for keys in self.batch_sampler:
+            samples = []
+            for key in keys:
+                if stopped():
+                    raise StopRequested
+                samples.append(self.dataset[key])
+            yield self._arrived(self.collate(samples))()
 
     @property
     def epochs(self) -> TrainBatchSampler:

@@ -139,3 +139,19 @@ def test_a_stop_in_the_test_says_where_and_the_same_command_tests_anew(args, tmp
 @pytest.mark.parametrize("number, set_up, target, moment, workers", list(_table()))
 def test_table_of_signals(args, number, set_up, target, moment, workers, rows):
     stopped(args, number, set_up, target, moment, workers, rows)
+
+
+@pytest.mark.slow
+def test_a_second_ctrl_c_ends_all_processes_at_once(args):
+    job = start(args, "spawned", "step", 2)
+    # The ranks wait for one that does not answer.
+    os.kill(job.ranks()[-1], signal.SIGSTOP)
+    job.signal("group", signal.SIGINT)
+    time.sleep(2)
+    began = time.monotonic()
+    job.signal("group", signal.SIGINT)
+    end = job.end(began)
+    assert end.code == 130
+    assert end.left == []
+    assert end.count("ended at once by a second Ctrl-C") == 1
+    assert end.count("Traceback") == 0

@@ -131,7 +131,8 @@ def log_start(folder: RunFolder) -> None:
     logger.info("run %s, start %d: %s", record.id, len(record.starts), " ".join(start["command"]))
     versions = ", ".join(f"{name} {version}" for name, version in start["versions"].items())
     commit = f", commit {start['git_commit']}" if start["git_commit"] else ""
-    logger.info("%s%s; %s, %d rank(s)", versions, commit, start["device"], start["ranks"])
+    ranks = "1 rank" if start["ranks"] == 1 else f"{start['ranks']} ranks"
+    logger.info("%s%s; %s, %s", versions, commit, start["device"], ranks)
     for split, facts in record.data.items():
         logger.info("%s list: %d records (fingerprint %s)", split, facts["records"], facts["fingerprint"])
 

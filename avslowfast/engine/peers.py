@@ -130,14 +130,22 @@ class Peers:
         found: list[str] = []
 
         def known() -> bool:
-            found[:] = self._reasons()
+            found[:] = self._lost()
             return bool(found) or self.stop.requested()
 
         wait_until(known, _PATIENCE)
+        # Connections of a killed rank are closed before its process is seen as gone: only one that is still there now
+        # is merely behind.
+        found = found or ([] if self.stop.requested() else self._behind())
         return found[0] if found else None
 
-    def _reasons(self) -> list[str]:
-        """What is known about lost ranks, the likeliest cause of others first."""
+    def _behind(self) -> list[str]:
+        """The first rank that lives and has taken part in fewer decisions than this one."""
+        behind = [i for i, peer in self._peers.items() if peer.rounds < self.stop.rounds]
+        return [f"{self._name(i)} lives, but is behind the others: it hangs, or its data does" for i in behind[:1]]
+
+    def _lost(self) -> list[str]:
+        """What is known about ranks that have ended or give no sign of life, the likeliest cause of others first."""
         try:
             ended = [i for i in self._peers if self.store.check([f"end/{i}"])]
             lines = [self.store.get(f"end/{i}").decode() for i in ended]
@@ -150,10 +158,7 @@ class Peers:
             return ["" if self.spawner else f"{self._name(gone[0])} was killed, or crashed"]
         # Its connections are closed before its process is seen as gone, and those of a stopped one stay open.
         silent = [i for i, peer in self._peers.items() if i not in ended and peer.silent > 4 * _BEAT]
-        if silent:
-            return [self._silence(silent)]
-        behind = [i for i, peer in self._peers.items() if i not in ended and peer.rounds < self.stop.rounds]
-        return [f"{self._name(i)} lives, but is behind the others: it hangs, or its data does" for i in behind[:1]]
+        return [self._silence(silent)] if silent else []
 
     def _name(self, rank: int) -> str:
         peer = self._peers[rank]

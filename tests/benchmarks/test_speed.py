@@ -249,6 +249,7 @@ def test_a_dropped_and_a_kept_step_are_two_graphs_and_no_more():
     torch._dynamo.reset()
 
 
+@pytest.mark.slow
 def test_hard_negatives_that_come_and_go_add_graphs_for_none_one_and_several():
     from torch._dynamo.testing import CompileCounter
 
@@ -302,6 +303,7 @@ def test_without_avs_a_dropped_step_runs_no_audio(synthav):
     assert not [name for name, _ in count_convolutions(model, lambda: model(inputs, drop_audio=True)) if is_audio(name)]
 
 
+@pytest.mark.slow
 def test_the_benchmark_measures_and_prints(tmp_path):
     tool = [sys.executable, str(ROOT / "tools/benchmark.py")]
     cfg = [

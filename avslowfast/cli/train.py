@@ -13,7 +13,6 @@ state saved: the same command resumes; 130 ended at once by a second Ctrl-C. tor
 
 import argparse
 import os
-import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -52,8 +51,7 @@ def run(args: argparse.Namespace, fixed: Sequence[object] = ()) -> int:
         try:
             return _train_and_test(args, fixed, stop)
         except StopRequested:
-            if first_of_machine():
-                print(f"stopped by {stop.name}; the same command goes on from what is saved", file=sys.stderr)
+            stop.say()
             return STOPPED
 
 

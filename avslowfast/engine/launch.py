@@ -10,7 +10,6 @@ import socket
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from multiprocessing import connection, resource_tracker
 from multiprocessing.context import SpawnProcess
 
@@ -19,45 +18,26 @@ import torch.distributed as dist
 from torch._C._distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 
-from ..config import ConfigError, import_plugins
+from ..config import ConfigError
 from ..config.derived import Cfg, configured_ranks_per_machine
-from ..utils.errors import first_of_machine, one_line, StopRequested, tell
+from ..utils.errors import first_of_machine, one_line, StopRequested
 from ..utils.signals import end_with_parent, ended_by, how_it_ended, stop_signals_blocked
-from .meeting import Address, gather_machines, host_store, join_store, MeetingError, reach
+from .meeting import gather_machines, host_store, join_store, MeetingError, reach
 from .peers import Peers
+from .places import Address, Place
+from .spawned import begin, STOPPED_EARLY
 from .stop import STOPPED, StopRequest
 
 # What every process runs: gives an exit code.
 Workflow = Callable[[Cfg, torch.device, StopRequest], int]
 
 _MISTAKE = 2
-# Exit code of a spawned rank that was stopped where it had nothing to save and nothing to say.
-_STOPPED_EARLY = 76
 # Seconds that the other ranks have to end after one has failed.
 _GRACE = 5.0
 # What the errors of exchanges between ranks have in their text.
 _EXCHANGE = re.compile(r"gloo|nccl|connection (closed|reset)|process ?group", re.IGNORECASE)
 # NCCL's flight recorder writes what each rank did last when an exchange takes too long.
 _FLIGHT_RECORDER = {"TORCH_FR_BUFFER_SIZE": "2000", "TORCH_NCCL_DUMP_ON_TIMEOUT": "1"}
-
-
-@dataclass(frozen=True)
-class _Place:
-    """Which process of the job this is.
-
-    Attributes:
-        rank: Among all.
-        local_rank: On its machine.
-        world: Number of all.
-        master: Where the store is.
-        spawner: The process that started it, 0 for torchrun.
-    """
-
-    rank: int
-    local_rank: int
-    world: int
-    master: Address
-    spawner: int = 0
 
 
 def launch(cfg: Cfg, function: Workflow, stop: StopRequest, init_method: str | None = None) -> int:
@@ -118,7 +98,7 @@ def _under_torchrun(cfg: Cfg, function: Workflow, local: int, stop: StopRequest)
     if rank or os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
         reach(master, seconds)
     store = next(rendezvous("env://", rank, world, timeout=datetime.timedelta(seconds=seconds)))[0]
-    return _run(cfg, function, _Place(rank, int(os.environ["LOCAL_RANK"]), world, master), store, stop)
+    return _run(cfg, function, Place(rank, int(os.environ["LOCAL_RANK"]), world, master), store, stop)
 
 
 def _spawn(cfg: Cfg, function: Workflow, local: int, address: Address, stop: StopRequest) -> int:
@@ -133,10 +113,13 @@ def _spawn(cfg: Cfg, function: Workflow, local: int, address: Address, stop: Sto
     gather_machines(store, address, cfg.SHARD_ID, cfg.NUM_SHARDS, seconds)
     context = multiprocessing.get_context("spawn")
     first, world = cfg.SHARD_ID * local, local * cfg.NUM_SHARDS
-    places = [_Place(first + i, i, world, address, os.getpid()) for i in range(local)]
-    processes = [context.Process(target=_worker, args=(cfg, function, place)) for place in places]
-    # The first start of a process would start it, and let signals through.
-    resource_tracker.ensure_running()
+    places = [Place(first + i, i, world, address, os.getpid()) for i in range(local)]
+    # By name: the function itself would be imported before the rank answers signals.
+    work = (function.__module__, function.__qualname__)
+    processes = [context.Process(target=begin, args=(cfg, *work, place)) for place in places]
+    # A helper, which the first process would start otherwise; signals to all processes of the job leave it alone.
+    with stop_signals_blocked():
+        resource_tracker.ensure_running()
     with stop.deferred():
         # They come with signals blocked, and take them when they can answer.
         with stop_signals_blocked():
@@ -148,7 +131,7 @@ def _spawn(cfg: Cfg, function: Workflow, local: int, address: Address, stop: Sto
         if stop.requested():
             ranks.ask_to_stop()
         code = ranks.wait()
-    if code == _STOPPED_EARLY:
+    if code == STOPPED_EARLY:
         raise StopRequested
     return code
 
@@ -189,10 +172,10 @@ class _Ranks:
                 self._say_who_was_killed()
                 deadline = time.monotonic() + _GRACE
             # Those that stop may need long to save.
-            if deadline and ended - {STOPPED, _STOPPED_EARLY} and time.monotonic() > deadline:
+            if deadline and ended - {STOPPED, STOPPED_EARLY} and time.monotonic() > deadline:
                 self.kill()
         codes = [process.exitcode or 0 for process in self.processes]
-        failed = [code for code in codes if code not in (0, STOPPED, _STOPPED_EARLY)]
+        failed = [code for code in codes if code not in (0, STOPPED, STOPPED_EARLY)]
         if failed:
             return next((code for code in failed if code > 0), _MISTAKE)
         return codes[0] if codes[0] else max(codes)
@@ -210,29 +193,30 @@ class _Ranks:
                 os.kill(process.pid, number)
 
 
-def _worker(cfg: Cfg, function: Workflow, place: _Place) -> None:
-    code = _STOPPED_EARLY
-    try:
-        with StopRequest(speaks=False) as stop:
-            end_with_parent(signal.SIGTERM, place.spawner)
-            # A spawned process knows the package's registry entries alone.
-            import_plugins(cfg)
-            store = join_store(place.master, cfg.DIST.INIT_TIMEOUT)
-            code = _run(cfg, function, place, store, stop)
-    except StopRequested:
-        # Its parent says so.
-        pass
-    except Exception as error:
-        if not tell(error):
-            raise
-        code = _MISTAKE
-    sys.exit(code)
+def join(cfg: Cfg, function: Workflow, place: Place, stop: StopRequest) -> int:
+    """Join the job as a rank that was spawned, and do its work.
+
+    Args:
+        cfg: The configuration.
+        function: The work.
+        place: Of this process.
+        stop: Of this process.
+
+    Returns:
+        Its exit code.
+
+    Raises:
+        MeetingError: Another rank is lost, or never came.
+        StopRequested: The job was stopped before it had something to save.
+    """
+    return _run(cfg, function, place, join_store(place.master, cfg.DIST.INIT_TIMEOUT), stop)
 
 
-def _run(cfg: Cfg, function: Workflow, place: _Place, store: Store, stop: StopRequest) -> int:
+def _run(cfg: Cfg, function: Workflow, place: Place, store: Store, stop: StopRequest) -> int:
     """Join the job as a rank, and do its work."""
     device = _device(cfg, place.local_rank)
     peers = Peers(store, place.rank, place.world, cfg.DIST.TIMEOUT, stop, place.spawner)
+    stop.leaving = peers.leave
     try:
         peers.meet(place.master.host, cfg.DIST.INIT_TIMEOUT)
         _connect(cfg, device, place, store)
@@ -251,7 +235,7 @@ def _run(cfg: Cfg, function: Workflow, place: _Place, store: Store, stop: StopRe
     return code
 
 
-def _connect(cfg: Cfg, device: torch.device, place: _Place, store: Store) -> None:
+def _connect(cfg: Cfg, device: torch.device, place: Place, store: Store) -> None:
     """Connect the ranks: for tensors on the CPU, with which they decide what to do next, and for those on GPUs."""
     backend = "gloo"
     if device.type == "cuda":
@@ -276,7 +260,7 @@ def _disconnect(device: torch.device) -> None:
             dist.destroy_process_group()
 
 
-def _to_be_told(error: Exception, place: _Place, peers: Peers, stop: StopRequest) -> Exception | None:
+def _to_be_told(error: Exception, place: Place, peers: Peers, stop: StopRequest) -> Exception | None:
     """What this rank says about the error that ends it; None where another one says it."""
     if isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and _EXCHANGE.search(str(error))):
         reason = peers.reason()

@@ -6,14 +6,12 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 import torch.distributed as dist
 from torch._C._distributed_c10d import Store, TCPStore
 
-from ..config import ConfigError
 from ..utils.errors import UserError
+from .places import Address
 
 # Seconds between two tries.
 _AGAIN = 0.2
@@ -21,36 +19,6 @@ _AGAIN = 0.2
 
 class MeetingError(UserError, RuntimeError):
     """Processes do not come together, or one is lost; the message names them."""
-
-
-@dataclass(frozen=True)
-class Address:
-    """Where the master listens."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"tcp://{self.host}:{self.port}"
-
-    @classmethod
-    def parse(cls, url: str) -> "Address":
-        """Read --init_method.
-
-        Args:
-            url: tcp://HOST:PORT.
-
-        Raises:
-            ConfigError: It is something else.
-        """
-        try:
-            parts = urlsplit(url)
-            host, port = parts.hostname, parts.port
-        except ValueError:
-            host = port = None
-        if not host or not port or parts.scheme != "tcp":
-            raise ConfigError(f"--init_method is {url!r}: it has to be tcp://HOST:PORT, e.g. tcp://10.0.0.1:9999")
-        return cls(host, port)
 
 
 def host_store(address: Address, seconds: float) -> TCPStore:

@@ -64,7 +64,7 @@ def run(cfg: Cfg, device: torch.device, stop: StopRequest) -> int:
 
 
 def _unless_stopped(function: Callable[[], object], stop: StopRequest, name: str) -> int:
-    """Call a function that keeps nothing of what it has done when it is stopped; gives the exit code."""
+    """Call a function that keeps nothing of what it has done when all ranks stop; gives the exit code."""
     try:
         function()
     except StopRequested as request:

@@ -6,6 +6,7 @@ torch is not imported, so that signals are caught before that takes its seconds.
 import contextlib
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -27,29 +28,32 @@ _SAME = 1.0
 class StopRequest:
     """Catches the signals that ask to stop, while used as a context manager.
 
-    Where nothing can be lost, a signal raises `StopRequested` at once. Within `deferred` it is noted, and who works
-    there looks at `requested` at places where the work can end. A Ctrl-C more than a second after the first signal ends
-    the process at once, whatever it does.
+    Where nothing can be lost, a signal ends the process at once. (An exception would be raised anywhere, such as in the
+    import of a library, which may do anything with it.) Within `deferred` it is noted, and who works there looks at
+    `requested` at places where the work can end. A Ctrl-C more than a second after the first signal ends the process
+    wherever it is.
 
     Args:
-        speaks: Whether this process says so then; of several that a terminal ends together one is enough.
+        speaks: Whether this process says so; of several that a terminal ends together one is enough.
+        code: Exit code where nothing can be lost.
 
     Attributes:
         number: The first signal; None while there is none.
         rounds: How often this rank has agreed with the others to go on.
         pass_on: Called in a thread with the number of the first signal.
+        leaving: Called before the process ends where nothing can be lost.
         at_once: Called in a thread before a second Ctrl-C ends the process.
     """
 
-    def __init__(self, speaks: bool = True) -> None:
-        self.speaks = speaks
+    def __init__(self, speaks: bool = True, code: int = STOPPED) -> None:
+        self.speaks, self.code = speaks, code
         self.number: int | None = None
         self.rounds = 0
         self.pass_on: Callable[[int], None] = _nothing
+        self.leaving: Callable[[], None] = _nothing
         self.at_once: Callable[[], None] = _nothing
         self._since = 0.0
         self._deferrals = 0
-        self._raised = False
         self._before: dict[int, Any] = {}
         self._ends: tuple[int, int] | None = None
 
@@ -85,7 +89,7 @@ class StopRequest:
     @property
     def name(self) -> str:
         """Of the signal."""
-        return "a signal" if self.number is None else signal.Signals(self.number).name
+        return "a signal to one of its processes" if self.number is None else signal.Signals(self.number).name
 
     def requested(self) -> bool:
         """Whether to stop."""
@@ -99,6 +103,11 @@ class StopRequest:
         """
         if self.number is None:
             self.number, self._since = number, time.monotonic()
+
+    def say(self) -> None:
+        """Tell a person that the process was stopped where there was nothing to save."""
+        if self.speaks:
+            os.write(2, f"stopped by {self.name}; the same command goes on from what is saved\n".encode())
 
     def check(self) -> None:
         """Raise `StopRequested` where a stop is requested."""
@@ -117,10 +126,13 @@ class StopRequest:
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self.take(number)
-        # Once: another signal does not interrupt the end of what the first one has interrupted.
-        if not self._deferrals and not self._raised:
-            self._raised = True
-            raise StopRequested
+        if self._deferrals:
+            return
+        self.leaving()
+        with contextlib.suppress(OSError, ValueError):
+            sys.stdout.flush()
+        self.say()
+        os._exit(self.code)
 
     def _listen(self, end: int) -> None:
         """Read the numbers of signals as they arrive."""

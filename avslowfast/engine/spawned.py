@@ -1,0 +1,43 @@
+"""A rank that `launch` has spawned, from its first moment on: it answers signals before torch is imported."""
+
+import importlib
+import signal
+import sys
+
+from ..config.derived import Cfg
+from ..utils.errors import StopRequested, tell
+from ..utils.signals import end_with_parent
+from .places import Place
+from .stop import StopRequest
+
+# Exit code of a rank that was stopped where it had nothing to save; its parent says so.
+STOPPED_EARLY = 76
+_MISTAKE = 2
+
+
+def begin(cfg: Cfg, module: str, function: str, place: Place) -> None:
+    """Do the work of a rank, and end the process.
+
+    Args:
+        cfg: The configuration.
+        module: Where the function is.
+        function: What every process runs (`launch.Workflow`).
+        place: Of this process.
+    """
+    code = STOPPED_EARLY
+    try:
+        with StopRequest(speaks=False, code=STOPPED_EARLY) as stop:
+            end_with_parent(signal.SIGTERM, place.spawner)
+            from ..config import import_plugins
+            from .launch import join
+
+            # A spawned process knows the package's registry entries alone.
+            import_plugins(cfg)
+            code = join(cfg, getattr(importlib.import_module(module), function), place, stop)
+    except StopRequested:
+        pass
+    except Exception as error:
+        if not tell(error):
+            raise
+        code = _MISTAKE
+    sys.exit(code)

@@ -3,8 +3,8 @@
 import os
 from typing import Any
 
-import yaml
-
+from ..config import ConfigError
+from ..config.kinds import stored_values
 from . import states, tensor_files
 from .files import CheckpointError, class_names_of, read_checkpoint, WEIGHT_KEYS, weights_of
 from .released import from_avslowfast, PYTORCHVIDEO, to_avslowfast, TORCHVISION
@@ -67,8 +67,6 @@ def _detects(content: dict[str, Any]) -> bool:
         return True
     text = content.get("cfg")
     try:
-        cfg = yaml.safe_load(text) if isinstance(text, str) else None
-    except (yaml.YAMLError, ValueError, RecursionError):
+        return isinstance(text, str) and stored_values(text, "its configuration").get("DETECTION.ENABLE") is True
+    except ConfigError:
         return False
-    node = cfg.get("DETECTION") if isinstance(cfg, dict) else None
-    return isinstance(node, dict) and node.get("ENABLE") is True

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import simplejson
-import yaml
 
-from ..config.kinds import values_of
+from ..config import ConfigError
+from ..config.kinds import stored_values
 from ..utils.files import replacing
 from ..utils.logging import get_logger
 from . import states
@@ -188,9 +188,9 @@ def _from_states(output_dir: str | os.PathLike[str]) -> RunRecord | None:
     found.sort(key=lambda item: (item[1]["epoch"], item[1]["iteration"]))
     newest = found[-1][1]
     try:
-        configuration = values_of(newest["cfg"])
-    except yaml.YAMLError:
-        raise CheckpointError(f"{folder}: the configuration in {found[-1][0]} is damaged; move the file away") from None
+        configuration = stored_values(newest["cfg"], "its configuration")
+    except ConfigError as error:
+        raise CheckpointError(f"{os.path.join(folder, found[-1][0])}: {error}; move the file away") from None
     record = RunRecord(newest["run_id"], configuration, newest["class_names"], newest["data"] or {})
     record.states = [StateEntry(n, c["epoch"], c["iteration"]) for n, c in found if n != states.BEST]
     best = next((content for name, content in found if name == states.BEST), None)

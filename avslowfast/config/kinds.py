@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import yaml
-
 from .derived import Cfg
+from .errors import ConfigError, value_of
+from .ranges import shown
+from .reading import read_yaml
+from .table import TABLE
 
 # identity: network, data, classes or labels; with another value it is another run. recipe: how the network is trained;
 # may change from one part of a run to the next, and is said. harmless: where and how fast it runs, what is logged and
@@ -144,24 +146,31 @@ def kind_of(key: str) -> Kind:
     return _KINDS.get(key, _KINDS.get(key.split(".")[0], "identity"))
 
 
-def values_of(cfg: Cfg | str) -> dict[str, Any]:
-    """{dotted key: value} of a configuration.
+def values_of(cfg: Cfg) -> dict[str, Any]:
+    """{dotted key: value} of a configuration."""
+    return {name: value_of(cfg, name) for name in TABLE}
+
+
+def stored_values(text: str, source: str) -> dict[str, Any]:
+    """As `values_of`, of a configuration that is kept as a text, such as the one in a checkpoint.
+
+    Keys that are not known here are left out. A value that its key does not take any more is its text.
 
     Args:
-        cfg: A configuration, or what its `dump` gave.
+        text: What `cfg.dump` gave, from whatever source.
+        source: Where it is, for messages.
 
     Raises:
-        yaml.YAMLError: The text is no YAML of plain values.
+        ConfigError: It is no YAML of a configuration.
     """
-    tree = yaml.safe_load(cfg if isinstance(cfg, str) else cfg.dump())
-    flat: dict[str, Any] = {}
-    for name, value in (tree if isinstance(tree, dict) else {}).items():
-        # Nodes are one level deep; a mapping further down is a value.
-        if isinstance(value, dict):
-            flat.update({f"{name}.{key}": leaf for key, leaf in value.items()})
-        else:
-            flat[str(name)] = value
-    return flat
+    values: dict[str, Any] = {}
+    for key, (value, _) in read_yaml(text, source).items():
+        if key in TABLE:
+            try:
+                values[key] = TABLE[key].read(value)
+            except ConfigError:
+                values[key] = shown(value)
+    return values
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], kind: Kind) -> list[Difference]:

@@ -89,15 +89,9 @@ def _build(assignments: _Assignments, overrides: Sequence[Any], plugins: Sequenc
     for key, _, where in assignments:
         if key not in TABLE:
             raise ConfigError(f"{where}: {_unknown_key(key)}")
-    cfg = get_cfg()
     # Where a key is set twice the last value counts, and it alone has to be right.
     given = {key: (value, where) for key, value, where in assignments}
-    for key, (value, where) in given.items():
-        *groups, leaf = key.split(".")
-        node = cfg
-        for group in groups:
-            node = node[group]
-        node[leaf] = TABLE[key].read(value, where)
+    cfg = get_cfg({key: TABLE[key].read(value, where) for key, (value, where) in given.items()})
     cfg.PLUGINS = names
     try:
         validate_cfg(cfg)

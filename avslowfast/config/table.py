@@ -1,6 +1,7 @@
 """The table of all keys, and the defaults that follow from it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from fvcore.common.config import CfgNode
 
@@ -15,15 +16,19 @@ from .keys import Key
 TABLE: dict[str, Key] = {row.name: row for row in (*RUN_KEYS, *DATA_KEYS, *MODEL_KEYS)}
 
 
-def get_cfg() -> Cfg:
-    """A fresh, changeable copy of the defaults, the nodes of imported plugins included."""
-    cfg = CfgNode()
+def get_cfg(values: Mapping[str, Any] | None = None) -> Cfg:
+    """A fresh, changeable copy of the defaults, the nodes of imported plugins included.
+
+    Args:
+        values: {dotted key: value} of the keys that have another value.
+    """
+    cfg, values = CfgNode(), values or {}
     for row in TABLE.values():
         *groups, leaf = row.name.split(".")
         node = cfg
         for group in groups:
             node = node.setdefault(group, CfgNode())
-        node[leaf] = row.read(row.default)
+        node[leaf] = values[row.name] if row.name in values else row.read(row.default)
     return cfg
 
 

@@ -4,14 +4,13 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-import yaml
-
 from ..checkpoint import CheckpointError, class_names_of, load_content, read_checkpoint, require
 from ..checkpoint.record import BestEntry, read_record, resolve, RunRecord, StateEntry
 from ..checkpoint.states import checkpoint_dir, read_state
 from ..config import ConfigError
-from ..config.derived import Cfg, pathways
-from ..config.kinds import differences, values_of
+from ..config.derived import Cfg, is_bgr, pathways
+from ..config.kinds import differences, stored_values, values_of
+from ..config.table import get_cfg
 from ..datasets.base import ClassNames
 from ..models.network import Network
 from ..utils.logging import get_logger
@@ -119,13 +118,12 @@ def warn_of_other_inputs(cfg: Cfg, content: Any, path: str, refuse: bool = False
     if not isinstance(text, str):
         return
     try:
-        old = values_of(text)
-    except yaml.YAMLError:
-        raise CheckpointError(f"{path}: its configuration is damaged; take the weights of another file") from None
-    new = values_of(cfg)
+        old, new = stored_values(text, "its configuration"), values_of(cfg)
+    except ConfigError as error:
+        raise CheckpointError(f"{path}: {error}; take the weights of another file") from None
     visual = any(name != "audio" for name in pathways(cfg))
     senseless = [key for key in _SPECTROGRAM if "audio" in pathways(cfg) and old.get(key, new[key]) != new[key]]
-    if visual and _is_bgr(old) != _is_bgr(new):
+    if visual and is_bgr(get_cfg(old)) != is_bgr(cfg):
         senseless += [key for key in _CHANNEL_ORDER if old.get(key, new[key]) != new[key]]
     differing = differences(old, new, "identity")
     if senseless and refuse:
@@ -137,12 +135,6 @@ def warn_of_other_inputs(cfg: Cfg, content: Any, path: str, refuse: bool = False
     if seen:
         more = f" and {len(seen) - 8} more" if len(seen) > 8 else ""
         logger.warning("%s was trained with other values of %s%s", path, ", ".join(seen[:8]), more)
-
-
-def _is_bgr(values: dict[str, Any]) -> bool:
-    boxes = bool(values.get("DETECTION.ENABLE")) or values.get("TASK") == "detection"
-    reversed_order = bool(values.get("DATA.REVERSE_INPUT_CHANNEL") or values.get("DATA.USE_BGR_ORDER"))
-    return reversed_order or (boxes and bool(values.get("AVA.BGR")))
 
 
 def _check_class_names(stored: Any, names: ClassNames, path: str) -> None:

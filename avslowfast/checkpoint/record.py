@@ -14,7 +14,7 @@ import simplejson
 
 from ..config import ConfigError
 from ..config.kinds import stored_values
-from ..utils.files import replacing
+from ..utils.files import is_temporary, replacing
 from ..utils.logging import get_logger
 from . import states
 from .files import CheckpointError
@@ -168,7 +168,7 @@ def _from_states(output_dir: str | os.PathLike[str]) -> RunRecord | None:
     found: list[tuple[str, states.State]] = []
     for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else ():
         path = os.path.join(folder, name)
-        if not name.endswith(".pyth") or ".part" in name or not os.path.isfile(path):
+        if not name.endswith(".pyth") or is_temporary(name) or not os.path.isfile(path):
             continue
         try:
             content = states.read_state(path)

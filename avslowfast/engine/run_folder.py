@@ -23,7 +23,7 @@ from ..config.derived import Cfg
 from ..config.kinds import Difference, differences, values_of
 from ..datasets.base import ClassNames, Listing
 from ..utils import distributed
-from ..utils.files import sweep
+from ..utils.files import paths_in, sweep
 from ..utils.logging import get_logger
 from .lock import FolderLock, LOCK
 from .state import TrainState
@@ -144,7 +144,7 @@ class RunFolder:
         record.starts.append(facts_of_start(device))
         opened = cls(folder, record, plan.recipe)
         for place in (folder, states.checkpoint_dir(folder), *(os.path.join(folder, name) for name in _RESULT_FOLDERS)):
-            for path in sweep(place):
+            for path in sweep(paths_in(place)):
                 logger.info("%s: left by a process that was killed; removed", path)
         record.write(folder)
         return opened

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator, Sequence
 
 from ..utils.errors import UserError
-from ..utils.files import PART
+from ..utils.files import is_temporary
 from .streams import path_text
 
 VIDEO_ENDINGS = (
@@ -30,8 +30,7 @@ class NoVideosError(UserError, ValueError):
 
 def is_video(path: str | os.PathLike[str]) -> bool:
     """Whether a file is a video by the ending of its name; what a killed process has half written is none."""
-    base, ending = os.path.splitext(os.fspath(path).lower())
-    return ending in VIDEO_ENDINGS and not base.endswith(PART)
+    return os.path.splitext(os.fspath(path).lower())[1] in VIDEO_ENDINGS and not is_temporary(path)
 
 
 def walk_files(folder: str | os.PathLike[str]) -> Iterator[str]:

@@ -2,10 +2,8 @@
 
 import contextlib
 import fcntl
-import glob
 import multiprocessing
 import os
-import re
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +12,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any, Generic, TypeVar
 
 from ..media.files import walk_files
-from ..utils.files import PART
+from ..utils.files import sweep
 from ..utils.signals import (
     end_with_parent,
     how_it_ended,
@@ -28,8 +26,6 @@ Result = TypeVar("Result")
 
 # Seconds between two looks at processes that do not answer, and to wait for the end of one that was killed.
 _LOOK, _PATIENCE = 0.2, 2.0
-# A temporary file of `utils.files.replacing`.
-_LEFT_OVER = re.compile(rf"\.[0-9a-f]{{8}}{re.escape(PART)}(\.[^.]*)?$")
 
 
 @dataclass(frozen=True)
@@ -175,19 +171,9 @@ def swept(folder: str) -> Iterator[None]:
         with contextlib.suppress(OSError):
             # Some file systems have no locks; what a killed run has left stays there.
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            for path in list(walk_files(folder)):
-                if _LEFT_OVER.search(path):
-                    os.remove(path)
+            sweep(walk_files(folder))
         with contextlib.suppress(OSError):
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         yield
     finally:
         os.close(descriptor)
-
-
-def sweep_parts(path: str) -> None:
-    """Remove the temporary files that a killed process has left of a file."""
-    base, ending = os.path.splitext(path)
-    for part in glob.glob(f"{glob.escape(base)}.*{PART}{glob.escape(ending)}"):
-        with contextlib.suppress(OSError):
-            os.remove(part)

@@ -9,8 +9,9 @@ from tqdm import tqdm
 
 from ..media import DecodeError, transcode, VideoReader
 from ..media.files import is_video, walk_files
+from ..utils.files import sweep, temporary_of
 from ..utils.text import write_csv
-from .pool import Lost, run_each, sweep_parts, swept
+from .pool import Lost, run_each, swept
 
 # Seconds that one video may take.
 TIMEOUT = 7200.0
@@ -145,7 +146,7 @@ def prepare(
             job = waiting[number]
             if isinstance(result, Lost):
                 job.reason = result.reason
-                sweep_parts(job.out)
+                sweep(temporary_of(job.out))
             else:
                 job.damaged_packets, job.reason = result
             job.state = "unreadable" if job.reason else "prepared"

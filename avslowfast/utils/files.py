@@ -1,6 +1,7 @@
 """Files that are written whole or not at all, folders that can be written, and files from elsewhere."""
 
 import contextlib
+import glob
 import hashlib
 import os
 import re
@@ -8,7 +9,7 @@ import secrets
 import shutil
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from .errors import concerning, UserError
 
@@ -76,21 +77,39 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[str]:
                 os.remove(part)
 
 
-def sweep(folder: str | os.PathLike[str]) -> list[str]:
-    """Remove the temporary files that killed processes have left in a folder in which nobody writes now.
+def is_temporary(path: str | os.PathLike[str]) -> bool:
+    """Whether a path is called like a temporary file of `replacing` or `check_writable`."""
+    return _TEMPORARY.search(os.fspath(path)) is not None
+
+
+def sweep(paths: Iterable[str]) -> list[str]:
+    """Remove the temporary files among some paths: those that killed processes have left where nobody writes now.
 
     Args:
-        folder: The folder; it need not exist.
+        paths: Any paths; what is no temporary file of `replacing` or `check_writable` stays.
 
     Returns:
         What was removed.
     """
-    names = os.listdir(folder) if os.path.isdir(folder) else []
-    left = [os.path.join(folder, name) for name in names if _TEMPORARY.search(name)]
-    left = [path for path in left if os.path.isfile(path) and not os.path.islink(path)]
+    left = [path for path in paths if is_temporary(path) and os.path.isfile(path) and not os.path.islink(path)]
+    removed = []
     for path in left:
-        os.remove(path)
-    return left
+        # Another process may have done it, or be the only one that may.
+        with contextlib.suppress(OSError):
+            os.remove(path)
+            removed.append(path)
+    return removed
+
+
+def paths_in(folder: str | os.PathLike[str]) -> list[str]:
+    """The paths of what is in a folder; [] where there is none."""
+    return [entry.path for entry in os.scandir(folder)] if os.path.isdir(folder) else []
+
+
+def temporary_of(path: str | os.PathLike[str]) -> list[str]:
+    """The temporary files of a file that are there, as `sweep` takes them."""
+    base, ending = os.path.splitext(os.fspath(path))
+    return glob.glob(f"{glob.escape(base)}.*{PART}{glob.escape(ending)}")
 
 
 def fetch(url: str, path: str | os.PathLike[str]) -> None:

@@ -16,8 +16,9 @@ from helpers import ROOT
 from avslowfast.media import write_video
 from avslowfast.media.files import is_video, list_videos
 from avslowfast.preparation import folders
-from avslowfast.preparation.pool import Lost, run_each, sweep_parts, swept
+from avslowfast.preparation.pool import Lost, run_each, swept
 from avslowfast.preparation.prepare import plan_jobs, write_problems
+from avslowfast.utils.files import sweep, temporary_of
 
 
 def work(item):
@@ -118,6 +119,8 @@ def test_half_written_files_are_swept_and_are_no_videos(tmp_path):
     for name in (part.name, "x.mp4", "x.part.txt", "other.mp4"):
         (part.parent / name).write_bytes(b"")
     assert not is_video(part)
+    # A person's file may be called so.
+    assert is_video("x.part.mp4")
     assert [os.path.basename(path) for path in list_videos([tmp_path])] == ["other.mp4", "x.mp4"]
     with swept(str(tmp_path)):
         assert sorted(os.listdir(part.parent)) == ["other.mp4", "x.mp4", "x.part.txt"]
@@ -125,9 +128,9 @@ def test_half_written_files_are_swept_and_are_no_videos(tmp_path):
         # Another process works here, too: what is half written is its.
         with swept(str(tmp_path)):
             assert part.exists()
-    sweep_parts(str(part.parent / "other.mp4"))
+    sweep(temporary_of(part.parent / "other.mp4"))
     assert part.exists()
-    sweep_parts(str(part.parent / "x.mp4"))
+    sweep(temporary_of(part.parent / "x.mp4"))
     assert not part.exists()
 
 

@@ -25,33 +25,46 @@ RECORD = "run.json"
 
 
 @dataclass(frozen=True)
-class StateEntry:
-    """A state of the run.
+class _Entry:
+    """A file of the run.
 
     Attributes:
-        file: Name of the file in the folder of checkpoints.
+        file: Its name in the folder of checkpoints.
         epoch: Whole epochs done.
-        iteration: Iterations of the next epoch done.
     """
 
     file: str
     epoch: int
+
+    def path(self, output_dir: str | os.PathLike[str]) -> str:
+        """The file, which need not be there.
+
+        Args:
+            output_dir: Folder of the run.
+        """
+        return os.path.join(states.checkpoint_dir(output_dir), self.file)
+
+
+@dataclass(frozen=True)
+class StateEntry(_Entry):
+    """A state of the run.
+
+    Attributes:
+        iteration: Iterations of the next epoch done.
+    """
+
     iteration: int
 
 
 @dataclass(frozen=True)
-class BestEntry:
+class BestEntry(_Entry):
     """The best state by validation.
 
     Attributes:
-        file: Name of the file in the folder of checkpoints.
-        epoch: Epochs done then.
         metric: Name of the metric that chose it.
         value: Its value.
     """
 
-    file: str
-    epoch: int
     metric: str
     value: float
 
@@ -87,15 +100,12 @@ class RunRecord:
 
     def best_file(self, output_dir: str | os.PathLike[str]) -> str | None:
         """File of the best state; None where none was chosen or the file is gone."""
-        if self.best is None:
-            return None
-        path = os.path.join(states.checkpoint_dir(output_dir), self.best.file)
-        return path if os.path.isfile(path) else None
+        path = self.best and self.best.path(output_dir)
+        return path if path and os.path.isfile(path) else None
 
     def files(self, output_dir: str | os.PathLike[str]) -> list[str]:
         """Files of the states that are there, newest last."""
-        folder = states.checkpoint_dir(output_dir)
-        paths = [os.path.join(folder, entry.file) for entry in self.states]
+        paths = (entry.path(output_dir) for entry in self.states)
         return [path for path in paths if os.path.isfile(path)]
 
     def write(self, output_dir: str | os.PathLike[str]) -> None:

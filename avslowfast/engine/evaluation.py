@@ -7,7 +7,6 @@ from torch import nn
 
 from ..config import derived
 from ..config.derived import Cfg
-from ..datasets.base import Listing
 from ..evaluation.build import build_protocol
 from ..evaluation.evaluator import Autocast, evaluate
 from ..evaluation.failures import (
@@ -19,7 +18,7 @@ from ..evaluation.failures import (
 )
 from ..evaluation.protocols.base import Evaluation, Protocol
 from ..evaluation.results import nothing_read, outcome, save_results
-from ..loading import build_loader
+from ..loading import build_loader, ClipDataset
 from ..loading.loader import ClipLoader
 from ..tasks.base import Task
 from ..tasks.scores import S
@@ -87,11 +86,11 @@ class Validation:
     Args:
         cfg: The configuration.
         trainer: Whose network.
-        listing: The validation list.
+        dataset: The validation videos.
     """
 
-    def __init__(self, cfg: Cfg, trainer: Trainer, listing: Listing) -> None:
-        self.cfg, self.trainer, self.listing = cfg, trainer, listing
+    def __init__(self, cfg: Cfg, trainer: Trainer, dataset: ClipDataset) -> None:
+        self.cfg, self.trainer, self.dataset = cfg, trainer, dataset
         self._loader: ClipLoader | None = None
         self._protocol: Protocol[Any] | None = None
 
@@ -102,8 +101,8 @@ class Validation:
             NothingReadError: Not one file could be read.
         """
         cfg, trainer = self.cfg, self.trainer
-        self._loader = self._loader or build_loader(cfg, "val", listing=self.listing)
-        self._protocol = build_protocol(cfg, self._loader.dataset, cfg.TRAIN.DATASET)
+        self._loader = self._loader or build_loader(cfg, "val", dataset=self.dataset)
+        self._protocol = build_protocol(cfg, self.dataset, cfg.TRAIN.DATASET)
         try:
             result = evaluate_as_configured(
                 cfg,
@@ -141,7 +140,7 @@ class Validation:
             policy.check_evaluation(result, "validation")
         except (TooManyFailuresError, NotFiniteScoresError):
             if distributed.is_main() and self._protocol is not None and self._loader is not None:
-                names, results = self._loader.dataset.class_names, {"epoch": state.epoch, **outcome(result)}
+                names, results = self.dataset.class_names, {"epoch": state.epoch, **outcome(result)}
                 results.update(self._protocol.results(result, names))
                 save_results(self._folder, results, self._protocol.metrics)
                 self._protocol.write(result, self._folder, names)

@@ -10,9 +10,8 @@ import torch
 
 from ..config import ConfigError, derived
 from ..config.derived import Cfg
-from ..datasets.base import Listing
-from ..loading.build import build_dataset, build_loader, read_listing
-from ..loading.dataset import ClipDataset
+from ..loading import build_dataset, ClipDataset
+from ..loading.build import collation
 from ..loading.samplers import SampleKey
 from ..loading.survey import survey
 from ..media import DecodeError
@@ -32,30 +31,30 @@ _LOOKED_FOR = 200
 _DECODED = 3
 
 
-def read_listings(cfg: Cfg) -> dict[str, Listing]:
-    """{split: its list} of the splits that a run uses: train and val to train, test to test.
+def build_datasets(cfg: Cfg) -> dict[str, ClipDataset]:
+    """{split: its videos} of the splits that a run uses: train and val to train, test to test.
 
     Raises:
-        ConfigError: A label file is missing or has a mistake.
+        ConfigError: A label file is missing or has a mistake, or a label does not fit the network.
     """
     trained = ("train", "val") if cfg.TRAIN.ENABLE else ()
-    return {split: read_listing(cfg, split) for split in (*trained, *(("test",) if cfg.TEST.ENABLE else ()))}
+    return {split: build_dataset(cfg, split) for split in (*trained, *(("test",) if cfg.TEST.ENABLE else ()))}
 
 
-def check_lists(cfg: Cfg, listings: Mapping[str, Listing]) -> None:
+def check_lists(cfg: Cfg, datasets: Mapping[str, ClipDataset]) -> None:
     """Look through the lists of a run and try a sample of their files. Called on every rank; the main one does it.
 
     Args:
         cfg: The configuration.
-        listings: {split: its list}.
+        datasets: {split: its videos}.
 
     Raises:
-        ConfigError: Most of the sample is missing or cannot be decoded, or a label does not fit the network.
+        ConfigError: Most of the sample is missing or cannot be decoded.
     """
-    datasets = {split: build_dataset(cfg, split, listing=listing) for split, listing in listings.items()}
 
     def check() -> None:
-        found = survey(listings, derived.head_classes(cfg) if derived.task_facts(cfg).labels else {})
+        classes = derived.head_classes(cfg) if derived.task_facts(cfg).labels else {}
+        found = survey({split: dataset.listing for split, dataset in datasets.items()}, classes)
         logger.info("lists\n%s", "\n".join(f"  {line}" for line in found.lines()))
         for split, dataset in datasets.items():
             _check_files(split, dataset)
@@ -63,12 +62,12 @@ def check_lists(cfg: Cfg, listings: Mapping[str, Listing]) -> None:
     distributed.on_main(check)
 
 
-def check_test_weights(cfg: Cfg, listings: Mapping[str, Listing]) -> None:
+def check_test_weights(cfg: Cfg, datasets: Mapping[str, ClipDataset]) -> None:
     """Load what TEST.CHECKPOINT_FILE_PATH names into a network that is thrown away. Called on every rank.
 
     Args:
         cfg: The configuration.
-        listings: {split: its list}.
+        datasets: {split: its videos}.
 
     Raises:
         ConfigError: The file was trained for other inputs or classes.
@@ -77,7 +76,7 @@ def check_test_weights(cfg: Cfg, listings: Mapping[str, Listing]) -> None:
     if cfg.TEST.ENABLE and cfg.TEST.CHECKPOINT_FILE_PATH:
         model = build_model(cfg)
         task = build_task(cfg, torch.device("cpu"))
-        load_for_test(cfg, model, task.required_weights(model), listings["test"].class_names)
+        load_for_test(cfg, model, task.required_weights(model), datasets["test"].class_names)
 
 
 def _check_files(split: str, dataset: ClipDataset) -> None:
@@ -124,14 +123,14 @@ def _decoding_problem(dataset: ClipDataset, index: int) -> str | None:
     return "{}: {}".format(*failures[0]) if failures else None
 
 
-def try_batches(trainer: Trainer, listings: Mapping[str, Listing]) -> None:
+def try_batches(trainer: Trainer, datasets: Mapping[str, ClipDataset]) -> None:
     """Pass a batch of each split through the network; weights, statistics and random numbers stay as they are.
 
     What cannot go through (shapes, labels, memory of the device) shows before the first step. Called on every rank.
 
     Args:
         trainer: Whose network.
-        listings: {split: its list}.
+        datasets: {split: its videos}.
     """
     model, task = trainer.model, trainer.task
     random_state = seeding.rng_state()
@@ -141,10 +140,8 @@ def try_batches(trainer: Trainer, listings: Mapping[str, Listing]) -> None:
             drop_audio = False if model.drop_pathway is not None else None
             task.losses(model.train(), _training_batch(trainer), drop_audio, trainer.state.global_iteration)
         model.eval()
-        for split, listing in listings.items():
-            if split == "train":
-                continue
-            batch = _evaluation_batch(trainer.cfg, split, listing)
+        for split, dataset in datasets.items():
+            batch = None if split == "train" else _evaluation_batch(dataset)
             if batch is not None:
                 task.scores(model, batch, derived.test_clips_per_pass(trainer.cfg, distributed.world_size()))
         for name, buffer in model.named_buffers():
@@ -161,11 +158,10 @@ def _training_batch(trainer: Trainer) -> dict[str, Any]:
     return trainer.loader.collate([trainer.dataset[key] for key in keys])
 
 
-def _evaluation_batch(cfg: Cfg, split: str, listing: Listing) -> dict[str, Any] | None:
+def _evaluation_batch(dataset: ClipDataset) -> dict[str, Any] | None:
     """The first video of a split that can be read, as a batch; None if none of the first few can."""
-    loader = build_loader(cfg, split, listing=listing)
-    for index in _spread(len(loader.dataset), _DECODED):
-        batch = loader.collate([loader.dataset[index]])
+    for index in _spread(len(dataset), _DECODED):
+        batch = collation(dataset)([dataset[index]])
         if len(batch["clip_index"]):
             return batch
     return None
@@ -185,11 +181,8 @@ def log_disk(cfg: Cfg, trainer: Trainer) -> None:
     kept = cfg.TRAIN.CHECKPOINT_KEEP or math.ceil(cfg.SOLVER.MAX_EPOCH / cfg.TRAIN.CHECKPOINT_PERIOD)
     # The best one, and the one that is being written.
     needed = (kept + 2) * size
-    folder = os.path.abspath(cfg.OUTPUT_DIR)
-    while not os.path.isdir(folder):
-        folder = os.path.dirname(folder)
-    free = shutil.disk_usage(folder).free / 2**30
-    text = f"checkpoints: {size:.2f} GB each, {needed:.2f} GB in all; {free:.2f} GB are free in {folder}"
+    free = shutil.disk_usage(cfg.OUTPUT_DIR).free / 2**30
+    text = f"checkpoints: {size:.2f} GB each, {needed:.2f} GB in all; {free:.2f} GB are free in {cfg.OUTPUT_DIR}"
     if free < size:
         raise ConfigError(f"OUTPUT_DIR is {cfg.OUTPUT_DIR!r}: {text}; make room or choose another folder")
     (logger.warning if free < needed else logger.info)("%s", text)
@@ -217,15 +210,15 @@ def check(cfg: Cfg, device: torch.device, stop: StopRequest) -> int:
         UserError: What would end the run.
     """
     setup_logging()
-    listings = read_listings(cfg)
-    check_lists(cfg, listings)
-    check_test_weights(cfg, listings)
+    datasets = build_datasets(cfg)
+    check_lists(cfg, datasets)
+    check_test_weights(cfg, datasets)
     if cfg.TRAIN.ENABLE and derived.task_facts(cfg).trains:
-        distributed.on_main(lambda: logger.info("%s", RunFolder.plan(cfg, RunData.of(listings)).says))
-        trainer = Trainer(cfg, device, listings["train"])
+        logger.info("%s", RunFolder.plan(cfg, RunData.of(datasets)).says)
+        trainer = Trainer(cfg, device, datasets["train"])
         trainer.load_start_weights()
         distributed.on_main(lambda: log_disk(cfg, trainer))
-        try_batches(trainer, listings)
+        try_batches(trainer, datasets)
         trainer.wrap()
         trainer.model.train()
         batches = iter(trainer.loader)

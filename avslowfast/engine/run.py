@@ -19,7 +19,7 @@ from ..utils.logging import get_logger, setup_logging
 from ..utils.memory import keep_freed_memory
 from .evaluation import evaluate_as_configured, failure_policy
 from .hooks.build import build_hooks
-from .preflight import check_lists, check_test_weights, log_disk, read_listings, try_batches
+from .preflight import build_datasets, check_lists, check_test_weights, log_disk, try_batches
 from .probe import probe
 from .resume import check_ranks_agree, resume
 from .run_folder import folder_of_results, lock_folder, RunData, RunFolder
@@ -96,18 +96,19 @@ def train(cfg: Cfg, device: torch.device, votes: Votes) -> bool:
     Raises:
         ConfigError: The folder holds another run, or the lists have mistakes.
     """
-    listings = read_listings(cfg)
-    data = RunData.of(listings)
+    datasets = build_datasets(cfg)
+    data = RunData.of(datasets)
+    plan = RunFolder.plan(cfg, data)
     # An old run is moved away only when everything else has been tried.
-    replaces = distributed.on_main(lambda: RunFolder.plan(cfg, data).replaced is not None)
+    replaces = plan.replaced is not None
     setup_logging(None if replaces else cfg.OUTPUT_DIR)
-    check_lists(cfg, listings)
-    check_test_weights(cfg, listings)
-    trainer = Trainer(cfg, device, listings["train"], votes)
+    check_lists(cfg, datasets)
+    check_test_weights(cfg, datasets)
+    trainer = Trainer(cfg, device, datasets["train"], votes)
     distributed.on_main(lambda: log_disk(cfg, trainer))
     if replaces:
         trainer.load_start_weights()
-    folder = RunFolder.open(cfg, data, device)
+    folder = RunFolder.open(cfg, data, plan, device)
     if replaces:
         setup_logging(cfg.OUTPUT_DIR)
     if distributed.is_main():
@@ -117,9 +118,9 @@ def train(cfg: Cfg, device: torch.device, votes: Votes) -> bool:
     if not resume(trainer, folder) and not replaces:
         trainer.load_start_weights()
     check_ranks_agree(trainer, folder.record.id, data)
-    trainer.hooks = build_hooks(cfg, trainer, folder, listings["val"])
+    trainer.hooks = build_hooks(cfg, trainer, folder, datasets["val"])
     describe(cfg, trainer.model)
-    try_batches(trainer, listings)
+    try_batches(trainer, datasets)
     with votes.stop.deferred():
         trainer.train()
     return not trainer.state.stop

@@ -21,11 +21,12 @@ from ..checkpoint.record import BestEntry, read_record, RunRecord, StateEntry
 from ..config import ConfigError
 from ..config.derived import Cfg
 from ..config.kinds import Difference, differences, values_of
-from ..datasets.base import ClassNames, Listing
+from ..datasets.base import ClassNames
+from ..loading import ClipDataset
 from ..utils import distributed
 from ..utils.files import paths_in, sweep
 from ..utils.logging import get_logger
-from .lock import FolderLock, LOCK
+from .lock import FolderLock
 from .state import TrainState
 
 logger = get_logger(__name__)
@@ -68,14 +69,13 @@ class RunData:
     lists: dict[str, dict[str, Any]]
 
     @classmethod
-    def of(cls, listings: Mapping[str, Listing]) -> "RunData":
-        """Those of the lists that are trained and validated on."""
+    def of(cls, datasets: Mapping[str, ClipDataset]) -> "RunData":
+        """That of the videos that are trained and validated on, by split."""
         lists = {
-            split: {"records": len(listings[split].records), "fingerprint": listings[split].fingerprint()}
+            split: {"records": len(datasets[split]), "fingerprint": datasets[split].listing.fingerprint()}
             for split in ("train", "val")
-            if split in listings
         }
-        return cls(listings["train"].class_names, lists)
+        return cls(datasets["train"].class_names, lists)
 
 
 @dataclass(frozen=True)
@@ -118,24 +118,20 @@ class RunFolder:
         self.recipe = tuple(recipe)
 
     @classmethod
-    def open(cls, cfg: Cfg, data: RunData, device: torch.device) -> "RunFolder":
-        """The folder of a training: the run that it holds, or a new one. Called on every rank.
-
-        Nothing in the folder is changed before the comparison is done.
+    def open(cls, cfg: Cfg, data: RunData, plan: FolderPlan, device: torch.device) -> "RunFolder":
+        """The folder of a training, begun as planned. Called on every rank.
 
         Args:
             cfg: The configuration.
             data: What is learnt from.
+            plan: What `plan` said.
             device: Of this rank.
-
-        Raises:
-            ConfigError: The folder holds another run.
         """
-        return distributed.on_main(lambda: cls._open(cfg, data, device))
+        return distributed.on_main(lambda: cls._open(cfg, data, plan, device))
 
     @classmethod
-    def _open(cls, cfg: Cfg, data: RunData, device: torch.device) -> "RunFolder":
-        folder, plan = cfg.OUTPUT_DIR, cls.plan(cfg, data)
+    def _open(cls, cfg: Cfg, data: RunData, plan: FolderPlan, device: torch.device) -> "RunFolder":
+        folder = cfg.OUTPUT_DIR
         if plan.replaced is not None:
             move_away(folder, plan.replaced)
         values = values_of(cfg)
@@ -150,8 +146,8 @@ class RunFolder:
         return opened
 
     @staticmethod
-    def plan(cfg: Cfg, data: RunData) -> "FolderPlan":
-        """What a training would do with OUTPUT_DIR; nothing is changed. Main rank alone.
+    def plan(cfg: Cfg, data: RunData) -> FolderPlan:
+        """What a training would do with OUTPUT_DIR; nothing is changed. Called on every rank.
 
         Args:
             cfg: The configuration.
@@ -160,31 +156,7 @@ class RunFolder:
         Raises:
             ConfigError: The folder holds another run.
         """
-        folder, stored = cfg.OUTPUT_DIR, read_record(cfg.OUTPUT_DIR)
-        if stored is None or not (stored.files(folder) or stored.best_file(folder)):
-            # Nothing to lose and nothing to go on from: a run without a state yet, or whose states were removed.
-            if stored is not None and stored.progress:
-                logger.warning("the states of the run %s are gone from %s; a new run begins", stored.id, folder)
-            return FolderPlan()
-        if not cfg.TRAIN.AUTO_RESUME:
-            if cfg.TRAIN.REPLACE:
-                return FolderPlan(replaced=stored)
-            raise ConfigError(
-                f"OUTPUT_DIR is {folder!r}: it holds the run {stored.id} and TRAIN.AUTO_RESUME is False; choose "
-                "another OUTPUT_DIR, or set TRAIN.REPLACE True, which moves that run to "
-                f"{_previous(folder, stored)}"
-            )
-        values = values_of(cfg)
-        differing = other_run(stored, values, data)
-        if not differing:
-            return FolderPlan(resumed=stored, recipe=differences(stored.configuration, values, "recipe"))
-        if cfg.TRAIN.REPLACE:
-            return FolderPlan(replaced=stored)
-        raise ConfigError(
-            f"OUTPUT_DIR is {folder!r}: it holds the run {stored.id}, which differs in {_shortened(differing)}; "
-            "choose another OUTPUT_DIR, or start anew with TRAIN.AUTO_RESUME False TRAIN.REPLACE True, which moves "
-            f"that run to {_previous(folder, stored)}"
-        )
+        return distributed.on_main(lambda: _plan(cfg, data))
 
     def candidates(self) -> list[str]:
         """Files of the run's states, newest first, and at last the best one."""
@@ -226,9 +198,8 @@ class RunFolder:
             "max_epoch": state.max_epoch,
         }
         for old in record.states[:-keep] if keep else ():
-            file = os.path.join(states.checkpoint_dir(folder), old.file)
-            if os.path.isfile(file):
-                os.remove(file)
+            if os.path.isfile(old.path(folder)):
+                os.remove(old.path(folder))
         record.states = record.states[-keep:] if keep else record.states
         record.write(folder)
         return path
@@ -273,11 +244,38 @@ class RunFolder:
         return bool(found == (self.record.id, state.best_epoch, state.best))
 
     def _state_of(self, epoch: int | None) -> str | None:
-        for entry in self.record.states:
-            path = os.path.join(states.checkpoint_dir(self.output_dir), entry.file)
-            if (entry.epoch, entry.iteration) == (epoch, 0) and os.path.isfile(path):
-                return path
-        return None
+        found = (
+            entry.path(self.output_dir) for entry in self.record.states if (entry.epoch, entry.iteration) == (epoch, 0)
+        )
+        return next((path for path in found if os.path.isfile(path)), None)
+
+
+def _plan(cfg: Cfg, data: RunData) -> FolderPlan:
+    folder, stored = cfg.OUTPUT_DIR, read_record(cfg.OUTPUT_DIR)
+    if stored is None or not (stored.files(folder) or stored.best_file(folder)):
+        # Nothing to lose and nothing to go on from: a run without a state yet, or whose states were removed.
+        if stored is not None and stored.progress:
+            logger.warning("the states of the run %s are gone from %s; a new run begins", stored.id, folder)
+        return FolderPlan()
+    if not cfg.TRAIN.AUTO_RESUME:
+        if cfg.TRAIN.REPLACE:
+            return FolderPlan(replaced=stored)
+        raise ConfigError(
+            f"OUTPUT_DIR is {folder!r}: it holds the run {stored.id} and TRAIN.AUTO_RESUME is False; choose "
+            "another OUTPUT_DIR, or set TRAIN.REPLACE True, which moves that run to "
+            f"{_previous(folder, stored)}"
+        )
+    values = values_of(cfg)
+    differing = other_run(stored, values, data)
+    if not differing:
+        return FolderPlan(resumed=stored, recipe=differences(stored.configuration, values, "recipe"))
+    if cfg.TRAIN.REPLACE:
+        return FolderPlan(replaced=stored)
+    raise ConfigError(
+        f"OUTPUT_DIR is {folder!r}: it holds the run {stored.id}, which differs in {_shortened(differing)}; "
+        "choose another OUTPUT_DIR, or start anew with TRAIN.AUTO_RESUME False TRAIN.REPLACE True, which moves "
+        f"that run to {_previous(folder, stored)}"
+    )
 
 
 def other_run(record: RunRecord, values: Mapping[str, Any], data: RunData) -> list[str]:
@@ -437,6 +435,3 @@ def git_commit() -> str:
     except (OSError, subprocess.SubprocessError):
         return ""
     return commit.stdout.strip() + ("+" if changes.stdout.strip() else "")
-
-
-__all__ = ["LOCK", "RunData", "RunFolder", "git_commit", "lock_folder", "move_away", "other_run"]

@@ -14,9 +14,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from ..checkpoint import load_content, require, states
 from ..config import ConfigError, derived
 from ..config.derived import Cfg
-from ..datasets.base import Listing
 from ..evaluation.evaluator import Autocast
-from ..loading import build_loader
+from ..loading import build_loader, ClipDataset
 from ..models import build_model
 from ..models.network import Network
 from ..tasks.base import Batch
@@ -30,7 +29,7 @@ from .prefetch import prefetched
 from .state import TrainState
 from .stop import StopRequest
 from .votes import Votes
-from .weights import read_weights, warn_of_other_inputs
+from .weights import read_path, read_weights, warn_of_other_inputs
 
 logger = get_logger(__name__)
 
@@ -75,7 +74,7 @@ class Trainer:
     Args:
         cfg: The configuration.
         device: Of this rank.
-        listing: The training list, where it has been read already.
+        dataset: The training videos, where they have been read already.
         votes: Whether to go on; None for a training that nobody stops.
 
     Attributes:
@@ -88,12 +87,12 @@ class Trainer:
     """
 
     def __init__(
-        self, cfg: Cfg, device: torch.device, listing: Listing | None = None, votes: Votes | None = None
+        self, cfg: Cfg, device: torch.device, dataset: ClipDataset | None = None, votes: Votes | None = None
     ) -> None:
         self.cfg, self.device = cfg, device
         self.votes = votes or Votes(StopRequest())
         self.hooks: list[Hook] = []
-        self.loader = build_loader(cfg, "train", listing=listing)
+        self.loader = build_loader(cfg, "train", dataset=dataset)
         self.dataset = self.loader.dataset
         self.sampler = self.loader.epochs
         self.model = place_model(cfg, self._first_weights(), device)
@@ -130,7 +129,7 @@ class Trainer:
         cfg = self.cfg
         if not cfg.TRAIN.CHECKPOINT_FILE_PATH:
             return
-        path, content = read_weights(lambda: cfg.TRAIN.CHECKPOINT_FILE_PATH)
+        path, content = read_weights(lambda: read_path(cfg.TRAIN.CHECKPOINT_FILE_PATH))
         warn_of_other_inputs(cfg, content, path)
         require(load_content(self.model, content, path), cfg.TRAIN.CHECKPOINT_REQUIRED)
         logger.info("training starts at epoch 1 of %d from these weights, with a fresh optimizer", cfg.SOLVER.MAX_EPOCH)

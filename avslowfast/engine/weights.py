@@ -6,7 +6,7 @@ from typing import Any
 
 from ..checkpoint import CheckpointError, class_names_of, load_content, read_checkpoint, require
 from ..checkpoint.record import BestEntry, read_record, resolve, RunRecord, StateEntry
-from ..checkpoint.states import checkpoint_dir, read_state
+from ..checkpoint.states import read_state
 from ..config import ConfigError
 from ..config.derived import Cfg, is_bgr, pathways
 from ..config.kinds import differences, stored_values, values_of
@@ -24,20 +24,21 @@ _CHANNEL_ORDER = ("DATA.REVERSE_INPUT_CHANNEL", "DATA.USE_BGR_ORDER", "AVA.BGR")
 _SPECTROGRAM = ("DATA.AUDIO_MEL_NUM", "DATA.AUDIO_SAMPLE_RATE", "DATA.AUDIO_WIN_SZ", "DATA.AUDIO_STEP_SZ")
 
 
-def read_weights(choose: Callable[[], str]) -> tuple[str, Any]:
+def read_weights(choose: Callable[[], tuple[str, Any]]) -> tuple[str, Any]:
     """(file, content) of the checkpoint that the main rank chooses, on every rank.
 
     Args:
-        choose: Gives its path, or the folder of a run, which stands for its best or newest state.
+        choose: Gives both; called on the main rank.
     """
-
-    def read() -> tuple[str, Any]:
-        file = resolve(choose())
-        return file, read_checkpoint(file)
-
-    found = on_every_rank(read, read_checkpoint)
+    found = on_every_rank(choose, read_checkpoint)
     assert found is not None
     return found
+
+
+def read_path(path: str) -> tuple[str, Any]:
+    """(file, content) of a checkpoint, or of the best or newest state of a run's folder."""
+    file = resolve(path)
+    return file, read_checkpoint(file)
 
 
 def load_for_test(cfg: Cfg, model: Network, required: str, names: ClassNames = None) -> tuple[str, ClassNames]:
@@ -59,7 +60,7 @@ def load_for_test(cfg: Cfg, model: Network, required: str, names: ClassNames = N
         ConfigError: There is no checkpoint to test, or its weights were trained for other inputs or classes.
         CheckpointError: The checkpoint has not what is required.
     """
-    path, content = read_weights(lambda: cfg.TEST.CHECKPOINT_FILE_PATH or _state_to_test(cfg))
+    path, content = read_weights(lambda: _weights_to_test(cfg))
     stored = class_names_of(content, path)
     warn_of_other_inputs(cfg, content, path, refuse=True)
     _check_class_names(stored, names, path)
@@ -67,8 +68,10 @@ def load_for_test(cfg: Cfg, model: Network, required: str, names: ClassNames = N
     return path, stored
 
 
-def _state_to_test(cfg: Cfg) -> str:
-    """The state that the run in OUTPUT_DIR saved last, or its best one; in a folder without a run the start weights."""
+def _weights_to_test(cfg: Cfg) -> tuple[str, Any]:
+    """(file, content) of what `load_for_test` loads."""
+    if cfg.TEST.CHECKPOINT_FILE_PATH:
+        return read_path(cfg.TEST.CHECKPOINT_FILE_PATH)
     folder, record = cfg.OUTPUT_DIR, read_record(cfg.OUTPUT_DIR)
     if record is None or not record.states:
         if cfg.TEST.USE_BEST:
@@ -77,7 +80,7 @@ def _state_to_test(cfg: Cfg) -> str:
             raise ConfigError(
                 f"OUTPUT_DIR is {folder!r}: no checkpoint in it to test; train first, or set TEST.CHECKPOINT_FILE_PATH"
             )
-        return str(cfg.TRAIN.CHECKPOINT_FILE_PATH)
+        return read_path(cfg.TRAIN.CHECKPOINT_FILE_PATH)
     if cfg.TEST.USE_BEST:
         if record.best is None:
             raise ConfigError(
@@ -88,9 +91,9 @@ def _state_to_test(cfg: Cfg) -> str:
     return _of_run(folder, record, record.states[-1], "OUTPUT_DIR")
 
 
-def _of_run(folder: str, record: RunRecord, entry: StateEntry | BestEntry, key: str) -> str:
-    """The file of a recorded state, looked at: it is there and is that state."""
-    path = os.path.join(checkpoint_dir(folder), entry.file)
+def _of_run(folder: str, record: RunRecord, entry: StateEntry | BestEntry, key: str) -> tuple[str, Any]:
+    """(file, content) of a recorded state, which is there and is that state."""
+    path = entry.path(folder)
     if not os.path.isfile(path):
         raise ConfigError(f"{path}: it is gone, but the run {record.id} has it in its record ({key}); restore it")
     content = read_state(path)
@@ -99,7 +102,7 @@ def _of_run(folder: str, record: RunRecord, entry: StateEntry | BestEntry, key: 
             f"{path}: it is the state of epoch {content['epoch']} of the run {content['run_id']}, not of epoch "
             f"{entry.epoch} of {record.id}, as the record says ({key}); restore it"
         )
-    return path
+    return path, content
 
 
 def warn_of_other_inputs(cfg: Cfg, content: Any, path: str, refuse: bool = False) -> None:

@@ -23,20 +23,20 @@ from .dataset import ClipDataset, KeyFrameDataset
 from .labels import Boxes, label_rule
 from .loader import ClipLoader
 from .samplers import EvalSampler, TrainBatchSampler
+from .workers import Collate
 
 SPLITS = ("train", "val", "test")
 # What DATA.MULTI_LABEL has to be for a kind of labels; for the others it has no meaning.
 _MULTI_LABEL: dict[Labels, bool] = {"class": False, "multi": True, "spans": True}
 
 
-def build_dataset(cfg: Cfg, split: str, videos_of: str | None = None, listing: Listing | None = None) -> ClipDataset:
+def build_dataset(cfg: Cfg, split: str, videos_of: str | None = None) -> ClipDataset:
     """The data set of a split; samples as in `loading.dataset`.
 
     Args:
         cfg: The configuration.
         split: train | val | test: how clips are cut.
         videos_of: The split whose videos are cut so; None means the same.
-        listing: Their list, where it has been read already.
 
     Raises:
         ConfigError: A label file is missing or has a mistake, or the network and the labels do not fit.
@@ -44,7 +44,7 @@ def build_dataset(cfg: Cfg, split: str, videos_of: str | None = None, listing: L
     for name in (split, videos_of or split):
         if name not in SPLITS:
             raise ValueError(f"a split is train, val or test, not {name!r}")
-    listing = listing or read_listing(cfg, videos_of or split)
+    listing = read_listing(cfg, videos_of or split)
     rule = label_rule(listing.labels, tuple(derived.head_classes(cfg).values()))
     for record in listing.records:
         rule.check(record)
@@ -141,7 +141,7 @@ def _source(cfg: Cfg, name: str) -> Source:
     )
 
 
-def build_loader(cfg: Cfg, split: str, videos_of: str | None = None, listing: Listing | None = None) -> ClipLoader:
+def build_loader(cfg: Cfg, split: str, videos_of: str | None = None, dataset: ClipDataset | None = None) -> ClipLoader:
     """A loader of collated batches for this rank, see `loading.collate`.
 
     A training loader's `epochs.set_epoch` chooses epoch and place. Training batches hold
@@ -152,12 +152,12 @@ def build_loader(cfg: Cfg, split: str, videos_of: str | None = None, listing: Li
         cfg: The configuration.
         split: train | val | test: how clips are cut.
         videos_of: The split whose videos are cut so; None means the same.
-        listing: Their list, where it has been read already.
+        dataset: Its data set, where it has been built already.
 
     Raises:
         ConfigError: See `build_dataset`; or the training list does not fill one batch.
     """
-    dataset = build_dataset(cfg, split, videos_of, listing)
+    dataset = build_dataset(cfg, split, videos_of) if dataset is None else dataset
     rank, world = distributed.rank(), distributed.world_size()
     common = {
         "workers": cfg.DATA_LOADER.NUM_WORKERS,
@@ -172,12 +172,18 @@ def build_loader(cfg: Cfg, split: str, videos_of: str | None = None, listing: Li
                 f"TRAIN.BATCH_SIZE is {cfg.TRAIN.BATCH_SIZE}: the training list has {len(dataset)} videos, "
                 "not one batch; use a smaller batch"
             )
-        return ClipLoader(dataset, batches, collate_train, **common)
-    has_boxes = isinstance(dataset, KeyFrameDataset)
-    views = derived.test_views(cfg) if split == "test" and not has_boxes else 1
+        return ClipLoader(dataset, batches, collation(dataset), **common)
+    views = derived.test_views(cfg) if split == "test" and not isinstance(dataset, KeyFrameDataset) else 1
     videos = max(derived.test_clips_per_pass(cfg, world) // views, 1)
     in_order = BatchSampler(EvalSampler(len(dataset), rank, world), videos, drop_last=False)
-    return ClipLoader(dataset, in_order, collate_boxes if has_boxes else collate_eval, **common)
+    return ClipLoader(dataset, in_order, collation(dataset), **common)
+
+
+def collation(dataset: ClipDataset) -> Collate:
+    """What makes a batch of samples of a data set."""
+    if dataset.split == "train":
+        return collate_train
+    return collate_boxes if isinstance(dataset, KeyFrameDataset) else collate_eval
 
 
 def clip_settings(cfg: Cfg) -> ClipSettings:

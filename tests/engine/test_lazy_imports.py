@@ -17,13 +17,13 @@ from avslowfast.engine.hooks.build import build_hooks
 from avslowfast.engine.trainer import Trainer
 from avslowfast.engine.run_folder import RunData, RunFolder
 from avslowfast.evaluation.build import build_protocol
-from avslowfast.loading import build_loader
-from avslowfast.loading.build import read_listing
+from avslowfast.loading import build_dataset, build_loader
 trainer = Trainer(cfg, torch.device("cpu"))
 trainer.wrap()
-listings = {split: read_listing(cfg, split) for split in ("train", "val")}
-folder = RunFolder.open(cfg, RunData.of(listings), trainer.device)
-build_hooks(cfg, trainer, folder, listings["val"])
+datasets = {split: build_dataset(cfg, split) for split in ("train", "val")}
+data = RunData.of(datasets)
+folder = RunFolder.open(cfg, data, RunFolder.plan(cfg, data), trainer.device)
+build_hooks(cfg, trainer, folder, datasets["val"])
 for split, name in (("val", cfg.TRAIN.DATASET), ("test", cfg.TEST.DATASET)):
     build_protocol(cfg, build_loader(cfg, split).dataset, name)
 trainer.run_step([next(iter(trainer.loader))])

@@ -11,7 +11,7 @@ from helpers import tiny_cfg
 from helpers.lists import copy_lists
 from helpers.runs import ENV, log_of, output_of, run
 
-from avslowfast.engine.preflight import read_listings, try_batches
+from avslowfast.engine.preflight import build_datasets, try_batches
 from avslowfast.engine.trainer import Trainer
 from avslowfast.utils import seeding
 
@@ -107,13 +107,13 @@ def test_videos_in_two_splits_and_duplicates_are_told(run_args, lists, synthav):
 
 def test_batches_that_are_tried_change_nothing(run_args):
     cfg = tiny_cfg(*run_args)
-    listings = read_listings(cfg)
-    trainer = Trainer(cfg, torch.device("cpu"), listings["train"])
+    datasets = build_datasets(cfg)
+    trainer = Trainer(cfg, torch.device("cpu"), datasets["train"])
     before = {name: tensor.clone() for name, tensor in trainer.model.state_dict().items()}
     seeding.seed_everything(3)
     expected = torch.rand(4)
     seeding.seed_everything(3)
-    try_batches(trainer, listings)
+    try_batches(trainer, datasets)
     assert torch.equal(torch.rand(4), expected)
     assert all(torch.equal(before[name], tensor) for name, tensor in trainer.model.state_dict().items())
     assert trainer.model.training

@@ -3,8 +3,8 @@
 from ...checkpoint import states
 from ...config import derived
 from ...config.derived import Cfg
-from ...datasets.base import Listing
 from ...evaluation.build import best_metric
+from ...loading import ClipDataset
 from ...utils import distributed
 from ...utils.logging import get_logger
 from ..evaluation import failure_policy, Validation
@@ -25,14 +25,14 @@ from .progress import ProgressHook
 logger = get_logger(__name__)
 
 
-def build_hooks(cfg: Cfg, trainer: Trainer, folder: RunFolder, validation: Listing) -> list[Hook]:
+def build_hooks(cfg: Cfg, trainer: Trainer, folder: RunFolder, validation: ClipDataset) -> list[Hook]:
     """The hooks of a training, in the order in which they act.
 
     Args:
         cfg: The configuration.
         trainer: Whose steps they follow.
         folder: Of the run.
-        validation: The validation list.
+        validation: The validation videos.
     """
     finite = FiniteLossHook(1 if trainer.device.type == "cpu" else cfg.LOG_PERIOD)
     progress = ProgressHook()

@@ -68,9 +68,7 @@ def tensors_of(state):
             yield place, value
         elif isinstance(value, dict):
             for name, part in value.items():
-                # The learning rate is set at each step.
-                if name != "lr":
-                    yield from walk(part, f"{place}/{name}")
+                yield from walk(part, f"{place}/{name}")
         elif isinstance(value, (list, tuple)):
             for i, part in enumerate(value):
                 yield from walk(part, f"{place}/{i}")

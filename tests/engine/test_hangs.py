@@ -8,7 +8,7 @@ import time
 
 import pytest
 from helpers.lists import copy_lists
-from helpers.runs import SHORT_RUN
+from helpers.runs import SHORT_RUN, with_output
 from helpers.stops import children, Job, memory_of
 
 # How long an exchange may take in these tests, and how long the end of a job may.
@@ -135,7 +135,7 @@ def test_an_address_that_is_none(args, url):
 def test_two_machines_of_two_ranks_train_and_stop_together(args, free_port, tmp_path):
     def machine(i):
         more = ("--init_method", f"tcp://127.0.0.1:{free_port}", "--num_shards", 2, "--shard_id", i)
-        return Job([*args, "OUTPUT_DIR", tmp_path / f"machine{i}"], *more, set_up="spawned")
+        return Job(with_output(args, tmp_path / f"machine{i}"), *more, set_up="spawned")
 
     jobs = [machine(0), machine(1)]
     jobs[0].wait_for('"train_iter"', 3)
@@ -151,7 +151,7 @@ def test_two_machines_of_two_ranks_train_and_stop_together(args, free_port, tmp_
 def test_a_lost_machine_is_named_by_the_other(args, free_port, tmp_path):
     def machine(i):
         more = ("--init_method", f"tcp://127.0.0.1:{free_port}", "--num_shards", 2, "--shard_id", i)
-        return Job([*args, "OUTPUT_DIR", tmp_path / f"machine{i}"], *more)
+        return Job(with_output(args, tmp_path / f"machine{i}"), *more)
 
     jobs = [machine(0), machine(1)]
     jobs[0].wait_for('"train_iter"', 3)

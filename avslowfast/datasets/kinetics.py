@@ -92,13 +92,13 @@ _COMMENT = (
 
 
 def is_comment(line: str) -> bool:
-    """Whether a line of a list is a comment: it begins with # and names no video (HMDB51 has videos called #20_...)."""
+    """Whether a line of a list is a comment: it begins with # and names no file (HMDB51 has videos called #20_...)."""
     if not line.startswith("#"):
         return False
     # Readers of label files run without av; this line is rare.
-    from ..media.files import is_video
+    from ..media.files import is_sound, is_video
 
-    return line[1:2] in ("", " ", "\t", "#") or not is_video(line.strip())
+    return line[1:2] in ("", " ", "\t", "#") or not (is_video(line.strip()) or is_sound(line.strip()))
 
 
 def _class_ids(text: str, line: str, where: str, num_classes: int, several: bool) -> tuple[int, ...]:

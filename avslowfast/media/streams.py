@@ -107,6 +107,11 @@ def path_text(path: PathLike) -> str:
     return os.fsdecode(path)
 
 
+def file_url(path: PathLike) -> str:
+    """A path as FFmpeg takes it for a file, whatever its name: 12:30:05.mp4 is one of "protocol" 12 otherwise."""
+    return f"file:{os.fsdecode(path)}"
+
+
 def open_input(path: str) -> InputContainer:
     """Open a media file for reading.
 
@@ -118,7 +123,7 @@ def open_input(path: str) -> InputContainer:
     """
     check_kind(path)
     try:
-        return av.open(path)
+        return av.open(file_url(path))
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise DecodeError(f"cannot be opened ({reason_of(error)})", path) from None
 
@@ -316,7 +321,7 @@ def _scan(path: str, stamp: tuple[int, int], index: int) -> tuple[float, float]:
         index: Number of the stream.
     """
     first, last = float("inf"), float("-inf")
-    with av.open(path) as container:
+    with av.open(file_url(path)) as container:
         stream = container.streams[index]
         base = time_unit(stream)
         # Reading ends at a damaged tail; what was read until then is what there is.

@@ -24,7 +24,17 @@ from numpy.typing import NDArray
 
 from ..utils.files import replacing
 from .pixels import Scaler, shown_size
-from .streams import best_audio, best_video, decode_streams, DecodeError, open_input, PathLike, reason_of, time_unit
+from .streams import (
+    best_audio,
+    best_video,
+    decode_streams,
+    DecodeError,
+    file_url,
+    open_input,
+    PathLike,
+    reason_of,
+    time_unit,
+)
 
 # Finer than any frame rate, and the usual clock of mp4 files.
 _CLOCK = Fraction(1, 90000)
@@ -89,7 +99,11 @@ def transcode(
         OSError: The new file cannot be written.
     """
     try:
-        with replacing(out) as part, open_input(str(source)) as container, av.open(part, "w", format="mp4") as target:
+        with (
+            replacing(out) as part,
+            open_input(str(source)) as container,
+            av.open(file_url(part), "w", format="mp4") as target,
+        ):
             # The new file is closed, and so complete, before it gets its name.
             return _Transcoder(container, target, str(source), short_side, span, crf, painter).run()
     except (av.error.FFmpegError, OSError, ValueError) as error:

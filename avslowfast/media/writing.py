@@ -12,7 +12,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from .streams import PathLike
+from .streams import file_url, PathLike
 
 
 def write_video(
@@ -52,7 +52,7 @@ def write_video(
     if audio is not None and sample_rate is None:
         raise ValueError("write_video needs the sample_rate of the audio")
     rate = Fraction(frame_rate).limit_denominator(100000)
-    with av.open(str(path), "w") as out:
+    with av.open(file_url(path), "w") as out:
         audio_stream = None
         if audio is not None and sample_rate is not None:
             options = {"aac_coder": "fast"} if audio_codec == "aac" else {}

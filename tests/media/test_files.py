@@ -2,8 +2,10 @@
 
 import os
 
+import numpy as np
 import pytest
 
+from avslowfast.media import DecodeError, transcode, VideoReader, write_video
 from avslowfast.media.files import is_sound, is_video, list_videos, NoVideosError, PassedOver, walk_files
 
 VIDEOS = (
@@ -79,3 +81,21 @@ def test_folders_that_cannot_be_read_are_told(tmp_path):
     notes = []
     assert list(walk_files(tmp_path, notes)) == []
     assert notes == [PassedOver(str(tmp_path / "closed"), "cannot be read (Permission denied)", lost=True)]
+
+
+NAMES = ["12:30:05.mp4", "concat:x.mp4", "http:x.mp4", "a%20b.mp4", "%d.mp4", "-i.mp4", " x .mp4", "#1, 'a' \"b\".mp4",
+         "[x]*?.mp4", "über 音.mp4", os.fsdecode(b"caf\xe9.mp4"), "a\nb.mp4"]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_path_is_a_file_whatever_its_name(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    write_video(name, np.zeros((5, 32, 32, 3), np.uint8), 25)
+    assert os.listdir() == [name]
+    with VideoReader(name) as reader:
+        assert reader.read_frames([0.1]).pixels.shape[1:3] == (32, 32)
+    transcode(name, f"2{name}")
+    assert sorted(os.listdir()) == sorted([name, f"2{name}"])
+    with pytest.raises(DecodeError) as caught:
+        VideoReader(f"3{name}")
+    assert str(caught.value) == f"3{name}: cannot be opened (No such file or directory)"

@@ -1,12 +1,15 @@
-"""Make list files from a folder of videos by class.
+"""Make list files from a folder of videos, or of sounds, by class.
 
 Example:
     avslowfast lists my_videos --out my_lists
 
 The folder holds one folder per class: my_videos/CLASS/*.mp4 (or my_videos/{train,val,test}/CLASS/*.mp4, whose splits
-are kept). Of every file the first frame, one near the end and some audio are read (with --full all of it); files that
-cannot be read are left out and named in unreadable.csv. Writes train.csv,
-val.csv, test.csv and classes.txt. Exit codes: 0 done; 2 a mistake, or nothing to train on.
+are kept), with any ending that FFmpeg knows. Without any video sounds are listed (wav, flac, mp3 ...); with --sounds
+both are, for networks that only listen. Of every file the first frame, one near the end and some audio are read (with
+--full all of it). Writes train.csv, val.csv, test.csv and classes.txt; files that cannot be read or are cut off are
+left out and named in unreadable.csv. One that crashes the decoder is tried twice, one that takes longer than --timeout
+once; the next run tries these again only when they have changed since, with more time, or with --retry. Exit codes:
+0 done; 2 a mistake, or nothing to train on.
 """
 
 import argparse
@@ -18,6 +21,10 @@ from .parser import CommandParser, count_of, seconds, training_command, UsageErr
 
 if TYPE_CHECKING:
     from ..preparation.folders import Lengths, VideoFolder
+
+
+# Files that are named, at most; unreadable.csv has them all.
+_NAMED = 20
 
 
 def add_arguments(parser: CommandParser) -> None:
@@ -37,12 +44,16 @@ def add_arguments(parser: CommandParser) -> None:
         default=os.cpu_count(),
         help="processes that open files (default: one per core)",
     )
+    parser.add_argument("--sounds", action="store_true", help="list the sound of videos and of sound files alike")
     parser.add_argument("--full", action="store_true", help="read every frame and all audio of each file")
     parser.add_argument(
         "--timeout",
         type=seconds,
         metavar="SECONDS",
         help="time for one file; one that takes longer is left out and named (default: 60, or 3600 with --full)",
+    )
+    parser.add_argument(
+        "--retry", action="store_true", help="try files again that crashed the decoder or took too long"
     )
 
 
@@ -53,47 +64,62 @@ def run(args: argparse.Namespace) -> int:
             f"--val {args.val} and --test {args.test} leave nothing to train on; use shares such as 0.1 and 0.2"
         )
     from ..preparation import folders
+    from ..utils.files import check_writable
 
-    content = folders.find_videos(args.folder)
-    folders.probe(content.videos, args.jobs, args.full, args.timeout)
+    check_writable(args.out, "--out")
+    content = folders.find_videos(args.folder, args.sounds)
+    table = "" if args.retry else os.path.join(args.out, "unreadable.csv")
+    lost = folders.probe(content.videos, args.jobs, args.full, args.timeout, args.sounds, table)
+    kind = folders.keep_one_kind(content.videos)
     folders.split_videos(content.videos, args.val, args.test, args.seed)
-    _print_files(content, folders.lengths(content.videos))
+    _print_files(content, kind, folders.lengths(content.videos))
+    if lost:
+        print(f"{lost} of them crashed the decoder or took too long in an earlier run; --retry tries again")
     sources = folders.write_lists(args.out, content)
     print(_table(content.counts()))
     for split, other in sources.items():
         if split != other:
             print(
-                f"note: no videos for {split}; {split}.csv holds those of {other}, "
-                "so its figures say nothing about new videos"
+                f"note: no {kind}s for {split}; {split}.csv holds those of {other}, "
+                f"so its figures say nothing about new {kind}s"
             )
     # A folder of its own: another set of videos is another run.
     output = os.path.join("output", os.path.basename(os.path.abspath(args.out)))
+    config = "OwnVideos/AVSLOWFAST_TINY" if kind == "video" else "OwnSounds/AUDIO_TINY"
     print(
-        f"\nLists are in {args.out}. Next, for example:\n  {training_command(args, 'OwnVideos/AVSLOWFAST_TINY')} "
+        f"\nLists are in {args.out}. Next, for example:\n  {training_command(args, config)} "
         f"DATA.PATH_TO_DATA_DIR {args.out} MODEL.NUM_CLASSES {len(content.class_names)} OUTPUT_DIR {output}"
     )
     return 0
 
 
-def _print_files(content: "VideoFolder", lengths: "Lengths | None") -> None:
+def _print_files(content: "VideoFolder", kind: str, lengths: "Lengths | None") -> None:
     """How many files, lengths, audio, and what is left out."""
-    total = "1 video" if len(content.videos) == 1 else f"{len(content.videos)} videos"
-    print(f"{total}, {len(content.readable)} of them readable")
+    from ..media.files import is_sound
+
+    print(f"{_count(len(content.videos), kind)}, {len(content.readable)} of them readable")
     if lengths is not None:
-        print(
-            f"length {lengths.shortest:.1f} to {lengths.longest:.1f} s, median {lengths.median:.1f} s; "
-            f"{lengths.without_audio} without audio"
-        )
-    for video in content.unreadable[:20]:
+        without_audio = f"; {lengths.without_audio} without audio" if kind == "video" else ""
+        print(f"length {lengths.shortest:.1f} to {lengths.longest:.1f} s, median {lengths.median:.1f} s{without_audio}")
+    for video in content.unreadable[:_NAMED]:
         print(f"left out: {video.path}: {video.reason}")
-    others = content.other_files
+    for note in content.passed_over[:_NAMED]:
+        print(f"passed over: {note.path}: {note.reason}")
+    sounds = [path for path in content.other_files if is_sound(path)]
+    others = [path for path in content.other_files if not is_sound(path)]
+    if sounds:
+        print(f"left out: {_count(len(sounds), 'sound')} beside videos (--sounds takes both), the first {sounds[0]}")
     if others:
-        kind = "1 file that is no video by its name" if len(others) == 1 else f"{len(others)} files that are no videos"
-        print(f"left out: {kind}, the first {others[0]}")
+        what = "file that is no video or sound" if len(others) == 1 else "files that are no videos or sounds"
+        print(f"left out: {len(others)} {what} by name, the first {others[0]}")
+
+
+def _count(number: int, kind: str) -> str:
+    return f"{number} {kind}{'' if number == 1 else 's'}"
 
 
 def _table(counts: Mapping[str, Mapping[str, int]]) -> str:
-    """Videos of each class in each split, as lines."""
+    """Files of each class in each split, as lines."""
     width = max(map(len, [*counts, "class"]))
     splits = next(iter(counts.values()))
     lines = [f"{'class':<{width}}" + "".join(f"{split:>7}" for split in splits)]

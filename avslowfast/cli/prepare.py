@@ -9,9 +9,10 @@ NAME: kinetics400, kinetics600, kinetics_sounds, epic55, epic100, charades, ava,
 Annotations are the official label files, unchanged. Videos may have any ending and be in any folder, as long as their
 names are those of the labels. Each is written to OUT/videos as H.264 and AAC: short side 256, a key frame every second,
 audio at its original times (of AVA's movies only seconds 900 to 1801). An interrupted run resumes when the command is
-given again. Missing and unreadable videos, those that crash the decoder or take longer than --timeout among them, are
-counted and listed in OUT/problems.csv; for Kinetics OUT/lists receives
-train.csv, val.csv, test.csv and classes.txt. Exit codes: 0 done; 2 a mistake, or not one video in the folder.
+given again. Missing and unreadable videos are counted and listed in OUT/problems.csv. One that crashes the decoder is
+tried twice, one that takes longer than --timeout once; the next run tries these again only when they have changed
+since, with more time, or with --retry. For Kinetics OUT/lists receives train.csv, val.csv, test.csv and classes.txt.
+Exit codes: 0 done; 2 a mistake, or not one video in the folder.
 """
 
 import argparse
@@ -65,6 +66,9 @@ def add_arguments(parser: CommandParser) -> None:
         metavar="SECONDS",
         help="time for one video; one that takes longer is left out and named (default: %(default)g)",
     )
+    parser.add_argument(
+        "--retry", action="store_true", help="try videos again that crashed the decoder or took too long"
+    )
     parser.add_argument("--check", action="store_true", help="say what is there and what is missing; write no video")
 
 
@@ -72,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
     """Plan, prepare, list, summarise."""
     from ..config import ConfigError
     from ..preparation.plan import DATA_SETS, named_videos, write_lists
-    from ..preparation.prepare import plan_jobs, prepare, write_problems
+    from ..preparation.prepare import find_prepared, plan_jobs, prepare, write_problems
 
     data_set, prepared = DATA_SETS[args.name], os.path.join(args.out, "videos")
     named = named_videos(args.name, args.annotations, args.videos)
@@ -84,16 +88,14 @@ def run(args: argparse.Namespace) -> int:
             f"{args.videos}: not one of the {len(jobs)} videos of {args.name} is in it, "
             f"the first looked for: {jobs[0].wanted}"
         )
-    prepare(
-        jobs,
-        prepared,
-        args.short_side,
-        movies=args.name == "ava",
-        workers=args.jobs,
-        check_only=args.check,
-        timeout=args.timeout,
-    )
-    write_problems(jobs, os.path.join(args.out, "problems.csv"))
+    problems = os.path.join(args.out, "problems.csv")
+    find_prepared(jobs, "" if args.retry else problems, args.timeout)
+    try:
+        if not args.check:
+            prepare(jobs, prepared, args.short_side, args.name == "ava", args.jobs, args.timeout)
+    finally:
+        # What a stopped run has found out, the next one need not.
+        write_problems(jobs, problems)
     print(_summary(jobs, list(named.paths)))
     if args.check:
         return 0
@@ -124,6 +126,11 @@ def _summary(jobs: "Sequence[Job]", splits: Sequence[str]) -> str:
         lines.append(
             f"{files} had damaged packets, which were left out; "
             f"the first: {damaged[0].source} ({damaged[0].damaged_packets})"
+        )
+    lost = sum(job.lost_before for job in jobs)
+    if lost:
+        lines.append(
+            f"{lost} of the unreadable ones crashed the decoder or took too long in an earlier run; --retry tries again"
         )
     for state in ("missing", "unreadable", "refused"):
         first = next((job for job in jobs if job.state == state), None)

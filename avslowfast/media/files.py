@@ -100,7 +100,11 @@ def walk_files(folder: str | os.PathLike[str], passed_over: list[PassedOver] | N
             continue
         for name in filter(is_video, folders):
             notes.append(PassedOver(os.path.join(base, name), "a folder that is called like a video", lost=True))
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and not is_video(name))
+        folders[:] = sorted(
+            (name for name in folders if not name.startswith(".") and not is_video(name)),
+            # Of a folder and a link to it the folder comes first.
+            key=lambda name: (os.path.islink(os.path.join(base, name)), name),
+        )
         yield from (os.path.join(base, name) for name in sorted(files) if not name.startswith("."))
 
 

@@ -1,12 +1,14 @@
 """Processes that work through files, watched: a file that ends or stops its process is named, and the rest goes on."""
 
 import contextlib
+import csv
 import fcntl
 import multiprocessing
 import os
+import re
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any, Generic, TypeVar
@@ -20,10 +22,13 @@ from ..utils.signals import (
     stop_signals_blocked,
     unblock_stop_signals,
 )
+from ..utils.text import open_text
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+# How the reasons begin that `Lost` has, by which the next run knows such files.
+_CRASHED, _TOO_LONG, _NO_MEMORY = "crashed the decoder", "took longer than", "needs more memory than there is"
 # Seconds between two looks at processes that do not answer, and to wait for the end of one that was killed.
 _LOOK, _PATIENCE = 0.2, 2.0
 
@@ -37,6 +42,11 @@ class Lost:
     """
 
     reason: str
+
+    @property
+    def worth_another_try(self) -> bool:
+        """Whether the other files, or somebody else, may be to blame: memory is shared, and a process can be killed."""
+        return not self.reason.startswith(_TOO_LONG)
 
 
 class _Worker(Generic[Item, Result]):
@@ -72,10 +82,10 @@ class _Worker(Generic[Item, Result]):
         except (EOFError, OSError):
             self.process.join(_PATIENCE)
         if not self.process.is_alive():
-            return Lost(f"crashed the decoder: the process {how_it_ended(self.process.exitcode)}")
+            return Lost(f"{_CRASHED}: the process {how_it_ended(self.process.exitcode)}")
         if time.monotonic() - self._began > timeout:
             self.end()
-            return Lost(f"took longer than {timeout:g} s (--timeout)")
+            return Lost(f"{_TOO_LONG} {timeout:g} s (--timeout)")
         return None
 
     def end(self) -> None:
@@ -86,15 +96,22 @@ class _Worker(Generic[Item, Result]):
 
 
 def run_each(
-    function: Callable[[Item], Result], items: Sequence[Item], workers: int, timeout: float
+    function: Callable[[Item], Result],
+    items: Sequence[Item],
+    workers: int,
+    timeout: float,
+    clean: Callable[[Item], None] = lambda item: None,
 ) -> Iterator[tuple[int, Result | Lost]]:
     """Call a function for each item in processes of their own.
+
+    An item whose process crashes is tried once more when all others are done, alone.
 
     Args:
         function: Is given an item.
         items: Can be sent between processes, and so can results.
         workers: Number of processes.
         timeout: Seconds after which a process that works on one item is ended.
+        clean: Is given each item whose process has ended or was ended, to remove what it has left.
 
     Yields:
         (number of the item, its result), in the order in which they come.
@@ -102,7 +119,26 @@ def run_each(
     Raises:
         Exception: Whatever the function raises, but for a lack of memory, which counts as lost.
     """
-    waiting = iter(enumerate(items))
+    again: list[int] = []
+    for index, result in _run(function, enumerate(items), workers, timeout):
+        if isinstance(result, Lost):
+            clean(items[index])
+            if result.worth_another_try:
+                again.append(index)
+                continue
+        yield index, result
+    for index in again:
+        for _, result in _run(function, [(index, items[index])], 1, timeout):
+            if isinstance(result, Lost):
+                clean(items[index])
+            yield index, result
+
+
+def _run(
+    function: Callable[[Item], Result], items: Iterable[tuple[int, Item]], workers: int, timeout: float
+) -> Iterator[tuple[int, Result | Lost]]:
+    """As `run_each`, of numbered items, each of which is tried once."""
+    waiting = iter(items)
     pool: list[_Worker[Item, Result]] = []
     try:
         for index, item in _first(waiting, workers):
@@ -152,10 +188,46 @@ def _work(function: Callable[[Any], Any], connection: Connection, parent: int) -
         try:
             result = function(item)
         except MemoryError:
-            result = Lost("needs more memory than there is")
+            result = Lost(_NO_MEMORY)
         except Exception as error:
             result = error
         connection.send(result)
+
+
+def lost_before(table: str, files: Mapping[str, str], timeout: float) -> dict[str, str]:
+    """Files that an earlier run has lost and that would be lost again: {path in the table: reason}.
+
+    Not among them are files that have been changed, moved or replaced since, and those to which more time is given.
+
+    Args:
+        table: The CSV that the run has written, with columns "path" and "reason"; it need not be there.
+        files: {path in the table: the file} of this run.
+        timeout: Seconds that a file may take in this run.
+    """
+    if not os.path.isfile(table):
+        return {}
+    written = os.stat(table).st_mtime
+    with open_text(table) as f:
+        rows = {row.get("path") or "": row.get("reason") or "" for row in csv.DictReader(f)}
+    return {
+        path: reason
+        for path, reason in rows.items()
+        if path in files and _is_final(reason, timeout) and not _changed_since(files[path], written)
+    }
+
+
+def _is_final(reason: str, timeout: float) -> bool:
+    """Whether a reason of an earlier run is that of a `Lost` that another try does not change."""
+    limit = re.match(rf"{_TOO_LONG} ([\d.e+]+) s", reason)
+    return reason.startswith((_CRASHED, _NO_MEMORY)) or (limit is not None and float(limit[1]) >= timeout)
+
+
+def _changed_since(path: str, instant: float) -> bool:
+    # Downloads may carry the time of their upload; the time at which a file came to its place is that of its inode.
+    try:
+        return os.stat(path).st_ctime >= instant
+    except OSError:
+        return True
 
 
 @contextlib.contextmanager

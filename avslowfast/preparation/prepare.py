@@ -11,7 +11,7 @@ from ..media import DecodeError, transcode, VideoReader
 from ..media.files import is_video, walk_files
 from ..utils.files import sweep, temporary_of
 from ..utils.text import write_csv
-from .pool import Lost, run_each, swept
+from .pool import Lost, lost_before, run_each, swept
 
 # Seconds that one video may take.
 TIMEOUT = 7200.0
@@ -40,6 +40,7 @@ class Job:
         state: See `State`.
         reason: Why it could not be prepared.
         damaged_packets: Packets of the source that could not be decoded and were left out.
+        lost_before: Whether an earlier run says so, and the file was not tried again.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Job:
     state: State = "missing"
     reason: str = ""
     damaged_packets: int = 0
+    lost_before: bool = False
 
 
 def find_files(folder: str) -> dict[str, str]:
@@ -108,48 +110,60 @@ def _why_refused(job: Job, out: str, first: str) -> str:
     return "" if first == job.wanted else f"its prepared file would be that of {first}"
 
 
+def find_prepared(jobs: Sequence[Job], problems: str = "", timeout: float = TIMEOUT) -> None:
+    """Fill in which videos are there, which were lost by an earlier run, and which have been found.
+
+    Args:
+        jobs: They are changed in place.
+        problems: What `write_problems` of an earlier run has written; "" where everything is tried again.
+        timeout: Seconds that one video may take.
+    """
+    lost = lost_before(problems, {job.wanted: job.source for job in jobs if job.source is not None}, timeout)
+    for job in jobs:
+        if job.state == "refused":
+            continue
+        if os.path.isfile(job.out):
+            job.state = "there"
+        elif job.wanted in lost:
+            job.state, job.reason, job.lost_before = "unreadable", lost[job.wanted], True
+        elif job.source is not None:
+            job.state = "found"
+
+
 def prepare(
     jobs: Sequence[Job],
     out: str,
     short_side: int = 256,
     movies: bool = False,
     workers: int = 1,
-    check_only: bool = False,
     timeout: float = TIMEOUT,
 ) -> None:
-    """Prepare the videos that are not prepared yet, with one progress bar, and fill in the jobs' states.
+    """Prepare the videos that have been found, with one progress bar, and fill in the jobs' states.
 
     Args:
         jobs: They are changed in place.
+        out: Folder of the prepared videos, from which what an earlier run has half written is removed.
         short_side: Of the prepared videos, pixels.
         movies: Keep only AVA's span of each file.
         workers: Number of processes.
-        check_only: Fill in the states, write nothing.
         timeout: Seconds that one video may take.
-        out: Folder of the prepared videos, from which what an earlier run has half written is removed.
     """
-    waiting: list[Job] = []
-    for job in jobs:
-        if job.state == "refused":
-            continue
-        if os.path.isfile(job.out):
-            job.state = "there"
-        elif job.source is not None:
-            waiting.append(job)
-            job.state = "found"
-    if check_only:
-        return
+    waiting = [job for job in jobs if job.state == "found"]
     tasks = [(str(job.source), job.out, short_side, movies) for job in waiting]
     with swept(out):
-        results = run_each(_prepare, tasks, workers, timeout)
+        results = run_each(_prepare, tasks, workers, timeout, clean=lambda task: _discard(task[1]))
         for number, result in tqdm(results, total=len(tasks), desc="preparing", disable=None):
             job = waiting[number]
             if isinstance(result, Lost):
                 job.reason = result.reason
-                sweep(temporary_of(job.out))
             else:
                 job.damaged_packets, job.reason = result
             job.state = "unreadable" if job.reason else "prepared"
+
+
+def _discard(out: str) -> None:
+    """Remove what a process has left that was to write a file."""
+    sweep(temporary_of(out))
 
 
 def _prepare(task: tuple[str, str, int, bool]) -> tuple[int, str]:

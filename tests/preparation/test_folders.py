@@ -106,10 +106,10 @@ def test_a_class_may_be_called_test(tmp_path, video):
     "prepare, words",
     [
         (lambda root: None, "no such folder"),
-        (lambda root: (root / "a").mkdir(parents=True), "no videos in it"),
+        (lambda root: (root / "a").mkdir(parents=True), "no videos or sounds in it"),
         (
             lambda root: [(root / "a").mkdir(parents=True), (root / "a/x.mp4").write_text("text")],
-            "not one readable video",
+            "not one readable file",
         ),
     ],
 )

@@ -5,20 +5,24 @@ import faulthandler
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
 
+import av
 import numpy as np
 import pytest
 from helpers import ROOT
 
+from avslowfast.datasets.kinetics import read_list
 from avslowfast.media import write_video
 from avslowfast.media.files import is_video, list_videos
 from avslowfast.preparation import folders
-from avslowfast.preparation.pool import Lost, run_each, swept
+from avslowfast.preparation.pool import Lost, lost_before, run_each, swept
 from avslowfast.preparation.prepare import plan_jobs, write_problems
 from avslowfast.utils.files import sweep, temporary_of
+from avslowfast.utils.text import write_csv
 
 
 def work(item):
@@ -240,7 +244,7 @@ def test_make_list_leaves_out_what_is_no_video_and_says_so(tmp_path, video):
     (folder / "x.0123abcd.part.mp4").write_bytes(b"")
     text = tool("make_list", tmp_path / "v", "--out", tmp_path / "lists", "--jobs", 2)
     assert "7 videos, 3 of them readable" in text
-    assert "1 file that is no video by its name" in text
+    assert "1 file that is no video or sound by name" in text
     assert text.count("pipe.mp4") == 1
     with open(tmp_path / "lists/unreadable.csv", newline="") as f:
         rows = {os.path.basename(row["path"]): row["reason"] for row in csv.DictReader(f)}
@@ -278,31 +282,194 @@ def test_arguments_of_prepare_out_of_range_are_refused(tmp_path, words):
     assert words.split()[0] in tool("prepare_data", *args, *words.split(), code=2)
 
 
-def test_a_killed_worker_costs_one_file(tmp_path, video):
-    """A process of prepare is killed while it writes: its file is named, the next one is prepared, nothing is left."""
+def killed(tmp_path, times):
+    """prepare is run; its process that writes the long video is killed a number of times. Returns what it says."""
+    words = ["kinetics400", "--annotations", "ann", "--videos", "in", "--out", "out", "--jobs", "1"]
+    command = [sys.executable, str(ROOT / "tools/prepare_data.py"), *words]
+    run = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    deadline, children = time.monotonic() + 120, set()
+    while len(children) < times and time.monotonic() < deadline:
+        time.sleep(0.01)
+        with open(f"/proc/{run.pid}/task/{run.pid}/children") as f:
+            now = set(map(int, f.read().split())) - children
+        # Each process writes under a name of its own, which may outlast it.
+        parts = list(tmp_path.glob("out/videos/walk/long*.part.mp4"))
+        if now and len(parts) > 0 and any(writes(child, parts) for child in now):
+            children |= now
+            for child in now:
+                os.kill(child, signal.SIGKILL)
+    text = run.communicate(timeout=120)[0]
+    assert run.returncode == 0, text
+    assert "Traceback" not in text
+    return text
+
+
+def writes(pid, paths):
+    """Whether a process has one of these files open."""
+    try:
+        opened = {os.readlink(f"/proc/{pid}/fd/{name}") for name in os.listdir(f"/proc/{pid}/fd")}
+    except OSError:
+        return False
+    return any(str(path) in opened for path in paths)
+
+
+@pytest.fixture
+def crawled(tmp_path, video):
+    """A crawler's folder with a video that takes a while and one that does not."""
     rng = np.random.default_rng(0)
     (tmp_path / "ann").mkdir()
     (tmp_path / "in").mkdir()
     (tmp_path / "ann/train.csv").write_text(
         "label,youtube_id,time_start,time_end,split\nwalk,long,0,10,train\nwalk,short,0,10,train\n"
     )
-    frames = rng.integers(0, 255, (50, 360, 480, 3), np.uint8)
-    write_video(tmp_path / "in/long_000000_000010.mkv", np.concatenate([frames] * 12), 25)
+    frames = rng.integers(0, 255, (50, 240, 320, 3), np.uint8)
+    write_video(tmp_path / "in/long_000000_000010.mkv", np.concatenate([frames] * 6), 25)
     shutil.copy(video, tmp_path / "in/short_000000_000010.mkv")
+    return tmp_path
+
+
+LONG, SHORT = "long_000000_000010.mp4", "short_000000_000010.mp4"
+
+
+def prepared(folder):
+    return sorted(path.name for path in (folder / "out/videos/walk").iterdir())
+
+
+def test_a_worker_that_is_killed_once_costs_nothing(crawled):
+    """It may have been another's fault: the file is tried once more, alone."""
+    killed(crawled, 1)
+    assert prepared(crawled) == [LONG, SHORT]
+    assert not (crawled / "out/problems.csv").exists()
+
+
+def test_a_file_that_kills_twice_is_named_and_not_tried_for_ever(crawled):
+    killed(crawled, 2)
+    assert prepared(crawled) == [SHORT]
+    with open(crawled / "out/problems.csv", newline="") as f:
+        rows = list(csv.DictReader(f))
+    reason = "crashed the decoder: the process was killed by SIGKILL (out of memory?)"
+    assert [(row["state"], row["reason"]) for row in rows] == [("unreadable", reason)]
     words = ["kinetics400", "--annotations", "ann", "--videos", "in", "--out", "out", "--jobs", "1"]
-    command = [sys.executable, str(ROOT / "tools/prepare_data.py"), *words]
-    run = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    deadline = time.monotonic() + 120
-    while not list(tmp_path.glob("out/videos/walk/long*.part.mp4")) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    with open(f"/proc/{run.pid}/task/{run.pid}/children") as f:
-        (child,) = map(int, f.read().split())
-    os.kill(child, signal.SIGKILL)
-    text = run.communicate(timeout=120)[0]
-    assert run.returncode == 0, text
-    assert "Traceback" not in text
-    with open(tmp_path / "out/problems.csv", newline="") as f:
-        (row,) = csv.DictReader(f)
-    assert row["state"] == "unreadable"
-    assert row["reason"] == "crashed the decoder: the process was killed by SIGKILL (out of memory?)"
-    assert [path.name for path in (tmp_path / "out/videos/walk").iterdir()] == ["short_000000_000010.mp4"]
+    table = (crawled / "out/problems.csv").read_text()
+    for flags in ([], ["--check"], []):
+        text = tool("prepare_data", *words, *flags, cwd=crawled)
+        assert "1 of the unreadable ones crashed the decoder or took too long in an earlier run" in text
+        assert (prepared(crawled), (crawled / "out/problems.csv").read_text()) == ([SHORT], table)
+    tool("prepare_data", *words, "--retry", cwd=crawled)
+    assert prepared(crawled) == [LONG, SHORT]
+    assert not (crawled / "out/problems.csv").exists()
+
+
+def test_a_file_that_takes_too_long_is_tried_again_with_more_time_or_when_it_is_another(tmp_path):
+    path, table = tmp_path / "x.mp4", tmp_path / "problems.csv"
+    path.write_bytes(b"1")
+    time.sleep(0.02)
+    rows = [(str(path), "took longer than 2.5 s (--timeout)"), ("/gone", "crashed the decoder: x"), ("/y", "no frames")]
+    write_csv(table, [["path", "reason"], *rows])
+    files = {str(path): str(path), "/gone": "/gone", "/y": str(path)}
+    assert lost_before(str(table), files, 2.5) == dict(rows[:1])
+    assert lost_before(str(table), files, 3.0) == {}
+    assert lost_before(str(tmp_path / "none.csv"), files, 2.5) == {}
+    time.sleep(0.02)
+    # A download that carries the time of its upload.
+    path.write_bytes(b"2")
+    os.utime(path, (1, 1))
+    assert lost_before(str(table), files, 2.5) == {}
+
+
+def test_a_file_that_crashes_make_list_is_named_and_not_tried_for_ever(tmp_path, video):
+    """The process that looks at a file is killed twice; the file waits for a writer that never comes."""
+    folder = tmp_path / "v/a"
+    folder.mkdir(parents=True)
+    for name in ("1.mkv", "2.mkv", "3.mkv"):
+        shutil.copy(video, folder / name)
+    write_csv(tmp_path / "lists/unreadable.csv", [["path", "reason"], [folder / "2.mkv", "crashed the decoder: so"]])
+    text = tool("make_list", tmp_path / "v", "--out", tmp_path / "lists", "--jobs", 1)
+    assert "3 videos, 2 of them readable" in text
+    assert f"left out: {folder}/2.mkv: crashed the decoder: so\n" in text
+    assert "1 of them crashed the decoder or took too long in an earlier run" in text
+    assert "2.mkv" in (tmp_path / "lists/unreadable.csv").read_text()
+    text = tool("make_list", tmp_path / "v", "--out", tmp_path / "lists", "--jobs", 1, "--retry")
+    assert "3 videos, 3 of them readable" in text
+    assert not (tmp_path / "lists/unreadable.csv").exists()
+
+
+# ---- kinds of files ----------------------------------------------------------------------------------------------
+
+
+def sound(path):
+    """Write four seconds of noise in the container's own codec."""
+    rng = np.random.default_rng(0)
+    with av.open(str(path), "w") as out:
+        codec = "libopus" if path.suffix == ".ogg" else out.default_audio_codec
+        stream = out.add_stream(codec, rate=16000, layout="mono")
+        resampler = av.AudioResampler(stream.format, stream.layout, stream.rate, stream.frame_size or 1024)
+        frame = av.AudioFrame.from_ndarray(rng.integers(-9999, 9999, (1, 64000), np.int16), format="s16", layout="mono")
+        frame.sample_rate = 16000
+        for part in (*resampler.resample(frame), *resampler.resample(None)):
+            out.mux(stream.encode(part))
+        out.mux(stream.encode(None))
+
+
+def test_sounds_are_listed_where_there_is_no_video(tmp_path, video):
+    for name in ("a/1.wav", "a/2.flac", "b/3.ogg", "b/4.mp3"):
+        path = tmp_path / "v" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        sound(path)
+    text = tool("make_list", tmp_path / "v", "--out", tmp_path / "lists", "--jobs", 2, "--full")
+    assert "4 sounds, 4 of them readable" in text
+    assert "length 4.0 to 4.1 s, median " in text
+    assert "OwnSounds/AUDIO_TINY" in text
+    assert len((tmp_path / "lists/train.csv").read_text().splitlines()) == 4
+    # Beside videos they are left out, unless both are wanted.
+    shutil.copy(video, tmp_path / "v/b/5.mkv")
+    text = tool("make_list", tmp_path / "v", "--out", tmp_path / "lists", "--jobs", 2)
+    assert "2 videos, 1 of them readable" in text
+    assert "3.ogg: a sound among videos" in text
+    assert "left out: 3 sounds beside videos (--sounds takes both)" in text
+    text = tool("make_list", tmp_path / "v", "--out", tmp_path / "lists", "--jobs", 2, "--sounds")
+    assert "5 sounds, 5 of them readable" in text
+
+
+def test_folders_that_are_passed_over_are_named(tmp_path, video):
+    (tmp_path / "v/a/deep").mkdir(parents=True)
+    shutil.copy(video, tmp_path / "v/a/deep/1.mkv")
+    shutil.copy(video, tmp_path / "v/no_class.mkv")
+    (tmp_path / "v/a/x.mp4").mkdir()
+    (tmp_path / "v/a/gone.mp4").symlink_to("nowhere.mp4")
+    (tmp_path / "v/a/ring.mp4").symlink_to("ring.mp4")
+    (tmp_path / "v/a/up").symlink_to("..")
+    (tmp_path / "v/all").symlink_to(".")
+    (tmp_path / "v/0").symlink_to("a")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(os.path.relpath(tmp_path / "v/a/socket.mp4"))
+        text = tool("make_list", tmp_path / "v", "--out", tmp_path / "lists", "--jobs", 1)
+    assert "4 videos, 1 of them readable" in text
+    assert (tmp_path / "lists/classes.txt").read_text() == "a\n"
+    with open(tmp_path / "lists/unreadable.csv", newline="") as f:
+        rows = {os.path.relpath(row["path"], tmp_path / "v"): row["reason"] for row in csv.DictReader(f)}
+    root = tmp_path / "v"
+    assert rows == {
+        "a/x.mp4": "a folder that is called like a video",
+        "a/gone.mp4": "cannot be opened (No such file or directory)",
+        "a/ring.mp4": "cannot be opened (Too many levels of symbolic links)",
+        "a/socket.mp4": "no regular file (a pipe, socket or device)",
+        "a/up": f"the same folder as {root}",
+        "all": f"the same folder as {root}",
+        "0": f"the same folder as {root}/a",
+    }
+    assert all(text.count(f"{root}/{name}: ") == 1 for name in rows)
+
+
+ODD = ["a b", " a", "a,b", "'a'", '"a"', "a;b", "#a", "-a", "=1+1", "%d", "12:30:05", "über 音", "[a]*?", "a\tb",
+       "a\x0bb", "a\x0cb", "a\x1cb", "a\x85b", "a\u2028b", "a\u3000b", "\ufeffa", "a\\b", "e\u0301"]  # fmt: skip
+
+
+def test_lists_are_read_back_whatever_the_names(tmp_path, video):
+    (tmp_path / "v/a").mkdir(parents=True)
+    for name in ODD:
+        shutil.copy(video, tmp_path / f"v/a/{name}.mkv")
+    text = tool("make_list", tmp_path / "v", "--out", tmp_path / "lists", "--jobs", 2, "--val", 0, "--test", 0)
+    assert f"{len(ODD)} videos, {len(ODD)} of them readable" in text
+    records = read_list(str(tmp_path / "lists/train.csv"), 1)
+    assert {record.path for record in records} == {str(tmp_path / f"v/a/{name}.mkv") for name in ODD}

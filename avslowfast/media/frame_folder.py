@@ -2,6 +2,7 @@
 
 import functools
 import os
+import re
 from collections.abc import Iterator
 
 import av
@@ -12,28 +13,54 @@ from .base import MediaReader
 from .sound import AudioSamples, silence, SoundReader
 from .streams import DecodeError, open_input, path_text, PathLike, StreamInfo
 
-_ENDINGS = (".jpg", ".jpeg", ".png")
+_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm")
+# What comes before the last number of a name, that number, what comes after it.
+_NUMBERED = re.compile(r"(.*?)(\d+)(\D*)", re.DOTALL)
+# Series that a message names, at most.
+_NAMED = 4
 
 
 @functools.lru_cache(maxsize=1024)
 def _list_frames(folder: str) -> tuple[str, ...]:
-    """Names of the frames of a folder, in order; read once per process."""
+    """Names of the frames of a folder, in order of the last number in them; read once per process.
+
+    Names without any number are in the order of their characters.
+
+    Raises:
+        DecodeError: The folder cannot be read, or holds several series, such as img_*, x_* and y_* of optical flow.
+    """
     try:
-        return tuple(sorted(name for name in os.listdir(folder) if name.lower().endswith(_ENDINGS)))
+        names = sorted(os.listdir(folder))
     except OSError as error:
         raise DecodeError(f"cannot be opened ({error.strerror})", folder) from None
+    frames: dict[int, str] = {}
+    series: dict[str, None] = {}
+    for name in names:
+        stem, ending = os.path.splitext(name)
+        if ending.lower() not in _ENDINGS or name.startswith("."):
+            continue
+        numbered = _NUMBERED.fullmatch(stem)
+        series["*".join(numbered.group(1, 3)) if numbered else "names without a number"] = None
+        number = int(numbered[2]) if numbered else len(frames)
+        if number in frames and len(series) == 1:
+            raise DecodeError(f"{frames[number]} and {name} have the same number; remove one of them", folder)
+        frames[number] = name
+    if len(series) > 1:
+        shown = ", ".join(list(series)[:_NAMED]) + (", ..." if len(series) > _NAMED else "")
+        raise DecodeError(f"{len(series)} series of frames in it ({shown}); keep each in a folder of its own", folder)
+    return tuple(frames[number] for number in sorted(frames))
 
 
 class FrameFolderReader(MediaReader):
-    """Frames in the order of their file names; the first is shown at second 0. Use as a context manager.
+    """Frames in the order of the last number in their names; the first is at second 0. Use as a context manager.
 
     Args:
-        folder: Folder of jpg or png files.
+        folder: Folder of the images of one series.
         frame_rate: Frames per second, Hz.
         audio_path: File with audio on the same clock; "" means no audio.
 
     Raises:
-        DecodeError: The folder does not exist or has no frames in it, or the audio file cannot be read.
+        DecodeError: The folder does not exist, has no frames or several series in it, or the audio file cannot be read.
     """
 
     def __init__(self, folder: PathLike, frame_rate: float, audio_path: PathLike = "") -> None:

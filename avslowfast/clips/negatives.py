@@ -41,7 +41,7 @@ def training_negative(
     is_hard, pick = rng.random() >= audio.easy_ratio, rng.spawn(1)[0]
     if not (audio.hard_negatives and is_hard and epoch >= audio.hard_from_epoch and reader.audio):
         return None
-    begin, end = max(reader.audio.start, reader.video.start), reader.audio.end
+    begin, end = max(reader.audio.start, reader.extent.start), reader.audio.end
     nearest = max(duration, audio.min_gap)
     if audio.super_hard_ratio and pick.random() < audio.super_hard_ratio:
         at = spans.shifted_start(start, duration, begin, end, audio.super_hard_gap, nearest, pick)
@@ -97,7 +97,7 @@ def measured_audio(
     parts = [whole[first : first + count] for first in firsts]
     shifted = np.stack([np.pad(part, (0, max(count - len(part), 0))) for part in parts])
     at = spans.shifted_start(
-        start, duration, max(begin, reader.video.start), end, max(duration, audio.min_gap), float("inf"), rng
+        start, duration, max(begin, reader.extent.start), end, max(duration, audio.min_gap), float("inf"), rng
     )
     hard, hard_exists = (silence, False) if at is None else reader.read_audio(at, duration, rate)
     return MeasuredAudio(shifted, inside, hard, np.array(hard_exists))

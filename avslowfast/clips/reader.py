@@ -20,8 +20,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..media import DecodeError, MediaReader
+from ..media import DecodeError, MediaReader, open_media
 from ..media.pixels import ChooseGeometry, Geometry
+from ..media.streams import PathLike
 from ..utils.arguments import ArgumentError, whole
 from ..utils.seeding import generator
 from . import spans, transforms
@@ -88,6 +89,23 @@ class ClipReader:
         s = self.settings
         return f"ClipReader({', '.join(s.pathways)}: {s.num_frames} frames in {s.duration:.2f} s)"
 
+    def open(
+        self, path: PathLike, audio_path: PathLike = "", frame_rate: float = 0.0, training: bool = False
+    ) -> MediaReader:
+        """Open what clips are cut from; where no pathway takes frames, any file with sound will do.
+
+        Args:
+            path: A file or a folder of frames.
+            audio_path: See `media.open_media`.
+            frame_rate: See `media.open_media`.
+            training: Training clips are cut, for which `settings.loop_filter` counts.
+
+        Raises:
+            DecodeError: It cannot be read.
+        """
+        s = self.settings
+        return open_media(path, audio_path, frame_rate, s.loop_filter or not training, frames=s.has_frames)
+
     # ---- Where clips lie ---------------------------------------------------------------------------------------------
 
     def bounds(self, reader: MediaReader, span: tuple[float, float] | None = None) -> tuple[float, float]:
@@ -103,9 +121,9 @@ class ClipReader:
         Raises:
             DecodeError: The segment begins after the end of its video.
         """
-        begin, end = reader.video.start, reader.video.end
         if span is None:
-            return begin, end
+            return reader.extent.start, reader.extent.end
+        begin, end = reader.clock.start, max(reader.clock.end, reader.extent.end)
         first, last = begin + span[0], min(begin + span[1], end)
         if first >= end:
             raise DecodeError(
@@ -120,7 +138,7 @@ class ClipReader:
             reader: The open video.
             instant: Seconds from the beginning of the video.
         """
-        return reader.video.start + instant - self.settings.duration / 2
+        return reader.clock.start + instant - self.settings.duration / 2
 
     def frame_times(self, start: float, end: float | None = None) -> NDArray[np.float64]:
         """The instants of a clip's frames, seconds, ascending [T].
@@ -162,7 +180,7 @@ class ClipReader:
             begin, end = self.bounds(reader, span)
         else:
             begin = self.centred_start(reader, instant)
-            end = reader.video.start + instant + s.duration / 2
+            end = reader.clock.start + instant + s.duration / 2
         last = None if span is None else end
         draws = [
             self._draw(begin, end, generator(s.seed, epoch, index, *([n] if n else []), "clip"))
@@ -179,7 +197,7 @@ class ClipReader:
         return [
             TrainingClip(
                 clip,
-                (draw.start - reader.video.start, draw.start - reader.video.start + s.duration),
+                (draw.start - reader.clock.start, draw.start - reader.clock.start + s.duration),
                 draw.geometry.chosen if s.has_frames else None,
                 draw.flip,
             )
@@ -188,7 +206,7 @@ class ClipReader:
 
     def _draw(self, begin: float, end: float, rng: np.random.Generator) -> _Draw:
         s = self.settings
-        start = spans.random_start(begin, end, s.duration, rng)
+        start = spans.random_start(begin, end, s.duration, rng, around=not s.has_frames)
         if not s.has_frames:
             return _Draw(rng, start, transforms.RecordedGeometry(transforms.only_scale(s.crop)), False)
         geometry = transforms.RecordedGeometry(transforms.random_crop(rng, s.scales, s.crop, s.inverse_scale))
@@ -228,7 +246,7 @@ class ClipReader:
         """
         s = self.settings
         begin, end = self.bounds(reader, span)
-        starts = spans.view_starts(begin, end, s.duration, 1)
+        starts = spans.view_starts(begin, end, s.duration, 1, around=not s.has_frames)
         geometry = transforms.centre_crop(s.scales[0], s.crop)
         clips = self._evaluation_clips(reader, starts, None if span is None else end, index, geometry, _whole)
         return {name: value[0] for name, value in clips.items()}
@@ -261,7 +279,7 @@ class ClipReader:
         s = self.settings
         begin, end = self.bounds(reader, span)
         views = s.num_views if num_views is None else whole("views", num_views)
-        starts = spans.view_starts(begin, end, s.duration, views, s.both_ends)
+        starts = spans.view_starts(begin, end, s.duration, views, s.both_ends, around=not s.has_frames)
         crops = s.num_crops if num_crops is None else num_crops
         return self.clips_at(reader, starts, end=None if span is None else end, num_crops=crops, index=index)
 

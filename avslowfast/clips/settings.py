@@ -101,8 +101,11 @@ class ClipSettings:
 
     @property
     def duration(self) -> float:
-        """Seconds that a clip covers."""
-        return spans.clip_duration(self.num_frames, self.sampling_rate, self.target_fps)
+        """Seconds that a clip covers; without frames at least those of its spectrogram."""
+        duration = spans.clip_duration(self.num_frames, self.sampling_rate, self.target_fps)
+        if self.audio is None or self.has_frames:
+            return duration
+        return spans.audio_span(0.0, duration, self.audio.num_frames, self.audio.window, self.audio.step)[1]
 
     @property
     def has_frames(self) -> bool:

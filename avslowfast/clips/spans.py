@@ -17,13 +17,22 @@ def frame_times(start: float, num_frames: int, sampling_rate: int, target_fps: f
     return start + np.arange(num_frames) * sampling_rate / target_fps
 
 
-def random_start(begin: float, end: float, duration: float, rng: np.random.Generator) -> float:
-    """Start of a random clip in a span from `begin` to `end`; a clip longer than the span starts at `begin`."""
-    return begin + rng.random() * max(end - begin - duration, 0.0)
+def random_start(begin: float, end: float, duration: float, rng: np.random.Generator, around: bool = False) -> float:
+    """Start of a random clip in a span from `begin` to `end`.
+
+    Args:
+        begin: Beginning of the span, seconds.
+        end: End of the span, seconds.
+        duration: Length of a clip, seconds.
+        rng: Source of the draw.
+        around: A clip longer than the span is placed at random so that the span lies in it; else it starts with it.
+    """
+    room = end - begin - duration
+    return begin + rng.random() * (room if around else max(room, 0.0))
 
 
 def view_starts(
-    begin: float, end: float, duration: float, num_views: int, both_ends: bool = True
+    begin: float, end: float, duration: float, num_views: int, both_ends: bool = True, around: bool = False
 ) -> NDArray[np.float64]:
     """Starts of `num_views` clips spread evenly over a span.
 
@@ -37,11 +46,15 @@ def view_starts(
         duration: Length of a clip, seconds.
         num_views: Number of clips.
         both_ends: Whether the last view ends with the span.
+        around: Clips longer than the span have it in their middle; else they start with it.
 
     Returns:
         Seconds, ascending [num_views].
     """
-    room = max(end - begin - duration, 0.0)
+    room = end - begin - duration
+    if around and room < 0:
+        return np.full(num_views, begin + room / 2)
+    room = max(room, 0.0)
     if not both_ends:
         return begin + room * np.arange(num_views) / num_views
     if num_views == 1:

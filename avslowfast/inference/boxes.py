@@ -12,7 +12,6 @@ from torch import nn
 from ..clips.transforms import move_boxes
 from ..config.derived import task_facts
 from ..datasets.tables import hint, number, shown, split_rows
-from ..media import open_media
 from ..utils.batches import numbered_boxes
 from ..utils.errors import UserError
 from .load import meta_of
@@ -106,7 +105,7 @@ def classify_boxes(
     if not task_facts(meta.cfg).boxes:
         raise BoxesError("the network classifies clips, not boxes; use avslowfast.predict")
     clip_reader, predictions = meta.clip_reader, []
-    with open_media(video) as media:
+    with clip_reader.open(video) as media:
         for seconds, shares in boxes.items():
             clip = clip_reader.clip_around(media, seconds)
             moved, _ = move_boxes(shares, clip.geometry)

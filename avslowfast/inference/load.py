@@ -23,7 +23,6 @@ from ..config import ConfigError, load_cfg, parse_cfg, PluginError, UnknownModel
 from ..config.derived import Cfg, head_classes
 from ..datasets.base import ClassNames
 from ..loading.build import clip_settings
-from ..media import open_media
 from ..models import build_model
 from ..models.network import Network
 from ..tasks import base
@@ -104,8 +103,9 @@ class ModelMeta:
         Raises:
             DecodeError: The file cannot be read.
         """
-        with open_media(video) as media:
-            return self.clip_reader.test_views(media, num_views=views, num_crops=crops)
+        clip_reader = self.clip_reader
+        with clip_reader.open(video) as media:
+            return clip_reader.test_views(media, num_views=views, num_crops=crops)
 
 
 def load_model(

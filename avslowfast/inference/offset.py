@@ -13,7 +13,6 @@ from torch import nn
 from ..clips import ClipReader
 from ..clips.spans import shift_grid
 from ..evaluation.metrics.sync import offset_curve, offset_estimate
-from ..media import open_media
 from ..tasks.pretexts.avs import stage_distances
 from ..utils.arguments import ArgumentError, positive, whole
 from ..utils.errors import UserError
@@ -86,11 +85,11 @@ def estimate_offset(
     # A network that compares audio has an audio pathway.
     audio = dataclasses.replace(settings.audio, shifts=tuple(shifts.tolist())) if settings.audio else None
     clip_reader = ClipReader(dataclasses.replace(settings, audio=audio))
-    with open_media(video) as media:
+    with clip_reader.open(video) as media:
         if media.audio is None:
             raise SyncNotMeasurableError(f"{video}: no audio in the file, so there is no offset")
         # Clips that overlap by half, over the whole length.
-        views = int(np.clip(2 * (media.video.duration - settings.duration) / settings.duration + 1, 1, max_clips))
+        views = int(np.clip(2 * (media.extent.duration - settings.duration) / settings.duration + 1, 1, max_clips))
         clips = clip_reader.test_views(media, num_views=views, num_crops=1)
     with evaluating(network):
         parts = [

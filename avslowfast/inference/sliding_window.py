@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import nn
 from tqdm import tqdm
 
+from ..clips.spans import view_starts
 from ..config.derived import task_facts
-from ..media import open_media
 from ..tasks.scores import FloatArray
 from ..utils.arguments import positive, whole
 from ..utils.errors import UserError
@@ -99,21 +99,23 @@ def slide(
     clip_reader, windows = meta.clip_reader, []
     duration, batch = clip_reader.settings.duration, whole("batch", batch)
     step = duration / 2 if step is None else positive("step", step)
-    with open_media(video) as media:
+    with clip_reader.open(video) as media:
         begin, end = clip_reader.bounds(media)
-        starts = window_starts(begin, end, duration, step)
+        starts = window_starts(begin, end, duration, step, around=not clip_reader.settings.has_frames)
         with tqdm(total=len(starts), desc="windows", unit="window", disable=None if progress else True) as bar:
             for first in range(0, len(starts), batch):
                 part = starts[first : first + batch]
                 scores = score_clips(model, clip_reader.clips_at(media, part), batch)
                 for i, start in enumerate(part.tolist()):
                     stop = min(start + duration, max(end, start))
-                    windows.append(Window(start, stop, {head: rows[i] for head, rows in scores.heads.items()}))
+                    windows.append(
+                        Window(max(start, begin), stop, {head: rows[i] for head, rows in scores.heads.items()})
+                    )
                 bar.update(len(part))
     return windows
 
 
-def window_starts(begin: float, end: float, duration: float, step: float) -> NDArray[np.float64]:
+def window_starts(begin: float, end: float, duration: float, step: float, around: bool = False) -> NDArray[np.float64]:
     """Seconds at which windows begin so that they cover a span; the last one ends with the span.
 
     Args:
@@ -121,7 +123,10 @@ def window_starts(begin: float, end: float, duration: float, step: float) -> NDA
         end: Of the span, seconds.
         duration: Of a window, seconds.
         step: From one window to the next, seconds.
+        around: A window longer than the span has it in its middle; else it begins with it.
     """
+    if around and end - begin < duration:
+        return view_starts(begin, end, duration, 1, around=True)
     count = max(int(np.ceil((end - begin - duration) / step)), 0) + 1
     return np.minimum(begin + np.arange(count) * step, max(end - duration, begin))
 

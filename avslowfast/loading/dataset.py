@@ -17,7 +17,7 @@ from torch.utils.data import Dataset
 from ..clips import transforms
 from ..clips.reader import ClipReader, Tensors, TrainingClip
 from ..datasets.base import BoxLabels, ClassNames, Listing, Record
-from ..media import DecodeError, MediaReader, open_media
+from ..media import DecodeError, MediaReader
 from ..media.pixels import Geometry
 from .labels import Boxes, LabelRule
 from .samplers import epoch_order, SampleKey
@@ -100,7 +100,7 @@ class ClipDataset(Dataset[Any]):
                 index = int(order[(key.position + attempt) % len(self)])
             record = self.records[index]
             try:
-                with self._open(index, self.clip_reader.settings.loop_filter) as reader:
+                with self._open(index, training=True) as reader:
                     clips = self._training_clips(reader, index, key.epoch)
             except DecodeError as error:
                 failures.append((record.path, error.reason_for(record.path)))
@@ -129,12 +129,12 @@ class ClipDataset(Dataset[Any]):
             clips = {"failure": error.reason_for(record.path)}
         return {**clips, **self._about(index)}
 
-    def _open(self, index: int, loop_filter: bool = True) -> MediaReader:
+    def _open(self, index: int, training: bool = False) -> MediaReader:
         record = self.records[index]
         if index in self.unreadable:
             raise DecodeError(self.unreadable[index], record.path)
         self.reading(index)
-        return open_media(record.path, record.audio_path, record.frame_rate, loop_filter)
+        return self.clip_reader.open(record.path, record.audio_path, record.frame_rate, training)
 
     def _training_clips(self, reader: MediaReader, index: int, epoch: int) -> list[TrainingClip]:
         """The training clips of an open record."""
@@ -181,9 +181,9 @@ class KeyFrameDataset(ClipDataset):
         """The key frame, seconds from the beginning of its video."""
         record = self.records[index]
         instant = record.span[0] if record.span else 0.0
-        if not reader.video.start <= reader.video.start + instant <= reader.video.end:
+        if not 0 <= instant <= reader.clock.duration:
             raise DecodeError(
-                f"the key frame at {instant:.0f} s lies outside its {reader.video.duration:.1f} s", record.path
+                f"the key frame at {instant:.0f} s lies outside its {reader.clock.duration:.1f} s", record.path
             )
         return instant
 

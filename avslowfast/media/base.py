@@ -1,15 +1,18 @@
-"""The common interface of what gives frames and audio on one clock: video files and folders of frames."""
+"""The common interface of what gives frames and audio on one clock: videos, folders of frames, files of sound."""
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import av
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .pixels import ChooseGeometry, ClipMaker, Frames
-from .sound import AudioSamples
-from .streams import OpenFile, StreamInfo
+from .streams import DecodeError, OpenFile, StreamInfo
+
+if TYPE_CHECKING:
+    from .sound import AudioSamples
 
 
 class MediaReader(OpenFile):
@@ -17,17 +20,28 @@ class MediaReader(OpenFile):
 
     Attributes:
         path: The file, or the folder of frames.
-        video: Where the frames lie on the presentation clock, and their rate.
+        video: Where the frames lie on the presentation clock, and their rate; None where only sound is read.
         audio: Where the audio lies, None without audio.
         decoded_frames: Frames decoded so far, for tests and benchmarks.
     """
 
     path: str
-    video: StreamInfo
-    audio: StreamInfo | None
-    decoded_frames: int
+    video: StreamInfo | None = None
+    audio: StreamInfo | None = None
+    decoded_frames: int = 0
 
-    @abstractmethod
+    @property
+    def extent(self) -> StreamInfo:
+        """What clips are cut from: the frames; the sound where only sound is read."""
+        stream = self.video or self.audio
+        assert stream is not None  # nothing is open that has neither
+        return stream
+
+    @property
+    def clock(self) -> StreamInfo:
+        """What the seconds of label files count along: the frames of a video, the sound of a file without frames."""
+        return self.extent
+
     def nearest_frames(self, times: NDArray[np.float64]) -> Iterator[tuple[float, av.VideoFrame]]:
         """The decoded frame nearest to each instant, not converted, decoding no more than needed.
 
@@ -38,10 +52,10 @@ class MediaReader(OpenFile):
             (presentation time, frame) for each of them; instants in one frame give the same object again.
 
         Raises:
-            DecodeError: Nothing could be decoded, or frames are missing around an instant.
+            DecodeError: Nothing could be decoded, or frames are missing around an instant, or only sound is read.
         """
+        raise DecodeError("it is open for its sound alone", self.path)
 
-    @abstractmethod
     def iter_frames(self, start: float) -> Iterator[tuple[float, av.VideoFrame]]:
         """Every frame in order of presentation, not converted.
 
@@ -52,15 +66,20 @@ class MediaReader(OpenFile):
 
         Yields:
             (presentation time, frame).
+
+        Raises:
+            DecodeError: Only sound is read.
         """
+        raise DecodeError("it is open for its sound alone", self.path)
 
     @abstractmethod
-    def read_audio(self, start: float, duration: float, sample_rate: int = 16000) -> AudioSamples:
+    def read_audio(self, start: float, duration: float, sample_rate: int = 16000) -> "AudioSamples":
         """The audio of a span; see `SoundReader.read_audio`. Silence without audio."""
 
     def __repr__(self) -> str:
+        video = f"video {self.video}, " if self.video else ""
         audio = f"audio {self.audio}" if self.audio else "no audio"
-        return f"{type(self).__name__}({self.path!r}, video {self.video}, {audio})"
+        return f"{type(self).__name__}({self.path!r}, {video}{audio})"
 
     def read_frames(self, times: ArrayLike, geometry: ChooseGeometry | None = None) -> Frames:
         """The frames nearest to instants, decoding no more than needed and converting only what is returned.

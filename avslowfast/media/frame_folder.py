@@ -63,6 +63,8 @@ class FrameFolderReader(MediaReader):
         DecodeError: The folder does not exist, has no frames or several series in it, or the audio file cannot be read.
     """
 
+    video: StreamInfo
+
     def __init__(self, folder: PathLike, frame_rate: float, audio_path: PathLike = "") -> None:
         self.path = path_text(folder)
         self.decoded_frames = 0

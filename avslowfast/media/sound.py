@@ -11,18 +11,20 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from numpy.typing import NDArray
 
+from .base import MediaReader
 from .streams import (
     best_audio,
+    best_video,
     closed_on_failure,
     decode_streams,
     DecodeError,
     frame_time,
     open_input,
-    OpenFile,
     path_text,
     PathLike,
     seek,
     stream_info,
+    StreamInfo,
 )
 
 # Seconds decoded around a span, so that codecs and the resampler have settled (Opus needs 80 ms).
@@ -163,8 +165,8 @@ def _setup(frame: av.AudioFrame) -> tuple[int, int, str]:
     return frame.sample_rate, frame.layout.nb_channels, frame.format.name
 
 
-class SoundReader(OpenFile):
-    """An open file with audio; use as a context manager.
+class SoundReader(MediaReader):
+    """The sound of a file, be it a file of sound or a video, whose frames are not read; use as a context manager.
 
     Args:
         path: The file.
@@ -177,6 +179,8 @@ class SoundReader(OpenFile):
         DecodeError: The file does not exist, has no audio stream, or is not a media file.
     """
 
+    audio: StreamInfo
+
     def __init__(self, path: PathLike) -> None:
         self.path = path_text(path)
         self._container = open_input(self.path)
@@ -185,10 +189,21 @@ class SoundReader(OpenFile):
             if stream is None:
                 raise DecodeError("no audio stream in it", self.path)
             self._track = AudioTrack(self._container, stream, self.path)
+            self._frames = self._where_frames_lie()
         self.audio = self._track.info
 
-    def __repr__(self) -> str:
-        return f"SoundReader({self.path!r}, audio {self.audio})"
+    def _where_frames_lie(self) -> StreamInfo | None:
+        """Where the frames of a video lie; None without frames, or where they cannot be read."""
+        stream = best_video(self._container)
+        try:
+            return stream_info(self.path, stream) if stream is not None else None
+        except DecodeError:
+            return None
+
+    @property
+    def clock(self) -> StreamInfo:
+        """See `MediaReader.clock`."""
+        return self._frames or self.audio
 
     def close(self) -> None:
         """Close the file."""

@@ -17,7 +17,7 @@ import numpy as np
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.frame import Frame
-from av.stream import Stream
+from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from ..utils.arguments import ArgumentTypeError
@@ -168,9 +168,11 @@ def closed_on_failure(container: InputContainer, path: str) -> Iterator[None]:
 
 
 def best_video(container: InputContainer) -> VideoStream | None:
-    """The video stream that FFmpeg prefers, None for a file without."""
+    """The video stream that FFmpeg prefers, None for a file without; the cover of a sound file is none."""
     stream = container.streams.best("video")
-    return stream if isinstance(stream, VideoStream) else None
+    if not isinstance(stream, VideoStream) or stream.disposition & Disposition.attached_pic:
+        return None
+    return stream
 
 
 def best_audio(container: InputContainer, related: VideoStream | None = None) -> AudioStream | None:

@@ -27,6 +27,7 @@ from .streams import (
     seek,
     seek_to_beginning,
     stream_info,
+    StreamInfo,
     time_unit,
 )
 
@@ -55,6 +56,8 @@ class VideoReader(MediaReader):
     Raises:
         DecodeError: The file does not exist, has no video stream, or is not a media file.
     """
+
+    video: StreamInfo
 
     def __init__(self, path: PathLike, threads: int = 1, audio_path: PathLike = "", loop_filter: bool = True) -> None:
         self.path = path_text(path)

@@ -4,24 +4,19 @@ import json
 import os
 from collections import Counter
 from collections.abc import Sequence
-from functools import cache, lru_cache
+from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..inference.load import ModelMeta
 from ..inference.sliding_window import segments, top_classes, Window
 from ..utils.text import write_csv
-from .media import spectrogram_image, waveform_of
-
-Pixels = NDArray[np.uint8]
+from .media import Pixels, Spectrogram
 
 _STRIP, _ROW, _AXIS = 64, 18, 16
 _FONT_SIZE = 12
 # Seconds of audio that the strip shows before and after the frame.
 _REACH = 3.0
-# Seconds of a row of the spectrogram.
-_STEP = 0.016
 # Classes of the timeline, at most.
 _TIMELINE_CLASSES = 6
 _TEXT, _BACKGROUND, _GREY, _WHITE = (235, 235, 235), (20, 20, 24), (150, 150, 150), (255, 255, 255)
@@ -44,12 +39,7 @@ class DemoPainter:
         self._windows, self._meta, self._topk = windows, meta, topk
         self._middles = np.array([window.middle for window in windows])
         self._begin, self._end = windows[0].start, max(window.stop for window in windows)
-        samples, self._audio_start = waveform_of(video)
-        self._strip: Pixels | None = None
-        if samples is not None:
-            spectrogram = spectrogram_image(samples)
-            bands = np.linspace(spectrogram.shape[1] - 1, 0, _STRIP).astype(int)
-            self._strip = _colours()[spectrogram.T[bands]]
+        self._spectrogram = Spectrogram(video)
         self._frame_height = self._frame_width = self._width = 0
         self._timeline = np.zeros((0, 0, 3), np.uint8)
         # Consecutive frames show the same window.
@@ -110,14 +100,11 @@ class DemoPainter:
     def _draw_strip(self, area: Pixels, seconds: float, window: Window) -> None:
         """The spectrogram around a time into an area, with lines at the time and at the ends of the window."""
         width = area.shape[1]
-        if self._strip is None:
+        if not self._spectrogram.exists:
             area[:] = _text_image("no audio", width, _STRIP)
             return
         times = seconds + np.linspace(-_REACH, _REACH, width)
-        columns = np.round((times - self._audio_start) / _STEP).astype(int)
-        inside = (columns >= 0) & (columns < self._strip.shape[1])
-        area[:] = _BACKGROUND
-        area[:, inside] = self._strip[:, columns[inside]]
+        area[:] = self._spectrogram.image(times, _STRIP)
         first, last = (int(np.argmin(np.abs(times - t))) for t in (window.start, window.stop))
         area[:2, first : last + 1] = area[-2:, first : last + 1] = _WHITE
         area[:, [first, last, width // 2]] = _WHITE
@@ -156,14 +143,6 @@ class DemoPainter:
             self._meta.class_label(i, head): [float(window.scores[head][i]) for window in self._windows]
             for (head, i), _ in votes.most_common(_TIMELINE_CLASSES)
         }
-
-
-@cache
-def _colours() -> Pixels:
-    """RGB of each grey level, [256, 3]."""
-    from matplotlib import colormaps
-
-    return (255 * colormaps["magma"](np.arange(256))[:, :3]).astype(np.uint8)
 
 
 def _text_image(text: str, width: int, height: int) -> Pixels:

@@ -1,16 +1,30 @@
-"""What is shown of a file: a strip of frames, its waveform, its spectrogram as an image."""
+"""What is shown of a file: a strip of frames, its spectrogram, its first seconds of sound."""
 
 import os
+from functools import cache, lru_cache
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from ..clips.logmel import log_mel
-from ..media import Geometry, MediaReader, VideoReader
+from ..media import AudioSamples, DecodeError, Geometry, MediaReader, open_media
+from ..utils.logging import get_logger
+
+logger = get_logger(__name__)
+
+Pixels = NDArray[np.uint8]
+
+_RATE = 16000
+# Mel bands of a spectrogram, and seconds from one of its rows to the next.
+_BANDS, _STEP = 80, 0.016
+# Rows of a spectrogram that are read at a time (30 s), and from how many such pieces its range is taken.
+_ROWS, _PIECES = 1875, 10
+# Samples of an analysis window beyond a row's step.
+_OVERLAP = 256
 
 
-def frame_strip(reader: MediaReader, count: int, height: int) -> NDArray[np.uint8]:
+def frame_strip(reader: MediaReader, count: int, height: int) -> Pixels:
     """Frames spread evenly over an open file, in a row.
 
     Args:
@@ -21,42 +35,120 @@ def frame_strip(reader: MediaReader, count: int, height: int) -> NDArray[np.uint
     Returns:
         RGB, [height, W, 3].
     """
-    begin, end = reader.video.start, reader.video.end
-    times = begin + (end - begin) * (np.arange(count) + 0.5) / count
+    times = reader.extent.start + reader.extent.duration * (np.arange(count) + 0.5) / count
     frames = reader.read_frames(times, lambda h, w: Geometry((height, max(round(w * height / h), 1))))
     return np.concatenate(list(frames.pixels), axis=1)
 
 
-def waveform_of(video: str | os.PathLike[str], sample_rate: int = 16000) -> tuple[NDArray[np.float32] | None, float]:
-    """The whole audio of a file, mono.
+def preview(path: str | os.PathLike[str], count: int, height: int, seconds: float) -> tuple[Pixels, AudioSamples]:
+    """What a file looks like, and the beginning of its sound.
 
     Args:
-        video: The file.
-        sample_rate: Hz.
+        path: A video; or a file of sound, for which the spectrogram of the beginning stands.
+        count: Number of frames.
+        height: Of the image, pixels.
+        seconds: Length of the beginning, at most.
 
     Returns:
-        (samples [N] in [-1, 1], second of the first sample); (None, 0.0) without audio.
+        (RGB [height, W, 3], samples at 16 kHz).
+
+    Raises:
+        DecodeError: The file cannot be read.
     """
-    with VideoReader(str(video)) as reader:
-        if reader.audio is None:
-            return None, 0.0
-        start = reader.audio.start
-        audio = reader.read_audio(start, reader.audio.duration, sample_rate)
-        return (audio.samples if audio.has_audio else None), start
+    try:
+        reader = open_media(path)
+    except DecodeError:
+        reader = open_media(path, frames=False)
+    with reader:
+        start, length = reader.extent.start, min(seconds, reader.extent.duration)
+        audio = reader.read_audio(start, length, _RATE)
+        if reader.video is not None:
+            return frame_strip(reader, count, height), audio
+    times = start + length * np.arange(2 * count * height) / (2 * count * height)
+    return Spectrogram(path).image(times, height), audio
 
 
-def spectrogram_image(samples: NDArray[np.float32], sample_rate: int = 16000) -> NDArray[np.uint8]:
-    """The log-mel spectrogram of a waveform as grey levels; brighter is louder.
+class Spectrogram:
+    """The log-mel spectrogram of a file of any length, of which only what is shown is read.
 
     Args:
-        samples: Mono, [N] in [-1, 1].
-        sample_rate: Hz.
+        path: The file.
 
-    Returns:
-        [T, 80], one row per 16 ms.
+    Attributes:
+        exists: Whether the file has audio.
+
+    Raises:
+        DecodeError: The file cannot be opened.
     """
-    # A waveform shorter than one analysis window is padded with silence.
-    padded = np.pad(samples, (0, max(512 - len(samples), 0)))
-    spectrogram = log_mel(torch.from_numpy(padded), sample_rate).numpy()
-    low, high = np.percentile(spectrogram, (5, 99.5))
-    return (255 * np.clip((spectrogram - low) / max(high - low, 1e-6), 0, 1)).astype(np.uint8)
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = path
+        with open_media(path, frames=False) as reader:
+            self._audio = reader.audio
+        self.exists = self._audio is not None
+        # Frames that follow one another show the same piece, or two that do.
+        self._piece = lru_cache(maxsize=2)(self._read_piece)
+        self._range = cache(self._find_range)
+
+    def image(self, times: NDArray[np.float64], height: int) -> Pixels:
+        """Columns of the spectrogram as colours; brighter is louder, black is outside of the audio.
+
+        Args:
+            times: Presentation time of each column, seconds, [W].
+            height: Of the image, pixels; high frequencies are on top.
+
+        Returns:
+            RGB, [height, W, 3].
+        """
+        if self._audio is None:
+            return np.zeros((height, len(times), 3), np.uint8)
+        rows = np.round((times - self._audio.start) / _STEP).astype(int)
+        inside = (rows >= 0) & (rows < self._num_rows)
+        values = np.full((len(times), _BANDS), np.nan, np.float32)
+        for number in np.unique(rows[inside] // _ROWS).tolist():
+            of_piece = inside & (rows // _ROWS == number)
+            values[of_piece] = self._piece(number)[rows[of_piece] % _ROWS]
+        low, high = self._range()
+        heard = ~np.isnan(values[:, 0])
+        shades = np.clip((values[heard] - low) / max(high - low, 1e-6), 0, 1)
+        bands = np.linspace(_BANDS - 1, 0, height).astype(int)
+        pixels = np.zeros((height, len(times), 3), np.uint8)
+        pixels[:, heard] = _colours()[(255 * shades).astype(np.uint8)].transpose(1, 0, 2)[bands]
+        return pixels
+
+    @property
+    def _num_rows(self) -> int:
+        assert self._audio is not None  # asked for where there is audio alone
+        return max(int(np.ceil(self._audio.duration / _STEP)), 1)
+
+    def _read_piece(self, number: int) -> NDArray[np.float32]:
+        """Rows of a piece, natural logarithm, [rows, bands]; NaN where nothing can be read."""
+        assert self._audio is not None  # asked for where there is audio alone
+        count = min(_ROWS, self._num_rows - number * _ROWS)
+        start = self._audio.start + number * _ROWS * _STEP
+        try:
+            with open_media(self._path, frames=False) as reader:
+                audio = reader.read_audio(start, count * _STEP + _OVERLAP / _RATE, _RATE)
+        except DecodeError as error:
+            logger.warning("not shown: %s", error)
+            return np.full((count, _BANDS), np.nan, np.float32)
+        if not audio.has_audio:
+            return np.full((count, _BANDS), np.nan, np.float32)
+        values: NDArray[np.float32] = log_mel(torch.from_numpy(audio.samples), _RATE).numpy()
+        return values
+
+    def _find_range(self) -> tuple[float, float]:
+        """Natural logarithms that are black and white, from pieces spread over the file."""
+        last = (self._num_rows - 1) // _ROWS
+        numbers = np.unique(np.linspace(0, last, _PIECES).astype(int)).tolist()
+        values = np.concatenate([piece[~np.isnan(piece)] for piece in map(self._read_piece, numbers)])
+        low, high = np.percentile(values, (5, 99.5)) if len(values) else (0.0, 0.0)
+        return float(low), float(high)
+
+
+@cache
+def _colours() -> Pixels:
+    """RGB of each grey level, [256, 3]."""
+    from matplotlib import colormaps
+
+    return (255 * colormaps["magma"](np.arange(256))[:, :3]).astype(np.uint8)

@@ -10,10 +10,10 @@ from torch import nn
 from ..engine.hooks.loggers import RunLogger
 from ..evaluation.evaluator import Evaluation
 from ..evaluation.metrics.classification import confusion_matrix
-from ..media import DecodeError, VideoReader
-from .media import frame_strip
+from ..media import DecodeError
+from .media import preview
 
-_SAMPLE_RATE, _SECONDS = 16000, 4.0
+_SECONDS = 4.0
 _FRAMES, _HEIGHT = 6, 96
 # Side of a cell of the confusion matrix, pixels; smaller where the image would exceed the second number.
 _CELL, _LARGEST = 12, 800
@@ -66,11 +66,9 @@ class TensorBoardLogger(RunLogger):
     def _write_clip(self, tag: str, path: str, iteration: int) -> None:
         """Frames and audio of a file; an unreadable one is left out, since training reports it."""
         try:
-            with VideoReader(path) as reader:
-                strip = frame_strip(reader, _FRAMES, _HEIGHT)
-                audio = reader.read_audio(reader.video.start, min(_SECONDS, reader.video.duration), _SAMPLE_RATE)
+            image, audio = preview(path, _FRAMES, _HEIGHT, _SECONDS)
         except DecodeError:
             return
-        self._writer.add_image(tag, strip, iteration, dataformats="HWC")
+        self._writer.add_image(tag, image, iteration, dataformats="HWC")
         if audio.has_audio:
-            self._writer.add_audio(tag, audio.samples[None], iteration, sample_rate=_SAMPLE_RATE)
+            self._writer.add_audio(tag, audio.samples[None], iteration, sample_rate=audio.sample_rate)

@@ -19,6 +19,14 @@ def test_random_clips_lie_inside_or_start_at_the_beginning(begin, length, durati
     assert start + duration <= begin + length + 1e-6 or start == begin
 
 
+@given(begin=st.floats(-5, 100), length=seconds, more=seconds, seed=st.integers(0, 2**31), views=st.integers(1, 12))
+def test_clips_longer_than_a_sound_lie_around_it(begin, length, more, seed, views):
+    start = clips.random_start(begin, begin + length, length + more, np.random.default_rng(seed), around=True)
+    assert begin - more - 1e-6 <= start <= begin
+    starts = clips.view_starts(begin, begin + length, length + more, views, bool(seed % 2), around=True)
+    np.testing.assert_allclose(starts, np.full(views, begin - more / 2), atol=1e-6)
+
+
 @given(begin=st.floats(-5, 100), length=seconds, duration=seconds, views=st.integers(1, 12))
 def test_views_spread_over_the_video(begin, length, duration, views):
     starts = clips.view_starts(begin, begin + length, duration, views)

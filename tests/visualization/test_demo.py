@@ -9,6 +9,7 @@ import threading
 
 import numpy as np
 import pytest
+from helpers.sounds import write_sound
 from helpers.tools import command
 from helpers.videos import click_times, flash_and_click
 
@@ -16,7 +17,7 @@ from avslowfast.inference.sliding_window import slide
 from avslowfast.media import transcode, VideoReader, write_video
 from avslowfast.synthav.render import render_clip, SAMPLE_RATE
 from avslowfast.visualization.demo import DemoPainter
-from avslowfast.visualization.media import spectrogram_image
+from avslowfast.visualization.media import Spectrogram
 
 
 @pytest.mark.parametrize("audio", [True, False])
@@ -80,11 +81,26 @@ def test_a_url_is_fetched_and_read_like_a_file(trained, synthav, tmp_path):
     assert (tmp_path / "out.mp4").stat().st_size > 1000
 
 
-def test_a_spectrogram_image_keeps_the_place_of_the_audio():
-    samples = np.zeros(16000, np.float32)
-    samples[8000:8800] = np.sin(np.arange(800))
-    image = spectrogram_image(samples)
-    assert image.dtype == np.uint8 and abs(image.mean(axis=1).argmax() * 0.016 - 0.525) < 0.05
+def test_a_spectrogram_shows_the_audio_in_its_place(tmp_path):
+    # Longer than the pieces that are read at a time (30 s); the second click lies where two of them meet.
+    rate, instants = 8000, (1.5, 30.0, 64.5)
+    samples = np.zeros(70 * rate, np.float32)
+    for instant in instants:
+        samples[round(instant * rate) :][:400] = 0.8 * np.sin(np.arange(400))
+    write_sound(tmp_path / "x.wav", samples, rate)
+    spectrogram = Spectrogram(tmp_path / "x.wav")
+    times = np.arange(-3, 75, 0.004)
+    image = spectrogram.image(times, 64)
+    assert image.shape == (64, len(times), 3) and spectrogram.exists
+    loud = times[np.flatnonzero(image.mean(axis=(0, 2)) > 60)]
+    for instant in instants:
+        # An analysis window of 32 ms begins up to its length before what it hears, to half a step, which lasts 50 ms.
+        of_click = loud[np.abs(loud - instant) < 0.5]
+        assert len(of_click) and instant - 0.042 < of_click.min() <= of_click.max() < instant + 0.07
+    assert all(min(abs(time - instant) for instant in instants) < 0.5 for time in loud)
+    assert not image[:, (times < -0.01) | (times > 70.02)].any()
+    # Any part of it is the same.
+    assert np.array_equal(spectrogram.image(times[8000:9000], 64), image[:, 8000:9000])
 
 
 def test_a_painter_changes_the_frames_and_nothing_else(tmp_path):

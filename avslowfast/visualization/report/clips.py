@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...evaluation.metrics.classification import topk_correct
-from ...media import DecodeError, VideoReader
-from ..media import frame_strip
+from ...media import AudioSamples, DecodeError
+from ..media import preview
 from .run import Run
 from .sections import single_label
 
 _CLIPS = 4
 _FRAMES, _HEIGHT, _JPEG_QUALITY = 3, 90, 80
-_SECONDS, _SAMPLE_RATE, _BIT_RATE = 4.0, 16000, 32000
+_SECONDS, _BIT_RATE = 4.0, 32000
 
 
 def best_and_worst(run: Run) -> str:
@@ -53,15 +53,15 @@ def _card(path: str, label: str, predicted: str, score: float) -> str:
     if predicted != label:
         caption += f"<br>predicted: {html.escape(predicted)}"
     try:
-        with VideoReader(path) as reader:
-            image, audio = _jpeg(frame_strip(reader, _FRAMES, _HEIGHT)), _first_seconds(reader)
+        pixels, audio = preview(path, _FRAMES, _HEIGHT, _SECONDS)
     except DecodeError as error:
         return f"<div class='card'>{caption}<br>{html.escape(str(error))}</div>"
     player = "<i>no audio</i>"
-    if audio:
-        player = f"<audio controls preload='none' src='data:audio/mp4;base64,{audio}'></audio>"
+    if audio.has_audio:
+        player = f"<audio controls preload='none' src='data:audio/mp4;base64,{_aac(audio)}'></audio>"
     name = html.escape(os.path.basename(path))
-    return f"<div class='card'><img alt='' src='data:image/jpeg;base64,{image}'>{player}<br>{caption}<br>{name}</div>"
+    image = f"<img alt='' src='data:image/jpeg;base64,{_jpeg(pixels)}'>"
+    return f"<div class='card'>{image}{player}<br>{caption}<br>{name}</div>"
 
 
 def _jpeg(pixels: NDArray[np.uint8]) -> str:
@@ -73,18 +73,15 @@ def _jpeg(pixels: NDArray[np.uint8]) -> str:
     return base64.b64encode(buffer.getvalue()).decode()
 
 
-def _first_seconds(reader: VideoReader) -> str:
-    """The first seconds of a file's audio as base64 AAC in mp4; "" without audio."""
-    if reader.audio is None:
-        return ""
-    audio = reader.read_audio(reader.audio.start, min(_SECONDS, reader.audio.duration), _SAMPLE_RATE)
+def _aac(audio: AudioSamples) -> str:
+    """Audio as base64 AAC in mp4."""
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="mp4") as out:
-        stream = out.add_stream("aac", rate=_SAMPLE_RATE, layout="mono")
+        stream = out.add_stream("aac", rate=audio.sample_rate, layout="mono")
         stream.bit_rate = _BIT_RATE
         frame = av.AudioFrame.from_ndarray(audio.samples[None], format="flt", layout="mono")
-        frame.sample_rate, frame.time_base, frame.pts = _SAMPLE_RATE, Fraction(1, _SAMPLE_RATE), 0
-        resampler = av.AudioResampler(format="fltp", layout="mono", rate=_SAMPLE_RATE, frame_size=1024)
+        frame.sample_rate, frame.time_base, frame.pts = audio.sample_rate, Fraction(1, audio.sample_rate), 0
+        resampler = av.AudioResampler(format="fltp", layout="mono", rate=audio.sample_rate, frame_size=1024)
         for part in (*resampler.resample(frame), *resampler.resample(None)):
             out.mux(stream.encode(part))
         out.mux(stream.encode(None))

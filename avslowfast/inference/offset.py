@@ -12,12 +12,15 @@ from torch import nn
 
 from ..clips import ClipReader
 from ..clips.spans import shift_grid
-from ..evaluation.metrics.sync import offset_curve, offset_estimate
+from ..evaluation.metrics.sync import Evidence, offset_curve, offset_estimate, offset_evidence
 from ..tasks.pretexts.avs import stage_distances
 from ..utils.arguments import ArgumentError, positive, whole
 from ..utils.errors import UserError
 from .load import meta_of, network_of
 from .scoring import evaluating, network_inputs
+
+# What a claim needs. Chosen on rendered clips with networks that cannot know (CHANGELOG, GETTING_STARTED: sync).
+CONFIDENT, AMBIGUOUS, MIN_CLIPS = 4.0, 0.8, 3
 
 
 class SyncNotMeasurableError(UserError, ValueError):
@@ -29,23 +32,29 @@ class Offset:
     """The offset of a file's audio.
 
     Attributes:
-        seconds: By how much the audio is late (positive) or early (negative).
-        confidence: Median of the mean curve less its minimum; 0 is no evidence.
+        seconds: By how much the audio is late (positive) or early (negative); None where the clips do not say.
+        confidence: By how many standard deviations the minimum of the mean curve is deeper than without agreement of
+            the clips, see `offset_evidence`; below `CONFIDENT` nothing is claimed.
+        reason: Why nothing is claimed; "" where `seconds` is.
+        lowest: The shift at which the mean curve is lowest, seconds, claimed or not.
         shifts: Shifts of the audio that were compared, seconds, [S].
         curves: {stage: mean distance of frames and audio at each shift, [S]}.
         stages: Stages whose curves were averaged for the estimate.
         clips: Number of clips that were compared.
     """
 
-    seconds: float
+    seconds: float | None
     confidence: float
+    reason: str
+    lowest: float
     shifts: NDArray[np.float64]
     curves: dict[str, NDArray[np.float64]]
     stages: tuple[str, ...]
     clips: int
 
     def __repr__(self) -> str:
-        return f"Offset({1000 * self.seconds:+.0f} ms, confidence {self.confidence:.3f}, {self.clips} clips)"
+        words = f"cannot tell: {self.reason}" if self.seconds is None else f"{1000 * self.seconds:+.0f} ms"
+        return f"Offset({words}, confidence {self.confidence:.1f}, {self.clips} clips)"
 
 
 @torch.no_grad()
@@ -68,7 +77,7 @@ def estimate_offset(
         max_clips: Clips of the file, at most.
 
     Returns:
-        An `Offset`.
+        An `Offset`; its `seconds` are None where the curve has no clear minimum.
 
     Raises:
         ArgumentError: A number that makes no sense, or something else than a path.
@@ -79,8 +88,7 @@ def estimate_offset(
     if step > max_shift:
         raise ArgumentError(f"step is {step}, above max_shift {max_shift}; give for example 0.04 and 1.5")
     settings, network = meta_of(model).clip_reader.settings, network_of(model)
-    compared = tuple(stages or network.sync_heads)
-    _check_stages(compared, list(network.sync_heads))
+    compared = compared_stages(model, stages)
     shifts = np.array(shift_grid(max_shift, step))
     # A network that compares audio has an audio pathway.
     audio = dataclasses.replace(settings.audio, shifts=tuple(shifts.tolist())) if settings.audio else None
@@ -100,18 +108,47 @@ def estimate_offset(
         stage: torch.cat([part[stage] for part in parts])[:, 2:].float().cpu().numpy() for stage in network.sync_heads
     }
     curves = {stage: offset_curve(values) for stage, values in distances.items()}
-    curve = np.mean([curves[stage] for stage in compared], axis=0)
-    seconds = offset_estimate(shifts, curve)
-    if np.isnan(seconds):
+    together = np.mean([distances[stage] for stage in compared], axis=0)
+    lowest = offset_estimate(shifts, offset_curve(together))
+    if np.isnan(lowest):
         raise SyncNotMeasurableError(f"{video}: too little audio during its frames to compare anything")
-    return Offset(seconds, float(np.nanmedian(curve) - np.nanmin(curve)), shifts, curves, compared, views)
+    evidence = offset_evidence(shifts, together)
+    reason = _why_not_told(evidence, views)
+    return Offset(None if reason else lowest, evidence.confidence, reason, lowest, shifts, curves, compared, views)
 
 
-def _check_stages(wanted: Sequence[str], known: Sequence[str]) -> None:
+def _why_not_told(evidence: Evidence, clips: int) -> str:
+    """Why the evidence does not suffice; "" where it does."""
+    if clips < MIN_CLIPS:
+        return f"{clips} clips fit into it, and {MIN_CLIPS} that agree are needed; give a longer file"
+    if evidence.confidence < CONFIDENT:
+        return (
+            f"its clips do not agree on a shift; evidence is a minimum that they share, of confidence {CONFIDENT:g} or "
+            "more"
+        )
+    if evidence.at_the_end:
+        return "the best shift is the largest that was tried; look further (--max-shift)"
+    if evidence.second > AMBIGUOUS:
+        return "another shift fits as well, as with events in a steady rhythm; evidence is a single minimum"
+    return ""
+
+
+def compared_stages(model: nn.Module, wanted: Sequence[str] | None = None) -> tuple[str, ...]:
+    """The stages whose distances are averaged.
+
+    Args:
+        model: From `avslowfast.load_model`.
+        wanted: Their names; None takes all that the network compares.
+
+    Raises:
+        SyncNotMeasurableError: The network compares nothing, or not there.
+    """
+    known = list(network_of(model).sync_heads)
     if not known:
         raise SyncNotMeasurableError(
             "the network compares nothing: it was trained without synchronisation (SLOWFAST.AVS_FLAG)"
         )
-    for stage in wanted:
+    for stage in wanted or ():
         if stage not in known:
             raise SyncNotMeasurableError(f"the network compares at {', '.join(known)}, not at {stage}")
+    return tuple(wanted or known)

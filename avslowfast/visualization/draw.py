@@ -54,14 +54,14 @@ def plain_text(figure: "Figure") -> Iterator[None]:
 
 
 def draw_offset(
-    shifts: NDArray[np.float64], curves: Mapping[str, NDArray[np.float64]], offset: float, title: str, path: str
+    shifts: NDArray[np.float64], curves: Mapping[str, NDArray[np.float64]], offset: float | None, title: str, path: str
 ) -> None:
     """Write a figure of the mean distance of frames and audio over shifts of the audio, with the estimate marked.
 
     Args:
         shifts: Seconds, [S].
         curves: {stage: mean distance at each shift, [S]}.
-        offset: The estimate, seconds.
+        offset: The estimate, seconds; None without one.
         title: Above the figure.
         path: File to write.
     """
@@ -69,10 +69,11 @@ def draw_offset(
     axes = figure.subplots()
     for colour, (stage, curve) in zip(COLOURS, curves.items()):
         axes.plot(1000 * shifts, curve, color=colour, label=stage)
-    axes.axvline(1000 * offset, color="black", linewidth=1, linestyle="--")
-    axes.annotate(
-        f"{1000 * offset:+.0f} ms", (1000 * offset, axes.get_ylim()[1]), textcoords="offset points", xytext=(4, -12)
-    )
+    if offset is not None:
+        axes.axvline(1000 * offset, color="black", linewidth=1, linestyle="--")
+        axes.annotate(
+            f"{1000 * offset:+.0f} ms", (1000 * offset, axes.get_ylim()[1]), textcoords="offset points", xytext=(4, -12)
+        )
     axes.set(xlabel="shift of the audio, ms (positive: the audio is late)", ylabel="mean distance", title=title)
     axes.legend(frameon=False)
     save(figure, path)

@@ -1,7 +1,9 @@
 """Synchronisation as a task: negatives, metrics, offsets; pre-training without labels, rotation, probing, transfer."""
 
+import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -20,7 +22,7 @@ from avslowfast.checkpoint.record import resolve
 from avslowfast.clips import spans as clips
 from avslowfast.config import ConfigError, load_cfg
 from avslowfast.evaluation.metrics import retrieval, sync
-from avslowfast.inference.offset import estimate_offset, SyncNotMeasurableError
+from avslowfast.inference.offset import AMBIGUOUS, CONFIDENT, estimate_offset, SyncNotMeasurableError
 from avslowfast.loading import build_dataset, build_loader
 from avslowfast.loading.build import clip_settings
 from avslowfast.media import VideoReader, write_video
@@ -322,34 +324,89 @@ def test_checking_the_offset_of_files(bounces, tmp_path):
     torch.save({"model_state": build_model(cfg).state_dict(), "cfg": cfg.dump()}, tmp_path / "w.pyth")
     model, _ = avslowfast.load_model(tmp_path / "w.pyth")
     found = estimate_offset(model, bounces / "test/000000.mp4", max_shift=0.4, step=0.2)
-    assert (
-        len(found.shifts) == 5
-        and list(found.curves) == ["res3", "res4", "res5"]
-        and abs(found.seconds) <= 0.4
-        and found.clips == 10
-    )
+    assert len(found.shifts) == 5
+    assert list(found.curves) == ["res3", "res4", "res5"]
+    assert found.clips == 10
+    # A network that was never trained knows nothing, and says so.
+    assert found.seconds is None
+    assert abs(found.lowest) <= 0.4
+    assert repr(found).startswith("Offset(cannot tell: ")
     silent = tmp_path / "silent.mp4"
     write_video(silent, render_clip("bounces", 0, "test", 0).frames, FPS)
     with pytest.raises(SyncNotMeasurableError, match="silent.mp4: no audio"):
         estimate_offset(model, silent)
     with pytest.raises(SyncNotMeasurableError, match="not at pool1"):
         estimate_offset(model, silent, stages=["pool1"])
-    tool = [
-        sys.executable,
-        str(ROOT / "tools/check_sync.py"),
-        "--weights",
-        str(tmp_path / "w.pyth"),
-        "--max-shift",
-        "0.4",
-        "--step",
-        "0.2",
-    ]
+
+
+def test_files_and_folders_are_measured_whatever_lies_between(bounces, tmp_path):
+    """A broken file and one without audio are named; the tables have them all; the exit code says so."""
+    cfg = load_cfg(SYNC, [*SMALL])
+    torch.save({"model_state": build_model(cfg).state_dict(), "cfg": cfg.dump()}, tmp_path / "w.pyth")
+    (tmp_path / "v/deep").mkdir(parents=True)
+    shutil.copy(bounces / "test/000000.mp4", tmp_path / "v/deep/a.mp4")
+    (tmp_path / "v/b.mp4").write_text("no video")
+    write_video(tmp_path / "v/c.mp4", render_clip("bounces", 0, "test", 0).frames[:40], FPS)
+    shutil.copy(bounces / "test/000001.mp4", tmp_path / "d.mp4")
+    words = ["--weights", tmp_path / "w.pyth", "--max-shift", 0.4, "--step", 0.2]
+    tables = ["--csv", tmp_path / "x.csv", "--json", tmp_path / "x.json", "--plot", tmp_path / "x.png"]
+    tool = [sys.executable, str(ROOT / "tools/check_sync.py"), *map(str, words)]
+    paths = [str(tmp_path / name) for name in ("v/b.mp4", "v/c.mp4", "v/deep/a.mp4", "d.mp4")]
     done = subprocess.run(
-        [*tool, str(bounces / "test/000000.mp4"), "--plot", str(tmp_path / "x.png")], capture_output=True, text=True
+        [*tool, str(tmp_path / "v"), paths[3], *map(str, tables)], capture_output=True, text=True, timeout=300
     )
-    assert done.returncode == 0 and "ms" in done.stdout and (tmp_path / "x.png").stat().st_size > 5000
-    done = subprocess.run([*tool, str(silent)], capture_output=True, text=True)
-    assert done.returncode == 2 and "no audio" in done.stderr and "Traceback" not in done.stderr
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    assert f"error: {paths[0]}: " in done.stderr
+    assert f"error: {paths[1]}: no audio in the file" in done.stderr
+    for path in paths[2:]:
+        assert f"{path}: cannot tell (confidence " in done.stdout
+    with open(tmp_path / "x.csv", newline="") as f:
+        rows = list(csv.DictReader(f))
+    assert [row["path"] for row in rows] == paths
+    assert [bool(row["error"]) for row in rows] == [True, True, False, False]
+    assert rows[1]["error"].startswith("no audio in the file")
+    assert all(row["seconds"] == "" and row["reason"] and row["clips"] == "10" for row in rows[2:])
+    content = json.loads((tmp_path / "x.json").read_text())
+    assert [row["path"] for row in content] == paths
+    assert [row["seconds"] for row in content] == [None] * 4
+    assert content[2]["confidence"] == pytest.approx(float(rows[2]["confidence"]))
+    assert sorted(path.name for path in tmp_path.glob("*.png")) == ["x_2.png", "x_3.png"]
+
+
+def curves_of(rng, clips, offset=None, depth=1.5, count=75):
+    """[clips, shifts] of smooth noise, with a dip at an offset (in steps from the middle) where there is one."""
+    noise = rng.standard_normal((clips, count + 60))
+    noise = np.stack([np.convolve(row, np.hanning(9), "same") for row in noise])[:, 30:-30]
+    if offset is not None:
+        noise -= depth * noise.std() * np.exp(-(((np.arange(count) - count // 2 - offset) / 2.0) ** 2))
+    return 0.5 + 0.01 * noise
+
+
+SHIFTS = (np.arange(75) - 37) * 0.04
+
+
+def test_clips_that_agree_are_evidence_and_others_are_not():
+    rng = np.random.default_rng(1)
+    nothing = [sync.offset_evidence(SHIFTS, curves_of(rng, clips), 200) for clips in (3, 5, 10, 32) * 15]
+    assert np.mean([found.confidence >= CONFIDENT for found in nothing]) <= 0.05
+    for offset in (-20, 0, 7):
+        found = sync.offset_evidence(SHIFTS, curves_of(rng, 10, offset, 3.0), 200)
+        assert found.confidence > 2 * CONFIDENT
+        assert found.second < AMBIGUOUS
+        assert not found.at_the_end
+    # However small the distances' range is.
+    scaled = sync.offset_evidence(SHIFTS, 1e-3 * curves_of(np.random.default_rng(2), 10, 0, 3.0), 200)
+    assert scaled.confidence > 2 * CONFIDENT
+
+
+def test_a_minimum_at_the_end_or_twice_is_no_claim():
+    rng = np.random.default_rng(1)
+    assert sync.offset_evidence(SHIFTS, curves_of(rng, 10, 37, 3.0), 200).at_the_end
+    twice = curves_of(rng, 10, -15, 3.0) + curves_of(rng, 10, 15, 3.0)
+    assert sync.offset_evidence(SHIFTS, twice, 200).second > AMBIGUOUS
+    assert sync.offset_evidence(SHIFTS, np.full((4, 75), np.nan)).confidence == 0
+    assert sync.offset_evidence(SHIFTS, np.full((4, 75), 0.5)).confidence == 0
 
 
 def test_one_clip_a_rank_finds_its_easy_negatives_on_the_others(bounce_args, tmp_path):

@@ -6,6 +6,7 @@ clips, S shifts.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ from numpy.typing import NDArray
 
 # The middle of the distances' range, chosen before any result was seen.
 THRESHOLD = 0.5
+# Seconds from which on another minimum of a curve is another offset.
+APART = 0.2
 
 Array = NDArray[np.floating[Any]]
 
@@ -101,6 +104,53 @@ def offset_curve(distances: Array) -> NDArray[np.float64]:
         2 * counts >= counts.max(), total / np.maximum(counts, 1) + medians.mean(), np.nan
     )
     return curve
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Whether a curve of distances over shifts has a clear minimum.
+
+    Attributes:
+        confidence: By how many standard deviations its minimum is deeper than those of curves whose clips do not agree.
+        second: Depth of the next lowest minimum, as a share of that of the lowest; 1 is another one of the same depth.
+        at_the_end: Whether the lowest point is the first or the last one, so that the minimum may lie outside.
+    """
+
+    confidence: float
+    second: float
+    at_the_end: bool
+
+
+def offset_evidence(shifts: Sequence[float] | NDArray[np.float64], distances: Array, draws: int = 500) -> Evidence:
+    """How clear the minimum of the curve of `offset_curve` is, compared with clips that do not agree on a shift.
+
+    Each clip's curve is moved against the others by a random number of shifts, its ends joined, and the depth of the
+    mean curve is taken: its median less its minimum. What the clips have in common is lost by that, all else is kept.
+
+    Args:
+        shifts: [S] seconds, evenly spaced, ascending.
+        distances: [N, S], NaN where a clip has no audio at a shift.
+        draws: Number of random moves of all clips.
+    """
+    shifts, rng, curve = np.asarray(shifts), np.random.default_rng(0), offset_curve(distances)
+    known = np.flatnonzero(~np.isnan(curve))
+    if not len(known):
+        return Evidence(0.0, 1.0, at_the_end=True)
+    clips, count = distances.shape
+    moves = (np.arange(count) + rng.integers(count, size=(draws, clips, 1))) % count
+    moved = np.array([_depth(offset_curve(np.take_along_axis(distances, move, 1))) for move in moves])
+    low, depth, spread = int(np.nanargmin(curve)), _depth(curve), float(moved.std())
+    others = curve[(np.abs(shifts - shifts[low]) >= APART) & ~np.isnan(curve)]
+    second = float(np.nanmedian(curve) - others.min()) if len(others) else 0.0
+    return Evidence(
+        float(depth - moved.mean()) / spread if spread > 0 else 0.0,
+        second / depth if depth > 0 else 1.0,
+        at_the_end=low in (known[0], known[-1]),
+    )
+
+
+def _depth(curve: Array) -> float:
+    return float(np.nanmedian(curve) - np.nanmin(curve))
 
 
 def offset_estimate(shifts: Sequence[float] | NDArray[np.float64], curve: Array) -> float:

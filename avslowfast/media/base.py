@@ -2,14 +2,16 @@
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 import av
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .order import OutOfOrderError
 from .pixels import ChooseGeometry, ClipMaker, Frames
-from .streams import DecodeError, OpenFile, StreamInfo
+from .streams import DecodeError, decoding, OpenFile, StreamInfo
 
 if TYPE_CHECKING:
     from .sound import AudioSamples
@@ -22,13 +24,23 @@ class MediaReader(OpenFile):
         path: The file, or the folder of frames.
         video: Where the frames lie on the presentation clock, and their rate; None where only sound is read.
         audio: Where the audio lies, None without audio.
+        audio_problem: Why the audio that there is cannot be decoded, "" where it can or there is none.
+        pixel_aspect: Width of a pixel as shown, divided by its height.
         decoded_frames: Frames decoded so far, for tests and benchmarks.
+        damaged: Packets and frames so far that could not be decoded, or only in part.
     """
 
     path: str
     video: StreamInfo | None = None
     audio: StreamInfo | None = None
+    audio_problem: str = ""
+    pixel_aspect: Fraction = Fraction(1)
     decoded_frames: int = 0
+
+    @property
+    @abstractmethod
+    def damaged(self) -> int:
+        """See the class."""
 
     @property
     def extent(self) -> StreamInfo:
@@ -42,8 +54,11 @@ class MediaReader(OpenFile):
         """What the seconds of label files count along: the frames of a video, the sound of a file without frames."""
         return self.extent
 
-    def nearest_frames(self, times: NDArray[np.float64]) -> Iterator[tuple[float, av.VideoFrame]]:
-        """The decoded frame nearest to each instant, not converted, decoding no more than needed.
+    def shown_frames(self, times: NDArray[np.float64]) -> Iterator[tuple[float, av.VideoFrame]]:
+        """The decoded frame that is shown at each instant, not converted, decoding no more than needed.
+
+        It is the last one whose time has come (within half a usual frame, for instants that are rounded); before the
+        first frame it is the first.
 
         Args:
             times: Ascending presentation times, seconds, float64 [T].
@@ -53,6 +68,7 @@ class MediaReader(OpenFile):
 
         Raises:
             DecodeError: Nothing could be decoded, or frames are missing around an instant, or only sound is read.
+            OutOfOrderError: The file's time stamps are not what they should be; the next call puts them in order.
         """
         raise DecodeError("it is open for its sound alone", self.path)
 
@@ -82,7 +98,7 @@ class MediaReader(OpenFile):
         return f"{type(self).__name__}({self.path!r}, {video}{audio})"
 
     def read_frames(self, times: ArrayLike, geometry: ChooseGeometry | None = None) -> Frames:
-        """The frames nearest to instants, decoding no more than needed and converting only what is returned.
+        """The frames that are shown at instants, decoding no more than needed and converting only what is returned.
 
         Args:
             times: Ascending presentation times, seconds, [T].
@@ -111,10 +127,16 @@ class MediaReader(OpenFile):
         wanted = [(np.asarray(times, dtype=np.float64), geometry) for times, geometry in requests]
         if any(np.any(np.diff(times) < 0) for times, _ in wanted):
             raise ValueError("times must ascend")
-        makers = [ClipMaker(len(times), geometry) for times, geometry in wanted]
         maker_of = np.repeat(np.arange(len(wanted)), [len(times) for times, _ in wanted])
         together = np.concatenate([times for times, _ in wanted])
         order = np.argsort(together, kind="stable")
-        for number, (time, frame) in zip(maker_of[order], self.nearest_frames(together[order])):
-            makers[number].add(frame, time)
-        return [maker.frames for maker in makers]
+        with decoding(self.path):
+            while True:
+                makers = [ClipMaker(len(times), geometry, self.pixel_aspect) for times, geometry in wanted]
+                try:
+                    # The reader first, so that it is asked for its end, where it tells of damage.
+                    for (time, frame), number in zip(self.shown_frames(together[order]), maker_of[order]):
+                        makers[number].add(frame, time)
+                    return [maker.frames for maker in makers]
+                except OutOfOrderError:
+                    continue

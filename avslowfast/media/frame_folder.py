@@ -75,13 +75,18 @@ class FrameFolderReader(MediaReader):
         self.video = StreamInfo(0.0, len(self._names) / frame_rate, frame_rate)
         self.audio = self._audio_file.audio if self._audio_file else None
 
+    @property
+    def damaged(self) -> int:
+        """See `MediaReader`; a frame that cannot be read is an error."""
+        return self._audio_file.damaged if self._audio_file else 0
+
     def close(self) -> None:
         """Close the audio file."""
         if self._audio_file:
             self._audio_file.close()
 
-    def nearest_frames(self, times: NDArray[np.float64]) -> Iterator[tuple[float, av.VideoFrame]]:
-        """See `MediaReader.nearest_frames`; a frame's instant is its number divided by the frame rate."""
+    def shown_frames(self, times: NDArray[np.float64]) -> Iterator[tuple[float, av.VideoFrame]]:
+        """See `MediaReader.shown_frames`; a frame's instant is its number divided by the frame rate."""
         numbers = np.clip(np.round(times * self.video.rate), 0, len(self._names) - 1).astype(int).tolist()
         frame, last = None, None
         for number in numbers:

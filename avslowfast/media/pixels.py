@@ -2,13 +2,17 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, cast
 
 import av
 import numpy as np
-from av.video.reformatter import VideoReformatter
+from av.sidedata.sidedata import Type as SideDataType
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from numpy.typing import NDArray
 
+# Tag of the colour matrix YCgCo, which swscale does not convert.
+_YCGCO = 8
 # Planes of FFmpeg's planar format stand in the order G, B, R.
 _RGB_PLANES = (2, 0, 1)
 
@@ -73,6 +77,47 @@ class Frames:
         return f"Frames({count} of {width}x{height}{span})"
 
 
+@dataclass(frozen=True)
+class Orientation:
+    """How the stored pixels lie in the frame as shown: first transposed, then mirrored.
+
+    Attributes:
+        transposed: Whether rows are columns.
+        upside_down: Whether the order of the rows is turned round then.
+        mirrored: Whether the order of the columns is turned round then.
+    """
+
+    transposed: bool = False
+    upside_down: bool = False
+    mirrored: bool = False
+
+    def apply(self, plane: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """A view of [height, width] as shown."""
+        shown = plane.T if self.transposed else plane
+        return shown[:: -1 if self.upside_down else 1, :: -1 if self.mirrored else 1]
+
+
+_AS_STORED = Orientation()
+
+
+def orientation(frame: av.VideoFrame) -> Orientation:
+    """How a frame is shown, by its display matrix; any angle counts as the nearest quarter turn."""
+    # PyAV's types do not say that a kind of data is a key.
+    data = frame.side_data.get(cast(str, SideDataType.DISPLAYMATRIX))
+    if data is None:
+        return _AS_STORED
+    # (x, y) is shown at (a x + c y, b x + d y).
+    a, b, _, c, d, *_ = np.frombuffer(cast(memoryview, data), np.int32).tolist()
+    if abs(a) + abs(d) >= abs(b) + abs(c):
+        return Orientation(upside_down=d < 0, mirrored=a < 0)
+    return Orientation(transposed=True, upside_down=b < 0, mirrored=c < 0)
+
+
+def is_plain(frame: av.VideoFrame) -> bool:
+    """Whether swscale alone brings a frame into the form in which it is shown."""
+    return orientation(frame) == _AS_STORED and frame.colorspace != _YCGCO
+
+
 class Scaler:
     """Scales and converts the frames of one file to one size: preparing the conversion costs more than a frame."""
 
@@ -80,21 +125,21 @@ class Scaler:
         self._reformatter = VideoReformatter()
 
     def write(self, frame: av.VideoFrame, geometry: Geometry, out_CHW: NDArray[np.uint8]) -> None:
-        """Write the pixels of a frame, rotated as shown.
+        """Write the pixels of a frame, rotated and mirrored as shown.
 
         Args:
             frame: A decoded frame.
             geometry: How it is scaled and cropped.
             out_CHW: uint8 [3, *geometry.shape] of any strides, filled with R, G and B.
         """
-        turns = round(frame.rotation / 90) % 4
-        height, width = geometry.size[::-1] if turns % 2 else geometry.size
+        turned = orientation(frame)
+        height, width = geometry.size[::-1] if turned.transposed else geometry.size
         top, left, rows, columns = geometry.crop or (0, 0, *geometry.size)
         for channel, plane in enumerate(self._planes(frame, height, width)):
-            out_CHW[channel] = np.rot90(plane, turns)[top : top + rows, left : left + columns]
+            out_CHW[channel] = turned.apply(plane)[top : top + rows, left : left + columns]
 
     def convert(self, frame: av.VideoFrame, size: tuple[int, int]) -> NDArray[np.uint8]:
-        """The pixels of a whole frame, rotated as shown.
+        """The pixels of a whole frame, rotated and mirrored as shown.
 
         Args:
             frame: A decoded frame.
@@ -108,7 +153,9 @@ class Scaler:
         return out
 
     def _planes(self, frame: av.VideoFrame, height: int, width: int) -> list[NDArray[np.uint8]]:
-        """R, G and B [height, width], not rotated."""
+        """R, G and B [height, width], as stored."""
+        if frame.colorspace == _YCGCO:
+            return self._from_ycgco(frame, height, width)
         if (frame.height, frame.width) == (height, width):
             # Without scaling swscale takes a fast path, whose planar variant leaves the last columns of odd widths
             # unwritten.
@@ -123,10 +170,34 @@ class Scaler:
             for plane in planes
         ]
 
+    def _from_ycgco(self, frame: av.VideoFrame, height: int, width: int) -> list[NDArray[np.uint8]]:
+        """R, G and B of a frame in YCgCo."""
+        # One matrix to the same one: the planes are scaled, and spread to the full range.
+        same = Colorspace.ITU709
+        planes = self._reformatter.reformat(
+            frame,
+            width,
+            height,
+            "yuv444p",
+            src_colorspace=same,
+            dst_colorspace=same,
+            dst_color_range=ColorRange.JPEG,
+            interpolation="BILINEAR",
+        ).to_ndarray()
+        y, cg, co = planes.astype(np.int16)
+        cg, co = cg - 128, co - 128
+        return [np.clip(plane, 0, 255).astype(np.uint8) for plane in (y - cg + co, y + cg, y - cg - co)]
 
-def shown_size(frame: av.VideoFrame) -> tuple[int, int]:
-    """(height, width) of a frame as shown, after its rotation."""
-    return (frame.width, frame.height) if frame.rotation % 180 else (frame.height, frame.width)
+
+def shown_size(frame: av.VideoFrame, pixel_aspect: Fraction = Fraction(1)) -> tuple[int, int]:
+    """(height, width) of a frame as shown: rotated, its pixels square.
+
+    Args:
+        frame: A decoded frame.
+        pixel_aspect: Width of a stored pixel as shown, divided by its height.
+    """
+    height, width = frame.height, max(round(frame.width * pixel_aspect), 1)
+    return (width, height) if orientation(frame).transposed else (height, width)
 
 
 class ClipMaker:
@@ -134,11 +205,14 @@ class ClipMaker:
 
     Args:
         count: Number of frames that will be added.
-        geometry: Chooses how they are scaled and cropped; None keeps them as they are.
+        geometry: Chooses how they are scaled and cropped; None keeps them as they are shown.
+        pixel_aspect: Width of a stored pixel as shown, divided by its height.
     """
 
-    def __init__(self, count: int, geometry: ChooseGeometry | None = None) -> None:
-        self._count, self._choose = count, geometry
+    def __init__(
+        self, count: int, geometry: ChooseGeometry | None = None, pixel_aspect: Fraction = Fraction(1)
+    ) -> None:
+        self._count, self._choose, self._pixel_aspect = count, geometry, pixel_aspect
         self._scaler = Scaler()
         self._geometry, self._pixels = Geometry((0, 0)), np.empty((3, 0, 0, 0), np.uint8)
         self._times: list[float] = []
@@ -153,7 +227,7 @@ class ClipMaker:
         """
         place = len(self._times)
         if not place:
-            shown = shown_size(frame)
+            shown = shown_size(frame, self._pixel_aspect)
             self._geometry = self._choose(*shown) if self._choose else Geometry(shown)
             self._pixels = np.empty((3, self._count, *self._geometry.shape), np.uint8)
         if frame is self._last:

@@ -1,34 +1,46 @@
 """Audio of a span of a file: mono samples at any rate, placed by the presentation clock."""
 
+import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Any
+from typing import Any, cast
 
 import av
 import numpy as np
 from av.audio.stream import AudioStream
 from av.container import InputContainer
+from av.packet import Packet
 from numpy.typing import NDArray
 
 from .base import MediaReader
 from .streams import (
     best_audio,
     best_video,
-    closed_on_failure,
     decode_streams,
     DecodeError,
-    frame_time,
+    decoding,
     open_input,
     path_text,
     PathLike,
     seek,
     stream_info,
     StreamInfo,
+    time_unit,
 )
 
 # Seconds decoded around a span, so that codecs and the resampler have settled (Opus needs 80 ms).
 _MARGIN = 0.12
+# How far before an instant a seek aims, seconds, one after the other until something before it is reached.
+_SEEK_BACK = (0.0, 2.0, 10.0, 60.0)
+# What begins later than this after the wanted instant may be the work of a seek that went too far, seconds.
+_LATE = 0.05
+# Samples that are mixed to mono together: half a minute at 48 kHz.
+_BLOCK = 30 * 48000
+# Power of the mean of channels, relative to the loudest one, below which they cancel each other out.
+_CANCELLED = 1e-4
+# With more damage than this share of it, a span counts as one without audio.
+_MAX_LOST = 0.5
 # No device records more samples per second, Hz; a damaged header may say anything.
 _MAX_RATE = 1_000_000
 
@@ -41,13 +53,15 @@ class AudioSamples:
         samples: float32 [N] in [-1, 1], mono; silence where the file has no audio.
         sample_rate: Samples per second, Hz.
         start: Presentation time of the first sample, seconds.
-        has_audio: Whether the file has audio anywhere in the span.
+        has_audio: Whether the file has audio anywhere in the span; False where most of it is damaged.
+        lost: Share of the file's audio in the span that is damaged, 0 to 1; it is silent.
     """
 
     samples: NDArray[np.float32]
     sample_rate: int
     start: float
     has_audio: bool
+    lost: float = 0.0
 
     @property
     def duration(self) -> float:
@@ -76,93 +90,229 @@ class AudioTrack:
         path: Its name, for messages.
 
     Attributes:
-        info: Where the stream lies on the presentation clock.
+        audio: Where the stream lies on the presentation clock.
+        channels: Number of channels at the beginning.
+        damaged: Packets so far that could not be decoded.
 
     Raises:
         DecodeError: The stream is empty.
     """
 
     def __init__(self, container: InputContainer, stream: AudioStream, path: str) -> None:
-        self.info = stream_info(path, stream)
+        self.audio = stream_info(container, stream, path)
+        self.channels, self.damaged = stream.codec_context.layout.nb_channels, 0
         self._container, self._stream, self._path = container, stream, path
+        self._own_container: InputContainer | None = None
+        self._number = container.streams.audio.index(stream)
 
-    def read(self, start: float, duration: float, sample_rate: int) -> AudioSamples:
+    def opened_again(self) -> "AudioTrack":
+        """The same track with a file of its own, so that it is read independently of what else is in this one."""
+        track = AudioTrack(self._container, self._stream, self._path)
+        track._open_own()
+        return track
+
+    def close(self) -> None:
+        """Close what the track has opened itself."""
+        if self._own_container:
+            self._own_container.close()
+
+    def read_audio(self, start: float, duration: float, sample_rate: int) -> AudioSamples:
         """See `SoundReader.read_audio`."""
-        nothing = silence(start, duration, sample_rate)
-        if start >= self.info.end or start + duration <= self.info.start:
-            return nothing
-        stored = self._read_stored(start - _MARGIN, start + duration + _MARGIN)
-        if stored is None:
-            return nothing
-        samples, first_time, rate = stored
-        mono = resample(samples.mean(axis=0, dtype=np.float32), rate, sample_rate)
-        out, count = nothing.samples, len(nothing.samples)
-        offset = int(round((first_time - start) * sample_rate))
-        lo, hi = max(offset, 0), min(offset + len(mono), count)
-        if hi <= lo:
-            return nothing
-        out[lo:hi] = mono[lo - offset : hi - offset]
-        return AudioSamples(out, sample_rate, start, True)
+        result = silence(start, duration, sample_rate)
+        if start >= self.audio.end or start + duration <= self.audio.start:
+            return result
+        damaged_before, run, written = self.damaged, None, 0
+        with decoding(self._path):
+            for time, frame in self.iter_frames(start - _MARGIN, start + duration + _MARGIN):
+                if run is None or not run.is_followed_by(time, frame.sample_rate):
+                    written += run.finish() if run else 0
+                    run = _Run(result, time, frame.sample_rate)
+                run.add(frame)
+            written += run.finish() if run else 0
+        expected = min(start + duration, self.audio.end) - max(start, self.audio.start)
+        lost = max(1.0 - written / sample_rate / expected, 0.0) if self.damaged > damaged_before else 0.0
+        return replace(result, has_audio=written > 0 and lost <= _MAX_LOST, lost=lost)
 
-    def _read_stored(self, begin: float, end: float) -> tuple[NDArray[np.float32], float, int] | None:
-        """Samples [channels, N] as stored, the time of the first, and the rate; None if there are none.
+    def iter_frames(self, begin: float, end: float) -> Iterator[tuple[float, av.AudioFrame]]:
+        """The decoded frames that overlap a span, as stored.
 
-        They are placed by their time stamps; gaps are silent.
+        Args:
+            begin: Presentation time, seconds.
+            end: Presentation time, seconds.
+
+        Yields:
+            (presentation time in seconds, frame). Channels and rate may change.
         """
-        chunks, rate = self._decode_chunks(begin, end)
-        if not chunks:
-            return None
-        first = chunks[0][0]
-        last = max(time + chunk.shape[1] / rate for time, chunk in chunks)
-        out = np.zeros((chunks[0][1].shape[0], int(round((last - first) * rate)) + 1), np.float32)
-        cursor, used = 0, 0
-        for time, chunk in chunks:
-            at = int(round((time - first) * rate))
-            # Time stamps are rounded (to a millisecond in Matroska): what follows within that follows directly.
-            at = cursor if abs(at - cursor) <= 0.002 * rate + 1 else max(at, 0)
-            chunk = chunk[:, : max(out.shape[1] - at, 0)]
-            out[:, at : at + chunk.shape[1]] = chunk
-            cursor = used = at + chunk.shape[1]
-        return out[:, :used], first, rate
-
-    def _decode_chunks(self, begin: float, end: float) -> tuple[list[tuple[float, NDArray[Any]]], int]:
-        """([(time, samples [channels, n])] of the packets that overlap a span, sample rate)."""
-        seek(self._container, self._stream, max(begin, self.info.start))
-        chunks: list[tuple[float, NDArray[Any]]] = []
-        rate, channels = 0, 0
-        setup: tuple[int, int, str] | None = None
-        converter: av.AudioResampler | None = None
-        for _, frame in decode_streams(self._container, (self._stream,), self._path):
-            assert isinstance(frame, av.AudioFrame)
-            time = frame_time(frame)
+        expected: float | None = None
+        for frame in self._frames_from(begin):
+            if not 0 < frame.sample_rate <= _MAX_RATE:
+                raise DecodeError(f"its audio has {frame.sample_rate} samples per second, which cannot be", self._path)
+            time = self._time(frame, expected)
+            expected = time + frame.samples / frame.sample_rate
             if time >= end:
+                return
+            if expected > begin and not frame.is_corrupt:
+                yield time, frame
+
+    def _time(self, frame: av.AudioFrame, expected: float | None) -> float:
+        """Presentation time of a frame, seconds; without a time stamp it follows the one before."""
+        if frame.pts is None:
+            return self.audio.start if expected is None else expected
+        base = time_unit(frame)
+        return frame.pts * base.numerator / base.denominator
+
+    def _frames_from(self, begin: float) -> Iterator[av.AudioFrame]:
+        """Decoded frames from the one at an instant on, or from a little earlier."""
+        earliest = max(begin, self.audio.start) + _LATE
+        for back in _SEEK_BACK:
+            target = max(begin - back, self.audio.start)
+            seek(self._container, self._stream, target)
+            frames = self._decode(begin)
+            first = next(frames, None)
+            if first is not None and self._time(first, None) <= earliest:
+                return itertools.chain([first], frames)
+            if target <= self.audio.start:
                 break
-            if time + frame.samples / frame.sample_rate <= begin:
-                continue
-            if setup is None:
-                # Any format (packed or planar, integer or float) becomes float. Channels and rate are converted later.
-                # Packed, because PyAV cannot give eight planes as an array.
-                rate, channels, setup = frame.sample_rate, frame.layout.nb_channels, _setup(frame)
-                if not rate <= _MAX_RATE:
-                    raise DecodeError(f"its audio has {rate} samples per second, which cannot be", self._path)
-                direct = frame.format.name == "fltp" and channels < 8
-                converter = None if direct else av.AudioResampler(format="flt", layout=frame.layout, rate=rate)
-            if _setup(frame) != setup:
-                changes = " to ".join(
-                    f"{hz} Hz, {count} channels, {kind}" for hz, count, kind in (setup, _setup(frame))
-                )
-                raise DecodeError(f"the audio changes from {changes} at {time:.3f} s", self._path)
-            frame.pts = None
-            if converter is None:
-                chunks.append((time, frame.to_ndarray()))
-            else:
-                chunks += [(time, part.to_ndarray().reshape(-1, channels).T) for part in converter.resample(frame)]
-        return chunks, rate
+        # A search for the beginning may end behind it.
+        self._open_own()
+        return self._decode(begin)
+
+    def _open_own(self) -> None:
+        self.close()
+        self._container = self._own_container = open_input(self._path)
+        self._stream = self._container.streams.audio[self._number]
+
+    def _decode(self, begin: float) -> Iterator[av.AudioFrame]:
+        def count(packet: Packet | None) -> None:
+            # What is damaged before the span is nothing that was asked for.
+            self.damaged += packet is None or packet.pts is None or float(packet.pts * time_unit(self._stream)) >= begin
+
+        for _, frame in decode_streams(self._container, (self._stream,), self._path, count):
+            assert isinstance(frame, av.AudioFrame)
+            yield frame
 
 
-def _setup(frame: av.AudioFrame) -> tuple[int, int, str]:
-    """(rate, channels, format) of samples."""
-    return frame.sample_rate, frame.layout.nb_channels, frame.format.name
+class _Run:
+    """Frames of audio that follow each other, on their way to their place in a span.
+
+    Args:
+        result: The span, whose samples are written.
+        time: Presentation time of the first frame, seconds.
+        rate: Of the frames, Hz.
+    """
+
+    def __init__(self, result: AudioSamples, time: float, rate: int) -> None:
+        self._result, self._time, self._rate = result, time, rate
+        self._resampler = Resampler(rate, result.sample_rate)
+        self._place = int(round((time - result.start) * result.sample_rate))
+        self._samples, self._written = 0, 0
+        # From the samples' format to floats, and for which (format, layout).
+        self._converter: av.AudioResampler | None = None
+        self._converted = ("", "")
+        # Frames that are mixed together, [channels, n] each.
+        self._held: list[NDArray[np.float32]] = []
+        self._held_samples = 0
+
+    def is_followed_by(self, time: float, rate: int) -> bool:
+        """Whether a frame at this time, of this rate, continues the run.
+
+        Time stamps are rounded (to a millisecond in Matroska): what comes within that follows directly.
+        """
+        late = round((time - self._time) * rate) - self._samples
+        return rate == self._rate and abs(late) <= 0.002 * rate + 1
+
+    def add(self, frame: av.AudioFrame) -> None:
+        """Add the next frame."""
+        samples = self._floats(frame)
+        if self._held and len(samples) != len(self._held[0]):
+            self._mix()
+        self._held.append(samples)
+        self._samples += samples.shape[1]
+        self._held_samples += samples.shape[1]
+        if self._held_samples >= _BLOCK:
+            self._mix()
+
+    def finish(self) -> int:
+        """Write what is left; gives how many samples of the span the run has filled."""
+        self._mix()
+        self._write(self._resampler.finish())
+        return self._written
+
+    def _floats(self, frame: av.AudioFrame) -> NDArray[np.float32]:
+        """Samples of a frame in any format, float32 [channels, N]."""
+        channels = frame.layout.nb_channels
+        if frame.format.name == "fltp" and channels < 8:
+            return cast(NDArray[np.float32], frame.to_ndarray())
+        # Packed, because PyAV cannot give eight planes as an array. Without a change of rate nothing is held back.
+        kind = (frame.format.name, frame.layout.name)
+        if self._converter is None or self._converted != kind:
+            self._converter = av.AudioResampler(format="flt", layout=frame.layout, rate=frame.sample_rate)
+            self._converted = kind
+        frame.pts = None
+        parts = [part.to_ndarray().reshape(-1, channels).T for part in self._converter.resample(frame)]
+        return np.concatenate(parts, axis=1) if parts else np.zeros((channels, 0), np.float32)
+
+    def _mix(self) -> None:
+        if self._held:
+            mono = to_mono(np.concatenate(self._held, axis=1))
+            self._held, self._held_samples = [], 0
+            self._write(self._resampler.add(mono))
+
+    def _write(self, mono: NDArray[np.float32]) -> None:
+        out = self._result.samples
+        lo, hi = max(self._place, 0), min(self._place + len(mono), len(out))
+        if hi > lo:
+            out[lo:hi] = mono[lo - self._place : hi - self._place]
+            self._written += hi - lo
+        self._place += len(mono)
+
+
+def to_mono(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The mean of channels, or the loudest one where they cancel each other out, as stereo of opposite signs does.
+
+    Args:
+        samples: float32 [channels, N].
+
+    Returns:
+        float32 [N].
+    """
+    mono: NDArray[np.float32] = samples.mean(axis=0, dtype=np.float32)
+    if len(samples) > 1:
+        power = np.square(samples).sum(axis=1)
+        if np.square(mono).sum() < _CANCELLED * power.max():
+            return np.ascontiguousarray(samples[int(power.argmax())])
+    return mono
+
+
+class Resampler:
+    """Changes the rate of a signal that comes in pieces, with FFmpeg's resampler.
+
+    Args:
+        rate: Of the signal, Hz.
+        wanted: Of the result, Hz.
+    """
+
+    def __init__(self, rate: int, wanted: int) -> None:
+        self._rate = rate
+        self._resampler = av.AudioResampler(format="flt", layout="mono", rate=wanted) if rate != wanted else None
+
+    def add(self, mono: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The next piece, float32 [N]; gives what is ready, float32 [M]."""
+        if self._resampler is None or not len(mono):
+            return mono
+        frame = av.AudioFrame.from_ndarray(mono[None], format="flt", layout="mono")
+        frame.sample_rate = self._rate
+        frame.time_base = Fraction(1, self._rate)
+        return self._take(frame)
+
+    def finish(self) -> NDArray[np.float32]:
+        """What the resampler still holds, float32 [M]."""
+        return self._take(None) if self._resampler else np.zeros(0, np.float32)
+
+    def _take(self, frame: av.AudioFrame | None) -> NDArray[np.float32]:
+        assert self._resampler is not None
+        parts = [part.to_ndarray()[0] for part in self._resampler.resample(frame)]
+        return np.concatenate(parts) if parts else np.zeros(0, np.float32)
 
 
 class SoundReader(MediaReader):
@@ -174,6 +324,7 @@ class SoundReader(MediaReader):
     Attributes:
         path: The file.
         audio: Where its audio lies on the presentation clock.
+        damaged: Packets so far that could not be decoded.
 
     Raises:
         DecodeError: The file does not exist, has no audio stream, or is not a media file.
@@ -184,19 +335,28 @@ class SoundReader(MediaReader):
     def __init__(self, path: PathLike) -> None:
         self.path = path_text(path)
         self._container = open_input(self.path)
-        with closed_on_failure(self._container, self.path):
-            stream = best_audio(self._container)
-            if stream is None:
-                raise DecodeError("no audio stream in it", self.path)
-            self._track = AudioTrack(self._container, stream, self.path)
-            self._frames = self._where_frames_lie()
-        self.audio = self._track.info
+        try:
+            with decoding(self.path):
+                stream, problem = best_audio(self._container)
+                if stream is None:
+                    raise DecodeError(problem or "no audio stream in it", self.path)
+                self._track = AudioTrack(self._container, stream, self.path)
+                self._frames = self._where_frames_lie()
+        except BaseException:
+            self._container.close()
+            raise
+        self.audio = self._track.audio
+
+    @property
+    def damaged(self) -> int:
+        """See the class."""
+        return self._track.damaged
 
     def _where_frames_lie(self) -> StreamInfo | None:
         """Where the frames of a video lie; None without frames, or where they cannot be read."""
         stream = best_video(self._container)
         try:
-            return stream_info(self.path, stream) if stream is not None else None
+            return stream_info(self._container, stream, self.path) if stream is not None else None
         except DecodeError:
             return None
 
@@ -207,6 +367,7 @@ class SoundReader(MediaReader):
 
     def close(self) -> None:
         """Close the file."""
+        self._track.close()
         self._container.close()
 
     def read_audio(self, start: float, duration: float, sample_rate: int = 16000) -> AudioSamples:
@@ -223,11 +384,11 @@ class SoundReader(MediaReader):
         Raises:
             DecodeError: The file has audio there, but none of it can be decoded.
         """
-        return self._track.read(start, duration, sample_rate)
+        return self._track.read_audio(start, duration, sample_rate)
 
 
 def resample(mono: NDArray[np.float32], rate: int, wanted: int) -> NDArray[np.float32]:
-    """Change the rate of a whole signal with FFmpeg's resampler.
+    """Change the rate of a whole signal.
 
     Args:
         mono: float32 [N].
@@ -237,11 +398,5 @@ def resample(mono: NDArray[np.float32], rate: int, wanted: int) -> NDArray[np.fl
     Returns:
         float32 [about N * wanted / rate].
     """
-    if rate == wanted:
-        return mono
-    resampler = av.AudioResampler(format="flt", layout="mono", rate=wanted)
-    frame = av.AudioFrame.from_ndarray(mono[None], format="flt", layout="mono")
-    frame.sample_rate = rate
-    frame.time_base = Fraction(1, rate)
-    parts = [part.to_ndarray()[0] for f in (frame, None) for part in resampler.resample(f)]
-    return np.concatenate(parts) if parts else np.zeros(0, np.float32)
+    resampler = Resampler(rate, wanted)
+    return np.concatenate([resampler.add(mono), resampler.finish()])

@@ -17,6 +17,7 @@ import numpy as np
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.frame import Frame
+from av.packet import Packet
 from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
@@ -30,6 +31,14 @@ Opened = TypeVar("Opened", bound="OpenFile")
 _MAX_BAD_PACKETS = 50
 # Assumed for a stream without a stored rate, Hz.
 _DEFAULT_RATE = 25.0
+# Formats without a header: what is told of a stream's place is guessed from some of its packets.
+_NO_HEADER = frozenset({"mpegts", "mpeg"})
+# FFmpeg's flag of formats without time stamps.
+_NO_STAMPS = 0x80
+# Larger ones are not read whole for it, bytes.
+_MAX_SCAN = 256 * 2**20
+# Time stamps that go back farther than this, in seconds, begin anew.
+BEGINS_ANEW = 1.0
 
 
 class OpenFile(ABC):
@@ -147,56 +156,55 @@ def check_kind(path: str) -> None:
 
 
 @contextlib.contextmanager
-def closed_on_failure(container: InputContainer, path: str) -> Iterator[None]:
-    """Close a file when the block fails.
+def decoding(path: str) -> Iterator[None]:
+    """The one boundary of what FFmpeg, PyAV, numpy and the system raise on a file.
 
     Args:
-        container: The open file.
-        path: Its name, for the message.
+        path: The file, for the message.
 
     Raises:
-        DecodeError: FFmpeg reported an error in the block.
+        DecodeError: In place of any error of the block that is not meant for people already.
     """
     try:
         yield
-    except DecodeError:
-        container.close()
+    except UserError:
         raise
-    except av.error.FFmpegError as error:
-        container.close()
-        raise DecodeError(reason_of(error), path) from None
+    except (av.error.FFmpegError, OSError) as error:
+        raise DecodeError(reason_of(error), path) from error
+    except Exception as error:
+        raise DecodeError(f"cannot be decoded ({type(error).__name__}: {reason_of(error)})", path) from error
 
 
 def best_video(container: InputContainer) -> VideoStream | None:
-    """The video stream that FFmpeg prefers, None for a file without; the cover of a sound file is none."""
-    stream = container.streams.best("video")
-    if not isinstance(stream, VideoStream) or stream.disposition & Disposition.attached_pic:
-        return None
-    return stream
+    """The video stream that FFmpeg prefers, None for a file without; a cover picture is none."""
+    streams = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+    best = container.streams.best("video")
+    return best if best in streams else next(iter(streams), None)
 
 
-def best_audio(container: InputContainer, related: VideoStream | None = None) -> AudioStream | None:
-    """The audio stream that FFmpeg prefers, None for a file without.
+def best_audio(container: InputContainer, related: VideoStream | None = None) -> tuple[AudioStream | None, str]:
+    """The audio stream that FFmpeg prefers among those that can be decoded.
 
     Args:
         container: The open file.
         related: Video stream to which the audio should belong.
+
+    Returns:
+        (stream, ""), or (None, why there is none), "" for a file without audio.
     """
-    stream = container.streams.best("audio", related=related)
-    return stream if isinstance(stream, AudioStream) else None
+    streams = container.streams.audio
+    # PyAV's types say that there always is a decoder.
+    decodable = [stream for stream in streams if getattr(stream, "codec_context", None) is not None]
+    if not decodable:
+        return None, "no audio that can be decoded (an unknown codec)" if streams else ""
+    best = container.streams.best("audio", related=related)
+    return (best if isinstance(best, AudioStream) and best in decodable else decodable[0]), ""
 
 
 def time_unit(source: Stream | Frame) -> Fraction:
     """Unit of the time stamps of a stream or of a decoded frame, seconds."""
     assert source.time_base is not None  # set for every stream that can be decoded, and for frames of `decode_streams`
     return source.time_base
-
-
-def frame_time(frame: Frame) -> float:
-    """Presentation time of a frame that `decode_streams` gave, seconds."""
-    base = time_unit(frame)
-    assert frame.pts is not None  # `decode_streams` passes over frames without a time stamp
-    return frame.pts * base.numerator / base.denominator
 
 
 def seek(container: InputContainer, stream: Stream, time: float) -> None:
@@ -223,7 +231,8 @@ def decode_streams(
     container: InputContainer,
     streams: Sequence[Stream],
     path: str,
-    on_damage: Callable[[], None] | None = None,
+    on_damage: Callable[[Packet | None], None],
+    on_packet: Callable[[Packet], None] | None = None,
 ) -> Iterator[tuple[Stream, Frame]]:
     """Decode streams from the current position, in the file's order; damaged packets are passed over.
 
@@ -231,33 +240,39 @@ def decode_streams(
         container: The open file.
         streams: The streams to decode.
         path: The file's name, for messages.
-        on_damage: Called without arguments for each damaged packet.
+        on_damage: Called with each damaged packet; with None where the file itself is damaged, or ends too early.
+        on_packet: Called with each packet before it is decoded.
 
     Yields:
-        (stream, frame); frames without a time stamp are left out.
+        (stream, frame).
 
     Raises:
         DecodeError: Too many damaged packets in a row.
     """
     in_a_row, packets = 0, container.demux(*streams)
     while True:
+        packet: Packet | None = None
         try:
             packet = next(packets, None)
             if packet is None:
                 return
+            if packet.size == 0 and packet.pts is not None:
+                # The frame before is shown on. To the decoder it would be the end of the stream.
+                continue
+            if on_packet:
+                on_packet(packet)
             frames = packet.decode()
             in_a_row = 0
         except av.error.EOFError:
             return
         except av.error.FFmpegError as error:
             in_a_row += 1
-            if on_damage:
-                on_damage()
+            on_damage(packet)
             if in_a_row > _MAX_BAD_PACKETS:
                 raise DecodeError(f"{in_a_row} damaged packets in a row ({reason_of(error)})", path) from None
             continue
         for frame in frames:
-            if isinstance(frame, Frame) and frame.pts is not None:
+            if isinstance(frame, Frame):
                 yield packet.stream, frame
 
 
@@ -266,12 +281,13 @@ def reason_of(error: Exception) -> str:
     return getattr(error, "strerror", None) or " ".join(str(error).split()) or type(error).__name__
 
 
-def stream_info(path: str, stream: VideoStream | AudioStream) -> StreamInfo:
-    """Where a stream lies, from what the file stores or, where it stores nothing, from its packets.
+def stream_info(container: InputContainer, stream: VideoStream | AudioStream, path: str) -> StreamInfo:
+    """Where a stream lies, from what the file stores or, where that cannot be relied on, from its packets.
 
     Args:
-        path: The file.
+        container: The open file.
         stream: One of its streams.
+        path: The file.
 
     Raises:
         DecodeError: The stream is empty, or of an unknown codec.
@@ -279,23 +295,47 @@ def stream_info(path: str, stream: VideoStream | AudioStream) -> StreamInfo:
     # PyAV's types say that there always is one.
     if getattr(stream, "codec_context", None) is None:
         raise DecodeError(f"nothing decodes its {stream.type} stream (an unknown codec)", path)
-    base = time_unit(stream)
-    start = float(stream.start_time * base) if stream.start_time is not None else 0.0
-    length: float | None
-    if stream.duration:
-        length = float(stream.duration * base)
-    else:
-        tagged = _tagged_duration(stream)
-        # Matroska's tag counts from zero, not from the stream's first packet.
-        length = tagged - start if tagged is not None else None
-    if length is None or length <= 0:
-        stat = os.stat(path)
-        start, length = _scan(path, (stat.st_mtime_ns, stat.st_size), stream.index)
     if isinstance(stream, VideoStream):
-        rate = float(stream.average_rate or stream.guessed_rate or 0)
+        rate = frame_rate(stream)
     else:
-        rate = float(stream.codec_context.sample_rate or 0)
-    return StreamInfo(start, start + length, rate if rate > 0 else _DEFAULT_RATE)
+        rate = float(stream.codec_context.sample_rate or _DEFAULT_RATE)
+    status = os.stat(path)
+    guessed = container.format.name in _NO_HEADER and status.st_size <= _MAX_SCAN
+    span = None if guessed else _stored_span(container, stream)
+    if span is None:
+        span = _scan(path, (status.st_mtime_ns, status.st_size), stream.index, rate)
+    return StreamInfo(*span, rate)
+
+
+def has_no_stamps(container: InputContainer) -> bool:
+    """Whether a file is a raw stream, whose frames can only be counted."""
+    return bool(container.format.flags & _NO_STAMPS)
+
+
+def frame_rate(stream: VideoStream) -> float:
+    """Frames per second of a video stream, Hz; for a variable frame rate the mean."""
+    rate = float(stream.average_rate or stream.guessed_rate or 0)
+    return rate if rate > 0 else _DEFAULT_RATE
+
+
+def _stored_span(container: InputContainer, stream: Stream) -> tuple[float, float] | None:
+    """(start, end) of a stream as the file stores them, seconds; None where it does not, or what cannot be."""
+    base = time_unit(stream)
+    if stream.start_time is None:
+        return None
+    start = float(stream.start_time * base)
+    if stream.duration:
+        end = start + float(stream.duration * base)
+    else:
+        # Matroska's tag counts from zero, not from the stream's first packet.
+        tagged = _tagged_duration(stream)
+        if tagged is None:
+            return None
+        end = tagged
+        if container.duration:
+            # A tag may be left over from a file that was longer.
+            end = min(end, max(container.start_time or 0, 0) / av.time_base + container.duration / av.time_base)
+    return (start, end) if end > start else None
 
 
 def _tagged_duration(stream: Stream) -> float | None:
@@ -312,28 +352,51 @@ def _tagged_duration(stream: Stream) -> float | None:
 
 
 @functools.lru_cache(maxsize=4096)
-def _scan(path: str, stamp: tuple[int, int], index: int) -> tuple[float, float]:
-    """(start, length) of a stream from its packets' time stamps, seconds.
+def _scan(path: str, stamp: tuple[int, int], index: int, rate: float) -> tuple[float, float]:
+    """(start, end) of a stream from its packets' time stamps, seconds.
 
-    The whole file is read for them, so the result is kept for each file and process.
+    A video starts with its first key frame: what is shown before refers to frames that are not there. The whole file is
+    read, so the result is kept for each file and process.
 
     Args:
         path: The file.
         stamp: Its modification time and size, so that a file that changes is read again.
         index: Number of the stream.
+        rate: Frames per second, for a stream without time stamps.
     """
-    first, last = float("inf"), float("-inf")
-    with av.open(file_url(path)) as container:
+    begin, end, count = float("inf"), float("-inf"), 0
+    first_key: float | None = None
+    newest = float("-inf")
+    with open_input(path) as container:
         stream = container.streams[index]
         base = time_unit(stream)
         # Reading ends at a damaged tail; what was read until then is what there is.
         with contextlib.suppress(av.error.FFmpegError):
             for packet in container.demux(stream):
+                count += packet.size > 0
                 if packet.pts is None:
                     continue
-                begin = float(packet.pts * base)
-                end = begin + float((packet.duration or 0) * base)
-                first, last = min(first, begin), max(last, end)
-        if first > last:
+                time = float(packet.pts * base)
+                if packet.dts is not None:
+                    if float(packet.dts * base) < newest - BEGINS_ANEW:
+                        raise begins_anew(newest, path)
+                    newest = max(newest, float(packet.dts * base))
+                if packet.is_keyframe and first_key is None:
+                    first_key = time
+                begin, end = min(begin, time), max(end, time + float((packet.duration or 0) * base))
+        if not count:
             raise DecodeError(f"its {stream.type} stream is empty", path)
-    return first, max(last - first, 0.0)
+        if begin > end or has_no_stamps(container):
+            return 0.0, count / rate
+        if stream.type == "video" and first_key is not None:
+            begin = first_key
+    return begin, max(end, begin)
+
+
+def begins_anew(time: float, path: str) -> DecodeError:
+    """The error of a file whose time stamps begin anew at an instant (seconds)."""
+    return DecodeError(
+        f"its time stamps begin anew at {time:.2f} s (recordings that were joined as they are?); take it apart, or"
+        " write it anew with ffmpeg",
+        path,
+    )

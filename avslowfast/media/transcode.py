@@ -4,6 +4,7 @@ Both streams keep their presentation times, so audio that begins late begins lat
 """
 
 import errno
+import heapq
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,33 +14,25 @@ from typing import Protocol
 import av
 import numpy as np
 from av.audio.stream import AudioStream
-from av.container import InputContainer, OutputContainer
-from av.frame import Frame
+from av.container import OutputContainer
 from av.packet import Packet
-from av.stream import Stream
 from av.video.frame import PictureType
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from ..utils.files import replacing
-from .pixels import Scaler, shown_size
-from .streams import (
-    best_audio,
-    best_video,
-    decode_streams,
-    DecodeError,
-    file_url,
-    open_input,
-    PathLike,
-    reason_of,
-    time_unit,
-)
+from .pixels import is_plain, Scaler, shown_size
+from .sound import AudioTrack
+from .streams import DecodeError, file_url, PathLike, reason_of
+from .video import VideoReader
 
 # Finer than any frame rate, and the usual clock of mp4 files.
 _CLOCK = Fraction(1, 90000)
 # Seconds without audio that count as a gap.
 _GAP = 0.02
+# A longer gap is not filled with silence, seconds: its time stamps have jumped.
+_LONGEST_SILENCE = 60
 
 
 @dataclass(frozen=True)
@@ -49,12 +42,18 @@ class TranscodeResult:
     Attributes:
         seconds: Presentation time at which the last frame of the new file ends.
         has_audio: Whether the new file has audio.
-        damaged_packets: Packets of the source that could not be decoded.
+        damaged_packets: Packets and frames of the source that could not be decoded, or only in part.
+        frames_read: Frames of the source, in the span.
+        frames_written: Frames of the new file.
+        audio_problem: Why the source's audio could not be decoded, "" where it could or there is none.
     """
 
     seconds: float
     has_audio: bool
     damaged_packets: int
+    frames_read: int
+    frames_written: int
+    audio_problem: str = ""
 
 
 class Painter(Protocol):
@@ -88,7 +87,8 @@ def transcode(
     Args:
         source: File to read.
         out: File to write, through a temporary file in the same folder that is renamed at the end.
-        short_side: Pixels; frames are never enlarged. Display rotation is applied.
+        short_side: Pixels; frames are never enlarged. They come out as they are
+            shown: rotated or mirrored, with square pixels.
         span: (start, stop) in seconds on the file's clock, which becomes second 0 of the new file. None keeps all
             frames and their times.
         crf: Quality of x264, lower is better.
@@ -99,13 +99,10 @@ def transcode(
         OSError: The new file cannot be written.
     """
     try:
-        with (
-            replacing(out) as part,
-            open_input(str(source)) as container,
-            av.open(file_url(part), "w", format="mp4") as target,
-        ):
+        with replacing(out) as part, VideoReader(source, threads=0) as reader:
             # The new file is closed, and so complete, before it gets its name.
-            return _Transcoder(container, target, str(source), short_side, span, crf, painter).run()
+            with av.open(file_url(part), "w", format="mp4") as target:
+                return _Transcoder(reader, target, short_side, span, crf, painter).run()
     except (av.error.FFmpegError, OSError, ValueError) as error:
         # A full disk, or a folder in which nothing may be written, is no fault of the source.
         number = getattr(error, "errno", None)
@@ -113,7 +110,7 @@ def transcode(
             raise OSError(number, os.strerror(number), os.fspath(out)) from None
         if isinstance(error, OSError) and not isinstance(error, av.error.FFmpegError):
             raise
-        raise DecodeError(reason_of(error), source) from None
+        raise DecodeError(reason_of(error), source) from error
 
 
 class _Transcoder:
@@ -121,99 +118,101 @@ class _Transcoder:
 
     def __init__(
         self,
-        source: InputContainer,
+        reader: VideoReader,
         target: OutputContainer,
-        path: str,
         short_side: int,
         span: tuple[float, float] | None,
         crf: float,
         painter: Painter | None,
     ) -> None:
-        self.source, self.target, self.path, self.painter = source, target, path, painter
+        self.reader, self.target, self.painter = reader, target, painter
         self.span = span or (-float("inf"), float("inf"))
         # Seconds that are subtracted from every time stamp.
         self.origin = span[0] if span else 0.0
-        video = best_video(source)
-        if video is None:
-            raise DecodeError("no video stream in it", path)
-        self.video, self.audio = video, best_audio(source, related=video)
-        self.video.thread_type = "AUTO"
         self.scaler, self.rgb = VideoReformatter(), Scaler()
         self.last_key: int | None = None
         self.last_pts: int | None = None
-        self.damaged, self.written_frames, self.end = 0, 0, 0.0
+        self.read, self.written, self.end = 0, 0, 0.0
         # Both streams have to exist before the first packet is written.
-        self.size = self._first_size(short_side)
-        self.out_video = self._add_video(crf)
-        self.audio_writer = _AudioWriter(target, self.audio) if self.audio is not None else None
+        first = next((frame for _, frame in reader.iter_frames(max(self.span[0], reader.video.start))), None)
+        if first is None:
+            raise DecodeError("no frame could be decoded", reader.path)
+        self.size = target_size(*shown_size(first, reader.pixel_aspect), short_side)
+        self.out_video = self._add_video(crf, first)
+        self.audio = reader.open_audio()
+        self.audio_writer = _AudioWriter(target, self.audio) if self.audio else None
 
-    def _first_size(self, short_side: int) -> tuple[int, int]:
-        """(height, width) of the scaled frames, from the first one that can be decoded."""
-        first = next((frame for _, frame in self._decode(self.video)), None)
-        if not isinstance(first, av.VideoFrame):
-            raise DecodeError("no frame could be decoded", self.path)
-        self.source.seek(0, backward=True)
-        return target_size(*shown_size(first), short_side)
-
-    def _add_video(self, crf: float) -> VideoStream:
+    def _add_video(self, crf: float, first: av.VideoFrame) -> VideoStream:
         # Key frames are asked for by time; the encoder adds none by itself.
         options = {"preset": "veryfast", "crf": str(crf), "forced-idr": "1", "sc_threshold": "0", "threads": "1"}
-        stream = self.target.add_stream("libx264", rate=self.video.average_rate or 25, options=options)
+        rate = Fraction(self.reader.video.rate).limit_denominator(100_000)
+        stream = self.target.add_stream("libx264", rate=rate, options=options)
         assert isinstance(stream, VideoStream)
         stream.height, stream.width = self.painter.size(*self.size) if self.painter else self.size
         stream.pix_fmt = "yuv420p"
-        stream.codec_context.time_base, stream.codec_context.gop_size = _CLOCK, 1000
+        context, new = stream.codec_context, self._converted(first, 0.0)
+        context.time_base, context.gop_size = _CLOCK, 1000
+        # Otherwise readers guess the matrix by the size, which is smaller now.
+        context.colorspace, context.color_range = new.colorspace, new.color_range
+        context.color_primaries, context.color_trc = first.color_primaries, first.color_trc
         return stream
 
     def run(self) -> TranscodeResult:
         """See `transcode`."""
-        if self.span[0] > 0:
-            self.source.seek(int(self.span[0] / time_unit(self.video)), stream=self.video, backward=True)
-        for _, frame in self._decode(self.video, *([self.audio] if self.audio is not None else [])):
-            time = float((frame.pts or 0) * time_unit(frame))
-            is_video = isinstance(frame, av.VideoFrame)
-            if is_video and time > self.span[1] + 1:
-                break
-            if not self.span[0] <= time < self.span[1]:
-                continue
-            if isinstance(frame, av.VideoFrame):
-                self._write_frame(frame, time - self.origin)
-            elif isinstance(frame, av.AudioFrame) and self.audio_writer is not None:
-                self.audio_writer.write(frame, time - self.origin)
-        if not self.written_frames:
-            raise DecodeError(f"no frame in it between {self.span[0]:.0f} and {self.span[1]:.0f} s", self.path)
-        self._mux(self.out_video.encode(None))
-        has_audio = self.audio_writer is not None and self.audio_writer.finish()
-        return TranscodeResult(self.end, has_audio, self.damaged)
-
-    def _decode(self, *streams: Stream) -> Iterator[tuple[Stream, Frame]]:
-        return decode_streams(self.source, streams, self.path, self._count_damage)
-
-    def _count_damage(self) -> None:
-        self.damaged += 1
+        begin, end = max(self.span[0], self.reader.video.start), self.span[1]
+        frames = ((time, frame) for time, frame in self.reader.iter_frames(begin) if time >= self.span[0])
+        audio = self.audio.iter_frames(max(self.span[0], self.audio.audio.start), end) if self.audio else iter(())
+        try:
+            for time, frame in _by_time(frames, audio):
+                if time >= end:
+                    break
+                if isinstance(frame, av.VideoFrame):
+                    self._write_frame(frame, time - self.origin)
+                elif self.audio_writer is not None and time >= self.span[0]:
+                    self.audio_writer.write(frame, time - self.origin)
+            if not self.read:
+                raise DecodeError(f"no frame in it between {self.span[0]:.0f} and {end:.0f} s", self.reader.path)
+            self._mux(self.out_video.encode(None))
+            has_audio = self.audio_writer is not None and self.audio_writer.finish()
+        finally:
+            if self.audio:
+                self.audio.close()
+        damaged = self.reader.damaged + (self.audio.damaged if self.audio else 0)
+        return TranscodeResult(self.end, has_audio, damaged, self.read, self.written, self.reader.audio_problem)
 
     def _mux(self, packets: list[Packet]) -> None:
         for packet in packets:
             self.target.mux(packet)
+            self.written += 1
 
-    def _write_frame(self, frame: av.VideoFrame, time: float) -> None:
-        pts = round(time / _CLOCK)
-        if self.last_pts is not None and pts <= self.last_pts:
-            # Two frames for one instant; the first has been written.
-            return
-        if self.painter or frame.rotation:
+    def _converted(self, frame: av.VideoFrame, time: float) -> av.VideoFrame:
+        """The new frame, yuv420p."""
+        if self.painter or not is_plain(frame):
             pixels = self.rgb.convert(frame, self.size)
             painted = self.painter.paint(pixels, time) if self.painter else pixels
-            new = self.scaler.reformat(av.VideoFrame.from_ndarray(painted, format="rgb24"), format="yuv420p")
-        else:
-            new = self.scaler.reformat(frame, self.size[1], self.size[0], "yuv420p", interpolation="BILINEAR")
+            return self.scaler.reformat(av.VideoFrame.from_ndarray(painted, format="rgb24"), format="yuv420p")
+        return self.scaler.reformat(frame, self.size[1], self.size[0], "yuv420p", interpolation="BILINEAR")
+
+    def _write_frame(self, frame: av.VideoFrame, time: float) -> None:
+        self.read += 1
+        pts = round(time / _CLOCK)
+        if self.last_pts is not None:
+            # Two frames for one instant follow each other at once.
+            pts = max(pts, self.last_pts + 1)
+        new = self._converted(frame, time)
         new.pts, new.time_base, self.last_pts = pts, _CLOCK, pts
         second = int(np.floor(time))
         new.pict_type = PictureType.I if second != self.last_key else PictureType.NONE
         self.last_key = second
-        self.written_frames += 1
-        self.end = time + 1.0 / float(self.video.average_rate or 25)
+        self.end = time + 1.0 / self.reader.video.rate
         self._mux(self.out_video.encode(new))
+
+
+def _by_time(
+    frames: Iterator[tuple[float, av.VideoFrame]], audio: Iterator[tuple[float, av.AudioFrame]]
+) -> Iterator[tuple[float, av.VideoFrame | av.AudioFrame]]:
+    """Frames of both kinds in the order of their times."""
+    return heapq.merge(frames, audio, key=lambda timed: timed[0])
 
 
 class _AudioWriter:
@@ -221,53 +220,97 @@ class _AudioWriter:
 
     Args:
         target: The new file.
-        source: The audio stream that is read.
+        source: The audio that is read.
     """
 
-    def __init__(self, target: OutputContainer, source: AudioStream) -> None:
-        rate = min(source.codec_context.sample_rate or 44100, 48000)
-        layout = "stereo" if source.codec_context.layout.nb_channels > 1 else "mono"
-        stream = target.add_stream("aac", rate=rate, layout=layout)
+    def __init__(self, target: OutputContainer, source: AudioTrack) -> None:
+        self._rate = min(int(source.audio.rate), 48000)
+        self._layout = "stereo" if source.channels > 1 else "mono"
+        stream = target.add_stream("aac", rate=self._rate, layout=self._layout)
         assert isinstance(stream, AudioStream)
         self._target, self._stream = target, stream
-        self._resampler = av.AudioResampler(format="fltp", layout=layout, rate=rate, frame_size=1024)
-        # Number of the next sample at the source's rate; None before the first.
-        self._next_sample: int | None = None
+        self._fifo = av.AudioFifo()
+        self._resampler: av.AudioResampler | None = None
+        # Rate, layout and format of the frames that the resampler takes.
+        self._setup: tuple[int, str, str] | None = None
+        # Time at which the frames that follow each other began, seconds, and their samples since then.
+        self._run_start, self._run_samples = 0.0, 0
+        # Number of the next sample for the queue, and of the next one for the encoder; None before the first.
+        self._next_in: int | None = None
+        self._next_out = 0
 
     def write(self, frame: av.AudioFrame, time: float) -> None:
         """Write a frame at its time (seconds) in the new file; gaps become silence."""
         rate = frame.sample_rate
-        at = round(time * rate)
-        expected = at if self._next_sample is None else self._next_sample
-        # Time stamps are rounded (to a millisecond in Matroska), which is no gap. A real gap is filled with silence,
-        # so that what follows keeps its place.
-        if at - expected > _GAP * rate:
-            gap = av.AudioFrame(format=frame.format.name, layout=frame.layout.name, samples=at - expected)
-            for plane in gap.planes:
-                plane.update(bytes(plane.buffer_size))
-            gap.sample_rate = rate
-            expected = self._place(gap, expected)
-        elif expected - at > _GAP * rate:
-            return
-        self._place(frame, expected)
+        setup = (rate, frame.layout.name, frame.format.name)
+        # Time stamps are rounded (to a millisecond in Matroska), which is no gap.
+        late = time - self._run_start - self._run_samples / rate
+        if self._setup != setup or abs(late) > _GAP:
+            self._flush_resampler()
+            at = round(time * self._rate)
+            if self._next_in is None:
+                self._next_in = self._next_out = at
+            elif at < self._next_in - round(_GAP * self._rate):
+                # It overlaps with what is there already.
+                return
+            self._fill(at - self._next_in)
+            self._resampler = av.AudioResampler(format="fltp", layout=self._layout, rate=self._rate)
+            self._setup, self._run_start, self._run_samples = setup, time, 0
+        assert self._resampler is not None
+        self._run_samples += frame.samples
+        frame.pts = None
+        self._queue(self._resampler.resample(frame))
 
     def finish(self) -> bool:
-        """Write what the encoder still holds; gives whether there was any audio."""
-        if self._next_sample is None:
+        """Write what is still held; gives whether there was any audio."""
+        if self._next_in is None:
             return False
-        self._resample(None)
-        for packet in self._stream.encode(None):
-            self._target.mux(packet)
+        self._flush_resampler()
+        self._encode(partial=True)
+        self._mux(self._stream.encode(None))
         return True
 
-    def _place(self, frame: av.AudioFrame, at: int) -> int:
-        """Write a frame at this sample; gives the number of the next sample."""
-        frame.pts, frame.time_base = at, Fraction(1, frame.sample_rate)
-        self._next_sample = at + frame.samples
-        self._resample(frame)
-        return at + frame.samples
+    def _flush_resampler(self) -> None:
+        if self._resampler is not None:
+            self._queue(self._resampler.resample(None))
+            self._resampler = None
 
-    def _resample(self, frame: av.AudioFrame | None) -> None:
-        for chunk in self._resampler.resample(frame):
-            for packet in self._stream.encode(chunk):
-                self._target.mux(packet)
+    def _fill(self, samples: int) -> None:
+        """Queue silence, a second at a time, so that what follows keeps its place.
+
+        A very long gap stays one: the last frame before it is filled up, and time goes on behind.
+        """
+        assert self._next_in is not None
+        if samples > _LONGEST_SILENCE * self._rate:
+            size = self._stream.codec_context.frame_size or 1024
+            first_part = -(self._next_in - self._next_out) % size
+            self._fill(first_part)
+            self._next_in += samples - first_part
+            self._next_out = self._next_in
+            return
+        for first in range(0, samples, self._rate):
+            silent = av.AudioFrame(format="fltp", layout=self._layout, samples=min(self._rate, samples - first))
+            for plane in silent.planes:
+                plane.update(bytes(plane.buffer_size))
+            silent.sample_rate = self._rate
+            self._queue([silent])
+
+    def _queue(self, frames: list[av.AudioFrame]) -> None:
+        assert self._next_in is not None
+        for frame in frames:
+            frame.pts, frame.time_base = None, Fraction(1, self._rate)
+            self._next_in += frame.samples
+            self._fifo.write(frame)
+            self._encode()
+
+    def _encode(self, partial: bool = False) -> None:
+        """Encode what is queued, in the encoder's own pieces."""
+        size = self._stream.codec_context.frame_size or 1024
+        for frame in self._fifo.read_many(size, partial):
+            frame.pts, frame.time_base = self._next_out, Fraction(1, self._rate)
+            self._next_out += frame.samples
+            self._mux(self._stream.encode(frame))
+
+    def _mux(self, packets: list[Packet]) -> None:
+        for packet in packets:
+            self._target.mux(packet)

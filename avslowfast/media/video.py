@@ -2,30 +2,35 @@
 
 There is one clock: presentation time in seconds, the streams' start times included. Positions are never fractions of
 a stream's length, because the streams of one file differ in start and length.
+
+The frame at an instant is the last one whose time has come: one that is held for long is shown until the next. An
+instant less than half a usual frame before the next one counts as rounded, and gets the nearer of the two.
 """
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
 
 import av
 import numpy as np
 from av.packet import Packet
+from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from . import plan
 from .base import MediaReader
+from .order import FrameOrder, MAX_REORDER, OutOfOrderError, prepare_packet, Stamps, stamps_of
 from .sound import AudioSamples, AudioTrack, silence, SoundReader
 from .streams import (
     best_audio,
     best_video,
-    closed_on_failure,
     decode_streams,
     DecodeError,
-    frame_time,
+    decoding,
     open_input,
     path_text,
     PathLike,
     seek,
-    seek_to_beginning,
     stream_info,
     StreamInfo,
     time_unit,
@@ -33,8 +38,19 @@ from .streams import (
 
 # Decoding all that lies between two instants that are farther apart than this, in seconds, costs more than a seek.
 _SEEK_GAP = 4.0
-# A frame farther away than this from the wanted instant, inside the stream, means that frames are missing. Seconds.
+# How far before an instant a seek aims, in seconds, one after the other until a key frame before it is reached.
+_SEEK_BACK = (2.0, 10.0, 60.0)
+# Where packets are damaged or end too early, a frame farther away than this from an instant means that frames are
+# missing there. Seconds.
 _MAX_FRAME_DISTANCE = 1.0
+# Half of a usual frame is at least that of a camera: a header may name the unit of its time stamps as its frame rate.
+_MAX_USUAL_RATE = 60.0
+# Pixels that are wider or higher than this are a fault of the header.
+_MAX_ASPECT = 8
+# Frames after a seek among which a key frame has to be.
+_MAX_UNDECODABLE = 300
+
+Shown = tuple[float, av.VideoFrame]
 
 
 class VideoReader(MediaReader):
@@ -51,7 +67,9 @@ class VideoReader(MediaReader):
         path: The file.
         video: Where the frames lie on the presentation clock, and their rate.
         audio: Where the audio lies, None for a file without.
+        audio_problem: Why the audio that the file has cannot be decoded, "" where it can or there is none.
         decoded_frames: Frames decoded so far, for tests and benchmarks.
+        damaged: Packets and frames so far that could not be decoded, or only in part.
 
     Raises:
         DecodeError: The file does not exist, has no video stream, or is not a media file.
@@ -61,125 +79,225 @@ class VideoReader(MediaReader):
 
     def __init__(self, path: PathLike, threads: int = 1, audio_path: PathLike = "", loop_filter: bool = True) -> None:
         self.path = path_text(path)
-        self.decoded_frames = 0
+        self._threads, self._loop_filter = threads, loop_filter
+        self.decoded_frames, self._damaged, self.audio_problem = 0, 0, ""
         self._container = open_input(self.path)
-        with closed_on_failure(self._container, self.path):
-            video = best_video(self._container)
-            if video is None:
-                raise DecodeError("no video stream in it", self.path)
-            self._stream, self.video = video, stream_info(self.path, video)
-            audio = best_audio(self._container, related=video)
-            self._track = AudioTrack(self._container, audio, self.path) if audio else None
-            self._audio_file = SoundReader(audio_path) if audio_path else None
-        if self._audio_file:
-            self.audio = self._audio_file.audio
-        else:
-            self.audio = self._track.info if self._track else None
-        if not loop_filter:
-            video.codec_context.options = {"skip_loop_filter": "all"}
-        video.codec_context.thread_count = threads
-        video.codec_context.thread_type = "NONE" if threads == 1 else "AUTO"
+        self._audio_file: SoundReader | None = None
+        self._track: AudioTrack | None = None
+        # The top of some files is reached for sure only by opening them again; the audio goes on in the first.
+        self._opened = [self._container]
+        try:
+            with decoding(self.path):
+                self._stream = self._video_stream()
+                self.video = stream_info(self._container, self._stream, self.path)
+                self._stamps = stamps_of(self._container)
+                self._planned = self._stamps is Stamps.SHOWN and plan.is_exact(
+                    self._container.format.name, self._stream.codec_context.name
+                )
+                if audio_path:
+                    self._audio_file = SoundReader(audio_path)
+                else:
+                    audio, self.audio_problem = best_audio(self._container, related=self._stream)
+                    self._track = AudioTrack(self._container, audio, self.path) if audio else None
+        except BaseException:
+            self.close()
+            raise
+        sound = self._audio_file or self._track
+        self.audio = sound.audio if sound else None
+        aspect = self._stream.sample_aspect_ratio
+        # Nonsense in a header is no shape.
+        self.pixel_aspect = aspect if aspect and 1 / _MAX_ASPECT <= aspect <= _MAX_ASPECT else Fraction(1)
+        # Half of a usual frame, seconds; the mean rate of a file with held frames says little of the others.
+        rates = (self.video.rate, float(self._stream.base_rate or 0))
+        self._half_frame = 0.5 / min(max(rates), max(self.video.rate, _MAX_USUAL_RATE))
+        # How far before an instant the last seek had to aim.
+        self._back = 0.0
+        # Where the last seek led, seconds; whether the file has so few key frames that seeks lead nowhere.
+        self._landed, self._one_journey = -np.inf, self._stamps is Stamps.NONE
 
     def close(self) -> None:
         """Close the file, and that of the audio."""
-        self._container.close()
-        if self._audio_file:
-            self._audio_file.close()
+        for container in self._opened:
+            container.close()
+        for sound in (self._audio_file, self._track):
+            if sound:
+                sound.close()
+
+    @property
+    def damaged(self) -> int:
+        """See the class."""
+        sound = self._audio_file or self._track
+        return self._damaged + (sound.damaged if sound else 0)
 
     def read_audio(self, start: float, duration: float, sample_rate: int = 16000) -> AudioSamples:
         """See `SoundReader.read_audio`; silence for a file without audio."""
-        if self._audio_file:
-            return self._audio_file.read_audio(start, duration, sample_rate)
-        return self._track.read(start, duration, sample_rate) if self._track else silence(start, duration, sample_rate)
+        sound = self._audio_file or self._track
+        return sound.read_audio(start, duration, sample_rate) if sound else silence(start, duration, sample_rate)
 
-    def nearest_frames(self, times: NDArray[np.float64]) -> Iterator[tuple[float, av.VideoFrame]]:
-        """See `MediaReader.nearest_frames`.
+    def shown_frames(self, times: NDArray[np.float64]) -> Iterator[Shown]:
+        """See `MediaReader.shown_frames`.
 
-        By plan where the packets show which frames are needed, else by decoding all frames on the way.
+        By plan where that is proven exact and the packets show which frames are needed, else by decoding all frames on
+        the way.
         """
+        try:
+            yield from self._shown(times)
+        except OutOfOrderError:
+            self._distrust_stamps()
+            raise
+
+    def _shown(self, times: NDArray[np.float64]) -> Iterator[Shown]:
         first = 0
-        while first < len(times):
+        while self._planned and first < len(times):
             # Instants with a long gap between them are read in separate passes, each with a seek.
-            gaps = np.flatnonzero(np.diff(times[first:]) > _SEEK_GAP)
-            last = first + (int(gaps[0]) + 1 if len(gaps) else len(times) - first)
-            for planned in self._nearest_by_plan(times[first:last]):
-                yield planned
+            last = first + 1
+            while last < len(times) and not self._worth_seeking(times[last - 1], times[last]):
+                last += 1
+            for shown in self._shown_by_plan(times[first:last]):
+                yield shown
                 first += 1
             if first < last:
-                yield from self._nearest_by_decoding_all(times[first:])
-                return
+                break
+        yield from self._shown_by_decoding_all(times[first:])
 
-    def iter_frames(self, start: float) -> Iterator[tuple[float, av.VideoFrame]]:
+    def iter_frames(self, start: float) -> Iterator[Shown]:
         """See `MediaReader.iter_frames`."""
-        return ((frame_time(frame), frame) for frame in self._frames_from(start))
+        last = -np.inf
+        with decoding(self.path):
+            while True:
+                try:
+                    for time, frame in self._frames_from(start):
+                        if time > last:
+                            yield time, frame
+                            last = time
+                    return
+                except OutOfOrderError:
+                    self._distrust_stamps()
+                    start = max(last, start)
 
-    def _nearest_by_plan(self, times: NDArray[np.float64]) -> Iterator[tuple[float, av.VideoFrame]]:
-        """The frames nearest to instants that lie close together, decoding as little as the codec allows.
+    def _distrust_stamps(self) -> None:
+        """From now on, put the time stamps of frames in order."""
+        self._stamps, self._planned = Stamps.UNSORTED, False
+
+    def open_audio(self) -> AudioTrack | None:
+        """The audio of the file, opened once more so that it can be read beside the frames; None without.
+
+        The caller closes it.
+        """
+        if self._track is None:
+            return None
+        return self._track.opened_again()
+
+    def _video_stream(self) -> VideoStream:
+        stream = best_video(self._container)
+        if stream is None:
+            raise DecodeError("no video stream in it", self.path)
+        context = stream.codec_context
+        # PyAV's types say that there always is one.
+        if context is not None:
+            if not self._loop_filter:
+                context.options = {"skip_loop_filter": "all"}
+            context.thread_count = self._threads
+            context.thread_type = "NONE" if self._threads == 1 else "AUTO"
+        return stream
+
+    def _worth_seeking(self, before: float, after: float) -> bool:
+        """Whether a key frame is likely to lie between two instants that are far apart."""
+        if after - before <= _SEEK_GAP or self._one_journey:
+            return False
+        index = self._stream.index_entries
+        if len(index) > 1:
+            number = index.search_timestamp(int(after / time_unit(self._stream)), backward=True, any_frame=False)
+            return bool(number >= 0 and index[number].timestamp * time_unit(self._stream) > before)
+        return True
+
+    def _note_landing(self, time: float) -> None:
+        """Remember where a seek led; a second one to the same place means that there are few key frames."""
+        self._one_journey = self._one_journey or time <= self._landed
+        self._landed = time
+
+    # By plan
+
+    def _shown_by_plan(self, times: NDArray[np.float64]) -> Iterator[Shown]:
+        """The frames at instants that lie close together, decoding as little as the codec allows.
 
         The packets' time stamps show which frames are wanted. Groups of pictures (from one key frame to the next)
         without one are not decoded, nor are frames that no other frame refers to, unless they are wanted themselves.
         Ends early where the plan fails.
         """
         packets = self._read_packets(times)
-        if packets is None:
+        if not packets:
             return
         base = time_unit(self._stream)
-        stamps = np.unique([packet.pts for packet in packets])
+        stamps = np.array(plan.shown_stamps(packets))
+        if not len(stamps):
+            return
         shown = stamps * base.numerator / base.denominator
-        # Of two frames at the same distance the earlier one, as in decoding all on the way.
-        right = (
-            np.clip(np.searchsorted(shown, times), 1, len(stamps) - 1) if len(stamps) > 1 else np.zeros(len(times), int)
-        )
-        left = np.maximum(right - 1, 0)
-        chosen = np.where(np.abs(shown[left] - times) <= np.abs(shown[right] - times), left, right)
+        after = np.minimum(np.maximum(np.searchsorted(shown, times), 1), len(stamps) - 1)
+        before = np.maximum(after - 1, 0)
+        chosen = np.where(_is_due(shown[before], shown[after], times, self._half_frame), after, before)
         inside = (times >= self.video.start) & (times <= self.video.end)
         if np.any(inside & (np.abs(shown[chosen] - times) > self._max_distance)):
+            # Held for long, or missing: decoding tells.
             return
         yield from zip(shown[chosen].tolist(), self._decode_wanted(packets, stamps[chosen].tolist()))
 
     @property
     def _max_distance(self) -> float:
-        """Distance in seconds beyond which the nearest frame means that frames are missing."""
         return max(_MAX_FRAME_DISTANCE, 2.0 / self.video.rate)
 
     def _read_packets(self, times: NDArray[np.float64]) -> list[Packet] | None:
         """Video packets from a key frame before the first instant to the last one, in decoding order.
 
-        None if they have no time stamps, or no such key frame was reached.
+        None if they have no time stamps or are too large to be kept, or no such key frame was reached.
         """
         base = float(time_unit(self._stream))
-        half_frame = 0.5 / self.video.rate
-        for back in (1.5 / self.video.rate, 2.0, 10.0):
+        frame = 1.0 / self.video.rate
+        for back in (1.5 * frame, *_SEEK_BACK):
             target = max(times[0] - back, self.video.start)
             seek(self._container, self._stream, target)
             packets: list[Packet] = []
+            size = 0
             try:
                 for packet in self._container.demux(self._stream):
                     if packet.size == 0:
                         continue
                     if packet.pts is None or packet.dts is None or packet.is_corrupt:
                         return None
+                    if not packets and not self._begins_before(packet, max(times[0], self.video.start)):
+                        break
                     packets.append(packet)
+                    size += packet.size
+                    if size > plan.MAX_BYTES:
+                        return None
                     # No packet after this one can be shown earlier. One frame more, since the nearest may be the next.
-                    if packet.dts * base > times[-1] + 1.5 / self.video.rate:
+                    if packet.dts * base > times[-1] + 1.5 * frame:
                         break
             except av.error.FFmpegError:
                 return None
-            if packets and _begins_before(packets[0], base, max(times[0], self.video.start) + half_frame):
+            if packets:
+                self._note_landing(float(packets[0].pts or 0) * base)
                 return packets
             if target <= self.video.start:
                 return None
         return None
 
-    def _decode_wanted(self, packets: list[Packet], wanted: list[int]) -> Iterator[av.VideoFrame]:
+    def _begins_before(self, packet: Packet, time: float) -> bool:
+        """Whether a packet is a key frame that is shown at or before an instant, or at the start of the stream."""
+        limit = max(time, self.video.start + self._half_frame) + 1e-4
+        return packet.is_keyframe and packet.pts is not None and packet.pts * float(time_unit(self._stream)) <= limit
+
+    def _decode_wanted(self, packets: Sequence[Packet], wanted: list[int]) -> Iterator[av.VideoFrame]:
         """The frames with these ascending time stamps; ends at the first that cannot be decoded."""
         context, known, place = self._stream.codec_context, set(wanted), 0
         try:
-            for packet in _needed_packets(packets, known):
+            for packet in plan.needed_packets(packets, known):
                 # Decided packet by packet: a frame that no other refers to is skipped unless it is wanted.
                 context.skip_frame = "DEFAULT" if packet is None or packet.pts in known else "NONREF"
                 for frame in context.decode(packet):
                     self.decoded_frames += 1
+                    if frame.is_corrupt:
+                        return
                     if frame.pts is None or frame.pts not in known:
                         continue
                     while place < len(wanted) and wanted[place] == frame.pts:
@@ -192,76 +310,137 @@ class VideoReader(MediaReader):
         finally:
             context.skip_frame = "DEFAULT"
 
-    def _nearest_by_decoding_all(self, times: NDArray[np.float64]) -> Iterator[tuple[float, av.VideoFrame]]:
-        """The nearest frame for each instant. Seeks at the start and over long gaps."""
-        frames: Iterator[av.VideoFrame] | None = None
-        before: av.VideoFrame | None = None
-        after: av.VideoFrame | None = None
-        for time in times:
-            if frames is None or (after is not None and time - frame_time(after) > _SEEK_GAP):
-                frames = self._frames_from(time)
-                before, after = None, next(frames, None)
-            while after is not None and frame_time(after) < time:
-                before, after = after, next(frames, None)
-            candidates = [frame for frame in (before, after) if frame is not None]
-            if not candidates:
-                raise DecodeError(f"no frame could be decoded around {time:.3f} s", self.path)
-            distances = [abs(frame_time(frame) - time) for frame in candidates]
-            distance = min(distances)
-            if self.video.start <= time <= self.video.end and distance > self._max_distance:
-                raise DecodeError(
-                    f"frames are missing around {time:.3f} s (the nearest one is {distance:.2f} s away)", self.path
-                )
-            best = candidates[distances.index(distance)]
-            yield frame_time(best), best
+    # Straight through
 
-    def _frames_from(self, time: float) -> Iterator[av.VideoFrame]:
+    def _shown_by_decoding_all(self, times: NDArray[np.float64]) -> Iterator[Shown]:
+        """The frame at each instant. Seeks at the start and over long gaps."""
+        frames: Iterator[Shown] = iter(())
+        before: Shown | None = None
+        after: Shown | None = None
+        damaged_before, lost = 0, 0
+        for time in times:
+            if (before is None and after is None) or (after is not None and self._worth_seeking(after[0], time)):
+                frames = self._frames_from(time)
+                before, after, damaged_before = None, next(frames, None), self._damaged
+            while after is not None and (
+                before is None or _is_due(np.float64(before[0]), np.float64(after[0]), time, self._half_frame)
+            ):
+                damaged_before = self._damaged
+                before, after = after, next(frames, None)
+            if before is None:
+                raise DecodeError(f"no frame could be decoded around {time:.3f} s", self.path)
+            damaged = self._damaged > damaged_before
+            self._check_near(float(time), before, after, damaged)
+            lost += before[1].is_corrupt or bool(damaged and time - before[0] > 1.5 / self.video.rate)
+            yield before
+        if lost > len(times) / 2:
+            raise DecodeError(
+                f"{lost} of {len(times)} frames between {times[0]:.2f} and {times[-1]:.2f} s are damaged", self.path
+            )
+
+    def _check_near(self, time: float, before: Shown, after: Shown | None, damaged: bool) -> None:
+        """Check that a frame is the one that is shown at an instant, and not the last one before missing ones."""
+        if not self.video.start <= time <= self.video.end:
+            return
+        if before[0] > time:
+            missing = before[0] - time > self._max_distance
+        elif after is None:
+            # The last frame is shown for as long as its packet says.
+            length = float((before[1].duration or 0) * time_unit(before[1]))
+            missing = time - before[0] > max(self._max_distance, length)
+        else:
+            missing = damaged and time - before[0] > self._max_distance
+        if missing:
+            raise DecodeError(
+                f"frames are missing around {time:.3f} s (the nearest one is {abs(before[0] - time):.2f} s away)",
+                self.path,
+            )
+
+    def _frames_from(self, time: float) -> Iterator[Shown]:
         """Decoded frames in order of presentation, from the last one at or before `time` (or a little earlier)."""
-        # The nearest frame may be the one before, so the seek goes one frame further back, and farther where an index
-        # leads past the instant.
-        for back in (1.5 / self.video.rate, 2.0, 10.0, None):
-            target = self.video.start if back is None else max(time - back, self.video.start)
-            seek(self._container, self._stream, target)
-            frames = self._decode()
+        frame = 1.0 / self.video.rate
+        # Times of frames that are told from the order of decoding are right some frames after a key frame.
+        margin = 0.0 if self._stamps is Stamps.SHOWN else (MAX_REORDER + 1) * frame
+        if self._stamps is not Stamps.NONE:
+            # The frame before the nearest one may be wanted, so the seek goes one frame further back.
+            for back in (1.5 * frame + margin, *_SEEK_BACK):
+                if back < self._back:
+                    continue
+                target = time - back
+                if target <= self.video.start:
+                    break
+                seek(self._container, self._stream, target)
+                frames = self._decode(from_key=True)
+                first = next(frames, None)
+                if first is not None and first[0] + margin <= time:
+                    self._back = back
+                    self._note_landing(first[0])
+                    return itertools.chain([first], frames)
+        return self._frames_from_top()
+
+    def _frames_from_top(self) -> Iterator[Shown]:
+        """Decoded frames from the first one of the file on."""
+        if self._planned:
+            seek(self._container, self._stream, self.video.start)
+            frames = self._decode(from_key=True)
             first = next(frames, None)
-            at_start = target <= self.video.start
-            if first is not None and (at_start or frame_time(first) <= time):
+            if first is not None and first[0] <= self.video.start + self._half_frame:
+                self._note_landing(first[0])
                 return itertools.chain([first], frames)
-            if at_start:
-                break
-        # Damaged beginning, or a stream that cannot seek: whatever comes from the top of the file.
-        seek_to_beginning(self._container)
+        # A search for the beginning may end behind it.
+        self._container = open_input(self.path)
+        for container in self._opened[1:]:
+            container.close()
+        self._opened = [self._opened[0], self._container]
+        self._stream = self._video_stream()
+        self._note_landing(self.video.start)
         return self._decode()
 
-    def _decode(self) -> Iterator[av.VideoFrame]:
-        """Frames from the current position; damaged packets are passed over, up to a limit."""
-        for _, frame in decode_streams(self._container, (self._stream,), self.path):
+    def _decode(self, from_key: bool = False) -> Iterator[Shown]:
+        """Frames from the current position; damaged packets are passed over, up to a limit.
+
+        Args:
+            from_key: Whether to leave out what is shown before the first key frame: it may refer to frames that were
+                not decoded.
+        """
+        order = FrameOrder(self._stamps, self._stream, self.path)
+        return order.arrange(self._decoded(from_key))
+
+    def _decoded(self, from_key: bool) -> Iterator[av.VideoFrame]:
+        left_out = 0
+        for _, frame in decode_streams(
+            self._container, (self._stream,), self.path, self._count_damage, self._prepare_packet
+        ):
             assert isinstance(frame, av.VideoFrame)
             self.decoded_frames += 1
+            if from_key and not frame.key_frame:
+                left_out += 1
+                if left_out > _MAX_UNDECODABLE:
+                    return
+                continue
+            from_key = False
+            if frame.is_corrupt:
+                self._count_damage()
             yield frame
 
+    def _prepare_packet(self, packet: Packet) -> None:
+        prepare_packet(packet, self._stamps)
 
-def _begins_before(packet: Packet, base: float, time: float) -> bool:
-    """Whether a packet is a key frame that is shown at or before an instant; `base` is the unit of its time stamps."""
-    return packet.is_keyframe and packet.pts is not None and packet.pts * base <= time
+    def _count_damage(self, packet: Packet | None = None) -> None:
+        self._damaged += 1
 
 
-def _needed_packets(packets: list[Packet], wanted: set[int]) -> Iterator[Packet | None]:
-    """Packets of the groups of pictures that hold a wanted time stamp.
+def _is_due(
+    before: NDArray[np.float64], after: NDArray[np.float64], times: NDArray[np.float64], half_frame: float
+) -> NDArray[np.bool_]:
+    """Whether the later one of two frames is shown at an instant.
 
-    Then None, which makes the decoder give the frames that it still holds.
+    Args:
+        before: Time of the frame before, seconds.
+        after: Time of the next frame, seconds.
+        times: The instants, seconds.
+        half_frame: Half of a usual frame, seconds; an instant that is closer to the next frame counts as rounded.
     """
-    groups: list[list[Packet]] = []
-    for packet in packets:
-        if packet.is_keyframe or not groups:
-            groups.append([])
-        groups[-1].append(packet)
-    # What comes after the last wanted frame of a group, in decoding order, is not needed.
-    last = [max((i + 1 for i, packet in enumerate(group) if packet.pts in wanted), default=0) for group in groups]
-    for i, group in enumerate(groups[1:], 1):
-        # Frames that are shown before their group's key frame may refer to the group before.
-        key = group[0].pts
-        if any(p.pts in wanted and p.pts is not None and key is not None and p.pts < key for p in group):
-            last[i - 1] = len(groups[i - 1])
-    yield from (packet for group, count in zip(groups, last) for packet in group[:count])
-    yield None
+    early = after - times
+    # A thousandth more, since Matroska rounds time stamps to that.
+    return (early <= 0) | ((early < times - before) & (early <= half_frame + 1e-3))

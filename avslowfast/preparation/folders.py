@@ -238,7 +238,7 @@ def _read(reader: VideoReader, full: bool) -> None:
     """
     video, near_end = reader.video, _near_end(reader.video)
     if full:
-        for _ in reader.nearest_frames(np.arange(video.start, near_end, 1 / video.rate)):
+        for _ in reader.shown_frames(np.arange(video.start, near_end, 1 / video.rate)):
             pass
     reader.read_frames([video.start, near_end])
     if reader.audio is not None:

@@ -187,7 +187,8 @@ class AudioTrack:
             # What is damaged before the span is nothing that was asked for.
             self.damaged += packet is None or packet.pts is None or float(packet.pts * time_unit(self._stream)) >= begin
 
-        for _, frame in decode_streams(self._container, (self._stream,), self._path, count):
+        streams = (self._stream,)
+        for _, frame in decode_streams(self._container, streams, self._path, count, most_in_a_row=None):
             assert isinstance(frame, av.AudioFrame)
             yield frame
 
@@ -382,7 +383,7 @@ class SoundReader(MediaReader):
             round(duration * sample_rate) samples.
 
         Raises:
-            DecodeError: The file has audio there, but none of it can be decoded.
+            DecodeError: The file cannot be read. Audio that is damaged is silent, and told in the result.
         """
         return self._track.read_audio(start, duration, sample_rate)
 

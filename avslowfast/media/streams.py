@@ -233,6 +233,7 @@ def decode_streams(
     path: str,
     on_damage: Callable[[Packet | None], None],
     on_packet: Callable[[Packet], None] | None = None,
+    most_in_a_row: int | None = _MAX_BAD_PACKETS,
 ) -> Iterator[tuple[Stream, Frame]]:
     """Decode streams from the current position, in the file's order; damaged packets are passed over.
 
@@ -242,6 +243,7 @@ def decode_streams(
         path: The file's name, for messages.
         on_damage: Called with each damaged packet; with None where the file itself is damaged, or ends too early.
         on_packet: Called with each packet before it is decoded.
+        most_in_a_row: Damaged packets in a row that are passed over; None passes over all.
 
     Yields:
         (stream, frame).
@@ -268,7 +270,7 @@ def decode_streams(
         except av.error.FFmpegError as error:
             in_a_row += 1
             on_damage(packet)
-            if in_a_row > _MAX_BAD_PACKETS:
+            if most_in_a_row is not None and in_a_row > most_in_a_row:
                 raise DecodeError(f"{in_a_row} damaged packets in a row ({reason_of(error)})", path) from None
             continue
         for frame in frames:
@@ -299,12 +301,31 @@ def stream_info(container: InputContainer, stream: VideoStream | AudioStream, pa
         rate = frame_rate(stream)
     else:
         rate = float(stream.codec_context.sample_rate or _DEFAULT_RATE)
-    status = os.stat(path)
-    guessed = container.format.name in _NO_HEADER and status.st_size <= _MAX_SCAN
-    span = None if guessed else _stored_span(container, stream)
+    span = None if _is_scanned(container, path) else _stored_span(container, stream)
     if span is None:
-        span = _scan(path, (status.st_mtime_ns, status.st_size), stream.index, rate)
+        scan = _scan(path, _stamp_of(path), stream.index, rate)
+        span = scan.start, scan.end
     return StreamInfo(*span, rate)
+
+
+def key_stamps(container: InputContainer, stream: VideoStream, path: str) -> frozenset[int] | None:
+    """Time stamps of all key frames of a file without a header, None for others and for very large ones.
+
+    After a seek in such a file the demuxer may guess time stamps wrongly.
+    """
+    if not _is_scanned(container, path):
+        return None
+    return _scan(path, _stamp_of(path), stream.index, frame_rate(stream)).key_stamps
+
+
+def _is_scanned(container: InputContainer, path: str) -> bool:
+    return container.format.name in _NO_HEADER and os.stat(path).st_size <= _MAX_SCAN
+
+
+def _stamp_of(path: str) -> tuple[int, int]:
+    """(modification time, size), so that a file that changes is read again."""
+    status = os.stat(path)
+    return status.st_mtime_ns, status.st_size
 
 
 def has_no_stamps(container: InputContainer) -> bool:
@@ -351,25 +372,35 @@ def _tagged_duration(stream: Stream) -> float | None:
     return length if math.isfinite(length) else None
 
 
+@dataclass(frozen=True)
+class _Scan:
+    """What the packets of a stream tell: where it starts and ends, seconds, and the stamps of its key frames."""
+
+    start: float
+    end: float
+    key_stamps: frozenset[int]
+
+
 @functools.lru_cache(maxsize=4096)
-def _scan(path: str, stamp: tuple[int, int], index: int, rate: float) -> tuple[float, float]:
-    """(start, end) of a stream from its packets' time stamps, seconds.
+def _scan(path: str, stamp: tuple[int, int], index: int, rate: float) -> _Scan:
+    """Read the time stamps of all packets of a stream.
 
     A video starts with its first key frame: what is shown before refers to frames that are not there. The whole file is
     read, so the result is kept for each file and process.
 
     Args:
         path: The file.
-        stamp: Its modification time and size, so that a file that changes is read again.
+        stamp: See `_stamp_of`.
         index: Number of the stream.
         rate: Frames per second, for a stream without time stamps.
     """
     begin, end, count = float("inf"), float("-inf"), 0
     first_key: float | None = None
+    keys: set[int] = set()
     newest = float("-inf")
     with open_input(path) as container:
         stream = container.streams[index]
-        base = time_unit(stream)
+        base, is_video = time_unit(stream), stream.type == "video"
         # Reading ends at a damaged tail; what was read until then is what there is.
         with contextlib.suppress(av.error.FFmpegError):
             for packet in container.demux(stream):
@@ -381,16 +412,17 @@ def _scan(path: str, stamp: tuple[int, int], index: int, rate: float) -> tuple[f
                     if float(packet.dts * base) < newest - BEGINS_ANEW:
                         raise begins_anew(newest, path)
                     newest = max(newest, float(packet.dts * base))
-                if packet.is_keyframe and first_key is None:
-                    first_key = time
+                if packet.is_keyframe:
+                    first_key = time if first_key is None else first_key
+                    keys.add(packet.pts)
                 begin, end = min(begin, time), max(end, time + float((packet.duration or 0) * base))
         if not count:
             raise DecodeError(f"its {stream.type} stream is empty", path)
         if begin > end or has_no_stamps(container):
-            return 0.0, count / rate
-        if stream.type == "video" and first_key is not None:
+            return _Scan(0.0, count / rate, frozenset())
+        if is_video and first_key is not None:
             begin = first_key
-    return begin, max(end, begin)
+    return _Scan(begin, max(end, begin), frozenset(keys) if is_video else frozenset())
 
 
 def begins_anew(time: float, path: str) -> DecodeError:

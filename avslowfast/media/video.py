@@ -27,6 +27,7 @@ from .streams import (
     decode_streams,
     DecodeError,
     decoding,
+    key_stamps,
     open_input,
     path_text,
     PathLike,
@@ -91,6 +92,7 @@ class VideoReader(MediaReader):
                 self._stream = self._video_stream()
                 self.video = stream_info(self._container, self._stream, self.path)
                 self._stamps = stamps_of(self._container)
+                self._key_stamps = key_stamps(self._container, self._stream, self.path)
                 self._planned = self._stamps is Stamps.SHOWN and plan.is_exact(
                     self._container.format.name, self._stream.codec_context.name
                 )
@@ -372,11 +374,15 @@ class VideoReader(MediaReader):
                 seek(self._container, self._stream, target)
                 frames = self._decode(from_key=True)
                 first = next(frames, None)
-                if first is not None and first[0] + margin <= time:
+                if first is not None and first[0] + margin <= time and self._is_key(first[1]):
                     self._back = back
                     self._note_landing(first[0])
                     return itertools.chain([first], frames)
         return self._frames_from_top()
+
+    def _is_key(self, frame: av.VideoFrame) -> bool:
+        """Whether the first frame after a seek has the stamp of a key frame in straight reading, if these are known."""
+        return self._key_stamps is None or frame.pts in self._key_stamps
 
     def _frames_from_top(self) -> Iterator[Shown]:
         """Decoded frames from the first one of the file on."""

@@ -230,7 +230,7 @@ def test_recordings_that_were_joined_as_they_are_are_named(tmp_path):
     (tmp_path / "x.ts").write_bytes(joined)
     # At one instant there would be frames of the one with the audio of the other.
     for reader in (SoundReader, VideoReader):
-        with pytest.raises(DecodeError, match="x.ts: its time stamps begin anew at 3.0"):
+        with pytest.raises(DecodeError, match="x.ts: its time stamps begin anew at (2.9|3.0)"):
             reader(tmp_path / "x.ts")
 
 

@@ -271,7 +271,7 @@ def _why_cut_off(path: str, stream: StreamInfo) -> str:
     with open_input(path) as container:
         if container.format.flags & _NO_INDEX:
             return ""
-        streams = [found for found in (best_video(container), best_audio(container)) if found is not None]
+        streams = [found for found in (best_video(container), best_audio(container)[0]) if found is not None]
         # What cannot be sought or read any more is what this is about.
         with contextlib.suppress(av.error.FFmpegError):
             container.seek(int(near_end * av.time_base))

@@ -7,7 +7,8 @@ Examples:
 
 INPUT is a file, an http(s) URL of one, a folder of videos, or "webcam" (the first camera, for --seconds seconds).
 Without --output nothing is drawn. With a file as output predictions.json and predictions.csv are written next to it;
-with a folder every video gets a folder in it. A detection model takes the boxes of a CSV: seconds,x1,y1,x2,y2, shares
+with a folder every video gets a folder in it. Of a sound file, for a network without frames, the spectrogram and the
+timeline are drawn (.png). A detection model takes the boxes of a CSV: seconds,x1,y1,x2,y2, shares
 of the frame. Exit codes: 0 done; 2 a mistake, or a file that cannot be read (the others are done all the same).
 """
 
@@ -27,7 +28,11 @@ if TYPE_CHECKING:
 def add_arguments(parser: CommandParser) -> None:
     """A network, an input, what to draw."""
     parser.add_weights()
-    parser.add_argument("--input", required=True, help="video file, URL, folder of videos, or webcam")
+    parser.add_argument(
+        "--input",
+        required=True,
+        help="video file (sound file for a network without frames), URL, folder of them, or webcam",
+    )
     parser.add_argument("--output", help="annotated video to write (.mp4), or a folder")
     parser.add_argument("--topk", type=int, default=5, help="classes to show (default: %(default)s)")
     parser.add_argument(
@@ -49,9 +54,9 @@ def run(args: argparse.Namespace) -> int:
     from ..media import DecodeError
 
     failed = 0
-    model, _ = load_model(args)
+    model, meta = load_model(args)
     with tempfile.TemporaryDirectory() as scratch:
-        for source, out in _inputs(args, scratch):
+        for source, out in _inputs(args, scratch, meta.only_listens):
             try:
                 _show(model, source, out, args)
             except DecodeError as error:
@@ -60,9 +65,9 @@ def run(args: argparse.Namespace) -> int:
     return 2 if failed else 0
 
 
-def _inputs(args: argparse.Namespace, scratch: str) -> Iterator[tuple[str, str | None]]:
-    """(file, annotated video to write or None) of each input."""
-    from ..media.files import is_video
+def _inputs(args: argparse.Namespace, scratch: str, sounds: bool) -> Iterator[tuple[str, str | None]]:
+    """(file, annotated video to write or None) of each input; sound files are taken where they will do."""
+    from ..media.files import is_sound, is_video
     from ..media.sources import download, record_camera
 
     if args.input == "webcam":
@@ -73,11 +78,11 @@ def _inputs(args: argparse.Namespace, scratch: str) -> Iterator[tuple[str, str |
         source = download(args.input, scratch)
         yield source, _output_of(args.output, source, False)
     elif os.path.isdir(args.input):
-        names = sorted(name for name in os.listdir(args.input) if is_video(name))
+        names = sorted(name for name in os.listdir(args.input) if is_video(name) or (sounds and is_sound(name)))
         if not names:
-            raise UsageError(f"{args.input}: no videos in this folder")
+            raise UsageError(f"{args.input}: no videos{' or sounds' if sounds else ''} in this folder")
         if args.output and args.output.endswith(".mp4"):
-            raise UsageError(f"{args.output}: {args.input} is a folder of {len(names)} videos; name a folder as output")
+            raise UsageError(f"{args.output}: {args.input} is a folder of {len(names)} files; name a folder as output")
         for name in names:
             yield os.path.join(args.input, name), _output_of(args.output, name, True)
     else:
@@ -104,6 +109,7 @@ def _show(model: "Network", source: str, out: str | None, args: argparse.Namespa
     from ..utils.text import write_csv
     from ..visualization.boxes import BoxPainter
     from ..visualization.demo import DemoPainter, write_predictions
+    from ..visualization.media import has_frames
 
     meta = meta_of(model)
     print(source)
@@ -131,6 +137,10 @@ def _show(model: "Network", source: str, out: str | None, args: argparse.Namespa
         lines = write_predictions(windows, meta, source, folder, args.topk)
         print("\n".join(f"  {line}" for line in lines))
         painter = DemoPainter(windows, meta, source, args.topk) if out else None
-    if out:
+    if out and isinstance(painter, DemoPainter) and not has_frames(source):
+        picture = f"{os.path.splitext(out)[0]}.png"
+        painter.write_picture(picture)
+        print(f"  wrote {picture}: it has no frames to annotate")
+    elif out:
         written = transcode(source, out, args.short_side, crf=20, painter=painter)
         print(f"  wrote {out}: {written.seconds:.1f} s, {'with' if written.has_audio else 'no'} audio")

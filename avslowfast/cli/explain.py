@@ -23,7 +23,9 @@ def add_arguments(parser: CommandParser) -> None:
     parser.add_argument("--class", dest="name", help="name or number of the class (default: the best one)")
     parser.add_argument("--stage", help="stage to look at, e.g. res4 (default: the deepest with spatial extent)")
     parser.add_argument("--out", default="explanations", help="folder for the images (default: %(default)s)")
-    parser.add_argument("videos", nargs="+", help="video files, or folders of them")
+    parser.add_argument(
+        "videos", nargs="+", help="video files (sound files for a network without frames), or folders of them"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -37,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     failed = 0
     model, meta = load_model(args)
     class_id = None if args.name is None else class_index(meta, args.name)
-    for video in list_videos(args.videos):
+    for video in list_videos(args.videos, meta.only_listens):
         try:
             explanation = explain(model, meta.preprocess(video, views=1, crops=1), class_id, args.stage)
         except DecodeError as error:

@@ -1,4 +1,4 @@
-"""Say what happens in videos.
+"""Say what happens in videos, or in sounds.
 
 Example:
     avslowfast predict --weights output/synthav_avslowfast data/synthav/test/000000.mp4
@@ -20,7 +20,9 @@ def add_arguments(parser: CommandParser) -> None:
     parser.add_argument("--topk", type=int, default=5, help="classes to print (default: %(default)s)")
     parser.add_argument("--views", type=int, help="clips over each video's length (default: the configuration's)")
     parser.add_argument("--csv", help="file for a table: path, classifier, rank, class, score")
-    parser.add_argument("videos", nargs="+", help="video files, or folders of them")
+    parser.add_argument(
+        "videos", nargs="+", help="video files (sound files for a network without frames), or folders of them"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -31,9 +33,9 @@ def run(args: argparse.Namespace) -> int:
     from ..media.files import list_videos
     from ..utils.text import write_csv
 
-    model, _ = load_model(args)
+    model, meta = load_model(args)
     rows, failed = [], 0
-    for path in list_videos(args.videos):
+    for path in list_videos(args.videos, meta.only_listens):
         try:
             result = avslowfast.predict(model, path, args.topk, args.views)
         except DecodeError as error:

@@ -146,7 +146,7 @@ def extract_features(
     Args:
         model: From `avslowfast.load_model`.
         videos: A folder, several files and folders, or a list file (.csv, .txt) with one path per line; a class id
-            after the path is ignored.
+            after the path is ignored. Of folders a network without frames takes the sound files, too.
         stage: pool1 | res2 | res3 | res4 | res5.
         out: File to write. .pt: {"about", "features": {path: {"slow", "fast", "audio": float32 [views, channels],
             "start": seconds [views]}}}, with the pathways of the network. .h5: one group per video (slashes of its path
@@ -166,7 +166,7 @@ def extract_features(
     if views is not None:
         whole("views", views)
     meta = meta_of(model)
-    paths, out = _paths(videos), path_text(out)
+    paths, out = _paths(videos, meta.only_listens), path_text(out)
     for name, pathway in network_of(model).pathways.items():
         if not hasattr(pathway, stage):
             raise FeatureFileError(f"the {name} pathway has no stage {stage!r}; use one of {', '.join(STAGES)}")
@@ -199,15 +199,15 @@ def _pooled(model: nn.Module, clips: dict[str, Tensor], stage: str, batch: int) 
     return {name: torch.cat([part[name] for part in parts]).float().cpu() for name in parts[0]}
 
 
-def _paths(videos: Videos) -> list[str]:
+def _paths(videos: Videos, sounds: bool) -> list[str]:
     """The files that are meant."""
     if not isinstance(videos, str | os.PathLike):
         if not isinstance(videos, Sequence | Set | Iterator) or isinstance(videos, bytes):
             raise ArgumentTypeError(
                 f"videos is a {type(videos).__name__}; give a folder, a list file, or a list of paths"
             )
-        return [str(path) for path in list_videos(list(videos))]
+        return [str(path) for path in list_videos(list(videos), sounds)]
     if os.path.splitext(videos)[1].lower() not in (".csv", ".txt"):
-        return [str(path) for path in list_videos([videos])]
+        return [str(path) for path in list_videos([videos], sounds)]
     folder = os.path.dirname(os.path.abspath(videos))
     return [record.path for record in read_unlabelled(videos, prefix=folder)]

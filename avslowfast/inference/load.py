@@ -20,7 +20,7 @@ from ..checkpoint import (
 from ..checkpoint.record import resolve
 from ..clips import ClipReader
 from ..config import ConfigError, load_cfg, parse_cfg, PluginError, UnknownModelError
-from ..config.derived import Cfg, head_classes
+from ..config.derived import Cfg, head_classes, pathways
 from ..datasets.base import ClassNames
 from ..loading.build import clip_settings
 from ..models import build_model
@@ -81,6 +81,11 @@ class ModelMeta:
         return (f"{head}: " if head else "") + self.class_name(class_id, head)
 
     @property
+    def only_listens(self) -> bool:
+        """Whether the network takes no frames, so that sound files will do."""
+        return "slow" not in pathways(self.cfg)
+
+    @property
     def clip_reader(self) -> ClipReader:
         """Cuts clips from open files as the network takes them."""
         return ClipReader(clip_settings(self.cfg))
@@ -91,7 +96,7 @@ class ModelMeta:
         """The inputs of the network for a video file, as in testing.
 
         Args:
-            video: The file.
+            video: The file; one of sound for a network without frames.
             views: Clips over the length of the video; None takes TEST.NUM_ENSEMBLE_VIEWS.
             crops: Crops of each clip; None takes TEST.NUM_SPATIAL_CROPS.
 

@@ -46,7 +46,7 @@ def predict(
 
     Args:
         model: From `avslowfast.load_model`.
-        video: The file.
+        video: The file; one of sound for a network without frames.
         topk: Number of classes.
         views: Clips over the length of the video; None takes TEST.NUM_ENSEMBLE_VIEWS of the network's configuration.
         crops: Crops of each clip; None takes TEST.NUM_SPATIAL_CROPS. The scores of all views are joined as in testing.

@@ -78,7 +78,7 @@ def slide(
 
     Args:
         model: From `avslowfast.load_model`.
-        video: The file.
+        video: The file; one of sound for a network without frames.
         step: Seconds from one window to the next; None is half a window.
         batch: Windows in one forward pass; no more are in memory at a time.
         progress: Show a progress bar on a terminal.

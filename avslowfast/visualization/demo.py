@@ -15,6 +15,8 @@ from .media import Pixels, Spectrogram
 
 _STRIP, _ROW, _AXIS = 64, 18, 16
 _FONT_SIZE = 12
+# Of the picture of a file without frames, pixels.
+_PICTURE_WIDTH = 1024
 # Seconds of audio that the strip shows before and after the frame.
 _REACH = 3.0
 # Classes of the timeline, at most.
@@ -80,6 +82,18 @@ class DemoPainter:
         cursor = int((seconds - self._begin) / max(self._end - self._begin, 1e-9) * (width - 1))
         below[:, np.clip([cursor, cursor + 1], 0, width - 1)] = _WHITE
         return canvas
+
+    def write_picture(self, path: str) -> None:
+        """Write the spectrogram and the timeline of the whole file as an image, for a file without frames.
+
+        Args:
+            path: File to write.
+        """
+        from PIL import Image
+
+        self.size(0, _PICTURE_WIDTH)
+        times = np.linspace(self._begin, self._end, self._width)
+        Image.fromarray(np.concatenate([self._spectrogram.image(times, 2 * _STRIP), self._timeline])).save(path)
 
     def _draw_card(self, index: int) -> Pixels:
         """The classes of a window with bars."""

@@ -40,6 +40,15 @@ def frame_strip(reader: MediaReader, count: int, height: int) -> Pixels:
     return np.concatenate(list(frames.pixels), axis=1)
 
 
+def has_frames(path: str | os.PathLike[str]) -> bool:
+    """Whether a file can be opened for its frames; one of sound cannot."""
+    try:
+        with open_media(path):
+            return True
+    except DecodeError:
+        return False
+
+
 def preview(path: str | os.PathLike[str], count: int, height: int, seconds: float) -> tuple[Pixels, AudioSamples]:
     """What a file looks like, and the beginning of its sound.
 
@@ -55,11 +64,7 @@ def preview(path: str | os.PathLike[str], count: int, height: int, seconds: floa
     Raises:
         DecodeError: The file cannot be read.
     """
-    try:
-        reader = open_media(path)
-    except DecodeError:
-        reader = open_media(path, frames=False)
-    with reader:
+    with open_media(path, frames=has_frames(path)) as reader:
         start, length = reader.extent.start, min(seconds, reader.extent.duration)
         audio = reader.read_audio(start, length, _RATE)
         if reader.video is not None:

@@ -1,6 +1,7 @@
 """SynthAV in the layout of EPIC-Kitchens and Charades: built as promised, and whole runs through the real readers."""
 
 import collections
+import csv
 import json
 import os
 
@@ -93,7 +94,12 @@ def test_a_run_on_kitchens_writes_a_submission_that_scores_the_same(kitchens, tm
         "plate",
         "lemon",
     ]
-    assert open(os.path.join(folder, "scores_noun.csv")).readline().startswith("path,label,prediction,tomato")
+    ids = [str(name) for name in epic.read_validation("epic55", kitchens).name]
+    assert sorted(scores["names"]) == sorted(ids)
+    with open(os.path.join(folder, "scores_noun.csv"), newline="") as f:
+        header, *rows = csv.reader(f)
+    assert header == ["path", "label", "prediction", "tomato", "cucumber", "plate", "lemon", "name"]
+    assert [row[-1] for row in rows] == scores["names"]
 
 
 def test_a_test_without_labels_writes_the_submission_alone(kitchens, tmp_path):

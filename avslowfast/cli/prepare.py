@@ -127,6 +127,12 @@ def _summary(jobs: "Sequence[Job]", splits: Sequence[str]) -> str:
             f"{files} had damaged packets, which were left out; "
             f"the first: {damaged[0].source} ({damaged[0].damaged_packets})"
         )
+    silent = [job for job in jobs if job.audio_problem]
+    if silent:
+        lines.append(
+            f"prepared without their audio, which cannot be decoded: {len(silent)}; "
+            f"the first: {silent[0].source} ({silent[0].audio_problem})"
+        )
     lost = sum(job.lost_before for job in jobs)
     if lost:
         lines.append(

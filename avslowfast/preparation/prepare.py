@@ -39,7 +39,8 @@ class Job:
         splits: The splits that name it.
         state: See `State`.
         reason: Why it could not be prepared.
-        damaged_packets: Packets of the source that could not be decoded and were left out.
+        damaged_packets: Packets and frames of the source that could not be decoded, or only in part.
+        audio_problem: Why the prepared file has no audio although its source has; "" where it has.
         lost_before: Whether an earlier run says so, and the file was not tried again.
     """
 
@@ -51,6 +52,7 @@ class Job:
     state: State = "missing"
     reason: str = ""
     damaged_packets: int = 0
+    audio_problem: str = ""
     lost_before: bool = False
 
 
@@ -157,7 +159,7 @@ def prepare(
             if isinstance(result, Lost):
                 job.reason = result.reason
             else:
-                job.damaged_packets, job.reason = result
+                job.damaged_packets, job.audio_problem, job.reason = result
             job.state = "unreadable" if job.reason else "prepared"
 
 
@@ -166,8 +168,15 @@ def _discard(out: str) -> None:
     sweep(temporary_of(out))
 
 
-def _prepare(task: tuple[str, str, int, bool]) -> tuple[int, str]:
-    """(damaged packets, why the file could not be prepared) of (source, file to write, short side, is a movie)."""
+def _prepare(task: tuple[str, str, int, bool]) -> tuple[int, str, str]:
+    """What became of a file.
+
+    Args:
+        task: (source, file to write, short side, whether it is a movie).
+
+    Returns:
+        (damaged packets, why it has no audio, why it could not be prepared).
+    """
     source, out, short_side, movie = task
     try:
         span = None
@@ -176,9 +185,14 @@ def _prepare(task: tuple[str, str, int, bool]) -> tuple[int, str]:
                 # Movies that are cut to AVA's span begin where it does.
                 whole = reader.video.end > AVA_SPAN[1] - AVA_SPAN[0] + _WHOLE_MOVIE_MARGIN
                 span = AVA_SPAN if whole else None
-        return transcode(source, out, short_side, span).damaged_packets, ""
+        done = transcode(source, out, short_side, span)
     except DecodeError as error:
-        return 0, error.reason_for(source)
+        return 0, "", error.reason_for(source)
+    lost = done.frames_read - done.frames_written
+    if lost:
+        os.remove(out)
+        return done.damaged_packets, "", f"{lost} of its {done.frames_read} frames were lost in writing"
+    return done.damaged_packets, done.audio_problem, ""
 
 
 def count_states(jobs: Sequence[Job], splits: Iterable[str]) -> dict[str, dict[State, int]]:

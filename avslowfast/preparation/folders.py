@@ -28,7 +28,7 @@ SPLITS = ("train", "val", "test")
 TIMEOUT, FULL_TIMEOUT = 60.0, 3600.0
 # Share of a video's length that is near its end; seconds of audio that are read at a time.
 _NEAR_END, _AUDIO_SECONDS = 0.05, 2.0
-# Flag of FFmpeg's formats that store no index, and so no length either: it is estimated.
+# Flag of FFmpeg's formats that store no index, in which seeking lands at guessed time stamps.
 _NO_INDEX = 0x100
 # The split whose videos a list holds where its split has none.
 _SUBSTITUTES = {"val": "train", "test": "val"}
@@ -269,16 +269,17 @@ def _why_cut_off(path: str, stream: StreamInfo) -> str:
     """
     near_end, ends = _near_end(stream), []
     with open_input(path) as container:
-        if container.format.flags & _NO_INDEX:
-            return ""
+        indexed = not container.format.flags & _NO_INDEX
         streams = [found for found in (best_video(container), best_audio(container)[0]) if found is not None]
         # What cannot be sought or read any more is what this is about.
         with contextlib.suppress(av.error.FFmpegError):
-            container.seek(int(near_end * av.time_base))
+            if indexed:
+                container.seek(int(near_end * av.time_base))
             for packet in container.demux(streams):
                 if packet.pts is not None:
                     ends.append(float((packet.pts + (packet.duration or 0)) * time_unit(packet.stream)))
-    if ends and max(ends) >= near_end:
+    # A stream without an index may have no time stamps either; it is read from its beginning.
+    if max(ends) >= near_end if ends else not indexed:
         return ""
     found = f"ends after {max(ends) - stream.start:.2f} s" if ends else "has nothing near its end"
     return f"cut off: it promises {stream.duration:.2f} s and {found}"

@@ -431,6 +431,22 @@ def test_sounds_are_listed_where_there_is_no_video(tmp_path, video):
     assert "5 sounds, 5 of them readable" in text
 
 
+@pytest.mark.parametrize("ending", ["flac", "mp3", "mka", "wav", "ogg", "aac"])
+def test_sounds_that_are_cut_off_are_named_or_told_shorter(tmp_path, ending):
+    sound(tmp_path / f"x.{ending}")
+    data = (tmp_path / f"x.{ending}").read_bytes()
+    (tmp_path / f"cut.{ending}").write_bytes(data[: len(data) // 2])
+    whole, cut = probed(tmp_path / f"x.{ending}", tmp_path / f"cut.{ending}")
+    assert whole.reason == ""
+    assert whole.seconds == pytest.approx(4, abs=0.2)
+    if ending in ("flac", "mp3", "mka"):
+        # Their heads promise a length.
+        assert cut.reason.startswith("cut off: it promises 4.")
+    else:
+        assert cut.reason == ""
+        assert cut.seconds < 3
+
+
 def test_folders_that_are_passed_over_are_named(tmp_path, video):
     (tmp_path / "v/a/deep").mkdir(parents=True)
     shutil.copy(video, tmp_path / "v/a/deep/1.mkv")

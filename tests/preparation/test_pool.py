@@ -401,7 +401,7 @@ def sound(path):
     """Write four seconds of noise in the container's own codec."""
     rng = np.random.default_rng(0)
     with av.open(str(path), "w") as out:
-        codec = "libopus" if path.suffix == ".ogg" else out.default_audio_codec
+        codec = "libopus" if path.suffix in (".ogg", ".mka") else out.default_audio_codec
         stream = out.add_stream(codec, rate=16000, layout="mono")
         resampler = av.AudioResampler(stream.format, stream.layout, stream.rate, stream.frame_size or 1024)
         frame = av.AudioFrame.from_ndarray(rng.integers(-9999, 9999, (1, 64000), np.int16), format="s16", layout="mono")

@@ -441,7 +441,7 @@ def test_sounds_that_are_cut_off_are_named_or_told_shorter(tmp_path, ending):
     assert whole.seconds == pytest.approx(4, abs=0.2)
     if ending in ("flac", "mp3", "mka"):
         # Their heads promise a length.
-        assert cut.reason.startswith("cut off: it promises 4.")
+        assert cut.reason.startswith("cut off: it promises ")
     else:
         assert cut.reason == ""
         assert cut.seconds < 3

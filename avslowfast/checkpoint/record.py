@@ -1,7 +1,7 @@
 """The record of a run, OUTPUT_DIR/run.json: what it is, how far it is, which of its states is newest and which best.
 
 Nothing is concluded from the names of files: a state that is not in the record is not the run's. Where the record is
-lost, it is made anew from what the states hold.
+lost, it is restored from what the states hold.
 """
 
 import dataclasses
@@ -142,7 +142,7 @@ def read_record(output_dir: str | os.PathLike[str]) -> RunRecord | None:
             with open(path, encoding="utf-8") as f:
                 return _parsed(simplejson.load(f))
         except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-            logger.warning("%s: damaged (%s); it is made anew from the states", path, type(error).__name__)
+            logger.warning("%s: damaged (%s); it is restored from the states", path, type(error).__name__)
     return _from_states(output_dir)
 
 

@@ -211,7 +211,7 @@ def optimizer_problem(content: State, optimizer: torch.optim.Optimizer, names: S
 
     Args:
         content: A state of a training.
-        optimizer: The one that is to go on.
+        optimizer: The one that is to be resumed.
         names: Of its parameters, by group.
     """
     saved = content["optimizer_state"]
@@ -258,7 +258,7 @@ def other_optimizer(content: State, optimizer: torch.optim.Optimizer, names: Seq
 
     Args:
         content: A state of a training.
-        optimizer: The one that is to go on.
+        optimizer: The one that is to be resumed.
         names: Of its parameters, by group.
     """
     kind = type(optimizer).__name__

@@ -19,6 +19,7 @@ import tempfile
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from ..utils.errors import MISTAKE
 from .parser import CommandParser, load_model, UsageError
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
             except DecodeError as error:
                 print(f"error: {error}", file=sys.stderr)
                 failed += 1
-    return 2 if failed else 0
+    return MISTAKE if failed else 0
 
 
 def _inputs(args: argparse.Namespace, scratch: str, sounds: bool) -> Iterator[tuple[str, str | None]]:

@@ -14,6 +14,7 @@ import json
 import os
 import sys
 
+from ..utils.errors import MISTAKE
 from .parser import CommandParser, load_model
 
 
@@ -61,4 +62,4 @@ def run(args: argparse.Namespace) -> int:
         shares = explanation.contributions or {"score": explanation.score}
         words = ", ".join(f"{case} {100 * score:.1f} %" for case, score in shares.items())
         print(f"{video}: {name}: {words}  ({base}.png)")
-    return 2 if failed else 0
+    return MISTAKE if failed else 0

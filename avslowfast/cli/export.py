@@ -36,12 +36,13 @@ def run(args: argparse.Namespace) -> int:
 
     from ..inference.export import export_model
     from ..inference.load import load_model
+    from ..utils.text import counted
 
     model, meta = load_model(args.config, args.weights, args.overrides, device="cpu")
     out = args.out or os.path.join(meta.cfg.OUTPUT_DIR, "model" + ENDINGS[args.to])
     differences = export_model(model, meta.cfg, args.to, out, meta.class_names)
     print(
         f"{out}: {os.path.getsize(out) / 2**20:.1f} MiB; largest difference of a score from the network's: "
-        + ", ".join(f"{value:.1e} with {clips} clip{'s' if clips > 1 else ''}" for clips, value in differences.items())
+        + ", ".join(f"{value:.1e} with {counted(clips, 'clip')}" for clips, value in differences.items())
     )
     return 0

@@ -11,6 +11,7 @@ written all the same).
 
 import argparse
 
+from ..utils.errors import MISTAKE
 from .parser import CommandParser, load_model
 
 
@@ -29,4 +30,4 @@ def run(args: argparse.Namespace) -> int:
     model, _ = load_model(args)
     count, failed = avslowfast.extract_features(model, args.videos, stage=args.stage, out=args.out)
     print(f"{args.out}: features of {count} videos, {len(failed)} failed")
-    return 2 if failed else 0
+    return MISTAKE if failed else 0

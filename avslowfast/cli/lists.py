@@ -96,8 +96,9 @@ def run(args: argparse.Namespace) -> int:
 def _print_files(content: "VideoFolder", kind: str, lengths: "Lengths | None") -> None:
     """How many files, lengths, audio, and what is left out."""
     from ..media.files import is_sound
+    from ..utils.text import counted
 
-    print(f"{_count(len(content.videos), kind)}, {len(content.readable)} of them readable")
+    print(f"{counted(len(content.videos), kind)}, {len(content.readable)} of them readable")
     if lengths is not None:
         without_audio = f"; {lengths.without_audio} without audio" if kind == "video" else ""
         print(f"length {lengths.shortest:.1f} to {lengths.longest:.1f} s, median {lengths.median:.1f} s{without_audio}")
@@ -108,14 +109,10 @@ def _print_files(content: "VideoFolder", kind: str, lengths: "Lengths | None") -
     sounds = [path for path in content.other_files if is_sound(path)]
     others = [path for path in content.other_files if not is_sound(path)]
     if sounds:
-        print(f"left out: {_count(len(sounds), 'sound')} beside videos (--sounds takes both), the first {sounds[0]}")
+        print(f"left out: {counted(len(sounds), 'sound')} beside videos (--sounds takes both), the first {sounds[0]}")
     if others:
         what = "file that is no video or sound" if len(others) == 1 else "files that are no videos or sounds"
         print(f"left out: {len(others)} {what} by name, the first {others[0]}")
-
-
-def _count(number: int, kind: str) -> str:
-    return f"{number} {kind}{'' if number == 1 else 's'}"
 
 
 def _table(counts: Mapping[str, Mapping[str, int]]) -> str:

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from typing import cast, Protocol
 
 from .. import __version__
-from ..utils.errors import tell
+from ..utils.errors import MISTAKE, tell
+from ..utils.signals import INTERRUPTED
 from .parser import CommandParser
 
 # {title: {command: what it does}}; a command's module has the command's name and is imported when it runs.
@@ -45,7 +46,6 @@ COMMANDS: dict[str, dict[str, str]] = {
         "zoo": "write MODEL_ZOO.md: every network, measured",
     },
 }
-_INTERRUPTED = 130
 
 
 class CommandModule(Protocol):
@@ -81,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         near = difflib.get_close_matches(words[0], names, n=1)
         hint = f"did you mean '{near[0]}'? " if near else ""
         print(f"error: unknown command '{words[0]}'; {hint}avslowfast --help lists the commands", file=sys.stderr)
-        return 2
+        return MISTAKE
     return run_command(words[0], words[1:])
 
 
@@ -110,10 +110,10 @@ def run_command(name: str, argv: Sequence[str] | None = None, script: str = "") 
         return module.run(args)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
-        return _INTERRUPTED
+        return INTERRUPTED
     except Exception as error:
         if tell(error):
-            return 2
+            return MISTAKE
         raise
 
 

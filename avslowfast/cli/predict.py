@@ -11,6 +11,7 @@ be read (the others are predicted all the same).
 import argparse
 import sys
 
+from ..utils.errors import MISTAKE
 from .parser import CommandParser, load_model
 
 
@@ -49,4 +50,4 @@ def run(args: argparse.Namespace) -> int:
                 rows.append([path, head, rank, name, f"{score:.6g}"])
     if args.csv:
         write_csv(args.csv, [["path", "classifier", "rank", "class", "score"], *rows])
-    return 2 if failed else 0
+    return MISTAKE if failed else 0

@@ -114,6 +114,7 @@ def run(args: argparse.Namespace) -> int:
 def _summary(jobs: "Sequence[Job]", splits: Sequence[str]) -> str:
     """A table of states by split, as lines."""
     from ..preparation.prepare import count_states
+    from ..utils.text import counted
 
     counts = count_states(jobs, [*splits, "all"])
     width = max(map(len, counts))
@@ -122,9 +123,8 @@ def _summary(jobs: "Sequence[Job]", splits: Sequence[str]) -> str:
         lines.append(f"{split:<{width}}" + "".join(f"{n:>12}" for n in (sum(by_state.values()), *by_state.values())))
     damaged = [job for job in jobs if job.damaged_packets]
     if damaged:
-        files = "1 file" if len(damaged) == 1 else f"{len(damaged)} files"
         lines.append(
-            f"{files} had damaged packets, which were left out; "
+            f"{counted(len(damaged), 'file')} had damaged packets, which were left out; "
             f"the first: {damaged[0].source} ({damaged[0].damaged_packets})"
         )
     silent = [job for job in jobs if job.audio_problem]

@@ -5,7 +5,7 @@ Examples:
     avslowfast quickstart --short
 
 SynthAV's 16 classes are pairs of 4 motions and 4 kinds of audio, so neither modality alone can pass 25 %. An
-interrupted run resumes when the command is given again; --fresh starts anew.
+interrupted run resumes when the command is given again; --fresh starts from the beginning.
 """
 
 import argparse

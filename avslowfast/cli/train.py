@@ -58,7 +58,7 @@ def run(args: argparse.Namespace, fixed: Sequence[object] = ()) -> int:
 def _train_and_test(args: argparse.Namespace, fixed: Sequence[object], stop: "StopRequest") -> int:
     from ..config import derived, load_cfg
     from ..config.validate import require_work
-    from ..utils.errors import first_of_machine, UserError
+    from ..utils.errors import first_of_machine, MISTAKE, UserError
     from ..utils.files import check_writable
 
     overrides = list(args.overrides)
@@ -74,7 +74,7 @@ def _train_and_test(args: argparse.Namespace, fixed: Sequence[object], stop: "St
     except UserError:
         if first_of_machine():
             raise
-        return 2
+        return MISTAKE
 
     from ..engine.launch import launch
 

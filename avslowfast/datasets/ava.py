@@ -10,7 +10,7 @@ import numpy as np
 from ..config import ConfigError
 from ..utils.text import open_text, read_text
 from .base import BoxLabels, Listing, Record, Source
-from .tables import hint, number, PathLike, shown, split_rows, whole_number
+from .tables import hint, is_box, number, PathLike, shown, split_rows, whole_number
 
 # Key frames: every second of this range.
 FIRST_KEY, LAST_KEY = 902, 1798
@@ -130,7 +130,7 @@ def whole_second(text: str, where: str) -> int:
 def _box(fields: list[str], where: str) -> tuple[float, ...]:
     """(x1, y1, x2, y2), rounded so that one box is the same in every list."""
     box = tuple(round(number(text, where, name), 6) for text, name in zip(fields, _CORNERS))
-    if not (0 <= box[0] < box[2] <= 1 and 0 <= box[1] < box[3] <= 1):
+    if not is_box(box):
         raise ConfigError(
             f"{where}: {shown(','.join(fields))} is no box in shares of the frame, 0 <= x1 < x2 <= 1 and "
             "0 <= y1 < y2 <= 1; correct it or remove the row"

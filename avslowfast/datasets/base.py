@@ -18,11 +18,38 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..config import ConfigError
+from ..utils.text import counted
 
 # What a record's `label` is, see `Record`.
 Labels = Literal["class", "multi", "spans", "boxes", "none"]
 # Names in order of the class ids; {classifier: names or None} for several classifiers; None without names.
 ClassNames = list[str] | dict[str, list[str] | None] | None
+
+
+def names_difference(old: Any, new: Any) -> tuple[str, str]:
+    """Where class names that are not equal differ first.
+
+    Args:
+        old: `ClassNames`.
+        new: `ClassNames`.
+
+    Returns:
+        What a sentence says of both, such as ("class 3 is 'run'", "'jump'") or ("verb: 97 names", "125 names").
+    """
+    if isinstance(old, dict) and isinstance(new, dict) and old.keys() == new.keys():
+        head = next(head for head in old if old[head] != new[head])
+        before, now = names_difference(old[head], new[head])
+        return f"{head}: {before}", now
+    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
+        index = next(i for i, pair in enumerate(zip(old, new)) if pair[0] != pair[1])
+        return f"class {index} is {old[index]!r}", repr(new[index])
+    return _summary(old), _summary(new)
+
+
+def _summary(names: Any) -> str:
+    if isinstance(names, dict):
+        return f"names of the classifiers {', '.join(names)}"
+    return counted(len(names), "name") if names else "none"
 
 
 class BoxLabels(NamedTuple):

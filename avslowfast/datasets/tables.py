@@ -8,6 +8,7 @@ import csv
 import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 from ..config import ConfigError
 from ..utils.text import open_text
@@ -15,6 +16,7 @@ from ..utils.text import open_text
 # Characters of a value that messages show.
 _SHOWN = 60
 
+_N = TypeVar("_N", int, float)
 PathLike = str | os.PathLike[str]
 
 
@@ -121,14 +123,8 @@ def whole_number(text: str, where: str, what: str, lowest: int | None = 0, highe
     Raises:
         ConfigError: It is no whole number, or out of range; names file and line.
     """
-    try:
-        if "_" in text or not text.isascii():
-            raise ValueError
-        value = int(text)
-    except ValueError:
-        raise ConfigError(f"{where}: {what} is {shown(text)}, not a whole number; correct it") from None
-    if (lowest is not None and value < lowest) or (highest is not None and value > highest):
-        raise ConfigError(f"{where}: {what} is {shown(text)}, {_range(lowest, highest)}; correct it")
+    value = _parsed(int, text, where, what, "a whole number")
+    _check_range(value, text, where, what, lowest, highest)
     return value
 
 
@@ -145,17 +141,34 @@ def number(text: str, where: str, what: str, lowest: float | None = None, highes
     Raises:
         ConfigError: It is no number, NaN, infinite or out of range; names file and line.
     """
+    value = _parsed(float, text, where, what, "a number")
+    if not math.isfinite(value):
+        raise ConfigError(f"{where}: {what} is {shown(text)}, not a finite number; correct it")
+    _check_range(value, text, where, what, lowest, highest)
+    return value
+
+
+def _parsed(kind: type[_N], text: str, where: str, what: str, name: str) -> _N:
     try:
         if "_" in text or not text.isascii():
             raise ValueError
-        value = float(text)
+        return kind(text)
     except ValueError:
-        raise ConfigError(f"{where}: {what} is {shown(text)}, not a number; correct it") from None
-    if not math.isfinite(value):
-        raise ConfigError(f"{where}: {what} is {shown(text)}, not a finite number; correct it")
+        raise ConfigError(f"{where}: {what} is {shown(text)}, not {name}; correct it") from None
+
+
+def _check_range(value: float, text: str, where: str, what: str, lowest: float | None, highest: float | None) -> None:
     if (lowest is not None and value < lowest) or (highest is not None and value > highest):
         raise ConfigError(f"{where}: {what} is {shown(text)}, {_range(lowest, highest)}; correct it")
-    return value
+
+
+def is_box(box: Sequence[float]) -> bool:
+    """Whether numbers are a box (x1, y1, x2, y2) in shares of a frame's width and height.
+
+    Args:
+        box: Four numbers.
+    """
+    return 0 <= box[0] < box[2] <= 1 and 0 <= box[1] < box[3] <= 1
 
 
 def check_span(start: float, stop: float, where: str, may_be_empty: bool = False) -> tuple[float, float]:

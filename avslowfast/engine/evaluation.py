@@ -49,7 +49,7 @@ def evaluate_as_configured(
         task: Gives the scores.
         protocol: Gives the metrics; None for scores alone.
         autocast: Gives the context of the forward pass.
-        votes: Whether to go on.
+        votes: Whether to continue.
         ensemble: How the scores of a video's views are joined.
         desc: For the progress bar.
 
@@ -135,7 +135,7 @@ class Validation:
         """
         policy = failure_policy(self.cfg, self.cfg.OUTPUT_DIR)
         if distributed.is_main():
-            write_failed_files(self.cfg.OUTPUT_DIR, "val", {item["path"]: item["reason"] for item in result.failed})
+            write_failed_files(self.cfg.OUTPUT_DIR, "val", result.failed)
         try:
             policy.check_evaluation(result, "validation")
         except (TooManyFailuresError, NotFiniteScoresError):

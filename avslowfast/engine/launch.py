@@ -20,7 +20,7 @@ from torch.distributed.rendezvous import rendezvous
 
 from ..config import ConfigError
 from ..config.derived import Cfg, configured_ranks_per_machine
-from ..utils.errors import first_of_machine, one_line, StopRequested
+from ..utils.errors import first_of_machine, MISTAKE, one_line, StopRequested
 from ..utils.signals import end_with_parent, ended_by, how_it_ended, stop_signals_blocked
 from .meeting import gather_machines, host_store, join_store, MeetingError, reach
 from .peers import Peers
@@ -31,7 +31,6 @@ from .stop import STOPPED, StopRequest
 # What every process runs: gives an exit code.
 Workflow = Callable[[Cfg, torch.device, StopRequest], int]
 
-_MISTAKE = 2
 # Seconds that the other ranks have to end after one has failed.
 _GRACE = 5.0
 # What the errors of exchanges between ranks have in their text.
@@ -92,7 +91,7 @@ def _under_torchrun(cfg: Cfg, function: Workflow, local: int, stop: StopRequest)
         )
         if first_of_machine():
             raise error
-        return _MISTAKE
+        return MISTAKE
     rank, seconds = int(os.environ["RANK"]), cfg.DIST.INIT_TIMEOUT
     master = Address(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]))
     if rank or os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
@@ -177,7 +176,7 @@ class _Ranks:
         codes = [process.exitcode or 0 for process in self.processes]
         failed = [code for code in codes if code not in (0, STOPPED, STOPPED_EARLY)]
         if failed:
-            return next((code for code in failed if code > 0), _MISTAKE)
+            return next((code for code in failed if code > 0), MISTAKE)
         return codes[0] if codes[0] else max(codes)
 
     def _say_who_was_killed(self) -> None:
@@ -227,7 +226,7 @@ def _run(cfg: Cfg, function: Workflow, place: Place, store: Store, stop: StopReq
     except Exception as error:
         told = _to_be_told(error, place, peers, stop)
         if told is None:
-            return _MISTAKE
+            return MISTAKE
         raise told from error
     finally:
         _disconnect(device)

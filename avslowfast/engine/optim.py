@@ -160,11 +160,11 @@ def load_optimizer(
         names: Of the optimiser's parameters, by group.
 
     Returns:
-        [] or, in words, that the state belongs to another optimiser or grouping and begins anew.
+        [] or, in words, that the state belongs to another optimiser or grouping and is reset.
     """
     other = states.other_optimizer(dict(content), optimizer, names)
     if other:
-        return [f"the saved state of the optimizer cannot be used, it begins anew: {other}"]
+        return [f"the saved state of the optimizer cannot be used, so it is reset: {other}"]
     saved = content["optimizer_state"]
     # The learning rate is the schedule's, which sets it before each step.
     present = [{k: v for k, v in group.items() if k not in ("params", "lr")} for group in optimizer.param_groups]

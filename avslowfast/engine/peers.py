@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 
 from torch._C._distributed_c10d import PrefixStore, Store
 
+from ..utils.errors import MISTAKE
 from .meeting import MeetingError, wait_until
 from .stop import StopRequest
 
@@ -23,7 +24,6 @@ _BEAT = 1.0
 _PATIENCE = 8.0
 # Seconds that the main rank has to say what is wrong before another one says it.
 _MAIN_FIRST = 2.0
-_ENDED = 2
 
 
 @dataclass
@@ -217,7 +217,7 @@ class Peers:
             print(f"error: {line}", file=sys.stderr, flush=True)
         self.store.set(f"end/{self.rank}", line)
         # The main thread waits for the lost rank, in a library.
-        os._exit(_ENDED)
+        os._exit(MISTAKE)
 
 
 def _is_gone(peer: _Peer) -> bool:

@@ -16,12 +16,14 @@ from ..loading.samplers import SampleKey
 from ..loading.survey import survey
 from ..media import DecodeError
 from ..models import build_model
+from ..models.network import Network
+from ..tasks.base import Task
 from ..tasks.build import build_task
 from ..utils import distributed, seeding
 from ..utils.logging import get_logger, setup_logging
 from .run_folder import RunData, RunFolder
 from .stop import StopRequest
-from .trainer import Trainer
+from .trainer import place_model, Trainer
 from .weights import load_for_test
 
 logger = get_logger(__name__)
@@ -141,13 +143,18 @@ def try_batches(trainer: Trainer, datasets: Mapping[str, ClipDataset]) -> None:
             task.losses(model.train(), _training_batch(trainer), drop_audio, trainer.state.global_iteration)
         model.eval()
         for split, dataset in datasets.items():
-            batch = None if split == "train" else _evaluation_batch(dataset)
-            if batch is not None:
-                task.scores(model, batch, derived.test_clips_per_pass(trainer.cfg, distributed.world_size()))
+            if split != "train":
+                _try_scores(trainer.cfg, model, task, dataset)
         for name, buffer in model.named_buffers():
             buffer.copy_(buffers[name])
     model.train()
     seeding.set_rng_state(random_state)
+
+
+def _try_scores(cfg: Cfg, model: Network, task: Task[Any], dataset: ClipDataset) -> None:
+    batch = _evaluation_batch(dataset)
+    if batch is not None:
+        task.scores(model, batch, derived.test_clips_per_pass(cfg, distributed.world_size()))
 
 
 def _training_batch(trainer: Trainer) -> dict[str, Any]:
@@ -224,5 +231,9 @@ def check(cfg: Cfg, device: torch.device, stop: StopRequest) -> int:
         batches = iter(trainer.loader)
         losses = trainer.run_step([next(batches) for _ in range(trainer.accumulate)])
         logger.info("one step: %s", ", ".join(f"{name} {float(value):.4f}" for name, value in losses.items()))
+    elif "test" in datasets:
+        model = place_model(cfg, build_model(cfg), device).eval()
+        with torch.no_grad():
+            _try_scores(cfg, model, build_task(cfg, device), datasets["test"])
     logger.info("checked: the run can start")
     return 0

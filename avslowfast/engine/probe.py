@@ -18,7 +18,7 @@ from ..config.names import Metric
 from ..evaluation.failures import not_finite, NotFiniteScoresError, write_failed_files
 from ..evaluation.metrics.classification import topk_accuracy
 from ..evaluation.metrics.retrieval import recall_at_k
-from ..evaluation.results import describe, metrics_text, save_config, write_results
+from ..evaluation.results import describe, failed_rows, metrics_text, save_config, write_results
 from ..loading import build_loader
 from ..models import build_model
 from ..models.network import Network
@@ -47,12 +47,12 @@ class ProbeData:
     Attributes:
         features: {"visual" | "audio": [N, C]}, the modalities that the network has.
         labels: [N] class ids.
-        failed: [{"path", "reason"}] of the videos that could not be read.
+        failed: {path: reason} of the videos that could not be read.
     """
 
     features: dict[str, NDArray[np.float32]]
     labels: NDArray[Any]
-    failed: list[dict[str, str]]
+    failed: dict[str, str]
 
     def by_modality(self) -> Iterator[tuple[str, NDArray[np.float32]]]:
         """(modality, [N, C]): each alone, and "audiovisual" where there are two."""
@@ -83,7 +83,7 @@ class ProbeData:
             None where there is no such file, or its features depend on something else.
         """
         content = read_checkpoint(path) if os.path.isfile(path) else None
-        if not isinstance(content, dict) or content.get("key") != key:
+        if not isinstance(content, dict) or content.get("key") != key or not isinstance(content["failed"], dict):
             return None
         features = {name: value.numpy() for name, value in content["features"].items()}
         return cls(features, content["labels"].numpy(), content["failed"])
@@ -97,7 +97,7 @@ def probe(cfg: Cfg, device: torch.device, votes: Votes, folder: str) -> dict[str
     Args:
         cfg: The configuration.
         device: Of this rank.
-        votes: Whether to go on.
+        votes: Whether to continue.
         folder: Where results go.
 
     Returns:
@@ -128,15 +128,14 @@ def probe(cfg: Cfg, device: torch.device, votes: Votes, folder: str) -> dict[str
             results.update({f"{modality}_{name}": value for name, value in values.items()})
             logger.info("%s: %s", modality, metrics_text(values))
         save_config(cfg, folder)
-        results["failed"] = test.failed
+        results["failed"] = failed_rows(test.failed)
         write_results(folder, results, probe_metrics(cfg))
     # No barrier: the main rank may need longer than an exchange between ranks may take.
     policy = failure_policy(cfg, folder)
     for split, data in (("train", train), ("test", test)):
-        failed = {item["path"]: item["reason"] for item in data.failed}
         if distributed.is_main():
-            write_failed_files(folder, split, failed)
-        policy.check(failed, len(data.labels) + len(failed), split)
+            write_failed_files(folder, split, data.failed)
+        policy.check(data.failed, len(data.labels) + len(data.failed), split)
     return results
 
 
@@ -170,20 +169,32 @@ def _classify(
     cfg: Cfg, train: NDArray[np.float32], train_labels: NDArray[Any], test: NDArray[np.float32]
 ) -> NDArray[np.float64]:
     """Log-probabilities [N, classes] of the classes that occur in training, in ascending order."""
-    from sklearn.linear_model import LogisticRegressionCV
+    from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    fewest = np.bincount(train_labels)[np.unique(train_labels)].min()
+    classes, counts = np.unique(train_labels, return_counts=True)
+    if len(classes) < 2:
+        raise ConfigError(
+            f"TASK is 'probe': all training videos that can be read are of class {classes[0]}; a classifier needs two "
+            "classes, so add videos of another one to the training list"
+        )
     strengths = list(cfg.PROBE.C)
-    folds = min(_FOLDS, int(fewest))
+    folds = min(_FOLDS, int(counts.min()))
+    classifier: LogisticRegression | LogisticRegressionCV
     if folds < 2:
+        # Nothing is left to choose the strength by.
         middle = strengths[len(strengths) // 2]
-        logger.warning("a class has a single training video: PROBE.C %g is used unchecked", middle)
-        strengths, folds = [middle], 2
-    classifier = LogisticRegressionCV(
-        Cs=strengths, cv=folds, max_iter=2000, l1_ratios=(0.0,), use_legacy_attributes=False
-    )
+        logger.warning(
+            "class %d has a single training video: PROBE.C %g is used without cross-validation",
+            classes[counts.argmin()],
+            middle,
+        )
+        classifier = LogisticRegression(C=middle, max_iter=2000)
+    else:
+        classifier = LogisticRegressionCV(
+            Cs=strengths, cv=folds, max_iter=2000, l1_ratios=(0.0,), use_legacy_attributes=False
+        )
     fitted = make_pipeline(StandardScaler(), classifier).fit(train, train_labels)
     log_probabilities: NDArray[np.float64] = fitted.predict_log_proba(test)
     return log_probabilities

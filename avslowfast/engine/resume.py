@@ -22,14 +22,14 @@ class RanksDifferError(UserError, RuntimeError):
 
 
 def resume(trainer: Trainer, folder: RunFolder) -> bool:
-    """Go on from the newest state of the run that is whole. Called on every rank.
+    """Resume from the newest state of the run that is whole. Called on every rank.
 
     Args:
         trainer: Gets the state.
         folder: Of the run.
 
     Returns:
-        False where there is no state to go on from.
+        False where there is no state to resume from.
 
     Raises:
         RanksDifferError: A rank has got another state than the main one.
@@ -41,7 +41,7 @@ def resume(trainer: Trainer, folder: RunFolder) -> bool:
     for difference in folder.recipe:
         logger.info("the recipe has changed: %s: %r -> %r", difference.key, difference.old, difference.new)
     if trainer.cfg.TRAIN.CHECKPOINT_FILE_PATH:
-        logger.info("TRAIN.CHECKPOINT_FILE_PATH is not used: the run goes on from its own state")
+        logger.info("TRAIN.CHECKPOINT_FILE_PATH is not used: the run resumes from its own state")
     for note in trainer.load_state_dict(content):
         logger.warning("%s", note)
     folder.repair_best(path, (content["epoch"], content["iteration"]), trainer.state)
@@ -71,8 +71,8 @@ def _newest(trainer: Trainer, folder: RunFolder) -> tuple[str, states.State] | N
     if reasons:
         raise ConfigError(
             f"OUTPUT_DIR is {folder.output_dir!r}: none of the {len(reasons)} states of the run {folder.record.id} can "
-            f"be used; the newest: {reasons[0]}; choose another OUTPUT_DIR, or start anew with TRAIN.AUTO_RESUME False "
-            "TRAIN.REPLACE True"
+            f"be used; the newest: {reasons[0]}; choose another OUTPUT_DIR, or start a new run with "
+            "TRAIN.AUTO_RESUME False TRAIN.REPLACE True"
         )
     return None
 

@@ -1,5 +1,6 @@
 """Train and test as a configuration says."""
 
+import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,7 @@ from ..utils import distributed
 from ..utils.errors import StopRequested
 from ..utils.logging import get_logger, setup_logging
 from ..utils.memory import keep_freed_memory
+from ..utils.text import counted
 from .evaluation import evaluate_as_configured, failure_policy
 from .hooks.build import build_hooks
 from .preflight import build_datasets, check_lists, check_test_weights, log_disk, try_batches
@@ -52,15 +54,11 @@ def run(cfg: Cfg, device: torch.device, stop: StopRequest) -> int:
         folder = folder_of_results(cfg, "probe")
         setup_logging(folder)
         return _unless_stopped(lambda: probe(cfg, device, votes, folder), stop, "probe")
-    lock = lock_folder(cfg) if cfg.TRAIN.ENABLE else None
-    try:
+    with lock_folder(cfg.OUTPUT_DIR) if cfg.TRAIN.ENABLE else contextlib.nullcontext():
         if cfg.TRAIN.ENABLE and not train(cfg, device, votes):
             logger.info("stopped by %s; the state is saved: the same command resumes from it", stop.name)
             return STOPPED
         return _unless_stopped(lambda: test(cfg, device, votes), stop, "test") if cfg.TEST.ENABLE else 0
-    finally:
-        if lock is not None:
-            lock.release()
 
 
 def _unless_stopped(function: Callable[[], object], stop: StopRequest, name: str) -> int:
@@ -69,7 +67,7 @@ def _unless_stopped(function: Callable[[], object], stop: StopRequest, name: str
         function()
     except StopRequested as request:
         place = f" {request}" if str(request) else ""
-        logger.info("stopped by %s in the %s%s: the same command begins it anew", stop.name, name, place)
+        logger.info("stopped by %s in the %s%s: the same command starts it again", stop.name, name, place)
         return STOPPED
     return 0
 
@@ -91,7 +89,7 @@ def train(cfg: Cfg, device: torch.device, votes: Votes) -> bool:
     Args:
         cfg: The configuration.
         device: Of this rank.
-        votes: Whether to go on.
+        votes: Whether to continue.
 
     Raises:
         ConfigError: The folder holds another run, or the lists have mistakes.
@@ -132,8 +130,7 @@ def log_start(folder: RunFolder) -> None:
     logger.info("run %s, start %d: %s", record.id, len(record.starts), " ".join(start["command"]))
     versions = ", ".join(f"{name} {version}" for name, version in start["versions"].items())
     commit = f", commit {start['git_commit']}" if start["git_commit"] else ""
-    ranks = "1 rank" if start["ranks"] == 1 else f"{start['ranks']} ranks"
-    logger.info("%s%s; %s, %s", versions, commit, start["device"], ranks)
+    logger.info("%s%s; %s, %s", versions, commit, start["device"], counted(start["ranks"], "rank"))
     for split, facts in record.data.items():
         logger.info("%s list: %d records (fingerprint %s)", split, facts["records"], facts["fingerprint"])
 
@@ -144,7 +141,7 @@ def test(cfg: Cfg, device: torch.device, votes: Votes) -> dict[str, Any]:
     Args:
         cfg: The configuration.
         device: Of this rank.
-        votes: Whether to go on.
+        votes: Whether to continue.
 
     Returns:
         The results, as they are written.
@@ -194,7 +191,7 @@ def test(cfg: Cfg, device: torch.device, votes: Votes) -> dict[str, Any]:
         }
         if distributed.is_main():
             write_results(folder, results, protocol.metrics)
-            write_failed_files(folder, "test", {item["path"]: item["reason"] for item in result.failed})
+            write_failed_files(folder, "test", result.failed)
             protocol.write(result, folder, names)
         distributed.barrier()
         # Judged last: whatever failed, the results are there.

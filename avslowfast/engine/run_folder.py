@@ -1,5 +1,6 @@
-"""The folder of a run: whose it is, whether a training may go on in it, and what is written into it."""
+"""The folder of a run: whose it is, whether a training may resume in it, and what is written into it."""
 
+import contextlib
 import os
 import re
 import secrets
@@ -7,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from ..checkpoint.record import BestEntry, read_record, RunRecord, StateEntry
 from ..config import ConfigError
 from ..config.derived import Cfg
 from ..config.kinds import Difference, differences, values_of
-from ..datasets.base import ClassNames
+from ..datasets.base import ClassNames, names_difference
 from ..loading import ClipDataset
 from ..utils import distributed
 from ..utils.files import paths_in, sweep
@@ -83,7 +84,7 @@ class FolderPlan:
     """What a training does with its folder.
 
     Attributes:
-        resumed: The run that goes on; None for a new one.
+        resumed: The run that is resumed; None for a new one.
         replaced: The run that is moved away first.
         recipe: Keys of the recipe that are not what they were when the resumed run was last started.
     """
@@ -100,7 +101,7 @@ class FolderPlan:
         if self.resumed is None:
             return "a new run would begin"
         changed = f"; the recipe has changed: {', '.join(map(str, self.recipe))}" if self.recipe else ""
-        return f"the run {self.resumed.id} would go on{changed}"
+        return f"the run {self.resumed.id} would be resumed{changed}"
 
 
 class RunFolder:
@@ -213,11 +214,11 @@ class RunFolder:
             state: Of the training, as resumed.
         """
         if state.best_epoch is not None and not distributed.on_main(lambda: self._has_best(path, stands_at, state)):
-            logger.warning("the best state (epoch %d) is gone; the best is chosen anew", state.best_epoch)
+            logger.warning("the best state (epoch %d) is missing; the best is chosen again", state.best_epoch)
             state.best, state.best_epoch = None, None
 
     def _has_best(self, path: str, stands_at: tuple[int, int], state: TrainState) -> bool:
-        """Whether the best state is there, or can be made anew."""
+        """Whether the best state is there, or can be restored."""
         best, epoch = states.best_path(self.output_dir), state.best_epoch
         if self._is_best(best, state):
             self.record.best = BestEntry(states.BEST, epoch or 0, state.best_metric, state.best or 0.0)
@@ -227,7 +228,7 @@ class RunFolder:
         if holder is not None and epoch is not None and state.best is not None:
             states.link(holder, best)
             self.record.best = BestEntry(states.BEST, epoch, state.best_metric, state.best)
-            logger.info("%s: made anew from %s", best, holder)
+            logger.info("%s: restored from %s", best, holder)
         self.record.write(self.output_dir)
         return self.record.best is not None
 
@@ -253,7 +254,7 @@ class RunFolder:
 def _plan(cfg: Cfg, data: RunData) -> FolderPlan:
     folder, stored = cfg.OUTPUT_DIR, read_record(cfg.OUTPUT_DIR)
     if stored is None or not (stored.files(folder) or stored.best_file(folder)):
-        # Nothing to lose and nothing to go on from: a run without a state yet, or whose states were removed.
+        # Nothing to lose and nothing to resume from: a run without a state yet, or whose states were removed.
         if stored is not None and stored.progress:
             logger.warning("the states of the run %s are gone from %s; a new run begins", stored.id, folder)
         return FolderPlan()
@@ -273,7 +274,7 @@ def _plan(cfg: Cfg, data: RunData) -> FolderPlan:
         return FolderPlan(replaced=stored)
     raise ConfigError(
         f"OUTPUT_DIR is {folder!r}: it holds the run {stored.id}, which differs in {_shortened(differing)}; "
-        "choose another OUTPUT_DIR, or start anew with TRAIN.AUTO_RESUME False TRAIN.REPLACE True, which moves "
+        "choose another OUTPUT_DIR, or start a new run with TRAIN.AUTO_RESUME False TRAIN.REPLACE True, which moves "
         f"that run to {_previous(folder, stored)}"
     )
 
@@ -290,8 +291,8 @@ def other_run(record: RunRecord, values: Mapping[str, Any], data: RunData) -> li
         Each difference in words; [] for the same run.
     """
     found = [str(difference) for difference in differences(record.configuration, values, "identity")]
-    if record.class_names != _as_json(data.class_names):
-        found.append(f"class names ({_first_difference(record.class_names, data.class_names)})")
+    if record.class_names != data.class_names:
+        found.append("class names ({}, now {})".format(*names_difference(record.class_names, data.class_names)))
     for split, old in record.data.items():
         new = data.lists.get(split)
         if new is not None and new != old:
@@ -299,21 +300,6 @@ def other_run(record: RunRecord, values: Mapping[str, Any], data: RunData) -> li
             same = "other records or labels, or another order"
             found.append(f"the {split} list ({same if old['records'] == new['records'] else count})")
     return found
-
-
-def _as_json(names: ClassNames) -> Any:
-    return list(names) if isinstance(names, (list, tuple)) else names
-
-
-def _first_difference(old: Any, new: Any) -> str:
-    if isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
-        index = next(i for i, pair in enumerate(zip(old, new)) if pair[0] != pair[1])
-        return f"class {index} is {old[index]!r}, now {new[index]!r}"
-    return f"{_count(old)}, now {_count(new)}"
-
-
-def _count(names: Any) -> str:
-    return f"{len(names)} names" if names else "none"
 
 
 def _shortened(differing: Sequence[str]) -> str:
@@ -380,21 +366,25 @@ def folder_of_results(cfg: Cfg, name: str) -> str:
     return os.path.join(cfg.OUTPUT_DIR, name) if holds_run else str(cfg.OUTPUT_DIR)
 
 
-def lock_folder(cfg: Cfg) -> FolderLock | None:
+@contextlib.contextmanager
+def lock_folder(folder: str) -> Iterator[None]:
     """Hold OUTPUT_DIR for a training. Called on every rank; the main one gets the lock.
+
+    Args:
+        folder: OUTPUT_DIR; it is made where it is missing.
 
     Raises:
         FolderInUseError: Another run uses it.
     """
-    held: list[FolderLock] = []
+    with contextlib.ExitStack() as held:
 
-    def acquire() -> None:
-        os.makedirs(cfg.OUTPUT_DIR, exist_ok=True)
-        held.append(FolderLock(cfg.OUTPUT_DIR))
-        finish_moves(cfg.OUTPUT_DIR)
+        def acquire() -> None:
+            os.makedirs(folder, exist_ok=True)
+            held.enter_context(FolderLock(folder))
+            finish_moves(folder)
 
-    distributed.on_main(acquire)
-    return held[0] if held else None
+        distributed.on_main(acquire)
+        yield
 
 
 def facts_of_start(device: torch.device) -> dict[str, Any]:

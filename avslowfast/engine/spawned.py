@@ -5,14 +5,13 @@ import signal
 import sys
 
 from ..config.derived import Cfg
-from ..utils.errors import StopRequested, tell
+from ..utils.errors import MISTAKE, StopRequested, tell
 from ..utils.signals import end_with_parent
 from .places import Place
 from .stop import StopRequest
 
 # Exit code of a rank that was stopped where it had nothing to save; its parent says so.
 STOPPED_EARLY = 76
-_MISTAKE = 2
 
 
 def begin(cfg: Cfg, module: str, function: str, place: Place) -> None:
@@ -39,5 +38,5 @@ def begin(cfg: Cfg, module: str, function: str, place: Place) -> None:
     except Exception as error:
         if not tell(error):
             raise
-        code = _MISTAKE
+        code = MISTAKE
     sys.exit(code)

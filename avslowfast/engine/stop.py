@@ -14,12 +14,10 @@ from types import FrameType
 from typing import Any
 
 from ..utils.errors import StopRequested
-from ..utils.signals import STOP_SIGNALS, unblock_stop_signals
+from ..utils.signals import INTERRUPTED, STOP_SIGNALS, unblock_stop_signals
 
 # Exit code of a run that was asked to stop (EX_TEMPFAIL: try again later); what there was to save has been saved.
 STOPPED = 75
-# Exit code of a run that a second Ctrl-C ended at once (128 + SIGINT).
-_ENDED_AT_ONCE = 130
 # Seconds in which further signals belong to the first one: a terminal sends Ctrl-C to each process of a job, and a
 # parent passes on what it gets.
 _SAME = 1.0
@@ -107,7 +105,7 @@ class StopRequest:
     def say(self) -> None:
         """Tell a person that the process was stopped where there was nothing to save."""
         if self.speaks:
-            os.write(2, f"stopped by {self.name}; the same command goes on from what is saved\n".encode())
+            os.write(2, f"stopped by {self.name}; the same command resumes from what is saved\n".encode())
 
     def check(self) -> None:
         """Raise `StopRequested` where a stop is requested."""
@@ -149,7 +147,7 @@ class StopRequest:
                 self.at_once()
                 if self.speaks:
                     os.write(2, b"ended at once by a second Ctrl-C; what was saved before stays\n")
-                os._exit(_ENDED_AT_ONCE)
+                os._exit(INTERRUPTED)
         os.close(end)
 
 

@@ -75,7 +75,7 @@ class Trainer:
         cfg: The configuration.
         device: Of this rank.
         dataset: The training videos, where they have been read already.
-        votes: Whether to go on; None for a training that nobody stops.
+        votes: Whether to continue; None for a training that nobody stops.
 
     Attributes:
         state: Where the training stands; shared with the hooks.
@@ -137,7 +137,7 @@ class Trainer:
             self.ema.module.load_state_dict(self.model.state_dict())
 
     def mismatch(self, content: states.State) -> str | None:
-        """Why this training cannot go on from a state; None if it can.
+        """Why this training cannot resume from a state; None if it can.
 
         Args:
             content: From `states.read_state`.
@@ -191,7 +191,7 @@ class Trainer:
         }
 
     def load_state_dict(self, content: states.State) -> list[str]:
-        """Go on from what `state_dict` gave, as far as that holds under the present recipe.
+        """Resume from what `state_dict` gave, as far as that holds under the present recipe.
 
         Args:
             content: A state in which `mismatch` finds nothing.
@@ -215,7 +215,7 @@ class Trainer:
             try:
                 self.scaler.load_state_dict(content["scaler_state"])
             except (KeyError, TypeError, ValueError, RuntimeError):
-                notes.append("the saved state of the gradient scaler cannot be used, it begins anew")
+                notes.append("the saved state of the gradient scaler cannot be used, so it is reset")
         ranks = len(content["rng"])
         if ranks == distributed.world_size():
             seeding.set_rng_state(content["rng"][distributed.rank()])
@@ -224,7 +224,7 @@ class Trainer:
             notes.append(f"the state was saved by {ranks} ranks, not {now}; random numbers restart from the seed")
         changed = self._changed_epoch(content)
         if state.iteration and changed:
-            notes.append(f"{changed}: training goes on at the beginning of epoch {state.epoch + 1}, not in its middle")
+            notes.append(f"{changed}: training resumes at the beginning of epoch {state.epoch + 1}, not in its middle")
             state.iteration = 0
         return notes
 

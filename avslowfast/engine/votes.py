@@ -1,4 +1,4 @@
-"""What all ranks decide together between two batches: to go on, to stop, or to end because one of them has to."""
+"""What all ranks decide together between two batches: to continue, to stop, or to end because one of them has to."""
 
 import time
 from collections.abc import Iterator

@@ -11,7 +11,7 @@ from ..config import ConfigError
 from ..config.derived import Cfg, is_bgr, pathways
 from ..config.kinds import differences, stored_values, values_of
 from ..config.table import get_cfg
-from ..datasets.base import ClassNames
+from ..datasets.base import ClassNames, names_difference
 from ..models.network import Network
 from ..utils.logging import get_logger
 from .sharing import on_every_rank
@@ -144,11 +144,7 @@ def _check_class_names(stored: Any, names: ClassNames, path: str) -> None:
     """Whether the classes of a checkpoint are those of the list that is tested."""
     if not stored or not names or stored == names:
         return
-    if isinstance(stored, list) and isinstance(names, list) and len(stored) == len(names):
-        index = next(i for i, pair in enumerate(zip(stored, names)) if pair[0] != pair[1])
-        difference = f"class {index} is {stored[index]!r} in it and {names[index]!r} in the list"
-    else:
-        difference = f"it has {len(stored)}, the list {len(names)}"
+    difference = "{} in it and {} in the list".format(*names_difference(stored, names))
     raise ConfigError(
         f"{os.fspath(path)}: other class names than the list's ({difference}); set DATA.CLASS_NAMES_FILE to the names "
         "it was trained with, or test with its own list"

@@ -4,6 +4,7 @@ The same rules serve training, validation and test. A few files never end a run,
 what goes beyond both does, and so do scores that are NaN or infinite.
 """
 
+import itertools
 import math
 import os
 from collections.abc import Iterator, Mapping
@@ -13,7 +14,7 @@ from typing import Any
 from ..datasets.tables import csv_rows
 from ..utils.errors import UserError
 from ..utils.logging import get_logger
-from ..utils.text import write_csv
+from ..utils.text import counted, write_csv
 from .protocols.base import Evaluation
 
 logger = get_logger(__name__)
@@ -105,7 +106,7 @@ class FailurePolicy:
             TooManyFailuresError: As `check`.
             NotFiniteScoresError: More scores are not finite than files may fail; in a test, any.
         """
-        failed, total = {item["path"]: item["reason"] for item in result.failed}, len(set(result.paths))
+        failed, total = result.failed, len(set(result.paths))
         self.check(failed, total, what)
         count = len(result.not_finite)
         if count > (0 if what == "test" else max(self.files, _share(self.fraction, len(result.paths)))) or (
@@ -148,11 +149,6 @@ def not_finite(result: Evaluation[Any], what: str) -> str:
     )
 
 
-def counted(count: int, word: str) -> str:
-    """A number with its word, in the plural where it has to be: 1 file, 2 files."""
-    return f"{count} {word}" if count == 1 else f"{count} {word}s"
-
-
 def report(result: Evaluation[Any], what: str) -> None:
     """Name in the log what failed in an evaluation, each file once.
 
@@ -160,8 +156,8 @@ def report(result: Evaluation[Any], what: str) -> None:
         result: The evaluation.
         what: Which one: validation | test.
     """
-    for item in result.failed[:_NAMED]:
-        logger.warning("failed, scored as wrong: %s (%s)", item["path"], item["reason"])
+    for path, reason in itertools.islice(result.failed.items(), _NAMED):
+        logger.warning("failed, scored as wrong: %s (%s)", path, reason)
     total = len(result.paths)
     if result.failed:
         share = 100 * result.failed_videos / total
@@ -192,7 +188,7 @@ def _rows_of_others(path: str, split: str) -> Iterator[list[str]]:
     try:
         rows = [row for row, _ in csv_rows(path, _COLUMNS)]
     except UserError as error:
-        logger.warning("%s; it is written anew", error)
+        logger.warning("%s; it is written again", error)
         return
     yield from ([row[name] for name in _COLUMNS] for row in rows if row["split"] != split)
 

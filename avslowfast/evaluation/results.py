@@ -99,17 +99,25 @@ def outcome(result: Evaluation[Any]) -> dict[str, Any]:
         "seconds": result.seconds,
         "failed_videos": result.failed_videos,
         "not_finite_videos": len(result.not_finite),
-        "failed": result.failed,
+        "failed": failed_rows(result.failed),
         "not_finite": result.not_finite,
     }
 
 
+def failed_rows(failed: Mapping[str, str]) -> list[dict[str, str]]:
+    """What results.json says of files that could not be read.
+
+    Args:
+        failed: {path: reason}.
+    """
+    return [{"path": path, "reason": reason} for path, reason in failed.items()]
+
+
 def nothing_read(error: NothingReadError) -> dict[str, Any]:
     """As `outcome`, of an evaluation whose files could not be read."""
-    failed = [{"path": path, "reason": reason} for path, reason in error.failed.items()]
     # There are neither scores nor labels, which `outcome` does not look at.
-    result: Evaluation[Any] = Evaluation(None, np.zeros(0), error.paths, failed, failed_videos=len(error.paths))
-    return outcome(result)
+    paths, failed = error.paths, dict(error.failed)
+    return outcome(Evaluation[Any](None, np.zeros(0), paths, failed, failed_videos=len(paths)))
 
 
 def metrics_text(metrics: Mapping[str, float]) -> str:

@@ -11,7 +11,7 @@ from torch import nn
 
 from ..clips.transforms import move_boxes
 from ..config.derived import task_facts
-from ..datasets.tables import hint, number, shown, split_rows
+from ..datasets.tables import hint, is_box, number, shown, split_rows
 from ..utils.batches import numbered_boxes
 from ..utils.errors import UserError
 from .load import meta_of
@@ -78,7 +78,7 @@ def _box(row: list[str], where: str) -> tuple[float, list[float]]:
     names = _COLUMNS.split(",")
     seconds = number(row[0], where, names[0], 0.0)
     box = [number(text, where, name) for text, name in zip(row[1:5], names[1:])]
-    if not (0 <= box[0] < box[2] <= 1 and 0 <= box[1] < box[3] <= 1):
+    if not is_box(box):
         raise BoxesError(f"{where}: {box} is no box in shares of the frame, 0 <= x1 < x2 <= 1 and 0 <= y1 < y2 <= 1")
     return seconds, box
 

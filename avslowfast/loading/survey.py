@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..datasets.base import ClassNames, Listing, Record
+from ..utils.text import counted
 
 # Fewer training videos than these make a class rare.
 RARE = 5
@@ -88,7 +89,7 @@ class Survey:
                 (facts.contradicted, "a video that is in the list already with another label: it has two labels"),
             ):
                 if places:
-                    lines = "1 line names" if len(places) == 1 else f"{len(places)} lines name"
+                    lines = counted(len(places), "line") + (" names" if len(places) == 1 else " name")
                     notes.append(f"{split}: {lines} {words} (duplicates); the first: {places[0]}")
         for (earlier, later), count in self.shared.items():
             notes.append(f"{later}: {count} of {self.splits[later].records} videos are also in {earlier}")

@@ -12,6 +12,8 @@ from typing import Any
 
 # Set to 1 to see where in the program an error was found.
 TRACEBACK_VARIABLE = "AVSLOWFAST_TRACEBACK"
+# Exit code of a process that ends with an error told in one line.
+MISTAKE = 2
 
 _LESS_MEMORY = (
     "use smaller batches (TRAIN.BATCH_SIZE, TEST.BATCH_SIZE), smaller or shorter clips, or fewer workers "
@@ -40,7 +42,7 @@ _REMEDIES = {
     errno.EMFILE: "raise the limit (ulimit -n), or use fewer workers (DATA_LOADER.NUM_WORKERS)",
     errno.ENFILE: "close other programs, or use fewer workers (DATA_LOADER.NUM_WORKERS)",
     errno.EIO: "the disk or the network drive does not answer as it should; check it",
-    errno.ESTALE: "the network drive was mounted anew; start again",
+    errno.ESTALE: "the network drive was mounted again; start again",
     errno.ENXIO: "give a regular file",
     errno.ETXTBSY: "another program uses the file; choose another path",
     errno.ENOMEM: _LESS_MEMORY,

@@ -30,7 +30,7 @@ class _TerminalHandler(logging.StreamHandler[Any]):
 
 
 class _LogFile(logging.FileHandler):
-    """A log file; where it cannot be written, for example on a full disk, that is said once and the run goes on."""
+    """A log file; where it cannot be written, for example on a full disk, that is said once and the run continues."""
 
     _said = False
 

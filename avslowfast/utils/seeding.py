@@ -49,11 +49,10 @@ def set_rng_state(state: dict[str, Any]) -> None:
     """Continue from a state that `rng_state` gave."""
     import torch
 
-    torch.set_rng_state(state["torch"])
-    name, keys, pos, has_gauss, cached = state["numpy"]
-    np.random.set_state((name, keys.numpy().astype(np.uint32), pos, has_gauss, cached))
-    version, internal, gauss = state["python"]
-    random.setstate((version, tuple(internal), gauss))
+    torch_state, numpy_state, python_state = _decoded(state)
+    torch.set_rng_state(torch_state)
+    np.random.set_state(numpy_state)
+    random.setstate(python_state)
     if "cuda" in state and torch.cuda.is_available():
         torch.cuda.set_rng_state(state["cuda"])
 
@@ -67,11 +66,18 @@ def problem_of(state: Any) -> str | None:
     import torch
 
     try:
-        torch.Generator().set_state(state["torch"])
-        name, keys, pos, has_gauss, cached = state["numpy"]
-        np.random.RandomState().set_state((name, keys.numpy().astype(np.uint32), pos, has_gauss, cached))
-        version, internal, gauss = state["python"]
-        random.Random().setstate((version, tuple(internal), gauss))
+        torch_state, numpy_state, python_state = _decoded(state)
+        torch.Generator().set_state(torch_state)
+        np.random.RandomState().set_state(numpy_state)
+        random.Random().setstate(python_state)
     except (TypeError, ValueError, KeyError, AttributeError, RuntimeError, OverflowError) as error:
         return f"no state of random numbers ({type(error).__name__})"
     return None
+
+
+def _decoded(state: dict[str, Any]) -> tuple[Any, tuple[Any, ...], tuple[Any, ...]]:
+    """The states of torch, numpy and Python, as their generators take them."""
+    name, keys, pos, has_gauss, cached = state["numpy"]
+    version, internal, gauss = state["python"]
+    numpy_state = (name, keys.numpy().astype(np.uint32), pos, has_gauss, cached)
+    return state["torch"], numpy_state, (version, tuple(internal), gauss)

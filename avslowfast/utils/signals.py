@@ -8,6 +8,8 @@ from collections.abc import Iterator
 
 # What people and batch systems send: `kill`, Ctrl-C, a warning before the time limit, a closed terminal.
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
+# Exit code of a process that Ctrl-C ended (128 + SIGINT).
+INTERRUPTED = 130
 # Signals by which the kernel ends a process that made a mistake.
 CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE)
 

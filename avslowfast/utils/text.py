@@ -93,6 +93,11 @@ def parse_json(text: str | bytes, path: str | os.PathLike[str]) -> Any:
         raise TextError(f"{os.fspath(path)}: no JSON, or a torn file ({reason}); give a whole one") from None
 
 
+def counted(count: int, word: str) -> str:
+    """A number with its word, in the plural where it has to be: 1 file, 2 files."""
+    return f"{count} {word}" if count == 1 else f"{count} {word}s"
+
+
 def write_lines(path: str | os.PathLike[str], lines: Iterable[str]) -> None:
     """Write a text file, whole or not at all.
 

@@ -11,6 +11,7 @@ from helpers import tiny_cfg
 from avslowfast.config import ConfigError
 from avslowfast.config.names import DATASETS
 from avslowfast.datasets import Listing, Source
+from avslowfast.datasets.base import names_difference
 from avslowfast.datasets.tables import check_class_id, csv_rows, lines_of
 from avslowfast.loading.build import read_listing
 
@@ -78,3 +79,19 @@ def test_names_of_files_follow_the_keys():
     assert source.audio(video="a") == "/videos/a.wav"
     assert Source("/labels").video("{video}.mp4", video="a") == "/labels/a.mp4"
     assert Source("/labels").audio(video="a") == ""
+
+
+@pytest.mark.parametrize(
+    "old, new, words",
+    [
+        (["a", "b"], ["a", "c"], ("class 1 is 'b'", "'c'")),
+        (["a", "b"], ["a"], ("2 names", "1 name")),
+        (["a"], None, ("1 name", "none")),
+        ({"verb": ["a"], "noun": ["b"]}, {"verb": ["a"], "noun": ["c"]}, ("noun: class 0 is 'b'", "'c'")),
+        ({"verb": ["a"], "noun": None}, {"verb": ["a"], "noun": ["c", "d"]}, ("noun: none", "2 names")),
+        ({"verb": ["a"]}, {"noun": ["a"]}, ("names of the classifiers verb", "names of the classifiers noun")),
+        ({"verb": ["a"]}, ["a"], ("names of the classifiers verb", "1 name")),
+    ],
+)
+def test_a_difference_of_class_names_names_classifier_and_class(old, new, words):
+    assert names_difference(old, new) == words

@@ -31,7 +31,7 @@ def run_epochs(hook, state, epochs):
 
 
 def result_with(**metrics):
-    return Evaluation(scores=None, labels=None, paths=[], failed=[], metrics=metrics)
+    return Evaluation(scores=None, labels=None, paths=[], failed={}, metrics=metrics)
 
 
 def test_validation_runs_every_few_epochs_and_after_the_last():

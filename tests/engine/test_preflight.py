@@ -57,6 +57,24 @@ def test_a_dry_run_of_train_is_the_same(run_args):
     assert os.listdir(output_of(run_args)) == []
 
 
+def test_a_check_of_a_test_alone_passes_a_batch_through_the_network(run_args, tmp_path, monkeypatch):
+    (tmp_path / "one_clip.py").write_text(
+        "from avslowfast.config.names import TASKS\n"
+        "from avslowfast.tasks.classification import ClassificationTask\n"
+        "from avslowfast.utils.errors import UserError\n"
+        "@TASKS.register('one_clip')\n"
+        "class OneClip(ClassificationTask):\n"
+        "    def scores(self, model, batch, clips):\n"
+        "        scores = super().scores(model, batch, clips)\n"
+        "        raise UserError(f'scores of {len(scores)} clips')\n"
+    )
+    monkeypatch.setitem(ENV, "PYTHONPATH", os.pathsep.join([str(tmp_path), ENV.get("PYTHONPATH", "")]))
+    test_alone = ("TRAIN.ENABLE", False, "TEST.NUM_ENSEMBLE_VIEWS", 3, "TEST.NUM_SPATIAL_CROPS", 1)
+    assert "checked: the run can start" in check(run_args, *test_alone).stdout
+    message = check(run_args, *test_alone, "TASK", "one_clip", "--import", "one_clip", code=2).stderr
+    assert "scores of 3 clips" in message
+
+
 @pytest.mark.parametrize("split", ["val", "test"])
 def test_a_missing_list_is_found_before_the_first_step(run_args, lists, split):
     folder = lists(lambda split, lines: lines)

@@ -1,4 +1,4 @@
-"""A folder that has been used before: whose run it is, what may go on in it, what stays of it."""
+"""A folder that has been used before: whose run it is, what may resume in it, what stays of it."""
 
 import json
 import os
@@ -164,7 +164,7 @@ def test_another_batch_or_number_of_ranks_in_mid_epoch_goes_on_at_its_beginning(
     os.makedirs(states.checkpoint_dir(output_of(alone)))
     shutil.copy(middle, states.checkpoint_dir(output_of(alone)))
     run(alone, "SOLVER.MAX_EPOCH", 2, *keys(words))
-    assert "training goes on at the beginning of epoch 2, not in its middle" in log_of(output_of(alone))
+    assert "training resumes at the beginning of epoch 2, not in its middle" in log_of(output_of(alone))
     epochs = [s["epoch"] for s in stats(output_of(alone), "train_iter")]
     assert set(epochs) == {"2/2"}
 
@@ -183,7 +183,7 @@ def test_the_best_state_is_repaired_and_a_lost_one_is_chosen_anew(used):
     if os.path.isfile(holder):
         assert os.path.samefile(states.best_path(folder), holder)
     else:
-        assert f"the best state (epoch {best}) is gone; the best is chosen anew" in log_of(folder)
+        assert f"the best state (epoch {best}) is missing; the best is chosen again" in log_of(folder)
 
 
 def test_a_best_state_that_is_gone_is_an_error_in_the_test(used):
@@ -328,7 +328,7 @@ def test_a_damaged_best_state_is_made_anew_or_chosen_anew(used):
     if os.path.isfile(holder):
         assert os.path.samefile(states.best_path(folder), holder)
     else:
-        assert "the best is chosen anew" in log_of(folder)
+        assert "the best is chosen again" in log_of(folder)
 
 
 def test_use_best_without_a_run_is_an_error_whatever_the_start_weights(used):

@@ -82,7 +82,7 @@ with StopRequest() as stop, stop.deferred():
 @pytest.mark.parametrize("number", STOP_SIGNALS)
 def test_a_signal_ends_what_loses_nothing(number):
     code, text = interrupted([0.1], number=number, script=SCRIPT.replace("stop.deferred()", "open('/dev/null')"))
-    assert text == f"stopped by {number.name}; the same command goes on from what is saved\n"
+    assert text == f"stopped by {number.name}; the same command resumes from what is saved\n"
     assert code == 75
 
 

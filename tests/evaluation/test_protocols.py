@@ -138,7 +138,7 @@ def test_a_value_that_is_not_finite_is_never_the_best(value, best, improves):
 
 
 def test_a_metric_that_the_data_does_not_give_is_named():
-    result = Evaluation(ClassScores({"": np.zeros((1, 2), np.float32)}), np.zeros(1, int), ["a"], [], {"top1": 50.0})
+    result = Evaluation(ClassScores({"": np.zeros((1, 2), np.float32)}), np.zeros(1, int), ["a"], {}, {"top1": 50.0})
     assert result.value(Metric("top1", "top-1 accuracy")) == 50.0
     with pytest.raises(ConfigError, match="'many_shot_verb_recall': the validation data .* it gives top1"):
         result.value(Metric("many_shot_verb_recall", ""))

@@ -105,7 +105,7 @@ def test_lists_in_order_give_the_table_alone():
 
 def test_long_lists_take_seconds():
     listing = Listing([Record(f"/videos/class/{i}.mp4", i % 400) for i in range(300_000)])
-    began = time.perf_counter()
+    began = time.process_time()
     survey({"train": listing, "val": listing}, {"": 400})
     # Two passes over 300,000 records take 0.4 s; comparing each with each would take hours.
-    assert time.perf_counter() - began < 10
+    assert time.process_time() - began < 10

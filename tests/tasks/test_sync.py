@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import torch
 from helpers import ROOT, tiny_cfg
+from helpers.lists import copy_lists
 from helpers.networks import make
-from helpers.runs import ENV, output_of, run, stats, weights, with_output
+from helpers.runs import ENV, log_of, output_of, run, stats, weights, with_output
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -292,6 +293,30 @@ def test_a_probe_keeps_its_features_and_looks_things_up(bounce_args, bounces, tm
     assert os.path.getmtime(os.path.join(folder, "features_train.pt")) > before
     done = run(bounce_args, "TASK", "probe", code=2)
     assert "set TEST.CHECKPOINT_FILE_PATH" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "counts, code, words",
+    [
+        # The strength of the classifier cannot be validated, but it can be trained.
+        ((1, 4), 0, "has a single training video: PROBE.C 1 is used without cross-validation"),
+        ((1, 1), 0, "has a single training video: PROBE.C 1 is used without cross-validation"),
+        ((4, 0), 2, "all training videos that can be read are of class"),
+    ],
+)
+def test_a_probe_of_very_few_videos(bounce_args, bounces, tmp_path, counts, code, words):
+    def few(split, lines):
+        by_class = {}
+        for line in lines:
+            by_class.setdefault(line.split()[-1], []).append(line)
+        fullest = sorted(by_class.values(), key=len)[-len(counts) :]
+        return [line for of_class, n in zip(fullest, counts) for line in of_class[:n]] if split == "train" else lines
+
+    lists = copy_lists(bounces, tmp_path, few)
+    args = ("DATA.PATH_TO_DATA_DIR", lists, "TASK", "probe", "PROBE.RANDOM_WEIGHTS", True)
+    done = run(bounce_args, *args, code=code)
+    assert words in (done.stderr if code else log_of(output_of(bounce_args)))
+    assert "Traceback" not in done.stderr
 
 
 def test_a_fraction_of_the_training_videos_keeps_the_share_of_every_class(bounces):

@@ -65,7 +65,7 @@ class CheckpointHook(Hook):
         return bool(self.seconds) and self.clock() - self._last_save > self.seconds
 
     def _save(self, state: TrainState) -> None:
-        """Save; where that fails, an earlier state is whole and training goes on, the next save tries again.
+        """Save; where that fails, an earlier state is whole and training continues, the next save tries again.
 
         Raises:
             StateNotSavedError: There is no earlier state, or no next save.
@@ -75,7 +75,7 @@ class CheckpointHook(Hook):
         except StateNotSavedError as error:
             if state.stop or state.finished or not self._has_saved:
                 raise
-            logger.warning("%s. Training goes on; the next state is tried as usual", error)
+            logger.warning("%s. Training continues; the next state is tried as usual", error)
         else:
             self._has_saved = True
             self._newest = state.global_iteration

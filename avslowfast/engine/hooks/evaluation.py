@@ -38,7 +38,7 @@ class EvalHook(Hook):
     def before_train(self, state: TrainState) -> None:
         """Forgets a best value of another metric, with which values of this one cannot be compared."""
         if state.best_metric not in ("", self.metric.name):
-            logger.warning("the best epoch was chosen by %s; %s chooses it anew", state.best_metric, self.metric.name)
+            logger.warning("the best epoch was chosen by %s; %s chooses it again", state.best_metric, self.metric.name)
             state.best, state.best_epoch = None, None
             # After the last epoch nothing else would choose.
             state.evaluation_due = state.evaluation_due or state.finished

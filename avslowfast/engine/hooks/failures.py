@@ -1,8 +1,9 @@
 """What happens to a training whose files cannot be read."""
 
-from ...evaluation.failures import counted, FailurePolicy, write_failed_files
+from ...evaluation.failures import FailurePolicy, write_failed_files
 from ...utils import distributed
 from ...utils.logging import get_logger
+from ...utils.text import counted
 from ..state import TrainState
 from .base import Hook
 

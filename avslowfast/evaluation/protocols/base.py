@@ -23,7 +23,7 @@ class Evaluation(Generic[S]):
         scores: Per video in the data set's order.
         labels: [N], [N, K] (several labels per video) or [N, heads]; for boxes [N, 0].
         paths: N files.
-        failed: [{"path", "reason"}] of the files that could not be read, each once.
+        failed: {path: reason} of the files that could not be read.
         metrics: {name: value}, in the protocol's order.
         views: Clips per video.
         seconds: Duration of the loop.
@@ -34,7 +34,7 @@ class Evaluation(Generic[S]):
     scores: S
     labels: NDArray[Any]
     paths: list[str]
-    failed: list[dict[str, str]] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
     metrics: dict[str, float] = field(default_factory=dict)
     views: int = 1
     seconds: float = 0.0

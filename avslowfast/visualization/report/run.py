@@ -14,7 +14,7 @@ from ...evaluation.build import best_metric
 from ...evaluation.results import FACTS
 from ...tasks.scores import SavedScores
 from ...utils.errors import UserError
-from ...utils.text import read_json, read_text, TextError
+from ...utils.text import counted, read_json, read_text, TextError
 
 # What begins the numbers in a line of the log; a line that a kill has torn may have another one behind it.
 _STATS = "json_stats: "
@@ -102,7 +102,7 @@ def _stats(log: str, notes: list[str]) -> list[dict[str, Any]]:
             else:
                 torn += 1
     if torn:
-        notes.append(f"stdout.log: {torn} torn line{'s' if torn > 1 else ''} left out")
+        notes.append(f"stdout.log: {counted(torn, 'torn line')} left out")
     return stats
 
 

@@ -1,6 +1,7 @@
 """Train and test as a configuration says."""
 
 import contextlib
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -127,7 +128,10 @@ def train(cfg: Cfg, device: torch.device, votes: Votes) -> bool:
 def log_start(folder: RunFolder) -> None:
     """The head of the log: what runs, where, on what."""
     record, start = folder.record, folder.record.starts[-1]
-    logger.info("run %s, start %d: %s", record.id, len(record.starts), " ".join(start["command"]))
+    program, *words = start["command"]
+    if os.path.basename(program) == "__main__.py":
+        program = "python -m avslowfast"
+    logger.info("run %s, start %d: %s", record.id, len(record.starts), " ".join([program, *words]))
     versions = ", ".join(f"{name} {version}" for name, version in start["versions"].items())
     commit = f", commit {start['git_commit']}" if start["git_commit"] else ""
     logger.info("%s%s; %s, %s", versions, commit, start["device"], counted(start["ranks"], "rank"))

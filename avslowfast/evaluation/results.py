@@ -141,7 +141,8 @@ def results_table(results: Mapping[str, Any], metrics: Iterable[Metric]) -> str:
     if results.get("not_finite_videos"):
         rows.append(("videos whose scores are not finite", results["not_finite_videos"]))
     classes = {name: v for name, v in results.get("per_class_accuracy", {}).items() if v is not None}
-    if len(classes) <= _LISTED:
+    if 0 < len(classes) <= _LISTED:
+        rows.append(("accuracy of each class, %", ""))
         rows += [(f"  {name}", f"{value:.1f}") for name, value in classes.items()]
     width = max(len(str(name)) for name, _ in rows)
-    return "\n".join(f"  {name:<{width}}  {value}" for name, value in rows)
+    return "\n".join(f"  {name:<{width}}  {value}".rstrip() for name, value in rows)

@@ -162,8 +162,10 @@ def test_results_say_what_their_metrics_are(tmp_path):
     write_results(cfg.OUTPUT_DIR, results, metrics)
     content = json.loads((tmp_path / "results.json").read_text())
     assert content["metrics"] == {"res5_offset_ms": {"label": "res5, offset", "unit": "ms", "better": "lower"}}
-    lines = results_table(results, metrics).split("\n")
-    assert [line.split("  ")[-1].strip() for line in lines] == ["slow", "x", "3", "-12.50", "0"]
+    lines = results_table({**results, "per_class_accuracy": {"run": 50.0}}, metrics).split("\n")
+    assert [line.split("  ")[-1].strip() for line in lines[:5]] == ["slow", "x", "3", "-12.50", "0"]
+    assert lines[5] == "  accuracy of each class, %"
+    assert lines[6].split() == ["run", "50.0"]
     assert any("res5, offset, ms" in line for line in lines)
 
 

@@ -91,7 +91,7 @@ def save_state(trainer: Trainer, folder: RunFolder, keep: int) -> str:
     if distributed.is_main():
         try:
             path = folder.save(content, state, keep)
-            logger.info("saved %s", path)
+            logger.info("saved %s%s", path, ", the best so far" if state.improved else "")
         except states.StateNotSavedError as error:
             problem = str(error)
     path, problem, best = distributed.broadcast_object((path, problem, folder.record.best))

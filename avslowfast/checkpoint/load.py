@@ -98,7 +98,7 @@ class LoadReport:
             ("unused", "no place in the network", unused),
             ("NaN", "or infinite values in them: scores will make no sense", self.not_finite),
         )
-        lines = [f"{self.source} ({self.format})"]
+        lines = [f"{self.source} (format {self.format})"]
         for kind, why, names in kinds:
             if names or kind == "loaded":
                 lines.append(f"  {kind:<9}{len(names):4d} tensors{'  (' + why + ')' if why else ''}")

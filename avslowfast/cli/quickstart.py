@@ -51,7 +51,8 @@ def run(args: argparse.Namespace) -> int:
         overrides = ["SOLVER.MAX_EPOCH", "1", "SOLVER.WARMUP_EPOCHS", "0"]
     print(render_dataset(data, "pairs", clips, 0, os.cpu_count() or 1))
     rows = []
-    for arch, modalities, ceiling in _ARCHITECTURES:
+    for number, (arch, modalities, ceiling) in enumerate(_ARCHITECTURES, 1):
+        print(f"\nnetwork {number} of {len(_ARCHITECTURES)}: {arch} ({modalities})", flush=True)
         folder = os.path.join(output, f"synthav_{arch}")
         if args.fresh:
             shutil.rmtree(folder, ignore_errors=True)

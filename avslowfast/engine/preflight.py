@@ -184,15 +184,21 @@ def log_disk(cfg: Cfg, trainer: Trainer) -> None:
     Raises:
         ConfigError: Not even one state fits.
     """
-    size = _state_bytes(trainer) / 2**30
+    size = _state_bytes(trainer)
     kept = cfg.TRAIN.CHECKPOINT_KEEP or math.ceil(cfg.SOLVER.MAX_EPOCH / cfg.TRAIN.CHECKPOINT_PERIOD)
     # The best one, and the one that is being written.
     needed = (kept + 2) * size
-    free = shutil.disk_usage(cfg.OUTPUT_DIR).free / 2**30
-    text = f"checkpoints: {size:.2f} GB each, {needed:.2f} GB in all; {free:.2f} GB are free in {cfg.OUTPUT_DIR}"
+    free = shutil.disk_usage(cfg.OUTPUT_DIR).free
+    text = (
+        f"checkpoints: {_in_words(size)} each, {_in_words(needed)} in all; {_in_words(free)} free in {cfg.OUTPUT_DIR}"
+    )
     if free < size:
         raise ConfigError(f"OUTPUT_DIR is {cfg.OUTPUT_DIR!r}: {text}; make room or choose another folder")
     (logger.warning if free < needed else logger.info)("%s", text)
+
+
+def _in_words(size: float) -> str:
+    return f"{size / 2**30:.1f} GB" if size >= 2**30 else f"{size / 2**20:.1f} MB"
 
 
 def _state_bytes(trainer: Trainer) -> int:

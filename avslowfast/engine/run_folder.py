@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import simplejson
 import torch
 
 from .. import __version__
@@ -76,7 +77,8 @@ class RunData:
             split: {"records": len(datasets[split]), "fingerprint": datasets[split].listing.fingerprint()}
             for split in ("train", "val")
         }
-        return cls(datasets["train"].class_names, lists)
+        # As the record gives them back, whatever sequences a reader used.
+        return cls(simplejson.loads(simplejson.dumps(datasets["train"].class_names)), lists)
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ def test_a_check_says_what_a_run_would_use_and_writes_nothing(run_args):
         "16 of 16",
         "a new run would begin",
         "one step: loss",
-        "GB are free",
+        " free in ",
         "the run can start",
     ):
         assert words in out

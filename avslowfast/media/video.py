@@ -114,7 +114,7 @@ class VideoReader(MediaReader):
         self._half_frame = 0.5 / min(max(rates), max(self.video.rate, _MAX_USUAL_RATE))
         # How far before an instant the last seek had to aim.
         self._back = 0.0
-        # Where the last seek led, seconds; whether the file has so few key frames that seeks lead nowhere.
+        # Of one call of `shown_frames`: where the last seek led, seconds; whether seeks lead to the same key frame.
         self._landed, self._one_journey = -np.inf, self._stamps is Stamps.NONE
 
     def close(self) -> None:
@@ -142,6 +142,7 @@ class VideoReader(MediaReader):
         By plan where that is proven exact and the packets show which frames are needed, else by decoding all frames on
         the way.
         """
+        self._landed, self._one_journey = -np.inf, self._stamps is Stamps.NONE
         try:
             yield from self._shown(times)
         except OutOfOrderError:
@@ -164,18 +165,18 @@ class VideoReader(MediaReader):
 
     def iter_frames(self, start: float) -> Iterator[Shown]:
         """See `MediaReader.iter_frames`."""
-        last = -np.inf
+        given, last = -np.inf, -np.inf
         with decoding(self.path):
             while True:
                 try:
                     for time, frame in self._frames_from(start):
-                        if time > last:
-                            yield time, frame
+                        if time > given:
                             last = time
+                            yield time, frame
                     return
                 except OutOfOrderError:
                     self._distrust_stamps()
-                    start = max(last, start)
+                    given, start = last, max(last, start)
 
     def _distrust_stamps(self) -> None:
         """From now on, put the time stamps of frames in order."""
@@ -210,7 +211,10 @@ class VideoReader(MediaReader):
         index = self._stream.index_entries
         if len(index) > 1:
             number = index.search_timestamp(int(after / time_unit(self._stream)), backward=True, any_frame=False)
-            return bool(number >= 0 and index[number].timestamp * time_unit(self._stream) > before)
+            if number >= 0 and index[number].timestamp * time_unit(self._stream) > before:
+                return True
+            # An index may grow while a file is read; then it tells nothing of what lies ahead.
+            return bool(index[len(index) - 1].timestamp * time_unit(self._stream) <= before)
         return True
 
     def _note_landing(self, time: float) -> None:

@@ -406,3 +406,27 @@ def test_a_jump_of_the_time_stamps_is_kept_not_filled(tmp_path):
         shown = numbers(source.read_frames(at))
         assert shown[:2] == [25, 99] and shown[3] - shown[2] == 25 and 120 < shown[2] < 130
         assert numbers(prepared.read_frames(at)) == shown
+
+
+def test_time_stamps_that_do_not_ascend_are_put_in_order(tmp_path):
+    # Taken over from a container that stores the order of decoding alone.
+    path = tmp_path / "x.mkv"
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("libx264", rate=FPS, options={"bf": "3"})
+        stream.height, stream.width, stream.pix_fmt = 32, 64, "yuv420p"
+        stream.codec_context.gop_size = 25
+        frames = [av.VideoFrame.from_ndarray(np.ascontiguousarray(coded(n)), format="rgb24") for n in range(100)]
+        packets = [packet for frame in frames for packet in stream.encode(frame.reformat(format="yuv420p"))]
+        for number, packet in enumerate(packets + stream.encode(None)):
+            packet.pts = packet.dts = 40 * number
+            packet.time_base = Fraction(1, 1000)
+            out.mux(packet)
+    for first in (0, 24, 25, 50, 80):
+        with VideoReader(path) as reader:
+            wanted = np.arange(first, first + 20)
+            assert numbers(reader.read_frames((wanted + 0.1) / FPS)) == wanted.tolist()
+    with VideoReader(path) as reader:
+        assert [round(time * FPS) for time, _ in reader.iter_frames(0.0)] == list(range(100))
+    assert transcode(path, tmp_path / "y.mp4").frames_written == 100
+    with VideoReader(tmp_path / "y.mp4") as reader:
+        assert numbers(reader.read_frames((np.arange(100) + 0.1) / FPS)) == list(range(100))

@@ -31,10 +31,14 @@ Opened = TypeVar("Opened", bound="OpenFile")
 _MAX_BAD_PACKETS = 50
 # Assumed for a stream without a stored rate, Hz.
 _DEFAULT_RATE = 25.0
-# Formats without a header: what is told of a stream's place is guessed from some of its packets.
-_NO_HEADER = frozenset({"mpegts", "mpeg"})
+# Formats without a header, or with one that does not say where the streams lie: it is guessed from some packets.
+_NO_HEADER = frozenset({"mpegts", "mpeg", "asf"})
 # FFmpeg's flag of formats without time stamps.
 _NO_STAMPS = 0x80
+# Frames of a lower rate are held, and a higher one is no frame rate, Hz.
+_MIN_USUAL_RATE, _MAX_BASE_RATE = 10.0, 60.0
+# A rate in a header that differs by more than this share from that of the packets is not believed.
+_RATE_DIFFERS = 0.05
 # Larger ones are not read whole for it, bytes.
 _MAX_SCAN = 256 * 2**20
 # Time stamps that go back farther than this, in seconds, begin anew.
@@ -305,6 +309,9 @@ def stream_info(container: InputContainer, stream: VideoStream | AudioStream, pa
     if span is None:
         scan = _scan(path, _stamp_of(path), stream.index, rate)
         span = scan.start, scan.end
+        if abs(scan.rate - rate) > _RATE_DIFFERS * rate and isinstance(stream, VideoStream):
+            # Fields counted as frames, for example.
+            rate = scan.rate
     return StreamInfo(*span, rate)
 
 
@@ -316,6 +323,15 @@ def key_stamps(container: InputContainer, stream: VideoStream, path: str) -> fro
     if not _is_scanned(container, path):
         return None
     return _scan(path, _stamp_of(path), stream.index, frame_rate(stream)).key_stamps
+
+
+def usual_length(container: InputContainer, stream: VideoStream, path: str) -> float:
+    """For how long a frame of a video is shown that is not held, seconds; the mean says little of that."""
+    if _is_scanned(container, path):
+        return _scan(path, _stamp_of(path), stream.index, frame_rate(stream)).usual_length
+    rate, base = frame_rate(stream), float(stream.base_rate or 0)
+    # The base rate is the one of which all time stamps are multiples, or, where there is none, nonsense.
+    return 1 / (base if rate <= base <= _MAX_BASE_RATE else max(rate, _MIN_USUAL_RATE))
 
 
 def _is_scanned(container: InputContainer, path: str) -> bool:
@@ -374,11 +390,13 @@ def _tagged_duration(stream: Stream) -> float | None:
 
 @dataclass(frozen=True)
 class _Scan:
-    """What the packets of a stream tell: where it starts and ends, seconds, and the stamps of its key frames."""
+    """What the packets of a stream tell: start, end and the usual length of a frame, seconds; rate, Hz; key frames."""
 
     start: float
     end: float
+    rate: float
     key_stamps: frozenset[int]
+    usual_length: float
 
 
 @functools.lru_cache(maxsize=4096)
@@ -397,6 +415,7 @@ def _scan(path: str, stamp: tuple[int, int], index: int, rate: float) -> _Scan:
     begin, end, count = float("inf"), float("-inf"), 0
     first_key: float | None = None
     keys: set[int] = set()
+    shown: set[int] = set()
     newest = float("-inf")
     with open_input(path) as container:
         stream = container.streams[index]
@@ -412,6 +431,7 @@ def _scan(path: str, stamp: tuple[int, int], index: int, rate: float) -> _Scan:
                     if float(packet.dts * base) < newest - BEGINS_ANEW:
                         raise begins_anew(newest, path)
                     newest = max(newest, float(packet.dts * base))
+                shown.add(packet.pts)
                 if packet.is_keyframe:
                     first_key = time if first_key is None else first_key
                     keys.add(packet.pts)
@@ -419,10 +439,14 @@ def _scan(path: str, stamp: tuple[int, int], index: int, rate: float) -> _Scan:
         if not count:
             raise DecodeError(f"its {stream.type} stream is empty", path)
         if begin > end or has_no_stamps(container):
-            return _Scan(0.0, count / rate, frozenset())
+            return _Scan(0.0, count / rate, rate, frozenset(), 1 / rate)
         if is_video and first_key is not None:
             begin = first_key
-    return _Scan(begin, max(end, begin), frozenset(keys) if is_video else frozenset())
+    usual = 1 / rate
+    if is_video and len(shown) > 1:
+        gaps = np.diff(sorted(shown)) * float(base)
+        rate, usual = 1 / float(gaps.mean()), float(np.quantile(gaps, 0.25))
+    return _Scan(begin, max(end, begin), rate, frozenset(keys) if is_video else frozenset(), usual)
 
 
 def begins_anew(time: float, path: str) -> DecodeError:

@@ -127,16 +127,16 @@ class _Transcoder:
     ) -> None:
         self.reader, self.target, self.painter = reader, target, painter
         self.span = span or (-float("inf"), float("inf"))
-        # Seconds that are subtracted from every time stamp.
-        self.origin = span[0] if span else 0.0
         self.scaler, self.rgb = VideoReformatter(), Scaler()
         self.last_key: int | None = None
         self.last_pts: int | None = None
         self.read, self.written, self.end = 0, 0, 0.0
         # Both streams have to exist before the first packet is written.
-        first = next((frame for _, frame in reader.iter_frames(max(self.span[0], reader.video.start))), None)
+        start, first = next(reader.iter_frames(self.span[0]), (0.0, None))
         if first is None:
             raise DecodeError("no frame could be decoded", reader.path)
+        # Seconds that are subtracted from every time stamp; mp4 shows nothing before second 0.
+        self.origin = span[0] if span else min(start, 0.0)
         self.size = target_size(*shown_size(first, reader.pixel_aspect), short_side)
         self.out_video = self._add_video(crf, first)
         self.audio = reader.open_audio()
@@ -159,19 +159,19 @@ class _Transcoder:
 
     def run(self) -> TranscodeResult:
         """See `transcode`."""
-        begin, end = max(self.span[0], self.reader.video.start), self.span[1]
-        frames = ((time, frame) for time, frame in self.reader.iter_frames(begin) if time >= self.span[0])
-        audio = self.audio.iter_frames(max(self.span[0], self.audio.audio.start), end) if self.audio else iter(())
+        begin, end = self.span
+        frames = ((time, frame) for time, frame in self.reader.iter_frames(begin) if time >= begin)
+        audio = self.audio.iter_frames(begin, end) if self.audio else iter(())
         try:
             for time, frame in _by_time(frames, audio):
                 if time >= end:
                     break
                 if isinstance(frame, av.VideoFrame):
                     self._write_frame(frame, time - self.origin)
-                elif self.audio_writer is not None and time >= self.span[0]:
+                elif self.audio_writer is not None and time >= begin:
                     self.audio_writer.write(frame, time - self.origin)
             if not self.read:
-                raise DecodeError(f"no frame in it between {self.span[0]:.0f} and {end:.0f} s", self.reader.path)
+                raise DecodeError(f"no frame in it between {begin:.0f} and {end:.0f} s", self.reader.path)
             self._mux(self.out_video.encode(None))
             has_audio = self.audio_writer is not None and self.audio_writer.finish()
         finally:

@@ -14,6 +14,7 @@ from fractions import Fraction
 import av
 import numpy as np
 from av.packet import Packet
+from av.video.frame import PictureType
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
@@ -35,6 +36,7 @@ from .streams import (
     stream_info,
     StreamInfo,
     time_unit,
+    usual_length,
 )
 
 # Decoding all that lies between two instants that are farther apart than this, in seconds, costs more than a seek.
@@ -44,14 +46,13 @@ _SEEK_BACK = (2.0, 10.0, 60.0)
 # Where packets are damaged or end too early, a frame farther away than this from an instant means that frames are
 # missing there. Seconds.
 _MAX_FRAME_DISTANCE = 1.0
-# Half of a usual frame is at least that of a camera: a header may name the unit of its time stamps as its frame rate.
-_MAX_USUAL_RATE = 60.0
 # Pixels that are wider or higher than this are a fault of the header.
 _MAX_ASPECT = 8
 # Frames after a seek among which a key frame has to be.
 _MAX_UNDECODABLE = 300
 
 Shown = tuple[float, av.VideoFrame]
+Times = float | NDArray[np.float64]
 
 
 class VideoReader(MediaReader):
@@ -93,8 +94,12 @@ class VideoReader(MediaReader):
                 self.video = stream_info(self._container, self._stream, self.path)
                 self._stamps = stamps_of(self._container)
                 self._key_stamps = key_stamps(self._container, self._stream, self.path)
-                self._planned = self._stamps is Stamps.SHOWN and plan.is_exact(
-                    self._container.format.name, self._stream.codec_context.name
+                # Otherwise all is read from the top.
+                self._seekable = self._stamps is not Stamps.NONE and not self._loses_frames()
+                self._planned = (
+                    self._seekable
+                    and self._stamps is Stamps.SHOWN
+                    and plan.is_exact(self._container.format.name, self._stream.codec_context.name)
                 )
                 if audio_path:
                     self._audio_file = SoundReader(audio_path)
@@ -109,13 +114,12 @@ class VideoReader(MediaReader):
         aspect = self._stream.sample_aspect_ratio
         # Nonsense in a header is no shape.
         self.pixel_aspect = aspect if aspect and 1 / _MAX_ASPECT <= aspect <= _MAX_ASPECT else Fraction(1)
-        # Half of a usual frame, seconds; the mean rate of a file with held frames says little of the others.
-        rates = (self.video.rate, float(self._stream.base_rate or 0))
-        self._half_frame = 0.5 / min(max(rates), max(self.video.rate, _MAX_USUAL_RATE))
+        # How long a frame is shown that is not held, seconds.
+        self._usual_length = usual_length(self._container, self._stream, self.path)
         # How far before an instant the last seek had to aim.
         self._back = 0.0
         # Of one call of `shown_frames`: where the last seek led, seconds; whether seeks lead to the same key frame.
-        self._landed, self._one_journey = -np.inf, self._stamps is Stamps.NONE
+        self._landed, self._one_journey = -np.inf, not self._seekable
 
     def close(self) -> None:
         """Close the file, and that of the audio."""
@@ -142,7 +146,7 @@ class VideoReader(MediaReader):
         By plan where that is proven exact and the packets show which frames are needed, else by decoding all frames on
         the way.
         """
-        self._landed, self._one_journey = -np.inf, self._stamps is Stamps.NONE
+        self._landed, self._one_journey = -np.inf, not self._seekable
         try:
             yield from self._shown(times)
         except OutOfOrderError:
@@ -204,6 +208,13 @@ class VideoReader(MediaReader):
             context.thread_type = "NONE" if self._threads == 1 else "AUTO"
         return stream
 
+    def _loses_frames(self) -> bool:
+        """Whether frames are left out behind a seek, as MPEG-4's decoder does where they are interlaced."""
+        if self._stream.codec_context.name != "mpeg4":
+            return False
+        _, first = next(decode_streams(self._container, (self._stream,), self.path, lambda packet: None), (None, None))
+        return isinstance(first, av.VideoFrame) and first.interlaced_frame
+
     def _worth_seeking(self, before: float, after: float) -> bool:
         """Whether a key frame is likely to lie between two instants that are far apart."""
         if after - before <= _SEEK_GAP or self._one_journey:
@@ -241,7 +252,10 @@ class VideoReader(MediaReader):
         shown = stamps * base.numerator / base.denominator
         after = np.minimum(np.maximum(np.searchsorted(shown, times), 1), len(stamps) - 1)
         before = np.maximum(after - 1, 0)
-        chosen = np.where(_is_due(shown[before], shown[after], times, self._half_frame), after, before)
+        usual = np.where(
+            before > 0, np.minimum(shown[before] - shown[before - 1], self._usual_length), self._usual_length
+        )
+        chosen = np.where(_is_due(shown[before], shown[after], times, usual), after, before)
         inside = (times >= self.video.start) & (times <= self.video.end)
         if np.any(inside & (np.abs(shown[chosen] - times) > self._max_distance)):
             # Held for long, or missing: decoding tells.
@@ -290,19 +304,22 @@ class VideoReader(MediaReader):
 
     def _begins_before(self, packet: Packet, time: float) -> bool:
         """Whether a packet is a key frame that is shown at or before an instant, or at the start of the stream."""
-        limit = max(time, self.video.start + self._half_frame) + 1e-4
+        limit = max(time, self.video.start + 0.5 * self._usual_length) + 1e-4
         return packet.is_keyframe and packet.pts is not None and packet.pts * float(time_unit(self._stream)) <= limit
 
     def _decode_wanted(self, packets: Sequence[Packet], wanted: list[int]) -> Iterator[av.VideoFrame]:
         """The frames with these ascending time stamps; ends at the first that cannot be decoded."""
         context, known, place = self._stream.codec_context, set(wanted), 0
+        keys = {packet.pts for packet in packets if packet.is_keyframe}
         try:
             for packet in plan.needed_packets(packets, known):
                 # Decided packet by packet: a frame that no other refers to is skipped unless it is wanted.
                 context.skip_frame = "DEFAULT" if packet is None or packet.pts in known else "NONREF"
                 for frame in context.decode(packet):
                     self.decoded_frames += 1
-                    if frame.is_corrupt:
+                    if frame.pts in keys and not _is_whole(frame):
+                        self._planned = False
+                    if frame.is_corrupt or not self._planned:
                         return
                     if frame.pts is None or frame.pts not in known:
                         continue
@@ -323,15 +340,14 @@ class VideoReader(MediaReader):
         frames: Iterator[Shown] = iter(())
         before: Shown | None = None
         after: Shown | None = None
-        damaged_before, lost = 0, 0
+        damaged_before, lost, usual = 0, 0, self._usual_length
         for time in times:
             if (before is None and after is None) or (after is not None and self._worth_seeking(after[0], time)):
                 frames = self._frames_from(time)
                 before, after, damaged_before = None, next(frames, None), self._damaged
-            while after is not None and (
-                before is None or _is_due(np.float64(before[0]), np.float64(after[0]), time, self._half_frame)
-            ):
+            while after is not None and (before is None or _is_due(before[0], after[0], time, usual)):
                 damaged_before = self._damaged
+                usual = self._usual_length if before is None else min(after[0] - before[0], self._usual_length)
                 before, after = after, next(frames, None)
             if before is None:
                 raise DecodeError(f"no frame could be decoded around {time:.3f} s", self.path)
@@ -367,7 +383,7 @@ class VideoReader(MediaReader):
         frame = 1.0 / self.video.rate
         # Times of frames that are told from the order of decoding are right some frames after a key frame.
         margin = 0.0 if self._stamps is Stamps.SHOWN else (MAX_REORDER + 1) * frame
-        if self._stamps is not Stamps.NONE:
+        if self._seekable:
             # The frame before the nearest one may be wanted, so the seek goes one frame further back.
             for back in (1.5 * frame + margin, *_SEEK_BACK):
                 if back < self._back:
@@ -394,7 +410,7 @@ class VideoReader(MediaReader):
             seek(self._container, self._stream, self.video.start)
             frames = self._decode(from_key=True)
             first = next(frames, None)
-            if first is not None and first[0] <= self.video.start + self._half_frame:
+            if first is not None and first[0] <= self.video.start + 0.5 * self._usual_length:
                 self._note_landing(first[0])
                 return itertools.chain([first], frames)
         # A search for the beginning may end behind it.
@@ -423,7 +439,7 @@ class VideoReader(MediaReader):
         ):
             assert isinstance(frame, av.VideoFrame)
             self.decoded_frames += 1
-            if from_key and not frame.key_frame:
+            if from_key and not (frame.key_frame and _is_whole(frame)):
                 left_out += 1
                 if left_out > _MAX_UNDECODABLE:
                     return
@@ -440,17 +456,22 @@ class VideoReader(MediaReader):
         self._damaged += 1
 
 
-def _is_due(
-    before: NDArray[np.float64], after: NDArray[np.float64], times: NDArray[np.float64], half_frame: float
-) -> NDArray[np.bool_]:
-    """Whether the later one of two frames is shown at an instant.
+def _is_whole(frame: av.VideoFrame) -> bool:
+    """Whether a key frame needs no other one: with intra refresh, several frames together make up for one."""
+    return frame.pict_type in (PictureType.NONE, PictureType.I)
+
+
+def _is_due(before: Times, after: Times, time: Times, usual: Times) -> NDArray[np.bool_]:
+    """Whether the later one of two neighbouring frames is shown at an instant.
 
     Args:
         before: Time of the frame before, seconds.
         after: Time of the next frame, seconds.
-        times: The instants, seconds.
-        half_frame: Half of a usual frame, seconds; an instant that is closer to the next frame counts as rounded.
+        time: The instant, seconds; one that is nearer to the next frame than half a usual frame counts as rounded.
+        usual: For how long frames there are shown that are not held, seconds.
     """
-    early = after - times
-    # A thousandth more, since Matroska rounds time stamps to that.
-    return (early <= 0) | ((early < times - before) & (early <= half_frame + 1e-3))
+    early = np.subtract(after, time)
+    half_frame = 0.5 * np.minimum(np.subtract(after, before), usual)
+    # A thousandth more, since Matroska rounds time stamps to that; the earlier one of two at the same distance.
+    due: NDArray[np.bool_] = (early <= 0) | ((early < np.subtract(time, before)) & (early <= half_frame + 1e-3))
+    return due

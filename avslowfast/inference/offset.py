@@ -20,7 +20,7 @@ from .load import meta_of, network_of
 from .scoring import evaluating, network_inputs
 
 # What a claim needs. Chosen on rendered clips with networks that cannot know (CHANGELOG, GETTING_STARTED: sync).
-CONFIDENT, AMBIGUOUS, MIN_CLIPS = 4.0, 0.8, 3
+CONFIDENT, AMBIGUOUS, MIN_CLIPS = 4.0, 0.9, 3
 
 
 class SyncNotMeasurableError(UserError, ValueError):

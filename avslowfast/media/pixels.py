@@ -98,12 +98,22 @@ class Orientation:
 
 
 _AS_STORED = Orientation()
+# By the angle by which a frame is turned to be shown, degrees, counterclockwise.
+_TURNS = {
+    90: Orientation(transposed=True, upside_down=True),
+    180: Orientation(upside_down=True, mirrored=True),
+    270: Orientation(transposed=True, mirrored=True),
+}
 
 
 def orientation(frame: av.VideoFrame) -> Orientation:
     """How a frame is shown, by its display matrix; any angle counts as the nearest quarter turn."""
     # PyAV's types do not say that a kind of data is a key.
-    data = frame.side_data.get(cast(str, SideDataType.DISPLAYMATRIX))
+    try:
+        data = frame.side_data.get(cast(str, SideDataType.DISPLAYMATRIX))
+    except ValueError:
+        # A kind that PyAV has no name for lies beside the matrix (a camera's EXIF); it gives the turn alone.
+        return _TURNS.get(round(frame.rotation / 90) * 90 % 360, _AS_STORED)
     if data is None:
         return _AS_STORED
     # (x, y) is shown at (a x + c y, b x + d y).

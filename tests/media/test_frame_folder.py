@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import PIL.Image
+import PIL.ImageOps
 import pytest
 from helpers.videos import LONG_FPS
 
@@ -96,3 +97,21 @@ def test_several_series_are_refused(tmp_path, names, reason):
     fill(tmp_path / "f", names)
     with pytest.raises(DecodeError, match=re.escape(reason)):
         FrameFolderReader(tmp_path / "f", 10)
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png", "webp", "tif"])
+@pytest.mark.parametrize("turn", [1, 3, 6, 8])
+def test_photographs_are_shown_as_their_camera_says(tmp_path, ending, turn):
+    """EXIF data lie beside the frame; its corners are where PIL shows them."""
+    pixels = np.zeros((48, 64, 3), np.uint8)
+    pixels[:24, :32], pixels[:24, 32:], pixels[24:, :32] = (255, 0, 0), (0, 255, 0), (0, 0, 255)
+    image = PIL.Image.fromarray(pixels)
+    exif = image.getexif()
+    exif[0x010F], exif[0x0112] = "a camera", turn
+    image.save(tmp_path / f"1.{ending}", exif=exif)
+    shown = np.asarray(PIL.ImageOps.exif_transpose(PIL.Image.open(tmp_path / f"1.{ending}")).convert("RGB"))
+    for reader in (FrameFolderReader(tmp_path, 10), VideoReader(tmp_path / f"1.{ending}")):
+        with reader:
+            found = np.asarray(reader.read_frames([0.0]))[0]
+        assert found.shape == shown.shape
+        assert np.abs(found[5::10, 5::10].astype(int) - shown[5::10, 5::10]).mean() < 20

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from helpers import keys, REAL_CLIPS, ROOT, SHARED, tiny_cfg
+from helpers import keys, ROOT, tiny_cfg
 from helpers.fuzz import mutated, mutated_text, mutated_zip, run
 from helpers.hostile import FILES
 from safetensors.torch import save as safetensors_bytes
@@ -19,12 +19,9 @@ from safetensors.torch import save as safetensors_bytes
 import avslowfast
 from avslowfast.checkpoint import load_weights
 from avslowfast.checkpoint.convert import convert
-from avslowfast.clips import ClipReader
 from avslowfast.config import load_cfg
 from avslowfast.inference.boxes import read_boxes
 from avslowfast.loading import build_dataset
-from avslowfast.loading.build import clip_settings
-from avslowfast.media import open_media, SoundReader, write_video
 from avslowfast.models import build_model
 from avslowfast.synthav import render_dataset
 from avslowfast.tasks.scores import SavedScores
@@ -213,51 +210,3 @@ def test_lists_and_label_files(tmp_path, tmp_path_factory, variant):
 def test_boxes_of_the_demo(tmp_path):
     text = "seconds,x1,y1,x2,y2\n0.5,0.1,0.1,0.5,0.5\n0.5,0.2,0.2,0.6,0.6\n1.0,0.1,0.1,0.5,0.5\n"
     check(tmp_path, "boxes", lambda rng: ("x.csv", mutated_text(text, rng)), 150, read_boxes)
-
-
-def media_files(folder):
-    """Small files in the usual formats, by this project's writer."""
-    rng = np.random.default_rng(0)
-    frames = rng.integers(0, 255, (30, 48, 64, 3), dtype=np.uint8)
-    frames[1:] = frames[0]
-    tone = (0.3 * np.sin(np.arange(16000) / 5)).astype(np.float32)
-    for name, more in {
-        "x.mp4": {},
-        "x.mkv": {"audio_codec": "pcm_s16le"},
-        "x.mov": {"video_codec": "mpeg4"},
-        "x.avi": {"video_codec": "mpeg4", "audio_codec": "pcm_s16le"},
-        "x.ts": {},
-    }.items():
-        write_video(folder / name, frames, 15, tone, 16000, gop=10, **more)
-    return [folder / name for name in ("x.mp4", "x.mkv", "x.mov", "x.avi", "x.ts")]
-
-
-def read_media(path):
-    reader = ClipReader(clip_settings(tiny_cfg()))
-    with open_media(path) as media:
-        reader.test_views(media, num_views=2, num_crops=1)
-        reader.training_clips(media, epoch=0, index=0)
-    with SoundReader(path) as sound:
-        sound.read_audio(sound.audio.start, 0.5)
-
-
-def test_media(tmp_path, tmp_path_factory):
-    files = [(path.name, path.read_bytes()) for path in media_files(tmp_path_factory.mktemp("media"))]
-
-    def make(rng):
-        name, data = rng.choice(files)
-        return name, mutated(data, rng, [data])
-
-    check(tmp_path, "media", make, 700, read_media)
-
-
-@pytest.mark.shared
-def test_real_media(tmp_path, shared):
-    clips = [SHARED / "clips" / name for name in REAL_CLIPS]
-    files = [(path.name, path.read_bytes()) for path in clips if path.stat().st_size < 2_000_000]
-
-    def make(rng):
-        name, data = rng.choice(files)
-        return name, mutated(data, rng, [data])
-
-    check(tmp_path, "clips", make, 200, read_media)

@@ -15,8 +15,10 @@ import zipfile
 
 from avslowfast.utils.errors import UserError
 
-# An input that takes longer is a hang; megabytes by which a child may grow over all of its inputs.
+# An input that computes longer is a hang, as is one that takes so many times longer by the clock: other processes may
+# keep the machine busy. Megabytes by which a child may grow over all of its inputs.
 LIMIT_S = 30.0
+_BUSY_TIMES = 6
 LIMIT_MB = 1500
 # Inputs of one child.
 BATCH = 200
@@ -107,7 +109,7 @@ def mutated_zip(data, rng):
     return out.getvalue()
 
 
-def run(name, make, count, read, folder, seed):
+def run(name, make, count, read, folder, seed, limit_s=LIMIT_S, limit_mb=LIMIT_MB):
     """Read `count` mutated inputs: ([description of what went wrong], number of those that were taken).
 
     Args:
@@ -117,12 +119,14 @@ def run(name, make, count, read, folder, seed):
         read: read(path) reads one; errors of the project's own are right.
         folder: Scratch folder; inputs that went wrong stay in it.
         seed: Of all mutations.
+        limit_s: An input that computes longer is a hang, seconds.
+        limit_mb: Megabytes by which a child may grow over its inputs.
     """
     problems, first, taken = [], 0, 0
     while first < count:
         last = min(first + BATCH, count)
         note = os.path.join(folder, f"{name}.json")
-        done, found, ended = _batch(name, make, range(first, last), read, folder, seed, note)
+        done, found, ended = _batch(name, make, range(first, last), read, folder, seed, note, limit_s, limit_mb)
         problems += [f"{name}, input {number}: {text}" for number, text in found if text != _TAKEN]
         taken += sum(text == _TAKEN for _, text in found)
         if ended:
@@ -131,7 +135,7 @@ def run(name, make, count, read, folder, seed):
     return problems, taken
 
 
-def _batch(name, make, numbers, read, folder, seed, note):
+def _batch(name, make, numbers, read, folder, seed, note, limit_s, limit_mb):
     """(last input that was begun, [(input, what went wrong)], how the child ended where it should not have)."""
     for path in (note, note + ".now"):
         with contextlib.suppress(FileNotFoundError):
@@ -139,24 +143,34 @@ def _batch(name, make, numbers, read, folder, seed, note):
     sys.stdout.flush()
     pid = os.fork()
     if not pid:
-        _child(name, make, numbers, read, folder, seed, note)
-    current, since = numbers[0], time.monotonic()
+        _child(name, make, numbers, read, folder, seed, note, limit_mb)
+    current, since, computed = numbers[0], time.monotonic(), 0.0
     while True:
         ended, status = os.waitpid(pid, os.WNOHANG)
         now = _number(note + ".now", current)
         if now != current:
-            current, since = now, time.monotonic()
+            current, since, computed = now, time.monotonic(), _cpu_seconds(pid)
         if ended:
             break
-        if time.monotonic() - since > LIMIT_S:
+        if _cpu_seconds(pid) - computed > limit_s or time.monotonic() - since > _BUSY_TIMES * limit_s:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
-            return current, _found(note), f"takes more than {LIMIT_S:.0f} s"
+            return current, _found(note), f"takes more than {limit_s:.0f} s"
         time.sleep(0.01)
     code = os.waitstatus_to_exitcode(status)
     if code == 0:
         return numbers[-1], _found(note), None
     return current, _found(note), signal.Signals(-code).name if code < 0 else f"ended the process with code {code}"
+
+
+def _cpu_seconds(pid):
+    """Seconds that a process has computed; 0 after its end."""
+    try:
+        with open(f"/proc/{pid}/stat") as f:
+            fields = f.read().rsplit(")", 1)[1].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _number(path, default):
@@ -174,7 +188,7 @@ def _found(note):
         return [json.loads(line) for line in f]
 
 
-def _child(name, make, numbers, read, folder, seed, note):
+def _child(name, make, numbers, read, folder, seed, note, limit_mb):
     try:
         os.chdir(folder)
         null = os.open(os.devnull, os.O_RDWR)
@@ -194,7 +208,7 @@ def _child(name, make, numbers, read, folder, seed, note):
                 f.write(content)
             problem = _problem(read, path)
             grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-            if problem in (None, _TAKEN) and grown > LIMIT_MB:
+            if problem in (None, _TAKEN) and grown > limit_mb:
                 problem, before = f"took {grown:.0f} MB", before + grown * 1024
             if problem in (None, _TAKEN):
                 os.remove(path)

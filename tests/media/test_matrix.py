@@ -1,0 +1,81 @@
+"""Rendered files of every container, codec, structure and timing: each frame and each second of sound is the right one.
+
+`tests/helpers/matrix` has the cases and the checks; `report.py` there prints a table of all of them.
+"""
+
+import pytest
+from helpers.matrix.cases import cases, CODECS, CONTAINERS, SOUND_LIMIT_MS
+from helpers.matrix.check import check, other_opinion, render_case
+
+from benchmarks.torchcodec_clips import executor, missing
+
+# One file for each container, codec and structure that behaves in its own way; the rest is slow.
+FAST = (
+    "mp4-h264-open-steady",
+    "mp4-h264-pyramid-steady",
+    "mp4-h264-closed-negative",
+    "mp4-av1_svt-closed-steady",
+    "fmp4-h264-closed-variable",
+    "mov-prores-intra-steady",
+    "mov-h264-closed-held",
+    "mkv-hevc-open-steady",
+    "mkv-vp9-closed-steady",
+    "webm-vp8-closed-steady",
+    "avi-h264-closed-steady",
+    "avi-mpeg4-closed-steady",
+    "ts-h264-closed-steady",
+    "ts-h264-closed-wrap",
+    "ts-mpeg2-open-steady",
+    "ps-mpeg2-closed-steady",
+    "flv-h264-closed-late_sound",
+    "ogg-vp8-closed-steady",
+)
+
+
+def is_fast(case):
+    return str(case).rsplit("-", 1)[0] in FAST
+
+
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, id=str(case), marks=() if is_fast(case) else pytest.mark.slow) for case in cases()]
+)
+def test_frames_and_sound(case, tmp_path):
+    if case.missing():
+        pytest.skip(f"no encoder {', '.join(case.missing())}")
+    result = check(case, tmp_path)
+    assert result.wrong == []
+    assert result.frames > 300
+    assert abs(result.sound_ms) <= case.sound_limit_ms
+    assert abs(result.prepared_ms) <= SOUND_LIMIT_MS
+
+
+def test_fast_ones_exist():
+    assert {str(case).rsplit("-", 1)[0] for case in cases()} >= set(FAST)
+
+
+def test_all_containers_and_codecs_are_tried():
+    pairs = {(case.container, case.codec) for case in cases()}
+    assert {container for container, _ in pairs} == set(CONTAINERS)
+    assert {codec for _, codec in pairs} == set(CODECS)
+
+
+@pytest.fixture(scope="module")
+def torchcodec():
+    if missing():
+        pytest.skip(missing())
+    with executor() as pool:
+        yield pool
+
+
+# Files of which torchcodec gives other frames than are right, and why.
+DISAGREEMENTS = {}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", [pytest.param(c, id=str(c)) for c in cases() if is_fast(c)])
+def test_torchcodec_agrees(case, tmp_path, torchcodec):
+    if case.missing():
+        pytest.skip(f"no encoder {', '.join(case.missing())}")
+    render_case(case, tmp_path)
+    other = other_opinion(case, tmp_path, torchcodec)
+    assert bool(other) == (str(case).rsplit("-", 1)[0] in DISAGREEMENTS), other

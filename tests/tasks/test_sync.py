@@ -491,7 +491,7 @@ def test_the_small_network_learns_synchronisation_and_recovers_offsets(all_bounc
     found = config("SYNC_AVSLOWFAST_TINY", "DATA.PATH_TO_DATA_DIR", all_bounces, "OUTPUT_DIR", tmp_path / "out")
     assert max(found["res4_hard"], found["res5_hard"]) >= 85 and max(found["res4_easy"], found["res5_easy"]) >= 95
     model, _ = avslowfast.load_model(tmp_path / "out")
-    errors = []
+    errors, told, claims = [], 0, 0
     for number, offset in enumerate([-1.0, -0.5, -0.2, 0.2, 0.5, 1.0] * 2):
         # Of a split and a seed that nothing was trained or chosen on.
         clip = render_clip("bounces", 99, "test", number)
@@ -504,8 +504,18 @@ def test_the_small_network_learns_synchronisation_and_recovers_offsets(all_bounc
             audio_start=max(offset, 0),
             video_start=max(-offset, 0),
         )
-        errors.append(abs(estimate_offset(model, tmp_path / "x.mp4").seconds - offset))
+        found = estimate_offset(model, tmp_path / "x.mp4")
+        errors.append(abs(found.lowest - offset))
+        told += found.seconds is not None
+        # Nothing moves, or nothing is heard but noise: there is no offset.
+        still = np.repeat(clip.frames[:1], len(clip.frames), axis=0)
+        noise = 0.2 * np.random.default_rng(number).standard_normal(len(clip.audio)).astype(np.float32)
+        for name, frames, audio in (("still", still, clip.audio), ("noise", clip.frames, noise)):
+            write_video(tmp_path / f"{name}.mp4", frames, FPS, audio, SAMPLE_RATE)
+            claims += estimate_offset(model, tmp_path / f"{name}.mp4").seconds is not None
     assert np.median(errors) < 0.060
+    assert told >= 9
+    assert claims <= 1
 
 
 @pytest.mark.slow

@@ -19,8 +19,8 @@ from ..utils.errors import UserError
 from .load import meta_of, network_of
 from .scoring import evaluating, network_inputs
 
-# What a claim needs, chosen on SynthAV with networks that cannot know and with clips that have no offset; fewer clips do
-# not reach the confidence even where all agree.
+# What a claim needs, chosen on SynthAV with networks that cannot know and with clips that have no offset. Fewer clips
+# do not reach the confidence even where all agree.
 CONFIDENT, AMBIGUOUS, MIN_CLIPS = 4.0, 0.9, 6
 
 

@@ -169,18 +169,20 @@ class VideoReader(MediaReader):
 
     def iter_frames(self, start: float) -> Iterator[Shown]:
         """See `MediaReader.iter_frames`."""
-        given, last = -np.inf, -np.inf
+        given, first, last = 0, -np.inf, -np.inf
         with decoding(self.path):
             while True:
+                frames = self._frames_from(start)
                 try:
-                    for time, frame in self._frames_from(start):
-                        if time > given:
-                            last = time
-                            yield time, frame
+                    # What was given before the stamps turned out to be wrong is not given again.
+                    again = (shown for shown in frames if shown[0] >= first)
+                    for time, frame in itertools.islice(again, given, None):
+                        first = time - 0.5 * self._usual_length if not given else first
+                        given, last = given + 1, max(time, last)
+                        yield last, frame
                     return
                 except OutOfOrderError:
                     self._distrust_stamps()
-                    given, start = last, max(last, start)
 
     def _distrust_stamps(self) -> None:
         """From now on, put the time stamps of frames in order."""

@@ -10,7 +10,6 @@ import multiprocessing
 import os
 import re
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from importlib.util import find_spec
@@ -30,19 +29,17 @@ _LIBRARY = re.compile(r"^(lib(?:av|sw)\w+)-[0-9a-f]+(\.so\.\d+)\b")
 
 
 def missing() -> str:
-    """Why torchcodec cannot be used; "" where it can."""
-    if find_spec("torchcodec") is None:
-        return "torchcodec is not installed"
+    """Why torchcodec cannot be used; "" where it is installed."""
+    return "" if find_spec("torchcodec") else "torchcodec is not installed (pip install torchcodec)"
+
+
+def load() -> str:
+    """Import torchcodec: "", or why it cannot be loaded."""
     try:
-        with executor() as pool:
-            pool.submit(_load).result()
+        import torchcodec.decoders  # noqa: F401
     except (RuntimeError, OSError, ImportError) as error:
         return f"torchcodec cannot be loaded: {str(error).splitlines()[0]}"
     return ""
-
-
-def _load() -> None:
-    import torchcodec.decoders  # noqa: F401
 
 
 @contextlib.contextmanager
@@ -81,8 +78,8 @@ def frames_at(path: str, times: Sequence[float]) -> NDArray[np.uint8]:
     return pixels
 
 
-def seconds_for_clips(paths: Sequence[str], starts: Sequence[float], settings: ClipSettings, seed: int) -> float:
-    """Seconds that training clips take, one of each file, with one thread.
+def read_clips(paths: Sequence[str], starts: Sequence[float], settings: ClipSettings, seed: int) -> None:
+    """Read training clips, one of each file, with one thread, and drop them.
 
     Args:
         paths: The files.
@@ -92,10 +89,8 @@ def seconds_for_clips(paths: Sequence[str], starts: Sequence[float], settings: C
     """
     torch.set_num_threads(1)
     rng = np.random.default_rng(seed)
-    began = time.perf_counter()
     for path, start in zip(paths, starts):
         clip(path, start, settings, rng)
-    return time.perf_counter() - began
 
 
 def clip(path: str, start: float, settings: ClipSettings, rng: np.random.Generator) -> dict[str, Tensor]:

@@ -37,6 +37,9 @@ def stamps_of(container: InputContainer) -> Stamps:
     """What the time stamps of the streams of a file tell."""
     if container.format.name == "avi":
         return Stamps.DECODED
+    if container.format.name == "mpeg":
+        # Few frames are stamped in program streams, and FFmpeg guesses the others, at key frames often wrongly.
+        return Stamps.UNSORTED
     return Stamps.NONE if has_no_stamps(container) else Stamps.SHOWN
 
 
@@ -98,8 +101,20 @@ class FrameOrder:
         while self._frames:
             yield self._oldest()
 
+    def _fill_hole(self, stamp: int) -> None:
+        """Where a stamp is missing and a later one is there twice, the frame of the second belongs into the hole."""
+        ordered = sorted(self._waiting)
+        twice = next((one for one, two in zip(ordered, ordered[1:]) if one == two), None)
+        if twice is not None:
+            self._waiting.remove(twice)
+            self._waiting.append(stamp)
+            heapq.heapify(self._waiting)
+
     def _oldest(self) -> tuple[float, av.VideoFrame]:
-        stamp, last, base = heapq.heappop(self._waiting), self._last, self._base
+        last, base = self._last, self._base
+        if last is not None and self._stamps is Stamps.UNSORTED and self._waiting[0] > last + 1.5 * self._length:
+            self._fill_hole(last + self._length)
+        stamp = heapq.heappop(self._waiting)
         if last is not None and stamp < last:
             if (last - stamp) * base > BEGINS_ANEW:
                 raise begins_anew(float(last * base), self._path)

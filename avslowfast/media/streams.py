@@ -231,6 +231,22 @@ def seek_to_beginning(container: InputContainer) -> None:
         container.seek(0, backward=True, any_frame=False)
 
 
+def packets_of(container: InputContainer, *streams: Stream) -> Iterator[Packet]:
+    """Packets of streams from the current position, in the file's order.
+
+    Args:
+        container: The open file.
+        *streams: The streams.
+    """
+    while True:
+        try:
+            yield from container.demux(*streams)
+            return
+        except IndexError:
+            # A packet of a stream that begins in mid-file, which PyAV does not know.
+            continue
+
+
 def decode_streams(
     container: InputContainer,
     streams: Sequence[Stream],
@@ -255,7 +271,7 @@ def decode_streams(
     Raises:
         DecodeError: Too many damaged packets in a row.
     """
-    in_a_row, packets = 0, container.demux(*streams)
+    in_a_row, packets = 0, packets_of(container, *streams)
     while True:
         packet: Packet | None = None
         try:
@@ -422,7 +438,7 @@ def _scan(path: str, stamp: tuple[int, int], index: int, rate: float) -> _Scan:
         base, is_video = time_unit(stream), stream.type == "video"
         # Reading ends at a damaged tail; what was read until then is what there is.
         with contextlib.suppress(av.error.FFmpegError):
-            for packet in container.demux(stream):
+            for packet in packets_of(container, stream):
                 count += packet.size > 0
                 if packet.pts is None:
                     continue

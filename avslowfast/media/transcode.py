@@ -29,6 +29,8 @@ from .video import VideoReader
 
 # Finer than any frame rate, and the usual clock of mp4 files.
 _CLOCK = Fraction(1, 90000)
+# Edit lists, which say when each stream begins, count in units of the movie, milliseconds by default.
+_PRECISE = {"movie_timescale": "90000"}
 # Seconds without audio that count as a gap.
 _GAP = 0.02
 # A longer gap is not filled with silence, seconds: its time stamps have jumped.
@@ -101,7 +103,7 @@ def transcode(
     try:
         with replacing(out) as part, VideoReader(source, threads=0) as reader:
             # The new file is closed, and so complete, before it gets its name.
-            with av.open(file_url(part), "w", format="mp4") as target:
+            with av.open(file_url(part), "w", format="mp4", options=_PRECISE) as target:
                 return _Transcoder(reader, target, short_side, span, crf, painter).run()
     except (av.error.FFmpegError, OSError, ValueError) as error:
         # A full disk, or a folder in which nothing may be written, is no fault of the source.

@@ -30,6 +30,7 @@ from .streams import (
     decoding,
     key_stamps,
     open_input,
+    packets_of,
     path_text,
     PathLike,
     seek,
@@ -281,7 +282,7 @@ class VideoReader(MediaReader):
             packets: list[Packet] = []
             size = 0
             try:
-                for packet in self._container.demux(self._stream):
+                for packet in packets_of(self._container, self._stream):
                     if packet.size == 0:
                         continue
                     if packet.pts is None or packet.dts is None or packet.is_corrupt:

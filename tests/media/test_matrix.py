@@ -3,11 +3,17 @@
 `tests/helpers/matrix` has the cases and the checks; `report.py` there prints a table of all of them.
 """
 
+from fractions import Fraction
+
+import av
+import numpy as np
 import pytest
 from helpers.matrix.cases import cases, CODECS, CONTAINERS, SOUND_LIMIT_MS
-from helpers.matrix.check import check, other_opinion, render_case
+from helpers.matrix.check import check, other_opinion, render_case, straight
+from helpers.matrix.render import coded, SIZE
 
-from benchmarks.torchcodec_clips import executor, missing
+from avslowfast.media import transcode
+from benchmarks.torchcodec_clips import executor, load, missing
 
 # One file for each container, codec and structure that behaves in its own way; the rest is slow.
 FAST = (
@@ -64,6 +70,8 @@ def torchcodec():
     if missing():
         pytest.skip(missing())
     with executor() as pool:
+        if reason := pool.submit(load).result():
+            pytest.skip(reason)
         yield pool
 
 
@@ -79,3 +87,19 @@ def test_torchcodec_agrees(case, tmp_path, torchcodec):
     render_case(case, tmp_path)
     other = other_opinion(case, tmp_path, torchcodec)
     assert bool(other) == (str(case).rsplit("-", 1)[0] in DISAGREEMENTS), other
+
+
+def test_a_wrong_stamp_loses_no_frame(tmp_path):
+    times = np.arange(100) / 25
+    times[[50, 77]] += 0.16
+    with av.open(str(tmp_path / "x.mkv"), "w") as out:
+        stream = out.add_stream("mpeg4", rate=25, options={"b": "3000000", "bf": "0"})
+        stream.width = stream.height = SIZE
+        frames = [av.VideoFrame.from_ndarray(coded(number), format="rgb24") for number in range(100)]
+        packets = [packet for frame in (*frames, None) for packet in stream.encode(frame)]
+        for number, packet in enumerate(packets):
+            packet.time_base = Fraction(1, 1000)
+            packet.pts, packet.dts = round(1000 * times[number]), 40 * number
+            out.mux(packet)
+    transcode(tmp_path / "x.mkv", tmp_path / "y.mp4")
+    assert [number for number, _ in straight(tmp_path / "y.mp4")] == list(range(100))

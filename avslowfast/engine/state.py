@@ -1,9 +1,11 @@
 """Where a training stands: the typed object that the trainer and its hooks share."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from torch import Tensor
 
+from ..loading.flaws import Flaw
 from ..utils import distributed
 
 
@@ -24,6 +26,8 @@ class TrainState:
         read_again: Files of `failed` that this rank has read since `share_failures`.
         failed: {path: reason} of the training files that could not be read when they were tried last, by any rank.
         dropped_boxes: Boxes outside their crops in this epoch, on this rank.
+        flaws: Of the files that were read in this epoch, on this rank.
+        silent: Clips without audio in this epoch, on this rank, of a network that listens.
         evaluation_due: The epoch that has just ended is still to be evaluated; a resumed training begins with that.
         best: The best validation metric so far; None before the first validation. Written by the evaluation.
         best_epoch: Epochs done when it was reached. Written by the evaluation.
@@ -44,6 +48,8 @@ class TrainState:
     read_again: set[str] = field(default_factory=set)
     failed: dict[str, str] = field(default_factory=dict)
     dropped_boxes: int = 0
+    flaws: list[Flaw] = field(default_factory=list)
+    silent: int = 0
     evaluation_due: bool = False
     best: float | None = None
     best_epoch: int | None = None
@@ -75,17 +81,28 @@ class TrainState:
         """Whether the epoch that has just ended is one of every `epochs`, or the last of the training."""
         return self.epoch % epochs == 0 or self.epoch == self.max_epoch
 
-    def count(self, failures: list[tuple[str, str]], paths: list[str], dropped_boxes: int) -> None:
+    def count(
+        self,
+        failures: list[tuple[str, str]],
+        paths: list[str],
+        dropped_boxes: int,
+        flaws: Sequence[Flaw] = (),
+        silent: int = 0,
+    ) -> None:
         """Add what a batch reports to the counts.
 
         Args:
             failures: (path, reason) of files that could not be read.
             paths: Files that were read.
             dropped_boxes: Boxes that lay outside their crops.
+            flaws: Of the files that were read.
+            silent: Clips without audio.
         """
         self.failures += failures
         self.read_again.update(path for path in paths if path in self.failed)
         self.dropped_boxes += dropped_boxes
+        self.flaws += flaws
+        self.silent += silent
 
     def share_failures(self) -> None:
         """Put what the ranks have counted into `failed`, the same on all; all have to call it."""
@@ -104,3 +121,4 @@ class TrainState:
     def clear_epoch(self) -> None:
         """Forget what belongs to the epoch that has ended."""
         self.dropped_boxes, self.improved = 0, False
+        self.flaws, self.silent = [], 0

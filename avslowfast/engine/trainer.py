@@ -289,7 +289,9 @@ class Trainer:
             state.iteration += 1
             state.paths = [path for batch in micro_batches for path in batch["path"]]
             for batch in micro_batches:
-                state.count(batch["failures"], batch["path"], batch.get("dropped_boxes", 0))
+                state.count(
+                    batch["failures"], batch["path"], batch.get("dropped_boxes", 0), batch["flaws"], batch["silent"]
+                )
             for hook in self.hooks:
                 hook.after_step(state)
         del batches

@@ -1,6 +1,7 @@
 """One evaluation loop, for validation while training and for testing with several views."""
 
 import contextlib
+import itertools
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from torch import nn
 from tqdm import tqdm
 
+from ..loading.flaws import Flaw
 from ..loading.loader import ClipLoader
 from ..tasks.base import Batch, Task
 from ..tasks.scores import S
@@ -71,12 +73,15 @@ def evaluate(
     model.eval()
     videos: dict[int, _Video[S]] = {}
     failed: list[tuple[int, str, str]] = []
-    views = 1
+    flaws: list[Flaw] = []
+    views, silent = 1, 0
     joining = ensemble if task.joins_views else "none"
     try:
         disable = None if distributed.is_main() else True
         for batch in tqdm(batches(loader), total=len(loader), desc=desc, disable=disable, leave=False):
             failed += batch["failed"]
+            flaws += batch["flaws"]
+            silent += batch["silent"]
             scores = None
             if len(batch["clip_index"]):
                 with autocast():
@@ -90,6 +95,8 @@ def evaluate(
     finally:
         model.train(was_training)
     result = _gathered(videos, failed, views, desc)
+    flaws_of_ranks, silent_of_ranks = zip(*distributed.gather_objects((flaws, silent)))
+    result.flaws, result.silent_clips = list(itertools.chain(*flaws_of_ranks)), sum(silent_of_ranks)
     if protocol is not None:
         result.metrics = protocol.measure(result.scores, result.labels)
     result.seconds = time.time() - began

@@ -7,11 +7,12 @@ what goes beyond both does, and so do scores that are NaN or infinite.
 import itertools
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..datasets.tables import csv_rows
+from ..loading.flaws import Flaw, flaws_text
 from ..utils.errors import UserError
 from ..utils.logging import get_logger
 from ..utils.text import counted, write_csv
@@ -162,10 +163,25 @@ def report(result: Evaluation[Any], what: str) -> None:
     if result.failed:
         share = 100 * result.failed_videos / total
         logger.warning("%d of %d videos failed (%.2f %%)", result.failed_videos, total, share)
+    report_flaws(result.flaws, result.silent_clips, what)
     for path in result.not_finite[:_NAMED]:
         logger.warning("scores that are not finite, counted as wrong: %s", path)
     if result.not_finite:
         logger.warning("%s", not_finite(result, what))
+
+
+def report_flaws(flaws: Sequence[Flaw], silent: int, when: str) -> None:
+    """Name in the log what was wrong with files that were read.
+
+    Args:
+        flaws: Of the files.
+        silent: Clips without audio, of a network that listens.
+        when: What was read, such as "epoch 1".
+    """
+    if flaws:
+        logger.warning("%s: %s", when, flaws_text(flaws))
+    if silent:
+        logger.info("%s: %s without audio", when, counted(silent, "clip"))
 
 
 def write_failed_files(folder: str, split: str, failed: Mapping[str, str]) -> None:

@@ -101,6 +101,8 @@ def outcome(result: Evaluation[Any]) -> dict[str, Any]:
         "not_finite_videos": len(result.not_finite),
         "failed": failed_rows(result.failed),
         "not_finite": result.not_finite,
+        "silent_clips": result.silent_clips,
+        "flaws": [flaw._asdict() for flaw in result.flaws],
     }
 
 

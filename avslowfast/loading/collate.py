@@ -3,7 +3,7 @@
 A training batch has the samples' tensors stacked, [B, ...], with "path" and "failures" as lists. An evaluation batch
 holds whole videos: their clips in a row, with "clip_index" [clips], the data set's index of each clip's video; "index",
 "label" and "path" have one entry per video, and "failed" lists (index, path, reason) of the videos that could not be
-read.
+read. Both list "flaws" of the files that were read, and have "silent", the number of clips without audio.
 """
 
 from typing import Any
@@ -35,6 +35,8 @@ def collate_train(samples: list[Sample] | list[list[Sample]]) -> Batch:
     clips = _in_turn(samples)
     batch: Batch = {
         "failures": [failure for clip in clips for failure in clip.pop("failures")],
+        "flaws": [flaw for clip in clips for flaw in clip.pop("flaws")],
+        "silent": _num_silent(clips),
         "path": [clip.pop("path") for clip in clips],
     }
     for name in _RAGGED:
@@ -47,6 +49,10 @@ def collate_train(samples: list[Sample] | list[list[Sample]]) -> Batch:
         batch["targets"] = torch.cat([clip.pop("targets") for clip in clips])
         batch["dropped_boxes"] = sum(int(clip.pop("dropped_boxes")) for clip in clips)
     return {**default_collate(clips), **batch}
+
+
+def _num_silent(samples: list[Sample]) -> int:
+    return sum(int((~sample["audio_mask"]).sum()) for sample in samples if "audio_mask" in sample)
 
 
 def _in_turn(samples: list[Sample] | list[list[Sample]]) -> list[Sample]:
@@ -102,6 +108,8 @@ def _about_videos(samples: list[Sample]) -> Batch:
     """What evaluation knows of each video, read or failed."""
     return {
         "failed": [(int(s["index"]), s["path"], s["failure"]) for s in samples if "failure" in s],
+        "flaws": [flaw for s in samples for flaw in s.pop("flaws")],
+        "silent": _num_silent(samples),
         "index": torch.stack([s["index"] for s in samples]),
         "label": torch.stack([s["label"] for s in samples]),
         "path": [s["path"] for s in samples],

@@ -1,8 +1,8 @@
 """Records x clip reader x label rule = samples.
 
-A training sample is one clip, see `clips.reader`, with "label", "index" (of the video that was read), "path" and
-"failures"; with several clips per video it is a list of these. A validation sample is the centred clip. A test sample
-has all views of a video: a first axis of views x crops.
+A training sample is one clip, see `clips.reader`, with "label", "index" (of the video that was read), "path",
+"failures" and "flaws" (see `loading.flaws`); with several clips per video it is a list of these. A validation sample is
+the centred clip. A test sample has all views of a video: a first axis of views x crops.
 
 A file that cannot be decoded: in training the next readable one of the epoch's order takes its place, and "failures"
 names it [(path, reason)]; in validation and test the sample holds "failure" (the reason) in place of clips.
@@ -19,6 +19,7 @@ from ..clips.reader import ClipReader, Tensors, TrainingClip
 from ..datasets.base import BoxLabels, ClassNames, Listing, Record
 from ..media import DecodeError, MediaReader
 from ..media.pixels import Geometry
+from .flaws import Flaw, flaws_of
 from .labels import Boxes, LabelRule
 from .samplers import epoch_order, SampleKey
 
@@ -102,11 +103,12 @@ class ClipDataset(Dataset[Any]):
             try:
                 with self._open(index, training=True) as reader:
                     clips = self._training_clips(reader, index, key.epoch)
+                    flaws = self._flaws(reader, index)
             except DecodeError as error:
                 failures.append((record.path, error.reason_for(record.path)))
                 continue
-            samples = [{**clip.tensors, **self._about(index, clip.span), "failures": []} for clip in clips]
-            samples[0]["failures"] = failures
+            samples = [{**clip.tensors, **self._about(index, clip.span), "failures": [], "flaws": []} for clip in clips]
+            samples[0].update(failures=failures, flaws=flaws)
             return samples
         first, last = (f"{path} ({reason})" for path, reason in (failures[0], failures[-1]))
         others = f"; the last: {last}" if len(failures) > 1 else ""
@@ -125,8 +127,9 @@ class ClipDataset(Dataset[Any]):
         try:
             with self._open(index) as reader:
                 clips: Sample = dict(self._evaluation_clips(reader, index))
+                clips["flaws"] = self._flaws(reader, index)
         except DecodeError as error:
-            clips = {"failure": error.reason_for(record.path)}
+            clips = {"failure": error.reason_for(record.path), "flaws": []}
         return {**clips, **self._about(index)}
 
     def _open(self, index: int, training: bool = False) -> MediaReader:
@@ -135,6 +138,9 @@ class ClipDataset(Dataset[Any]):
             raise DecodeError(self.unreadable[index], record.path)
         self.reading(index)
         return self.clip_reader.open(record.path, record.audio_path, record.frame_rate, training)
+
+    def _flaws(self, reader: MediaReader, index: int) -> list[Flaw]:
+        return flaws_of(reader, self.records[index].path, self.clip_reader.settings.audio is not None)
 
     def _training_clips(self, reader: MediaReader, index: int, epoch: int) -> list[TrainingClip]:
         """The training clips of an open record."""

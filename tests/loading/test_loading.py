@@ -82,7 +82,7 @@ def test_the_clip_that_follows_is_another_video_s(synthav):
 def test_only_what_the_architecture_takes_is_made(synthav, arch, names):
     cfg = cfg_for(synthav, "MODEL.ARCH", arch)
     sample = build_dataset(cfg, "train")[0]
-    assert names == set(sample) - {"label", "index", "path", "start", "failures"}
+    assert names == set(sample) - {"label", "index", "path", "start", "failures", "flaws"}
     assert next(iter(build_loader(cfg, "test")))["label"].shape[0] >= 1
 
 

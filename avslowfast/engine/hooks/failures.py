@@ -1,6 +1,8 @@
-"""What happens to a training whose files cannot be read."""
+"""What happens to a training whose files cannot be read, or only in part."""
 
-from ...evaluation.failures import FailurePolicy, write_failed_files
+import itertools
+
+from ...evaluation.failures import FailurePolicy, report_flaws, write_failed_files
 from ...utils import distributed
 from ...utils.logging import get_logger
 from ...utils.text import counted
@@ -46,7 +48,7 @@ class FailuresHook(Hook):
             self.policy.check_early(state.failed, tried, self.total, "training")
 
     def after_epoch(self, state: TrainState) -> None:
-        """Counts and judges.
+        """Counts and judges; tells what was wrong with files that were read.
 
         Raises:
             TooManyFailuresError: More files failed than may.
@@ -55,6 +57,8 @@ class FailuresHook(Hook):
         if state.failed:
             files = counted(len(state.failed), "unreadable file")
             logger.warning("epoch %d: %s of %d replaced", state.epoch, files, self.total)
+        flaws, silent = zip(*distributed.gather_objects((state.flaws, state.silent)))
+        report_flaws(list(itertools.chain(*flaws)), sum(silent), f"epoch {state.epoch}")
         self.policy.check(state.failed, self.total, "training")
 
     def _share(self, state: TrainState) -> None:

@@ -12,6 +12,7 @@ from ...config.derived import Cfg
 from ...config.names import Metric
 from ...datasets.base import ClassNames
 from ...loading.dataset import ClipDataset
+from ...loading.flaws import Flaw
 from ...tasks.scores import S
 
 
@@ -29,6 +30,8 @@ class Evaluation(Generic[S]):
         seconds: Duration of the loop.
         failed_videos: Number of videos (segments) that could not be read.
         not_finite: Paths of the videos that were read and whose scores are NaN or infinite; they count as wrong.
+        flaws: What was wrong with files that were read.
+        silent_clips: Clips without audio, of a network that listens; clips that share their audio count once.
     """
 
     scores: S
@@ -40,6 +43,8 @@ class Evaluation(Generic[S]):
     seconds: float = 0.0
     failed_videos: int = 0
     not_finite: list[str] = field(default_factory=list)
+    flaws: list[Flaw] = field(default_factory=list)
+    silent_clips: int = 0
 
     def value(self, metric: Metric) -> float:
         """The value of a metric that was declared.

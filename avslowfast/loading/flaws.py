@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ..media import MediaReader
+from ..utils.text import counted
 
 
 class Flaw(NamedTuple):
@@ -39,12 +40,10 @@ def flaws_text(flaws: Sequence[Flaw]) -> str:
     total = sum(flaw.damaged for flaw in flaws)
     texts = []
     if damaged:
-        texts.append(f"{total} damaged packets or frames in {_files(damaged)}, the first: {next(iter(damaged))}")
+        texts.append(
+            f"{total} damaged packets or frames in {counted(len(damaged), 'file')}, the first: {next(iter(damaged))}"
+        )
     if deaf:
         path, reason = next(iter(deaf.items()))
-        texts.append(f"{_files(deaf)} read as silent, the first: {path} ({reason})")
+        texts.append(f"{counted(len(deaf), 'file')} read as silent, the first: {path} ({reason})")
     return "; ".join(texts)
-
-
-def _files(of_path: dict[str, int] | dict[str, str]) -> str:
-    return "1 file" if len(of_path) == 1 else f"{len(of_path)} files"

@@ -104,7 +104,7 @@ class ClipReader:
             DecodeError: It cannot be read.
         """
         s = self.settings
-        return open_media(path, audio_path, frame_rate, s.loop_filter or not training, frames=s.has_frames)
+        return open_media(path, audio_path, frame_rate, s.loop_filter or not training, s.has_frames, s.max_pixels)
 
     # ---- Where clips lie ---------------------------------------------------------------------------------------------
 
@@ -317,7 +317,7 @@ class ClipReader:
         def crops(frames_THWC: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
             return transforms.spatial_crops(frames_THWC, s.test_crop, num_crops)
 
-        geometry = transforms.only_scale(s.test_crop)
+        geometry = transforms.view_crops(s.test_crop, num_crops)
         return self._evaluation_clips(reader, np.asarray(starts, np.float64), end, index, geometry, crops)
 
     def clip_around(self, reader: MediaReader, instant: float, *, whole_frame: bool = True) -> CentredClip:

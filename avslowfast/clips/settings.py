@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..media.streams import MAX_PIXELS
 from . import spans
 from .logmel import AudioFrontEnd
 
@@ -77,6 +78,7 @@ class ClipSettings:
         seed: Of every draw.
         num_samples: Training clips out of each video that an epoch visits, from one open file.
         loop_filter: Whether training videos are opened with H.264's deblocking filter, see `media.open_media`.
+        max_pixels: Of the largest frame that is decoded.
     """
 
     pathways: tuple[str, ...]
@@ -98,6 +100,7 @@ class ClipSettings:
     num_samples: int = 1
     both_ends: bool = True
     loop_filter: bool = True
+    max_pixels: int = MAX_PIXELS
 
     @property
     def duration(self) -> float:

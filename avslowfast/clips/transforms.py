@@ -50,11 +50,38 @@ def only_scale(short_side: int) -> ChooseGeometry:
     return lambda height, width: Geometry(scaled_size(height, width, short_side))
 
 
+def view_crops(crop: int, num_crops: int) -> ChooseGeometry:
+    """Geometry of a test clip: the short side is that of the crops, and no more is kept than `spatial_crops` takes.
+
+    Args:
+        crop: Side of the crops, pixels.
+        num_crops: 1 or 3.
+    """
+
+    def geometry(height: int, width: int) -> Geometry:
+        size = scaled_size(height, width, crop)
+        # Crops of ordinary frames overlap: these need less memory as they are.
+        if num_crops > 1 and max(size) <= num_crops * crop:
+            return Geometry(size)
+        (top, left), *others = _corners(*size, crop, num_crops)
+        return Geometry(size, (top, left, crop, crop), tuple(others))
+
+    return geometry
+
+
+def _corners(height: int, width: int, crop: int, num_crops: int) -> list[tuple[int, int]]:
+    """(top, left) of the crops of a test clip: the centre (1), or both ends and the centre of the longer side (3)."""
+    shares = (0.5,) if num_crops == 1 else (0.0, 0.5, 1.0)
+    if height > width:
+        return [(round(s * (height - crop)), (width - crop) // 2) for s in shares]
+    return [((height - crop) // 2, round(s * (width - crop))) for s in shares]
+
+
 def spatial_crops(frames_THWC: NDArray[np.uint8], crop: int, num_crops: int) -> list[NDArray[np.uint8]]:
     """Crops of a test clip: the centre (1), or both ends and the centre of the longer side (3).
 
     Args:
-        frames_THWC: Frames, [T, H, W, 3].
+        frames_THWC: Frames, [T, H, W, 3], whole or as `view_crops` keeps them.
         crop: Side of the crop, pixels.
         num_crops: 1 or 3.
 
@@ -62,11 +89,7 @@ def spatial_crops(frames_THWC: NDArray[np.uint8], crop: int, num_crops: int) -> 
         Arrays [T, crop, crop, 3] that share the frames' memory.
     """
     _, h, w, _ = frames_THWC.shape
-    shares = (0.5,) if num_crops == 1 else (0.0, 0.5, 1.0)
-    corners = [
-        (round(s * (h - crop)), (w - crop) // 2) if h > w else ((h - crop) // 2, round(s * (w - crop))) for s in shares
-    ]
-    return [frames_THWC[:, y : y + crop, x : x + crop] for y, x in corners]
+    return [frames_THWC[:, y : y + crop, x : x + crop] for y, x in _corners(h, w, crop, num_crops)]
 
 
 class RecordedGeometry:

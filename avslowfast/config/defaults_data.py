@@ -130,6 +130,9 @@ DATA_KEYS = (
         "Compute the log-mel spectrogram on the training device instead of in the loader. (new)"),
     key("DATA.SKIP_LOOP_FILTER", False, flag(),
         "Decode training videos without the deblocking filter: up to 10 % faster, with visible block edges. (new)"),
+    key("DATA.MAX_PIXELS", 8192 * 8192, whole(1, 2**31 - 1),
+        "Pixels of the largest frame that is decoded, by default twice those of an 8K video; a file with larger frames "
+        "counts as unreadable, since a few of them fill the memory. (new)"),
     key("DATA.MAX_FAILED_FRACTION", 0.01, share(),
         "Share of unreadable files in a data set above which the run stops, 0..1; see MAX_FAILED_FILES. (new)"),
     key("DATA.MAX_FAILED_FILES", 5, whole(0, 1_000_000_000),

@@ -209,6 +209,7 @@ def clip_settings(cfg: Cfg) -> ClipSettings:
         num_samples=cfg.AUG.NUM_SAMPLE,
         both_ends=d.USE_OFFSET_SAMPLING,
         loop_filter=not d.SKIP_LOOP_FILTER,
+        max_pixels=d.MAX_PIXELS,
     )
 
 

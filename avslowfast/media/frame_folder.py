@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from .base import MediaReader
 from .sound import AudioSamples, silence, SoundReader
-from .streams import DecodeError, open_input, path_text, PathLike, StreamInfo
+from .streams import DecodeError, limit_size, MAX_PIXELS, open_input, path_text, PathLike, StreamInfo
 
 _ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm")
 # What comes before the last number of a name, that number, what comes after it.
@@ -58,6 +58,7 @@ class FrameFolderReader(MediaReader):
         folder: Folder of the images of one series.
         frame_rate: Frames per second, Hz.
         audio_path: File with audio on the same clock; "" means no audio.
+        max_pixels: Of the largest frame that is decoded.
 
     Raises:
         DecodeError: The folder does not exist, has no frames or several series in it, or the audio file cannot be read.
@@ -65,8 +66,10 @@ class FrameFolderReader(MediaReader):
 
     video: StreamInfo
 
-    def __init__(self, folder: PathLike, frame_rate: float, audio_path: PathLike = "") -> None:
-        self.path = path_text(folder)
+    def __init__(
+        self, folder: PathLike, frame_rate: float, audio_path: PathLike = "", max_pixels: int = MAX_PIXELS
+    ) -> None:
+        self.path, self._max_pixels = path_text(folder), max_pixels
         self.decoded_frames = 0
         self._names = _list_frames(self.path)
         if not self._names:
@@ -108,8 +111,9 @@ class FrameFolderReader(MediaReader):
     def _read(self, number: int) -> av.VideoFrame:
         path = os.path.join(self.path, self._names[number])
         try:
-            with open_input(path) as container:
+            with open_input(path, self._max_pixels) as container:
+                limit_size(container.streams.video[0], self._max_pixels, path)
                 self.decoded_frames += 1
                 return next(container.decode(video=0))
-        except (av.error.FFmpegError, OSError, StopIteration) as error:
+        except (av.error.FFmpegError, OSError, StopIteration, IndexError) as error:
             raise DecodeError(f"cannot be read ({' '.join(str(error).split()) or 'no frame'})", path) from None

@@ -5,7 +5,7 @@ import contextlib
 from .base import MediaReader
 from .frame_folder import FrameFolderReader
 from .sound import SoundReader
-from .streams import DecodeError, PathLike
+from .streams import DecodeError, MAX_PIXELS, PathLike
 from .video import VideoReader
 
 
@@ -15,6 +15,7 @@ def open_media(
     frame_rate: float = 0.0,
     loop_filter: bool = True,
     frames: bool = True,
+    max_pixels: int = MAX_PIXELS,
 ) -> MediaReader:
     """Open a video file, a folder of frames, or the sound of a file.
 
@@ -26,6 +27,7 @@ def open_media(
         loop_filter: See `VideoReader`.
         frames: Whether frames will be read. Without them every file with sound will do; a video without sound is
             opened all the same, since it is silent and no failure.
+        max_pixels: Of the largest frame that is decoded.
 
     Raises:
         DecodeError: It cannot be read.
@@ -36,8 +38,8 @@ def open_media(
         except DecodeError:
             if not audio_path:
                 with contextlib.suppress(DecodeError):
-                    return VideoReader(path)
+                    return VideoReader(path, max_pixels=max_pixels)
             raise
     if frame_rate:
-        return FrameFolderReader(path, frame_rate, audio_path)
-    return VideoReader(path, audio_path=audio_path, loop_filter=loop_filter)
+        return FrameFolderReader(path, frame_rate, audio_path, max_pixels)
+    return VideoReader(path, audio_path=audio_path, loop_filter=loop_filter, max_pixels=max_pixels)

@@ -24,15 +24,18 @@ class Geometry:
     Attributes:
         size: (height, width) to which the whole frame is scaled.
         crop: (top, left, height, width) of what is kept of the scaled frame; None keeps all.
+        beside: (top, left) of further crops of the same size, which stand to the right of the first in the result.
     """
 
     size: tuple[int, int]
     crop: tuple[int, int, int, int] | None = None
+    beside: tuple[tuple[int, int], ...] = ()
 
     @property
     def shape(self) -> tuple[int, int]:
         """(height, width) of what is kept."""
-        return self.crop[2:] if self.crop else self.size
+        rows, columns = self.crop[2:] if self.crop else self.size
+        return rows, columns * (1 + len(self.beside))
 
 
 # Called once for a file with the (height, width) of its frames as shown.
@@ -146,7 +149,9 @@ class Scaler:
         height, width = geometry.size[::-1] if turned.transposed else geometry.size
         top, left, rows, columns = geometry.crop or (0, 0, *geometry.size)
         for channel, plane in enumerate(self._planes(frame, height, width)):
-            out_CHW[channel] = turned.apply(plane)[top : top + rows, left : left + columns]
+            shown = turned.apply(plane)
+            for place, (y, x) in enumerate(((top, left), *geometry.beside)):
+                out_CHW[channel, :, place * columns : (place + 1) * columns] = shown[y : y + rows, x : x + columns]
 
     def convert(self, frame: av.VideoFrame, size: tuple[int, int]) -> NDArray[np.uint8]:
         """The pixels of a whole frame, rotated and mirrored as shown.

@@ -27,6 +27,10 @@ from ..utils.errors import UserError
 PathLike = str | os.PathLike[str]
 Opened = TypeVar("Opened", bound="OpenFile")
 
+# Pixels of the largest frame that is decoded: twice those of an 8K video. The memory of a few such frames has to do.
+MAX_PIXELS = 8192 * 8192
+# Decoders count lines as multiples of 64 pixels; no frame has more lines than these.
+_PADDING = 64 * 65536
 # Packets in a row that may fail before the file counts as unreadable.
 _MAX_BAD_PACKETS = 50
 # Assumed for a stream without a stored rate, Hz.
@@ -125,18 +129,19 @@ def file_url(path: PathLike) -> str:
     return f"file:{os.fsdecode(path)}"
 
 
-def open_input(path: str) -> InputContainer:
+def open_input(path: str, max_pixels: int = MAX_PIXELS) -> InputContainer:
     """Open a media file for reading.
 
     Args:
         path: The file.
+        max_pixels: Larger frames are not decoded, not even to find out what is in the file.
 
     Raises:
         DecodeError: It does not exist or is not a media file.
     """
     check_kind(path)
     try:
-        return av.open(file_url(path))
+        return av.open(file_url(path), options={"max_pixels": str(max_pixels + _PADDING)})
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise DecodeError(f"cannot be opened ({reason_of(error)})", path) from None
 
@@ -184,6 +189,28 @@ def best_video(container: InputContainer) -> VideoStream | None:
     streams = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
     best = container.streams.best("video")
     return best if best in streams else next(iter(streams), None)
+
+
+def limit_size(stream: VideoStream, max_pixels: int, path: str) -> None:
+    """Refuse frames that are too large, by the header and, where it does not say the truth, in the decoder.
+
+    Args:
+        stream: Of a file that `open_input` has opened with the same limit.
+        max_pixels: Of the largest frame that is decoded.
+        path: The file's name, for the message.
+
+    Raises:
+        DecodeError: The frames are larger.
+    """
+    context = stream.codec_context
+    # PyAV's types say that there always is one.
+    if context is None:
+        return
+    if not 0 < context.width * context.height <= max_pixels:
+        # A codec whose header says nothing is asked for its first frame, which it refuses as well.
+        size = f"{context.width} x {context.height} pixels" if context.width else "a size that is not known, perhaps"
+        raise DecodeError(f"its frames have {size}, more than the {max_pixels} of DATA.MAX_PIXELS", path)
+    context.options = {**context.options, "max_pixels": str(max_pixels + _PADDING)}
 
 
 def best_audio(container: InputContainer, related: VideoStream | None = None) -> tuple[AudioStream | None, str]:

@@ -29,6 +29,8 @@ from .streams import (
     DecodeError,
     decoding,
     key_stamps,
+    limit_size,
+    MAX_PIXELS,
     open_input,
     packets_of,
     path_text,
@@ -65,6 +67,7 @@ class VideoReader(MediaReader):
         audio_path: Another file with the audio, on the same clock; "" means the video file itself.
         loop_filter: False leaves out H.264's deblocking, which is faster; blocks show, and errors grow until the next
             key frame.
+        max_pixels: Of the largest frame that is decoded.
 
     Attributes:
         path: The file.
@@ -80,11 +83,18 @@ class VideoReader(MediaReader):
 
     video: StreamInfo
 
-    def __init__(self, path: PathLike, threads: int = 1, audio_path: PathLike = "", loop_filter: bool = True) -> None:
+    def __init__(
+        self,
+        path: PathLike,
+        threads: int = 1,
+        audio_path: PathLike = "",
+        loop_filter: bool = True,
+        max_pixels: int = MAX_PIXELS,
+    ) -> None:
         self.path = path_text(path)
-        self._threads, self._loop_filter = threads, loop_filter
+        self._threads, self._loop_filter, self._max_pixels = threads, loop_filter, max_pixels
         self.decoded_frames, self._damaged, self.audio_problem = 0, 0, ""
-        self._container = open_input(self.path)
+        self._container = open_input(self.path, self._max_pixels)
         self._audio_file: SoundReader | None = None
         self._track: AudioTrack | None = None
         # The top of some files is reached for sure only by opening them again; the audio goes on in the first.
@@ -206,7 +216,8 @@ class VideoReader(MediaReader):
         # PyAV's types say that there always is one.
         if context is not None:
             if not self._loop_filter:
-                context.options = {"skip_loop_filter": "all"}
+                context.options = {**context.options, "skip_loop_filter": "all"}
+            limit_size(stream, self._max_pixels, self.path)
             context.thread_count = self._threads
             context.thread_type = "NONE" if self._threads == 1 else "AUTO"
         return stream
@@ -417,7 +428,7 @@ class VideoReader(MediaReader):
                 self._note_landing(first[0])
                 return itertools.chain([first], frames)
         # A search for the beginning may end behind it.
-        self._container = open_input(self.path)
+        self._container = open_input(self.path, self._max_pixels)
         for container in self._opened[1:]:
             container.close()
         self._opened = [self._opened[0], self._container]

@@ -206,10 +206,12 @@ def limit_size(stream: VideoStream, max_pixels: int, path: str) -> None:
     # PyAV's types say that there always is one.
     if context is None:
         return
-    if not 0 < context.width * context.height <= max_pixels:
-        # A codec whose header says nothing is asked for its first frame, which it refuses as well.
-        size = f"{context.width} x {context.height} pixels" if context.width else "a size that is not known, perhaps"
-        raise DecodeError(f"its frames have {size}, more than the {max_pixels} of DATA.MAX_PIXELS", path)
+    limit = f"more than the {max_pixels} pixels of DATA.MAX_PIXELS"
+    if not context.width * context.height:
+        # The codec was asked for its first frame, and did not give it.
+        raise DecodeError(f"cannot be read, or its frames have {limit}", path)
+    if context.width * context.height > max_pixels:
+        raise DecodeError(f"its frames of {context.width} x {context.height} have {limit}", path)
     context.options = {**context.options, "max_pixels": str(max_pixels + _PADDING)}
 
 

@@ -40,8 +40,8 @@ def reading_ends_in(monkeypatch, loader, index, trouble):
     """Let a loader's workers end so when they read a record."""
     opened = type(loader.dataset)._open
 
-    def open_or_end(self, number, *args):
-        reader = opened(self, number, *args)
+    def open_or_end(self, number, training=False):
+        reader = opened(self, number, training)
         if number == index:
             trouble()
         return reader
@@ -67,6 +67,15 @@ def test_a_pass_that_was_left_does_not_disturb_the_next(synthav):
     assert same(first, next(iter(alone)))
     alone.epochs.set_epoch(1, 2)
     assert same(rest, list(alone))
+
+
+def test_what_a_worker_cannot_read_is_told_in_one_line(synthav, tmp_path):
+    for split in ("train", "val", "test"):
+        (tmp_path / f"{split}.csv").write_text("".join(f"missing{i}.mp4 {i}\n" for i in range(4)))
+    with pytest.raises(DecodeError, match="no readable file among 4 tried") as error:
+        next(iter(loader_for(tmp_path, workers=1)))
+    assert "\n" not in str(error.value)
+    assert error.value.__cause__ is None
 
 
 def test_killed_and_stopped_workers_are_replaced_and_nothing_is_lost(synthav, caplog):

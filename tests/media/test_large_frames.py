@@ -60,7 +60,7 @@ def test_a_limit_of_pixels_holds_for_every_kind_of_file(tmp_path):
     (tmp_path / "frames").mkdir()
     for name in ("x.mp4", "x.mkv"):
         write_video(tmp_path / name, frames, 15)
-    with pytest.raises(DecodeError, match=r"80 x 64 pixels, more than the 5119 of DATA.MAX_PIXELS"):
+    with pytest.raises(DecodeError, match=r"80 x 64 have more than the 5119 pixels of DATA.MAX_PIXELS"):
         open_media(tmp_path / "x.mp4", max_pixels=64 * 80 - 1)
     with open_media(tmp_path / "x.mkv", max_pixels=64 * 80) as reader:
         assert reader.read_frames([0.0, 1.0]).shape == (2, 64, 80, 3)

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .base import MediaReader
+from .pixels import limit_size
 from .sound import AudioSamples, silence, SoundReader
-from .streams import DecodeError, limit_size, MAX_PIXELS, open_input, path_text, PathLike, StreamInfo
+from .streams import DecodeError, MAX_PIXELS, open_input, path_text, PathLike, StreamInfo
 
 _ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm")
 # What comes before the last number of a name, that number, what comes after it.

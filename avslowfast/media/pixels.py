@@ -9,7 +9,10 @@ import av
 import numpy as np
 from av.sidedata.sidedata import Type as SideDataType
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
+from av.video.stream import VideoStream
 from numpy.typing import NDArray
+
+from .streams import DecodeError, PADDING
 
 # Tag of the colour matrix YCgCo, which swscale does not convert.
 _YCGCO = 8
@@ -202,6 +205,30 @@ class Scaler:
         y, cg, co = planes.astype(np.int16)
         cg, co = cg - 128, co - 128
         return [np.clip(plane, 0, 255).astype(np.uint8) for plane in (y - cg + co, y + cg, y - cg - co)]
+
+
+def limit_size(stream: VideoStream, max_pixels: int, path: str) -> None:
+    """Refuse frames that are too large, by the header and, where it does not say the truth, in the decoder.
+
+    Args:
+        stream: Of a file that `open_input` has opened with the same limit.
+        max_pixels: Of the largest frame that is decoded.
+        path: The file's name, for the message.
+
+    Raises:
+        DecodeError: The frames are larger.
+    """
+    context = stream.codec_context
+    # PyAV's types say that there always is one.
+    if context is None:
+        return
+    limit = f"more than the {max_pixels} pixels of DATA.MAX_PIXELS"
+    if not context.width * context.height:
+        # The codec was asked for its first frame, and did not give it.
+        raise DecodeError(f"cannot be read, or its frames have {limit}", path)
+    if context.width * context.height > max_pixels:
+        raise DecodeError(f"its frames of {context.width} x {context.height} have {limit}", path)
+    context.options = {**context.options, "max_pixels": str(max_pixels + PADDING)}
 
 
 def shown_size(frame: av.VideoFrame, pixel_aspect: Fraction = Fraction(1)) -> tuple[int, int]:

@@ -30,7 +30,7 @@ Opened = TypeVar("Opened", bound="OpenFile")
 # Pixels of the largest frame that is decoded: twice those of an 8K video. The memory of a few such frames has to do.
 MAX_PIXELS = 8192 * 8192
 # Decoders count lines as multiples of 64 pixels; no frame has more lines than these.
-_PADDING = 64 * 65536
+PADDING = 64 * 65536
 # Packets in a row that may fail before the file counts as unreadable.
 _MAX_BAD_PACKETS = 50
 # Assumed for a stream without a stored rate, Hz.
@@ -141,7 +141,7 @@ def open_input(path: str, max_pixels: int = MAX_PIXELS) -> InputContainer:
     """
     check_kind(path)
     try:
-        return av.open(file_url(path), options={"max_pixels": str(max_pixels + _PADDING)})
+        return av.open(file_url(path), options={"max_pixels": str(max_pixels + PADDING)})
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise DecodeError(f"cannot be opened ({reason_of(error)})", path) from None
 
@@ -189,30 +189,6 @@ def best_video(container: InputContainer) -> VideoStream | None:
     streams = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
     best = container.streams.best("video")
     return best if best in streams else next(iter(streams), None)
-
-
-def limit_size(stream: VideoStream, max_pixels: int, path: str) -> None:
-    """Refuse frames that are too large, by the header and, where it does not say the truth, in the decoder.
-
-    Args:
-        stream: Of a file that `open_input` has opened with the same limit.
-        max_pixels: Of the largest frame that is decoded.
-        path: The file's name, for the message.
-
-    Raises:
-        DecodeError: The frames are larger.
-    """
-    context = stream.codec_context
-    # PyAV's types say that there always is one.
-    if context is None:
-        return
-    limit = f"more than the {max_pixels} pixels of DATA.MAX_PIXELS"
-    if not context.width * context.height:
-        # The codec was asked for its first frame, and did not give it.
-        raise DecodeError(f"cannot be read, or its frames have {limit}", path)
-    if context.width * context.height > max_pixels:
-        raise DecodeError(f"its frames of {context.width} x {context.height} have {limit}", path)
-    context.options = {**context.options, "max_pixels": str(max_pixels + _PADDING)}
 
 
 def best_audio(container: InputContainer, related: VideoStream | None = None) -> tuple[AudioStream | None, str]:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from . import plan
 from .base import MediaReader
 from .order import FrameOrder, MAX_REORDER, OutOfOrderError, prepare_packet, Stamps, stamps_of
+from .pixels import limit_size
 from .sound import AudioSamples, AudioTrack, silence, SoundReader
 from .streams import (
     best_audio,
@@ -29,7 +30,6 @@ from .streams import (
     DecodeError,
     decoding,
     key_stamps,
-    limit_size,
     MAX_PIXELS,
     open_input,
     packets_of,

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Protocol
+from typing import cast, Protocol
 
 import av
 import numpy as np
@@ -240,6 +240,8 @@ class _AudioWriter:
         # Number of the next sample for the queue, and of the next one for the encoder; None before the first.
         self._next_in: int | None = None
         self._next_out = 0
+        # Samples that are still to be left out.
+        self._overlap = 0
 
     def write(self, frame: av.AudioFrame, time: float) -> None:
         """Write a frame at its time (seconds) in the new file; gaps become silence."""
@@ -252,16 +254,15 @@ class _AudioWriter:
             at = round(time * self._rate)
             if self._next_in is None:
                 self._next_in = self._next_out = at
-            elif at < self._next_in - round(_GAP * self._rate):
-                # It overlaps with what is there already.
-                return
+            # What overlaps with what is there already is left out, so that the rest keeps its place.
+            self._overlap = max(self._next_in - at, 0)
             self._fill(at - self._next_in)
             self._resampler = av.AudioResampler(format="fltp", layout=self._layout, rate=self._rate)
             self._setup, self._run_start, self._run_samples = setup, time, 0
         assert self._resampler is not None
         self._run_samples += frame.samples
         frame.pts = None
-        self._queue(self._resampler.resample(frame))
+        self._queue(self._without_overlap(self._resampler.resample(frame)))
 
     def finish(self) -> bool:
         """Write what is still held; gives whether there was any audio."""
@@ -272,9 +273,23 @@ class _AudioWriter:
         self._mux(self._stream.encode(None))
         return True
 
+    def _without_overlap(self, frames: list[av.AudioFrame]) -> list[av.AudioFrame]:
+        kept: list[av.AudioFrame] = []
+        for frame in frames:
+            left_out = min(self._overlap, frame.samples)
+            self._overlap -= left_out
+            if not left_out:
+                kept.append(frame)
+            elif left_out < frame.samples:
+                samples = cast(NDArray[np.float32], frame.to_ndarray())[:, left_out:]
+                rest = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples), format="fltp", layout=self._layout)
+                rest.sample_rate = self._rate
+                kept.append(rest)
+        return kept
+
     def _flush_resampler(self) -> None:
         if self._resampler is not None:
-            self._queue(self._resampler.resample(None))
+            self._queue(self._without_overlap(self._resampler.resample(None)))
             self._resampler = None
 
     def _fill(self, samples: int) -> None:

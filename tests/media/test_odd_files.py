@@ -280,6 +280,18 @@ def test_audio_that_changes_in_mid_stream_is_read_piece_by_piece(tmp_path, parts
             assert level.min() > 0.05 and level.max() < 0.25
 
 
+@pytest.mark.parametrize("layouts", [("stereo", "mono"), ("mono", "stereo")])
+def test_audio_that_changes_keeps_its_place_when_it_is_prepared(tmp_path, layouts):
+    path, _ = joined(tmp_path, *((48000, layout) for layout in layouts))
+    transcode(path, tmp_path / "y.mp4")
+    with VideoReader(path) as source, VideoReader(tmp_path / "y.mp4") as prepared:
+        for start in (1.5, *np.arange(3.0, 5.0, 0.2), 6.0):
+            wanted = source.read_audio(source.audio.start + start + 0.05, 0.3).samples
+            got = prepared.read_audio(source.audio.start + start, 0.4).samples
+            late = int(np.correlate(got, wanted, "valid").argmax()) - 800
+            assert abs(late) <= 16, f"{late / 16} ms late at {start} s"
+
+
 def test_antiphase_stereo_is_heard(tmp_path):
     wave = noise(4)
     audio = np.stack([wave, -wave])

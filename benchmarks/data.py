@@ -1,5 +1,6 @@
 """Decoding, the loader and the test, measured on rendered videos like Kinetics'."""
 
+import contextlib
 import dataclasses
 import os
 import time
@@ -16,13 +17,13 @@ from avslowfast.loading import ClipDataset, SampleKey
 from avslowfast.loading.build import clip_settings
 from avslowfast.loading.collate import collate_eval
 from avslowfast.loading.labels import NoLabel
-from avslowfast.media import MediaReader, VideoReader
+from avslowfast.media import MediaReader, transcode, VideoReader
 from avslowfast.models import build_model
 from avslowfast.tasks.build import build_task
 from avslowfast.utils.seeding import generator
 
-from . import baselines
-from .measure import alternately, collect, in_new_process, make_videos, private_mb, Row, spread
+from . import baselines, torchcodec_clips
+from .measure import alternately, collect, cpu_seconds, in_new_process, in_turns, make_videos, private_mb, Row, spread
 
 # Length of the rendered videos, seconds.
 _LENGTH = 10
@@ -87,52 +88,83 @@ def _per_clip(values: Sequence[float], clips: int) -> Row:
     return {"seconds_per_clip": statistics["median"], "min": statistics["min"], "max": statistics["max"]}
 
 
-def loader(cfg: Cfg, folder: str, repeats: int = 5, videos: int = 8, baseline: bool = False) -> list[Row]:
-    """Seconds per training clip in one process with one thread, as a worker makes it.
+def loader(
+    cfg: Cfg, folder: str, repeats: int = 5, videos: int = 8, baseline: bool = False, torchcodec: bool = False
+) -> list[Row]:
+    """Seconds that one process with one thread computes for a training clip, as a worker makes it.
 
     Args:
         cfg: The configuration.
-        folder: For the rendered videos.
+        folder: For the rendered videos, and for what `prepare` makes of them.
         repeats: Measurements.
         videos: Number of videos.
-        baseline: Measure the baseline as well; both take turns.
+        baseline: Measure the baseline as well.
+        torchcodec: Measure torchcodec as well, see `torchcodec_clips`. All take turns.
 
     Returns:
-        Rows {"alternative", "seconds_per_clip", "min", "max", "times_faster"}, the parts of a clip among them.
+        Rows {"alternative", "seconds_per_clip", "min", "max", "of_a_clip"}, the parts of a clip among them; the last
+        column is the median of the ratios of each turn to a training clip of it.
     """
     torch.set_num_threads(1)
     paths = make_videos(folder, videos)
+    prepared = _prepared(folder, paths)
     dataset = clip_dataset(cfg, paths, "train")
-    silent = clip_dataset(cfg, paths, "train", audio=None)
+    silent, small = clip_dataset(cfg, paths, "train", audio=None), clip_dataset(cfg, prepared, "train")
     settings, rng = dataset.clip_reader.settings, generator(0, "naive")
     epochs = iter(range(1, 1_000_000))
 
-    def clips() -> None:
-        epoch = next(epochs)
-        for i in range(videos):
-            dataset[SampleKey(i, epoch, i)]
+    def starts() -> list[float]:
+        return [float(rng.random() * (_LENGTH - settings.duration)) for _ in paths]
 
-    def frames() -> None:
-        epoch = next(epochs)
-        for i in range(videos):
-            silent[SampleKey(i, epoch, i)]
+    def clips_of(clips: ClipDataset) -> Callable[[], float]:
+        def function() -> None:
+            epoch = next(epochs)
+            for i in range(videos):
+                clips[SampleKey(i, epoch, i)]
+
+        return lambda: cpu_seconds(function)
 
     def naive() -> None:
-        for path in paths:
-            baselines.clip(path, float(rng.random() * (_LENGTH - settings.duration)), settings, rng)
+        for path, start in zip(paths, starts()):
+            baselines.clip(path, start, settings, rng)
 
-    functions: dict[str, Callable[[], None]] = {"a training clip": clips, "its frames": frames}
+    functions = {
+        "a training clip": clips_of(dataset),
+        "its frames": clips_of(silent),
+        "a training clip, prepared": clips_of(small),
+    }
     if baseline:
-        functions["the baseline"] = naive
-    times = alternately(functions, repeats)
-    rows: list[Row] = [
-        {"alternative": name, **_per_clip(values, videos * (1 if name == "the baseline" else settings.num_samples))}
-        for name, values in times.items()
-    ]
-    for row in rows:
-        row["times_faster"] = rows[-1]["seconds_per_clip"] / row["seconds_per_clip"] if baseline else ""
+        functions["the baseline"] = lambda: cpu_seconds(naive)
+    with contextlib.ExitStack() as stack:
+        if torchcodec:
+            pool = stack.enter_context(torchcodec_clips.executor())
+
+            def other(files: Sequence[str]) -> Callable[[], float]:
+                clips = torchcodec_clips.read_clips
+                return lambda: pool.submit(clips, files, starts(), settings, next(epochs)).result()
+
+            functions["torchcodec"], functions["torchcodec, prepared"] = other(paths), other(prepared)
+        times = in_turns(functions, repeats)
+    own = settings.num_samples
+    clip = np.array(times["a training clip"]) / own
+    rows: list[Row] = []
+    for name, values in times.items():
+        # The others read one clip of an open file.
+        count = 1 if name == "the baseline" or name.startswith("torchcodec") else own
+        ratio = float(np.median(np.array(values) / count / clip))
+        rows.append({"alternative": name, **_per_clip(values, videos * count), "of_a_clip": ratio})
     bare = decode(cfg, folder, repeats, videos)[0]
     return [*rows, {"alternative": "decoding alone", **{k: bare[k] for k in ("seconds_per_clip", "min", "max")}}]
+
+
+def _prepared(folder: str, paths: Sequence[str]) -> list[str]:
+    """The videos as `avslowfast prepare` writes them, unless they exist."""
+    found = [os.path.join(folder, "prepared", os.path.basename(path)) for path in paths]
+    os.makedirs(os.path.join(folder, "prepared"), exist_ok=True)
+    for path, out in zip(paths, found):
+        if not os.path.exists(out):
+            transcode(path, out)
+    return found
 
 
 def growth(cfg: Cfg, folder: str, clips: int = 2000, videos: int = 8) -> Row:

@@ -62,14 +62,39 @@ def alternately(
         repeats: Turns that count.
         warmup: Turns before, which do not.
     """
+
+    def timed(function: Callable[[], object]) -> Callable[[], float]:
+        return lambda: seconds_of(function, 1, 0)[0]
+
+    return in_turns({name: timed(function) for name, function in functions.items()}, repeats, warmup)
+
+
+def in_turns(functions: Mapping[str, Callable[[], float]], repeats: int = 5, warmup: int = 1) -> dict[str, list[float]]:
+    """What several functions return that take turns; see `alternately`.
+
+    Args:
+        functions: By name; each returns the seconds that it took.
+        repeats: Turns that count.
+        warmup: Turns before, which do not.
+    """
     times: dict[str, list[float]] = {name: [] for name in functions}
     for i in range(warmup + repeats):
         for name, function in functions.items():
-            began = time.perf_counter()
-            function()
+            seconds = function()
             if i >= warmup:
-                times[name].append(time.perf_counter() - began)
+                times[name].append(seconds)
     return times
+
+
+def cpu_seconds(function: Callable[[], object]) -> float:
+    """Seconds that this process computes in a call: on a machine that others use as well, fairer than the clock.
+
+    Args:
+        function: Called without arguments.
+    """
+    began = time.process_time()
+    function()
+    return time.process_time() - began
 
 
 def spread(times: Sequence[float]) -> dict[str, float]:

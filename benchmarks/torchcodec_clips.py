@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import re
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from importlib.util import find_spec
@@ -78,8 +79,8 @@ def frames_at(path: str, times: Sequence[float]) -> NDArray[np.uint8]:
     return pixels
 
 
-def read_clips(paths: Sequence[str], starts: Sequence[float], settings: ClipSettings, seed: int) -> None:
-    """Read training clips, one of each file, with one thread, and drop them.
+def read_clips(paths: Sequence[str], starts: Sequence[float], settings: ClipSettings, seed: int) -> float:
+    """Seconds that this process computes to read training clips, one of each file, with one thread.
 
     Args:
         paths: The files.
@@ -89,8 +90,10 @@ def read_clips(paths: Sequence[str], starts: Sequence[float], settings: ClipSett
     """
     torch.set_num_threads(1)
     rng = np.random.default_rng(seed)
+    began = time.process_time()
     for path, start in zip(paths, starts):
         clip(path, start, settings, rng)
+    return time.process_time() - began
 
 
 def clip(path: str, start: float, settings: ClipSettings, rng: np.random.Generator) -> dict[str, Tensor]:

@@ -2,7 +2,7 @@
 
 Examples:
     avslowfast benchmark decode Kinetics/AVSLOWFAST_4x16_R50
-    avslowfast benchmark loader Kinetics/AVSLOWFAST_4x16_R50 --against baseline
+    avslowfast benchmark loader Kinetics/AVSLOWFAST_4x16_R50 --against baseline --against torchcodec
     avslowfast benchmark memory Kinetics/AVSLOWFAST_4x16_R50
     avslowfast benchmark step Kinetics/AVSLOWFAST_4x16_R50_AUTHORS --batch 2
     avslowfast benchmark profile Kinetics/AVSLOWFAST_4x16_R50_AUTHORS --batch 2
@@ -36,8 +36,11 @@ def add_arguments(parser: CommandParser) -> None:
     parser.add_configuration()
     parser.add_argument(
         "--against",
-        choices=["baseline", "naive", "usual"],
-        help="measure the baseline of loader and test as well (naive and usual are earlier names of it)",
+        action="append",
+        default=[],
+        choices=["baseline", "naive", "usual", "torchcodec"],
+        help="measure the baseline of loader and test as well (naive and usual are earlier names of it), or "
+        "torchcodec for loader; may be given twice",
     )
     parser.add_argument(
         "--batch", type=int, default=2, help="clips in a step, and in a forward pass of the test (default: %(default)s)"
@@ -102,13 +105,14 @@ def _measure(args: argparse.Namespace) -> list[dict[str, Any]]:
     import torch
 
     from benchmarks import data, step
+    from benchmarks.torchcodec_clips import missing
 
     from ..config import load_cfg
     from ..visualization.draw import draw_growth
 
     gpu = torch.cuda.is_available()
     cfg = load_cfg(args.config, [*args.overrides, "NUM_GPUS", int(gpu and args.what in ("step", "profile"))])
-    few, many, baseline = args.repeats or 3, args.repeats or 5, args.against is not None
+    few, many, baseline = args.repeats or 3, args.repeats or 5, bool({*args.against} - {"torchcodec"})
     if args.what == "growth":
         rows = step.growth(args.config, args.overrides, args.batch, few)
         if args.plot:
@@ -120,9 +124,12 @@ def _measure(args: argparse.Namespace) -> list[dict[str, Any]]:
         return parts_of_a_step(cfg, torch.device("cuda" if gpu else "cpu"), args.batch)
     if args.what == "step" and gpu:
         return step.on_gpu(args.config, args.overrides, args.batch)
+    torchcodec = "torchcodec" in args.against
+    if torchcodec and (reason := missing()):
+        raise UsageError(reason)
     measurements = {
         "decode": lambda: data.decode(cfg, args.data, many, args.videos or 8),
-        "loader": lambda: data.loader(cfg, args.data, many, args.videos or 8, baseline),
+        "loader": lambda: data.loader(cfg, args.data, many, args.videos or 8, baseline, torchcodec),
         "memory": lambda: [data.growth(cfg, args.data, args.clips, args.videos or 8)],
         "test": lambda: data.test(cfg, args.data, few, args.videos or 2, baseline, args.batch),
         "scaling": lambda: step.scaling(args.config, args.overrides, args.batch, repeats=few),

@@ -22,6 +22,7 @@ from avslowfast.tasks.build import build_task
 from avslowfast.utils.batches import chunks
 from benchmarks import baselines, data
 from benchmarks.step import CountSynchronisations, Stepper
+from benchmarks.torchcodec_clips import missing
 
 CPU = torch.device("cpu")
 
@@ -317,7 +318,7 @@ def test_the_benchmark_measures_and_prints(tmp_path):
         "1",
     ]
     for what, extra in (
-        ("loader", ["--against", "naive"]),
+        ("loader", ["--against", "naive", *([] if missing() else ["--against", "torchcodec"])]),
         ("decode", []),
         ("step", []),
         ("profile", []),

@@ -68,36 +68,32 @@ def run(args: argparse.Namespace) -> int:
 
 def _inputs(args: argparse.Namespace, scratch: str, sounds: bool) -> Iterator[tuple[str, str | None]]:
     """(file, annotated video to write or None) of each input; sound files are taken where they will do."""
-    from ..media.files import is_sound, is_video
+    from ..media.files import is_sound, is_video, result_names
     from ..media.sources import download, record_camera
 
     if args.input == "webcam":
         source = os.path.join(scratch, "webcam.mkv")
         record_camera(source, args.seconds)
-        yield source, _output_of(args.output, source, False)
+        yield source, _output_of(args.output)
     elif args.input.startswith(("http://", "https://")):
         source = download(args.input, scratch)
-        yield source, _output_of(args.output, source, False)
+        yield source, _output_of(args.output)
     elif os.path.isdir(args.input):
         names = sorted(name for name in os.listdir(args.input) if is_video(name) or (sounds and is_sound(name)))
         if not names:
             raise UsageError(f"{args.input}: no videos{' or sounds' if sounds else ''} in this folder")
         if args.output and args.output.endswith(".mp4"):
             raise UsageError(f"{args.output}: {args.input} is a folder of {len(names)} files; name a folder as output")
-        for name in names:
-            yield os.path.join(args.input, name), _output_of(args.output, name, True)
+        for name, result in zip(names, result_names(names)):
+            out = os.path.join(args.output, result, "annotated.mp4") if args.output else None
+            yield os.path.join(args.input, name), out
     else:
-        yield args.input, _output_of(args.output, args.input, False)
+        yield args.input, _output_of(args.output)
 
 
-def _output_of(output: str | None, source: str, many: bool) -> str | None:
-    """The annotated video for a source; None without output."""
-    if not output:
-        return None
-    if output.endswith(".mp4") and not many:
-        return output
-    folder = os.path.join(output, os.path.splitext(os.path.basename(source))[0]) if many else output
-    return os.path.join(folder, "annotated.mp4")
+def _output_of(output: str | None) -> str | None:
+    """The annotated video of a single source; None without output."""
+    return output if not output or output.endswith(".mp4") else os.path.join(output, "annotated.mp4")
 
 
 def _show(model: "Network", source: str, out: str | None, args: argparse.Namespace) -> None:

@@ -34,20 +34,22 @@ def run(args: argparse.Namespace) -> int:
     from ..inference.explain import explain
     from ..inference.sliding_window import class_index
     from ..media import DecodeError
-    from ..media.files import list_videos
+    from ..media.files import list_videos, result_names
     from ..visualization.explanation import draw_explanation
 
     failed = 0
     model, meta = load_model(args)
     class_id = None if args.name is None else class_index(meta, args.name)
-    for video in list_videos(args.videos, meta.only_listens):
+    videos = list_videos(args.videos, meta.only_listens)
+    for video, result in zip(videos, result_names(videos)):
         try:
             explanation = explain(model, meta.preprocess(video, views=1, crops=1), class_id, args.stage)
         except DecodeError as error:
             print(f"error: {error}", file=sys.stderr)
             failed += 1
             continue
-        base = os.path.join(args.out, os.path.splitext(os.path.basename(video))[0])
+        base = os.path.join(args.out, result)
+        os.makedirs(os.path.dirname(base), exist_ok=True)
         draw_explanation(explanation, meta, f"{base}.png", os.path.basename(video))
         name = meta.class_name(explanation.class_id)
         numbers = {

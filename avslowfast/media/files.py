@@ -2,6 +2,7 @@
 
 import functools
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -130,3 +131,23 @@ def list_videos(paths: Sequence[str | os.PathLike[str]], sounds: bool = False) -
     if not videos:
         raise NoVideosError(f"no videos{' or sounds' if sounds else ''} in {', '.join(map(str, paths))}")
     return videos
+
+
+def result_names(paths: Sequence[str]) -> list[str]:
+    """A name for what is written about each of several files, so that no result takes another's place.
+
+    Args:
+        paths: The files.
+
+    Returns:
+        The name without ending where only one file has it, else with its ending, else with the folders below the
+        deepest one that all files share.
+    """
+    files = [os.path.basename(path) for path in paths]
+    stems = [os.path.splitext(file)[0] for file in files]
+    shared = os.path.commonpath([os.path.dirname(os.path.abspath(path)) for path in paths])
+    choices = zip(stems, files, (os.path.relpath(os.path.abspath(path), shared) for path in paths))
+    stem_counts, file_counts = Counter(stems), Counter(files)
+    return [
+        stem if stem_counts[stem] == 1 else file if file_counts[file] == 1 else below for stem, file, below in choices
+    ]

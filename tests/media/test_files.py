@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from avslowfast.media import DecodeError, transcode, VideoReader, write_video
-from avslowfast.media.files import is_sound, is_video, list_videos, NoVideosError, PassedOver, walk_files
+from avslowfast.media.files import is_sound, is_video, list_videos, NoVideosError, PassedOver, result_names, walk_files
 
 VIDEOS = (
     "mp4 MP4 m4v mkv webm mov avi mpg mpeg wmv flv ts 3gp ogv mts MTS m2ts vob h264 264 hevc ivf mxf asf rm y4m "
@@ -99,3 +99,15 @@ def test_a_path_is_a_file_whatever_its_name(tmp_path, monkeypatch, name):
     with pytest.raises(DecodeError) as caught:
         VideoReader(f"3{name}")
     assert str(caught.value) == f"3{name}: cannot be opened (No such file or directory)"
+
+
+def test_results_of_files_with_one_name_are_kept_apart():
+    assert result_names(["a/x.mp4", "b/y.mp4"]) == ["x", "y"]
+    assert result_names(["a/x.mp4", "a/x.wav", "a/y.mp4"]) == ["x.mp4", "x.wav", "y"]
+    assert result_names(["s/a/x.mp4", "s/b/x.mp4", "s/b/c/x.mp4", "s/b/x.wav"]) == [
+        os.path.join("a", "x.mp4"),
+        os.path.join("b", "x.mp4"),
+        os.path.join("b", "c", "x.mp4"),
+        "x.wav",
+    ]
+    assert result_names(["x.mp4"]) == ["x"]

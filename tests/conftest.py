@@ -1,6 +1,7 @@
 """Fixtures shared by all tests: tiny configurations, small rendered videos, the folder of real files."""
 
 import os
+import signal
 
 import pytest
 import torch
@@ -11,6 +12,11 @@ from helpers.videos import write_long_video
 import avslowfast
 from avslowfast.config import names as registries
 from avslowfast.synthav import render_dataset
+
+# Tests send signals to processes, which inherit that nohup and shells ignore some for what they start in background.
+for _number, _handler in ((signal.SIGHUP, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
+    if signal.getsignal(_number) == signal.SIG_IGN:
+        signal.signal(_number, _handler)
 
 # xdist runs a test process a core; each keeps to its own.
 torch.set_num_threads(int(os.environ.get("AVSLOWFAST_TEST_THREADS", "1")))

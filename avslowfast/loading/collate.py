@@ -18,6 +18,8 @@ Batch = dict[str, Any]
 
 # Tensors that some clips of a batch have.
 _RAGGED = ("audio_hard_negative", "waveform_hard_negative")
+# What a sample says of its video; the rest are its clips.
+_OF_VIDEO = ("index", "label", "path", "flaws")
 # Tensors of a key frame that do not go into the network with its clip.
 _NOT_INPUT = ("label", "start", "dropped_boxes")
 
@@ -90,7 +92,7 @@ def collate_eval(samples: list[Sample]) -> Batch:
     for sample in samples:
         if "failure" in sample:
             continue
-        views = {name: value for name, value in sample.items() if name not in ("index", "label", "path")}
+        views = {name: value for name, value in sample.items() if name not in _OF_VIDEO}
         if views["start"].dim() == 0:
             views = {name: value.unsqueeze(0) for name, value in views.items()}
         if "audio_index" in views:
@@ -108,7 +110,7 @@ def _about_videos(samples: list[Sample]) -> Batch:
     """What evaluation knows of each video, read or failed."""
     return {
         "failed": [(int(s["index"]), s["path"], s["failure"]) for s in samples if "failure" in s],
-        "flaws": [flaw for s in samples for flaw in s.pop("flaws")],
+        "flaws": [flaw for s in samples for flaw in s["flaws"]],
         "silent": _num_silent(samples),
         "index": torch.stack([s["index"] for s in samples]),
         "label": torch.stack([s["label"] for s in samples]),

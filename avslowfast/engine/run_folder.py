@@ -222,7 +222,9 @@ class RunFolder:
     def _has_best(self, path: str, stands_at: tuple[int, int], state: TrainState) -> bool:
         """Whether the best state is there, or can be restored."""
         best, epoch = states.best_path(self.output_dir), state.best_epoch
-        if self._is_best(best, state):
+        # A link to the state that was just read is not read again.
+        linked = stands_at == (epoch, 0) and os.path.isfile(best) and os.path.samefile(best, path)
+        if linked or self._is_best(best, state):
             self.record.best = BestEntry(states.BEST, epoch or 0, state.best_metric, state.best or 0.0)
             return True
         holder = path if stands_at == (epoch, 0) else self._state_of(epoch)

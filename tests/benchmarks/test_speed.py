@@ -236,6 +236,7 @@ def test_the_count_of_waits_counts():
     assert len(count.names) == 2
 
 
+@pytest.mark.slow
 def test_a_dropped_and_a_kept_step_are_two_graphs_and_no_more():
     from torch._dynamo.testing import CompileCounter
 

@@ -66,6 +66,7 @@ def test_the_page_says_what_was_measured():
     assert '"a" above "b" is supported: +10.0 points, standard error 0.8.' in text
 
 
+@pytest.mark.slow
 def test_a_suite_runs_resumes_and_writes_its_page(tmp_path):
     quick = {
         "SOLVER.MAX_EPOCH": 1,

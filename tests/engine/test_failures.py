@@ -285,6 +285,7 @@ def test_a_validation_that_fails_is_written_and_ends_the_run_with_its_state_save
     assert os.path.isfile(states.checkpoint_path(output, 1, 0))
 
 
+@pytest.mark.slow
 def test_ranks_judge_alike_and_name_each_file_once(run_args, synthav, tmp_path):
     bad = [tmp_path / f"bad{i}.mp4" for i in range(7)]
     for path in bad:

@@ -53,6 +53,7 @@ def killed_or_stopped(args, number, rank, set_up):
     return job, pid, began
 
 
+@pytest.mark.slow
 def test_a_stopped_rank_is_named_by_a_healthy_one(args):
     job, pid, began = killed_or_stopped(args, signal.SIGSTOP, 0, "spawned")
     end = ended(job, began)

@@ -464,6 +464,7 @@ def test_what_a_killed_writer_left_is_removed(used):
     assert not os.path.exists(left)
 
 
+@pytest.mark.slow
 def test_ranks_on_machines_with_folders_of_their_own_get_the_state_of_the_main_one(finished, tmp_path):
     args = with_output(finished, tmp_path / "machine0")
     port = 20000 + os.getpid() % 20000

@@ -130,6 +130,7 @@ def test_a_stopped_run_saves_and_says_so_in_one_line(args, number, set_up, targe
     stopped(args, number, set_up, target, moment, workers)
 
 
+@pytest.mark.slow
 def test_a_stop_in_the_test_says_where_and_the_same_command_tests_anew(args, tmp_path):
     end = stopped(args, "SIGTERM", "one", "process", "test", 0)
     assert end.count("stopped by SIGTERM in the test") == 1

@@ -84,7 +84,9 @@ def kill_when(args, pattern, number, *more):
     return process.wait(timeout=200)
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=["kill", "term"])
+@pytest.mark.parametrize(
+    "number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)], ids=["kill", "term"]
+)
 def test_a_stopped_run_resumes_to_the_same_weights_bit_for_bit(run_args, tmp_path, number):
     extra = keys(
         "TEST.ENABLE False LOG_PERIOD 1 TRAIN.CHECKPOINT_SECONDS 0.001 EMA.ENABLE True EMA.DECAY 0.9 "
@@ -107,7 +109,7 @@ def test_a_stopped_run_resumes_to_the_same_weights_bit_for_bit(run_args, tmp_pat
     assert all(torch.equal(moments[0][i]["momentum_buffer"], moments[1][i]["momentum_buffer"]) for i in moments[0])
 
 
-@pytest.mark.parametrize("norm", ["sync_batchnorm", "frozen_batchnorm"])
+@pytest.mark.parametrize("norm", [pytest.param("sync_batchnorm", marks=pytest.mark.slow), "frozen_batchnorm"])
 def test_two_processes_give_the_losses_of_one(run_args, tmp_path, norm):
     args = (
         "BN.NORM_TYPE",

@@ -1,9 +1,11 @@
 """The programs in examples/ run."""
 
+import pytest
 from helpers import ROOT
 from helpers.tools import script
 
 
+@pytest.mark.slow
 def test_examples_run(trained, synthav, tmp_path):
     video = synthav / "test/000000.mp4"
     args = {

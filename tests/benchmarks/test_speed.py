@@ -16,7 +16,7 @@ from avslowfast.datasets import Record
 from avslowfast.loading import build_dataset
 from avslowfast.loading.collate import collate_eval
 from avslowfast.media import Geometry, VideoReader, write_video
-from avslowfast.media.pixels import Scaler
+from avslowfast.media.pixels import Scaler, shown_size
 from avslowfast.models import build_model
 from avslowfast.tasks.build import build_task
 from avslowfast.utils.batches import chunks
@@ -63,7 +63,8 @@ def plain(reader, times):
         while after is not None and after[0] < time:
             before, after = after, next(frames, None)
         nearest = min((f for f in (before, after) if f is not None), key=lambda f: abs(f[0] - time))
-        found.append(nearest[1].to_ndarray(format="rgb24"))
+        # Real files may have pixels that are not square.
+        found.append(Scaler().convert(nearest[1], shown_size(nearest[1], reader.pixel_aspect)))
     return np.stack(found)
 
 

@@ -34,6 +34,7 @@ def begin(cfg: Cfg, module: str, function: str, place: Place) -> None:
             import_plugins(cfg)
             code = join(cfg, getattr(importlib.import_module(module), function), place, stop)
     except StopRequested:
+        # Asked to stop before the rank could join: `code` says so already.
         pass
     except Exception as error:
         if not tell(error):

@@ -55,6 +55,7 @@ class Votes:
             try:
                 batch = next(source, None)
             except StopRequested:
+                # Without a batch this rank votes for the end, below, where all ranks hear of the request.
                 pass
             except Exception as error:
                 failure = error

@@ -23,7 +23,6 @@ dependencies = [
         "iopath",
         "safetensors",
         "av",
-        "librosa",
         "pandas",
         "yaml",
         "yacs",

@@ -25,7 +25,6 @@ _MODULES = (
     "safetensors",
     "simplejson",
     "tqdm",
-    "librosa",
     "tensorboard",
 )
 _SET = 'pip install "torch>=2.11,<2.15" torchvision "torchaudio>=2.11,<2.12"'

@@ -9,9 +9,10 @@ NAME: kinetics400, kinetics600, kinetics_sounds, epic55, epic100, charades, ava,
 Annotations are the official label files, unchanged. Videos may have any ending and be in any folder, as long as their
 names are those of the labels. Each is written to OUT/videos as H.264 and AAC: short side 256, a key frame every second,
 audio at its original times (of AVA's movies only seconds 900 to 1801). An interrupted run resumes when the command is
-given again. Missing and unreadable videos are counted and listed in OUT/problems.csv. One that crashes the decoder is
-tried twice, one that takes longer than --timeout once; the next run tries these again only when they have changed
-since, with more time, or with --retry. For Kinetics OUT/lists receives train.csv, val.csv, test.csv and classes.txt.
+given again. Missing and unreadable videos, and those of which something was left out, are counted and listed in
+OUT/problems.csv. One that crashes the decoder is tried twice, one that takes longer than --timeout once; the next run
+tries these again only when they have changed since, with more time, or with --retry. For Kinetics OUT/lists receives
+train.csv, val.csv, test.csv and classes.txt.
 Exit codes: 0 done; 2 a mistake, or not one video in the folder.
 """
 
@@ -89,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
             f"the first looked for: {jobs[0].wanted}"
         )
     problems = os.path.join(args.out, "problems.csv")
-    find_prepared(jobs, "" if args.retry else problems, args.timeout)
+    find_prepared(jobs, problems, args.timeout, args.retry)
     try:
         if not args.check:
             prepare(jobs, prepared, args.short_side, args.name == "ava", args.jobs, args.timeout)

@@ -18,6 +18,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from ..utils.errors import MISTAKE
 from .parser import CommandParser, load_model, UsageError
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         with replacing(args.json) as part, open(part, "w", encoding="utf-8", errors="backslashreplace") as f:
             json.dump([dataclasses.asdict(row) for row in rows], f, indent=1)
-    return 2 if any(row.error for row in rows) else 0
+    return MISTAKE if any(row.error for row in rows) else 0
 
 
 @dataclasses.dataclass(frozen=True)

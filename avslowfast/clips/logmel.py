@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from .spans import spectrogram_indices
@@ -15,6 +16,26 @@ from .spans import spectrogram_indices
 _EPS = 1e-8
 # Rate that the paper's front end takes, Hz.
 _RATE = 16000
+
+
+def mel_filters(sample_rate: int, n_fft: int, num_mels: int) -> NDArray[np.float64]:
+    """Triangular filters of equal area at equal steps of the mel scale 2595 log10(1 + f / 700), up to half the rate.
+
+    Args:
+        sample_rate: Rate of the waveforms, Hz.
+        n_fft: Samples of a window.
+        num_mels: Mel bands.
+
+    Returns:
+        [1 + n_fft // 2, num_mels]; the integral of each over the frequency in Hz is 1.
+    """
+    highest = 2595 * np.log10(1 + sample_rate / 2 / 700)
+    corners = 700 * (10 ** (np.linspace(0, highest, num_mels + 2) / 2595) - 1)
+    low, middle, high = corners[:-2], corners[1:-1], corners[2:]
+    frequencies = np.fft.rfftfreq(n_fft, 1 / sample_rate)[:, None]
+    rising, falling = (frequencies - low) / (middle - low), (high - frequencies) / (high - middle)
+    filters: NDArray[np.float64] = np.minimum(rising, falling).clip(0) * 2 / (high - low)
+    return filters
 
 
 class LogMel(nn.Module):
@@ -29,8 +50,7 @@ class LogMel(nn.Module):
 
     def __init__(self, sample_rate: int = _RATE, window: int = 32, step: int = 16, num_mels: int = 80) -> None:
         super().__init__()
-        # Each takes a second to import; what makes no spectrogram does without.
-        import librosa
+        # What makes no spectrogram does without it.
         import torchaudio
 
         self.sample_rate = sample_rate
@@ -47,10 +67,8 @@ class LogMel(nn.Module):
             mel_scale="htk",
             norm="slaney",
         )
-        # torchaudio rounds its filters to float32 early, which moves narrow bands by up to 2e-4 in the logarithm;
-        # librosa does not.
-        bank = librosa.filters.mel(sr=sample_rate, n_fft=self.n_fft, n_mels=num_mels, htk=True, norm="slaney")
-        self.mel.mel_scale.fb.copy_(torch.from_numpy(bank.T))
+        # torchaudio rounds to float32 on the way, which moves narrow bands by up to 2e-4 in the logarithm.
+        self.mel.mel_scale.fb.copy_(torch.from_numpy(mel_filters(sample_rate, self.n_fft, num_mels)))
 
     def forward(self, waveform: torch.Tensor) -> torch.Tensor:
         """[..., N] -> [..., 1 + (N - window) / step, num_mels]."""

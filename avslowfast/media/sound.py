@@ -1,6 +1,7 @@
 """Audio of a span of a file: mono samples at any rate, placed by the presentation clock."""
 
 import itertools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -20,6 +21,7 @@ from .streams import (
     decode_streams,
     DecodeError,
     decoding,
+    is_raw_audio,
     open_input,
     path_text,
     PathLike,
@@ -33,6 +35,8 @@ from .streams import (
 _MARGIN = 0.12
 # How far before an instant a seek aims, seconds, one after the other until something before it is reached.
 _SEEK_BACK = (0.0, 2.0, 10.0, 60.0)
+# Seconds of packets that are decoded before an instant where there is no seek, so that the codec has settled.
+_LEAD = 1.0
 # What begins later than this after the wanted instant may be the work of a seek that went too far, seconds.
 _LATE = 0.05
 # Samples that are mixed to mono together: half a minute at 48 kHz.
@@ -103,6 +107,7 @@ class AudioTrack:
         self.channels, self.damaged = stream.codec_context.layout.nb_channels, 0
         self._container, self._stream, self._path = container, stream, path
         self._own_container: InputContainer | None = None
+        self._seekable = not is_raw_audio(container, stream)
         self._number = container.streams.audio.index(stream)
 
     def opened_again(self) -> "AudioTrack":
@@ -163,6 +168,9 @@ class AudioTrack:
 
     def _frames_from(self, begin: float) -> Iterator[av.AudioFrame]:
         """Decoded frames from the one at an instant on, or from a little earlier."""
+        if not self._seekable:
+            self._open_own()
+            return self._decode(begin, begin - _LEAD)
         earliest = max(begin, self.audio.start) + _LATE
         for back in _SEEK_BACK:
             target = max(begin - back, self.audio.start)
@@ -182,13 +190,23 @@ class AudioTrack:
         self._container = self._own_container = open_input(self._path)
         self._stream = self._container.streams.audio[self._number]
 
-    def _decode(self, begin: float) -> Iterator[av.AudioFrame]:
+    def _decode(self, begin: float, passed_over: float = -math.inf) -> Iterator[av.AudioFrame]:
+        """Frames from the current position; packets before an instant (seconds) are passed over undecoded."""
+
+        def time_of(packet: Packet) -> float | None:
+            return None if packet.pts is None else float(packet.pts * time_unit(self._stream))
+
         def count(packet: Packet | None) -> None:
+            time = None if packet is None else time_of(packet)
             # What is damaged before the span is nothing that was asked for.
-            self.damaged += packet is None or packet.pts is None or float(packet.pts * time_unit(self._stream)) >= begin
+            self.damaged += time is None or time >= begin
+
+        def is_wanted(packet: Packet) -> bool:
+            time = time_of(packet)
+            return time is None or time >= passed_over
 
         streams = (self._stream,)
-        for _, frame in decode_streams(self._container, streams, self._path, count, most_in_a_row=None):
+        for _, frame in decode_streams(self._container, streams, self._path, count, is_wanted, most_in_a_row=None):
             assert isinstance(frame, av.AudioFrame)
             yield frame
 

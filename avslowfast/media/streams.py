@@ -37,6 +37,8 @@ _MAX_BAD_PACKETS = 50
 _DEFAULT_RATE = 25.0
 # Formats without a header, or with one that does not say where the streams lie: it is guessed from some packets.
 _NO_HEADER = frozenset({"mpegts", "mpeg", "asf"})
+# Audio without a container: its length, and where a seek leads, are guessed from the bit rate of its first packets.
+_RAW_AUDIO = frozenset({"aac", "ac3", "amr", "amrnb", "amrwb", "dts", "dtshd", "eac3", "loas", "mlp", "mp3", "truehd"})
 # FFmpeg's flag of formats without time stamps.
 _NO_STAMPS = 0x80
 # Frames of a lower rate are held, and a higher one is no frame rate, Hz.
@@ -257,7 +259,7 @@ def decode_streams(
     streams: Sequence[Stream],
     path: str,
     on_damage: Callable[[Packet | None], None],
-    on_packet: Callable[[Packet], None] | None = None,
+    on_packet: Callable[[Packet], bool] | None = None,
     most_in_a_row: int | None = _MAX_BAD_PACKETS,
 ) -> Iterator[tuple[Stream, Frame]]:
     """Decode streams from the current position, in the file's order; damaged packets are passed over.
@@ -267,7 +269,7 @@ def decode_streams(
         streams: The streams to decode.
         path: The file's name, for messages.
         on_damage: Called with each damaged packet; with None where the file itself is damaged, or ends too early.
-        on_packet: Called with each packet before it is decoded.
+        on_packet: Called with each packet before it is decoded; False leaves the packet out.
         most_in_a_row: Damaged packets in a row that are passed over; None passes over all.
 
     Yields:
@@ -286,8 +288,8 @@ def decode_streams(
             if packet.size == 0 and packet.pts is not None:
                 # The frame before is shown on. To the decoder it would be the end of the stream.
                 continue
-            if on_packet:
-                on_packet(packet)
+            if on_packet and not on_packet(packet):
+                continue
             frames = packet.decode()
             in_a_row = 0
         except av.error.EOFError:
@@ -326,11 +328,12 @@ def stream_info(container: InputContainer, stream: VideoStream | AudioStream, pa
         rate = frame_rate(stream)
     else:
         rate = float(stream.codec_context.sample_rate or _DEFAULT_RATE)
-    span = None if _is_scanned(container, path) else _stored_span(container, stream)
+    scan = _scan_of(container, stream, path)
+    span = None if scan else _stored_span(container, stream)
     if span is None:
-        scan = _scan(path, _stamp_of(path), stream.index, rate)
+        scan = scan or _scan(path, _stamp_of(path))[stream.index].checked(stream.type, path)
         span = scan.start, scan.end
-        if abs(scan.rate - rate) > _RATE_DIFFERS * rate and isinstance(stream, VideoStream):
+        if isinstance(stream, VideoStream) and abs(scan.rate - rate) > _RATE_DIFFERS * rate:
             # Fields counted as frames, for example.
             rate = scan.rate
     return StreamInfo(*span, rate)
@@ -341,22 +344,32 @@ def key_stamps(container: InputContainer, stream: VideoStream, path: str) -> fro
 
     After a seek in such a file the demuxer may guess time stamps wrongly.
     """
-    if not _is_scanned(container, path):
-        return None
-    return _scan(path, _stamp_of(path), stream.index, frame_rate(stream)).key_stamps
+    scan = _scan_of(container, stream, path)
+    return scan.key_stamps if scan else None
 
 
 def usual_length(container: InputContainer, stream: VideoStream, path: str) -> float:
     """For how long a frame of a video is shown that is not held, seconds; the mean says little of that."""
-    if _is_scanned(container, path):
-        return _scan(path, _stamp_of(path), stream.index, frame_rate(stream)).usual_length
+    scan = _scan_of(container, stream, path)
+    if scan:
+        return scan.usual_length
     rate, base = frame_rate(stream), float(stream.base_rate or 0)
     # The base rate is the one of which all time stamps are multiples, or, where there is none, nonsense.
     return 1 / (base if rate <= base <= _MAX_BASE_RATE else max(rate, _MIN_USUAL_RATE))
 
 
-def _is_scanned(container: InputContainer, path: str) -> bool:
-    return container.format.name in _NO_HEADER and os.stat(path).st_size <= _MAX_SCAN
+def is_raw_audio(container: InputContainer, stream: AudioStream) -> bool:
+    """Whether a file is audio without a container, in which only reading from the top tells where a packet lies."""
+    # An MP3 file whose header counts its frames begins behind its priming.
+    return container.format.name in _RAW_AUDIO and not (container.format.name == "mp3" and stream.start_time)
+
+
+def _scan_of(container: InputContainer, stream: VideoStream | AudioStream, path: str) -> "_Scan | None":
+    """What the packets of a stream tell, None where what the file stores is relied on."""
+    raw = isinstance(stream, AudioStream) and is_raw_audio(container, stream)
+    if container.format.name not in _NO_HEADER and not raw or os.stat(path).st_size > _MAX_SCAN:
+        return None
+    return _scan(path, _stamp_of(path))[stream.index].checked(stream.type, path)
 
 
 def _stamp_of(path: str) -> tuple[int, int]:
@@ -411,63 +424,105 @@ def _tagged_duration(stream: Stream) -> float | None:
 
 @dataclass(frozen=True)
 class _Scan:
-    """What the packets of a stream tell: start, end and the usual length of a frame, seconds; rate, Hz; key frames."""
+    """What the packets of a stream tell.
+
+    Attributes:
+        start: Presentation time of the first frame or sample, seconds. A video starts with its first key frame: what is
+            shown before refers to frames that are not there.
+        end: Presentation time at which the last one ends, seconds.
+        rate: Frames per second, Hz; of audio, its samples.
+        key_stamps: Time stamps of a video's key frames.
+        usual_length: For how long a frame is shown that is not held, seconds.
+        packets: How many there are.
+        begins_anew: Instant at which the time stamps go back, seconds; None where they do not.
+    """
 
     start: float
     end: float
     rate: float
     key_stamps: frozenset[int]
     usual_length: float
+    packets: int
+    begins_anew: float | None
+
+    def checked(self, kind: str, path: str) -> "_Scan":
+        """Itself, if something can be read by it; otherwise a `DecodeError` is raised."""
+        if self.begins_anew is not None:
+            raise begins_anew(self.begins_anew, path)
+        if not self.packets:
+            raise DecodeError(f"its {kind} stream is empty", path)
+        return self
+
+
+class _Tally:
+    """Gathers what the packets of one stream tell.
+
+    Args:
+        stream: The stream.
+    """
+
+    def __init__(self, stream: VideoStream | AudioStream) -> None:
+        self._is_video, self._base = isinstance(stream, VideoStream), time_unit(stream)
+        self._rate = frame_rate(stream) if isinstance(stream, VideoStream) else float(stream.rate or _DEFAULT_RATE)
+        self._start, self._end, self._newest, self._packets = math.inf, -math.inf, -math.inf, 0
+        self._first_key: float | None = None
+        self._begins_anew: float | None = None
+        self._keys: set[int] = set()
+        self._shown: set[int] = set()
+
+    def add(self, packet: Packet) -> None:
+        """Count one more packet."""
+        self._packets += packet.size > 0
+        if packet.pts is None or self._begins_anew is not None:
+            return
+        time = float(packet.pts * self._base)
+        if packet.dts is not None:
+            decoded = float(packet.dts * self._base)
+            if decoded < self._newest - BEGINS_ANEW:
+                self._begins_anew = self._newest
+            self._newest = max(self._newest, decoded)
+        if self._is_video:
+            self._shown.add(packet.pts)
+            if packet.is_keyframe:
+                self._first_key = time if self._first_key is None else self._first_key
+                self._keys.add(packet.pts)
+        self._start = min(self._start, time)
+        self._end = max(self._end, time + float((packet.duration or 0) * self._base))
+
+    def result(self, has_stamps: bool) -> _Scan:
+        """What was gathered; without time stamps, frames are counted."""
+        rate, usual = self._rate, 1 / self._rate
+        if self._start > self._end or self._is_video and not has_stamps:
+            return _Scan(0.0, self._packets / rate, rate, frozenset(), usual, self._packets, self._begins_anew)
+        start = self._start if self._first_key is None else self._first_key
+        if len(self._shown) > 1:
+            gaps = np.diff(sorted(self._shown)) * float(self._base)
+            rate, usual = 1 / float(gaps.mean()), float(np.quantile(gaps, 0.25))
+        end = max(self._end, start)
+        return _Scan(start, end, rate, frozenset(self._keys), usual, self._packets, self._begins_anew)
 
 
 @functools.lru_cache(maxsize=4096)
-def _scan(path: str, stamp: tuple[int, int], index: int, rate: float) -> _Scan:
-    """Read the time stamps of all packets of a stream.
-
-    A video starts with its first key frame: what is shown before refers to frames that are not there. The whole file is
-    read, so the result is kept for each file and process.
+def _scan(path: str, stamp: tuple[int, int]) -> dict[int, _Scan]:
+    """Read the time stamps of all packets of a file's video and audio; kept for each file and process.
 
     Args:
         path: The file.
         stamp: See `_stamp_of`.
-        index: Number of the stream.
-        rate: Frames per second, for a stream without time stamps.
+
+    Returns:
+        By number of the stream.
     """
-    begin, end, count = float("inf"), float("-inf"), 0
-    first_key: float | None = None
-    keys: set[int] = set()
-    shown: set[int] = set()
-    newest = float("-inf")
     with open_input(path) as container:
-        stream = container.streams[index]
-        base, is_video = time_unit(stream), stream.type == "video"
+        # PyAV's types say that there always is a decoder.
+        known = [stream for stream in container.streams if getattr(stream, "codec_context", None) is not None]
+        streams = [stream for stream in known if isinstance(stream, VideoStream | AudioStream)]
+        tallies = {stream.index: _Tally(stream) for stream in streams}
         # Reading ends at a damaged tail; what was read until then is what there is.
         with contextlib.suppress(av.error.FFmpegError):
-            for packet in packets_of(container, stream):
-                count += packet.size > 0
-                if packet.pts is None:
-                    continue
-                time = float(packet.pts * base)
-                if packet.dts is not None:
-                    if float(packet.dts * base) < newest - BEGINS_ANEW:
-                        raise begins_anew(newest, path)
-                    newest = max(newest, float(packet.dts * base))
-                shown.add(packet.pts)
-                if packet.is_keyframe:
-                    first_key = time if first_key is None else first_key
-                    keys.add(packet.pts)
-                begin, end = min(begin, time), max(end, time + float((packet.duration or 0) * base))
-        if not count:
-            raise DecodeError(f"its {stream.type} stream is empty", path)
-        if begin > end or has_no_stamps(container):
-            return _Scan(0.0, count / rate, rate, frozenset(), 1 / rate)
-        if is_video and first_key is not None:
-            begin = first_key
-    usual = 1 / rate
-    if is_video and len(shown) > 1:
-        gaps = np.diff(sorted(shown)) * float(base)
-        rate, usual = 1 / float(gaps.mean()), float(np.quantile(gaps, 0.25))
-    return _Scan(begin, max(end, begin), rate, frozenset(keys) if is_video else frozenset(), usual)
+            for packet in packets_of(container, *streams):
+                tallies[packet.stream_index].add(packet)
+        return {index: tally.result(not has_no_stamps(container)) for index, tally in tallies.items()}
 
 
 def begins_anew(time: float, path: str) -> DecodeError:

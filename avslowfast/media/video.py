@@ -211,7 +211,8 @@ class VideoReader(MediaReader):
     def _video_stream(self) -> VideoStream:
         stream = best_video(self._container)
         if stream is None:
-            raise DecodeError("no video stream in it", self.path)
+            heard = ", only audio, which networks without frames (MODEL.ARCH audio) use"
+            raise DecodeError("no video stream in it" + (heard if self._container.streams.audio else ""), self.path)
         context = stream.codec_context
         # PyAV's types say that there always is one.
         if context is not None:
@@ -463,8 +464,9 @@ class VideoReader(MediaReader):
                 self._count_damage()
             yield frame
 
-    def _prepare_packet(self, packet: Packet) -> None:
+    def _prepare_packet(self, packet: Packet) -> bool:
         prepare_packet(packet, self._stamps)
+        return True
 
     def _count_damage(self, packet: Packet | None = None) -> None:
         self._damaged += 1

@@ -10,8 +10,8 @@ from tqdm import tqdm
 from ..media import DecodeError, transcode, VideoReader
 from ..media.files import is_video, walk_files
 from ..utils.files import sweep, temporary_of
-from ..utils.text import write_csv
-from .pool import Lost, lost_before, run_each, swept
+from ..utils.text import counted, write_csv
+from .pool import Lost, lost_before, rows_of, run_each, swept
 
 # Seconds that one video may take.
 TIMEOUT = 7200.0
@@ -25,6 +25,7 @@ _WHOLE_MOVIE_MARGIN = 60.0
 State = Literal["found", "prepared", "there", "missing", "unreadable", "refused"]
 STATES: tuple[State, ...] = ("found", "prepared", "there", "missing", "unreadable", "refused")
 _PROBLEMS = ("missing", "unreadable", "refused")
+_PREPARED = ("prepared", "there")
 
 
 @dataclass
@@ -38,7 +39,7 @@ class Job:
         out: The prepared file.
         splits: The splits that name it.
         state: See `State`.
-        reason: Why it could not be prepared.
+        reason: Why it could not be prepared, or what of it was left out.
         damaged_packets: Packets and frames of the source that could not be decoded, or only in part.
         audio_problem: Why the prepared file has no audio although its source has; "" where it has.
         lost_before: Whether an earlier run says so, and the file was not tried again.
@@ -112,20 +113,23 @@ def _why_refused(job: Job, out: str, first: str) -> str:
     return "" if first == job.wanted else f"its prepared file would be that of {first}"
 
 
-def find_prepared(jobs: Sequence[Job], problems: str = "", timeout: float = TIMEOUT) -> None:
+def find_prepared(jobs: Sequence[Job], problems: str = "", timeout: float = TIMEOUT, retry: bool = False) -> None:
     """Fill in which videos are there, which were lost by an earlier run, and which have been found.
 
     Args:
         jobs: They are changed in place.
-        problems: What `write_problems` of an earlier run has written; "" where everything is tried again.
+        problems: What `write_problems` of an earlier run has written.
         timeout: Seconds that one video may take.
+        retry: Try everything again that is not prepared.
     """
-    lost = lost_before(problems, {job.wanted: job.source for job in jobs if job.source is not None}, timeout)
+    sources = {} if retry else {job.wanted: job.source for job in jobs if job.source is not None}
+    lost = lost_before(problems, sources, timeout)
+    left_out = {row["path"]: row["reason"] for row in rows_of(problems) if row.get("state") in _PREPARED}
     for job in jobs:
         if job.state == "refused":
             continue
         if os.path.isfile(job.out):
-            job.state = "there"
+            job.state, job.reason = "there", left_out.get(job.wanted, "")
         elif job.wanted in lost:
             job.state, job.reason, job.lost_before = "unreadable", lost[job.wanted], True
         elif job.source is not None:
@@ -161,6 +165,14 @@ def prepare(
             else:
                 job.damaged_packets, job.audio_problem, job.reason = result
             job.state = "unreadable" if job.reason else "prepared"
+            job.reason = job.reason or _left_out(job)
+
+
+def _left_out(job: Job) -> str:
+    """What a prepared video lacks of its source, "" where it lacks nothing."""
+    damaged = f"{counted(job.damaged_packets, 'damaged packet')} left out" if job.damaged_packets else ""
+    silent = f"without its audio: {job.audio_problem}" if job.audio_problem else ""
+    return "; ".join(filter(None, (damaged, silent)))
 
 
 def _discard(out: str) -> None:
@@ -216,13 +228,13 @@ def count_states(jobs: Sequence[Job], splits: Iterable[str]) -> dict[str, dict[S
 
 
 def write_problems(jobs: Sequence[Job], path: str) -> None:
-    """Write a CSV of the missing, unreadable and refused videos; where there are none, an existing one is removed.
+    """Write a CSV of the videos that are not prepared, or not whole; where there are none, an existing one is removed.
 
     Args:
         jobs: All videos.
         path: The file.
     """
-    bad = [job for job in jobs if job.state in _PROBLEMS]
+    bad = [job for job in jobs if job.state in _PROBLEMS or job.state in _PREPARED and job.reason]
     if not bad:
         if os.path.exists(path):
             os.remove(path)

@@ -89,5 +89,7 @@ def test_whatever_takes_videos_takes_sounds(place, tmp_path):
 
 def test_a_network_with_frames_does_not_take_them(place, trained):
     sound = place[0] / "my_sounds/test/au/0.wav"
-    assert "0.wav: no video stream in it" in command("predict", "--weights", trained, sound, code=2)
+    assert "0.wav: no video stream in it, only audio, which networks without frames (MODEL.ARCH audio) use" in command(
+        "predict", "--weights", trained, sound, code=2
+    )
     assert "no videos in" in command("predict", "--weights", trained, sound.parent, code=2)

@@ -1,12 +1,13 @@
 """Log-mel spectrograms against the paper's authors' front end, and what is done to them."""
 
+import librosa
 import numpy as np
 import pytest
 import torch
 from helpers import ROOT
 
 from avslowfast.clips import spans as clips
-from avslowfast.clips.logmel import apply_spec_masks, AudioFrontEnd, draw_spec_masks, log_mel
+from avslowfast.clips.logmel import apply_spec_masks, AudioFrontEnd, draw_spec_masks, log_mel, mel_filters
 from avslowfast.media.sound import resample
 
 GOLDEN = np.load(ROOT / "tests/golden/logmel.npz")
@@ -31,6 +32,14 @@ def test_log_mel_equals_the_reference_at_16_khz():
 def test_other_rates_come_close(rate):
     for spec in (log_mel(wave(rate), rate), log_mel(resample(wave(rate), rate, 16000), 16000)):
         assert np.abs(spec.numpy() - GOLDEN[str(rate)]).mean() < 0.05
+
+
+@pytest.mark.parametrize("rate, n_fft, bands", [(16000, 512, 80), (24000, 768, 96), (44100, 1411, 64), (8000, 256, 40)])
+def test_mel_filters_are_those_of_librosa(rate, n_fft, bands):
+    expected = librosa.filters.mel(sr=rate, n_fft=n_fft, n_mels=bands, htk=True, norm="slaney").T
+    filters = mel_filters(rate, n_fft, bands)
+    # librosa rounds to float32.
+    assert filters.shape == expected.shape and np.abs(filters - expected).max() < 2e-7 * expected.max()
 
 
 def test_log_mel_says_what_it_takes():

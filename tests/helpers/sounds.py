@@ -17,10 +17,10 @@ WORDS = {
 _RATE = 16000
 
 
-def write_sound(path, samples, rate, *, codec=None, layout="mono", start=0.0, cover=False):
+def write_sound(path, samples, rate, *, codec=None, layout="mono", start=0.0, cover=False, format=None, options=None):
     """Write mono samples, copied to every channel, in the format that the ending of the path names."""
-    with av.open(str(path), "w") as out:
-        stream = out.add_stream(codec or out.default_audio_codec, rate=rate, layout=layout)
+    with av.open(str(path), "w", format=format, options=options or {}) as out:
+        stream = out.add_stream(codec or out.default_audio_codec, rate=rate, layout=layout, options=options or {})
         packets = _picture(out) if cover else []
         stream.codec_context.open()
         frame = av.AudioFrame.from_ndarray(np.asarray(samples, np.float32)[None], format="fltp", layout="mono")

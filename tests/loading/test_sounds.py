@@ -136,7 +136,9 @@ def test_videos_without_sound_are_silent_and_files_without_either_fail(tmp_path)
 
 def test_a_network_with_frames_says_what_a_sound_file_lacks(tmp_path):
     write_sound(tmp_path / "x.wav", clicks(2.0, 1.0), RATE)
-    assert clip_dataset([Record(str(tmp_path / "x.wav"), 0)], "test")[0]["failure"] == "no video stream in it"
+    assert clip_dataset([Record(str(tmp_path / "x.wav"), 0)], "test")[0]["failure"] == (
+        "no video stream in it, only audio, which networks without frames (MODEL.ARCH audio) use"
+    )
 
 
 def test_a_segment_counts_along_the_sound_and_has_to_begin_within_it(tmp_path):

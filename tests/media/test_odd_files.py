@@ -6,6 +6,7 @@ import av
 import numpy as np
 import pytest
 from av.stream import Disposition
+from helpers.sounds import write_sound
 
 from avslowfast.media import DecodeError, SoundReader, transcode, VideoReader
 
@@ -335,6 +336,28 @@ def test_a_cover_picture_is_no_video(tmp_path):
         VideoReader(path)
     with SoundReader(path) as reader:
         assert abs(reader.audio.duration - 2.0) < 0.1 and reader.read_audio(0.5, 1.0).has_audio
+
+
+@pytest.mark.parametrize("name", ["x.aac", "x.latm", "x.ac3", "x.eac3", "x.mp2", "x.mp3", "plain.mp3"])
+def test_audio_without_a_container_lies_where_reading_from_the_top_finds_it(tmp_path, name):
+    # Quiet behind loud: of variable rates the first packets say nothing.
+    samples = noise(12) * np.where(np.arange(12 * RATE) < 4 * RATE, 1.0, 0.02).astype(np.float32)
+    codec, muxer = ("aac", "latm") if name == "x.latm" else (None, None)
+    options = {}
+    if name.endswith("mp3"):
+        # Only one of them has a header that counts its frames.
+        options = {"flags": "+qscale", "global_quality": "600", "write_xing": str(int(name == "x.mp3"))}
+    write_sound(tmp_path / name, samples, RATE, codec=codec, format=muxer, options=options)
+    with SoundReader(tmp_path / name) as reader:
+        assert abs(reader.audio.end - 12) < 0.1
+        whole = reader.read_audio(0.0, 12.0, RATE).samples
+        for start in (1.3, 10.5, 6.0):
+            heard = reader.read_audio(start, 1.0, RATE)
+            for place, most in ((whole, 0.001), (samples, 0.06)):
+                begin = round((start - 0.2) * RATE)
+                around = np.fft.rfft(place[begin : begin + round(1.4 * RATE)])
+                found = np.fft.irfft(around * np.fft.rfft(heard.samples, round(1.4 * RATE)).conj()).argmax()
+                assert heard.has_audio and abs(found / RATE - 0.2) < most
 
 
 @pytest.mark.parametrize("name", ["one.png", "one.jpg", "x.h264", "x.m2v"])

@@ -127,7 +127,10 @@ def counts(text, split="all"):
 
 @pytest.fixture(scope="module")
 def kitchens(tmp_path_factory):
-    """An incomplete download of SynthAV-EPIC: one video missing, one truncated, one in another container and folder."""
+    """An incomplete download of SynthAV-EPIC.
+
+    One video is missing, one truncated, one in another container and folder, and in one a packet is damaged.
+    """
     folder = tmp_path_factory.mktemp("epic")
     render_dataset(folder, "epic", {"train": 4, "val": 2}, seed=3)
     os.remove(folder / "videos/P02/P02_01.MP4")
@@ -135,6 +138,11 @@ def kitchens(tmp_path_factory):
     (folder / "videos/P03/P03_01.MP4").write_bytes(data[:100])
     os.makedirs(folder / "videos/elsewhere")
     os.rename(folder / "videos/P04/P04_01.MP4", folder / "videos/elsewhere/P04_01.mkv")
+    with av.open(folder / "videos/P27/P27_01.MP4") as container:
+        packet = list(container.demux(video=0))[20]
+    data = bytearray((folder / "videos/P27/P27_01.MP4").read_bytes())
+    data[packet.pos : packet.pos + packet.size] = bytes(packet.size)
+    (folder / "videos/P27/P27_01.MP4").write_bytes(data)
     return folder
 
 
@@ -164,11 +172,16 @@ def test_an_incomplete_download_is_prepared_counted_and_read(kitchens, tmp_path)
     assert sorted((os.path.basename(row["path"]), row["state"]) for row in rows) == [
         ("P02_01.MP4", "missing"),
         ("P03_01.MP4", "unreadable"),
+        ("P27_01.MP4", "prepared"),
     ]
+    damaged = next(row for row in rows if row["state"] == "prepared")
+    assert damaged["reason"] == "1 damaged packet left out"
     # Given again it does nothing that is done; a truncated file is tried again.
     stamp = os.path.getmtime(tmp_path / "out/videos/P01/P01_01.MP4")
     text = prepare(*args)
     assert counts(text) == {"videos": 6, "there": 4, "missing": 1, "unreadable": 1}
+    rows = list(csv.DictReader(open(tmp_path / "out/problems.csv")))
+    assert {**damaged, "state": "there"} in rows and len(rows) == 3
     assert os.path.getmtime(tmp_path / "out/videos/P01/P01_01.MP4") == stamp
     samples = []
     for prefix in (kitchens / "videos", tmp_path / "out/videos"):

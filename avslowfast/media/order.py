@@ -14,7 +14,8 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from .streams import BEGINS_ANEW, begins_anew, frame_rate, has_no_stamps, time_unit
+from .extent import BEGINS_ANEW, begins_anew
+from .streams import frame_rate, has_no_stamps, time_unit
 
 # No codec shows a frame more than this many frames after one that is decoded later.
 MAX_REORDER = 17

@@ -15,18 +15,17 @@ from av.packet import Packet
 from numpy.typing import NDArray
 
 from .base import MediaReader
+from .extent import is_raw_audio, stream_info
 from .streams import (
     best_audio,
     best_video,
     decode_streams,
     DecodeError,
     decoding,
-    is_raw_audio,
     open_input,
     path_text,
     PathLike,
     seek,
-    stream_info,
     StreamInfo,
     time_unit,
 )

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from . import plan
 from .base import MediaReader
+from .extent import key_stamps, stream_info, usual_length
 from .order import FrameOrder, MAX_REORDER, OutOfOrderError, prepare_packet, Stamps, stamps_of
 from .pixels import limit_size
 from .sound import AudioSamples, AudioTrack, silence, SoundReader
@@ -29,17 +30,14 @@ from .streams import (
     decode_streams,
     DecodeError,
     decoding,
-    key_stamps,
     MAX_PIXELS,
     open_input,
     packets_of,
     path_text,
     PathLike,
     seek,
-    stream_info,
     StreamInfo,
     time_unit,
-    usual_length,
 )
 
 # Decoding all that lies between two instants that are farther apart than this, in seconds, costs more than a seek.

@@ -79,6 +79,14 @@ DATA_KEYS = (
     key("AVA.IMG_PROC_BACKEND", "cv2", text(),
         "PySlowFast's key; unused, because FFmpeg's scaler is used.", inert=True),
 
+    # ---- EPIC-Kitchens-100: supervision levels in a submission (new node) --------------------------------------------
+    key("EPIC100.SLS_PT", 2, whole(0, 5), "Level of the pre-training, sls_pt in the file: 0..5."),
+    key("EPIC100.SLS_TL", 3, whole(0, 5),
+        "Level of the training labels, sls_tl: 0..5, 3 for start and stop times of the segments, 1 for weak labels."),
+    key("EPIC100.SLS_TD", -1, whole(-1, 5),
+        "Level of the training data, sls_td: 0..5, 3 for the training list, 4 for training and validation list; -1 "
+        "follows DATA.TRAIN_PART."),
+
     # ---- Data --------------------------------------------------------------------------------------------------------
     key("DATA.PATH_TO_DATA_DIR", "", path(), "Folder of the list files (train.csv, val.csv, test.csv)."),
     key("DATA.PATH_LABEL_SEPARATOR", " ", text(False), "Separator of path and label in a line of a list."),
@@ -146,7 +154,8 @@ DATA_KEYS = (
     key("DATA.FOLD", 1, whole(1, 1000), "Split of the data sets that have several (UCF101, HMDB51), from 1. (new)"),
     key("DATA.TRAIN_PART", "", text(),
         'Part of the data to train on, where a data set has several; "" is its default. EPIC-Kitchens-55: local '
-        "(P01-P25, the default) | all. (new)"),
+        "(P01-P25, the default) | all; EPIC-Kitchens-100: train (the default) | trainval (the validation list as well, "
+        "for the test server). (new)"),
     key("DATA.TEST_PART", "", text(),
         'Part of the data to test on; "" is the default. EPIC-Kitchens-55: local (P26-P31) | s1 | s2; EPIC-'
         "Kitchens-100: validation | test. (new)"),

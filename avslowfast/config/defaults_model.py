@@ -126,6 +126,9 @@ MODEL_KEYS = (
     key("LATERAL.AUDIO", "a2fs", entry(LATERALS),
         "An entry of the LATERALS registry, the kind of the audio laterals: a2fs | a2f2s | av_nonlocal. (new node)"),
     key("LATERAL.AUDIO_POOL5", True, flag(), "The head gets pooled audio features (fusion at pool5)."),
+    key("LATERAL.DROP_POOL5", True, flag(),
+        "A dropped iteration has no audio in the head either, as the paper says; False drops the laterals alone, as "
+        "the authors' released code does."),
     key("LATERAL.AVS_WEIGHT", 1.0, number(0, 1e6), "Weight of each synchronisation loss in the training loss."),
 
     # ---- Synchronisation (new node) ---------------------------------------------------------------------------------

@@ -149,6 +149,13 @@ def head_name(cfg: Cfg) -> str:
     return str(cfg.MODEL.HEAD) or needed_head(cfg)
 
 
+def supervision_levels(cfg: Cfg) -> tuple[int, int, int]:
+    """Levels of EPIC-Kitchens-100 that a submission states: of pre-training, training labels, training data."""
+    levels, part = cfg.EPIC100, cfg.DATA.TRAIN_PART
+    data = int(levels.SLS_TD) if levels.SLS_TD >= 0 else 4 if part == "trainval" else 3
+    return int(levels.SLS_PT), int(levels.SLS_TL), data
+
+
 def score_activation(cfg: Cfg) -> str:
     """What turns logits into scores: softmax | sigmoid. Boxes with a binary loss are scored by sigmoid."""
     binary = task_facts(cfg).boxes and cfg.MODEL.LOSS_FUNC.startswith("bce")

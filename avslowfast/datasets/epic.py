@@ -21,9 +21,9 @@ _LOCAL_VAL = frozenset(f"P{number:02d}" for number in range(26, 32))
 
 @dataclass(frozen=True)
 class _Part:
-    """A part of an edition: a label file, and which of its participants belong to the part."""
+    """A part of an edition: its label files, and which of their participants belong to the part."""
 
-    file: str
+    files: tuple[str, ...]
     has: Callable[[str], bool] = lambda participant: True
 
 
@@ -61,14 +61,13 @@ class _Edition:
             else ("DATA.TEST_PART", source.test_part, self.test)
         )
         default = next(iter(parts))
-        if len(parts) == 1:
-            return parts[default]
         if chosen and chosen not in parts:
             raise ConfigError(f"{key} is {chosen!r}: {self.title} has {', '.join(parts)}; use one of them")
         return parts[default if split == "val" else chosen or default]
 
 
-_LABELS_55 = "EPIC_train_action_labels.csv"
+_LABELS_55 = ("EPIC_train_action_labels.csv",)
+_TRAIN_100, _VALIDATION_100 = ("EPIC_100_train.csv",), ("EPIC_100_validation.csv",)
 _EPIC55 = _Edition(
     "epic55",
     "EPIC-Kitchens-55",
@@ -78,8 +77,8 @@ _EPIC55 = _Edition(
     {"local": _Part(_LABELS_55, lambda participant: participant not in _LOCAL_VAL), "all": _Part(_LABELS_55)},
     {
         "local": _Part(_LABELS_55, lambda participant: participant in _LOCAL_VAL),
-        "s1": _Part("EPIC_test_s1_timestamps.csv"),
-        "s2": _Part("EPIC_test_s2_timestamps.csv"),
+        "s1": _Part(("EPIC_test_s1_timestamps.csv",)),
+        "s2": _Part(("EPIC_test_s2_timestamps.csv",)),
     },
 )
 _EPIC100 = _Edition(
@@ -88,8 +87,8 @@ _EPIC100 = _Edition(
     "narration_id",
     "{participant}/videos/{video}.MP4",
     "EPIC_100_{head}_classes.csv",
-    {"train": _Part("EPIC_100_train.csv")},
-    {"validation": _Part("EPIC_100_validation.csv"), "test": _Part("EPIC_100_test_timestamps.csv")},
+    {"train": _Part(_TRAIN_100), "trainval": _Part(_TRAIN_100 + _VALIDATION_100)},
+    {"validation": _Part(_VALIDATION_100), "test": _Part(("EPIC_100_test_timestamps.csv",))},
 )
 
 
@@ -114,7 +113,10 @@ def read_55(source: Source, split: str) -> Listing:
 
 
 def read_100(source: Source, split: str) -> Listing:
-    """EPIC-Kitchens-100: training and validation lists; the test list has no labels. Arguments as for `read_55`."""
+    """EPIC-Kitchens-100: training and validation lists, or both to train on; the test list has no labels.
+
+    Arguments as for `read_55`.
+    """
     return _read(_EPIC100, source, split)
 
 
@@ -132,18 +134,16 @@ def seconds(text: str) -> float:
 
 def _read(edition: _Edition, source: Source, split: str) -> Listing:
     part = edition.part(source, split)
-    path = source.file(part.file)
     if source.target not in HEADS:
         raise ConfigError(f"DATA.TARGET is {source.target!r}: a segment has a verb and a noun; use one of them")
     sizes = dict(source.classifiers) or {source.target: source.num_classes}
     columns = (edition.id_column, "participant_id", "video_id", "start_timestamp", "stop_timestamp")
-    records = [
-        _record(edition, source, row, where, sizes)
-        for row, where in csv_rows(path, columns)
-        if part.has(field(row, "participant_id", where))
-    ]
-    if not records:
-        raise ConfigError(f"{path}: no segments in it for {split}")
+    records: list[Record] = []
+    for path in [source.file(file) for file in part.files]:
+        rows = [(row, where) for row, where in csv_rows(path, columns) if part.has(field(row, "participant_id", where))]
+        if not rows:
+            raise ConfigError(f"{path}: no segments in it for {split}")
+        records += [_record(edition, source, row, where, sizes) for row, where in rows]
     names = {head: _names(edition, source, head, size) for head, size in sizes.items()}
     return Listing(records, names if source.classifiers else names[source.target], classifiers=HEADS)
 
@@ -230,7 +230,7 @@ def read_validation(version: str, folder: str) -> Any:
 
     source, edition = Source(folder), _EDITIONS[version]
     part, sizes = edition.part(source, "val"), count_classes(version, folder)
-    path = source.file(part.file)
+    path = source.file(*part.files)
     rows = []
     for row, where in csv_rows(path, (edition.id_column, "participant_id", *(f"{head}_class" for head in HEADS))):
         if part.has(field(row, "participant_id", where)):

@@ -99,12 +99,15 @@ class _Builder:
             self.audio_laterals,
             {stage: self._sync_head(stage) for stage in self.sync_stages},
             self._head(),
-            drop_pathway=DropPathway(s.DROPPATHWAY_RATE, cfg.RNG_SEED) if self.audiovisual else None,
+            drop_pathway=self._drop_pathway() if self.audiovisual else None,
             mean=derived.pixel_mean(cfg),
             std=derived.pixel_std(cfg),
             sync_thresholds=(s.AVS_VAR_THRESH, s.AVS_DUPLICATE_THRESH),
             audio_stream=cfg.TRAIN.AUDIO_STREAM,
         )
+
+    def _drop_pathway(self) -> DropPathway:
+        return DropPathway(self.cfg.SLOWFAST.DROPPATHWAY_RATE, self.cfg.RNG_SEED, self.cfg.LATERAL.DROP_POOL5)
 
     def _fs_stages(self) -> list[str]:
         """Stages with an F->S lateral; a network without audio has them all, as in PySlowFast."""

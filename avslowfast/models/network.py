@@ -111,7 +111,8 @@ class Network(nn.Module):
                 "audio_hard_negative" [M, 1, T_A, F] with "audio_hard_negative_index" [M], their clips (absent: M = B,
                 in order).
             boxes: [N, 5] (clip index, x1, y1, x2, y2 in input pixels) for detection.
-            drop_audio: Drop the audio pathway; None draws in training and keeps it in testing.
+            drop_audio: Drop the audio pathway (in training only its laterals, if DropPathway leaves audio in the head);
+                None draws in training and keeps it in testing.
 
         Returns:
             Training: {"logits": [B, K], "losses": {"avs_res4": scalar, ...}}. Testing: {"scores": [B, K]}.
@@ -196,7 +197,8 @@ class Network(nn.Module):
         # Comparing visual features that have met audio would be trivial: there are no losses after the first lateral.
         first = min((STAGES.index(s) for s in fuse), default=len(STAGES))
         sync = frozenset(s for s in self.sync_heads if STAGES.index(s) <= first) if self.training else frozenset()
-        if not drop_audio and "audio" in self.head.channels:
+        laterals_alone = self.training and self.drop_pathway is not None and not self.drop_pathway.pool5
+        if "audio" in self.head.channels and (not drop_audio or laterals_alone):
             return AudioPlan(fuse, sync, STAGES, head=True)
         return AudioPlan(fuse, sync, _up_to_last(fuse | sync))
 

@@ -25,6 +25,9 @@ KEYS = {
     "NUM_SHARDS": "ranks_per_machine, train_videos_per_pass, test_clips_per_pass, train_clips_per_step",
     "TEST.BATCH_SIZE": "test_clips_per_pass",
     "TENSORBOARD.ENABLE": "loggers",
+    "SLS_PT": "supervision_levels",
+    "SLS_TL": "supervision_levels",
+    "SLS_TD": "supervision_levels",
 }
 # {(file, key): why it reads the key itself}.
 EXCEPTIONS = {
@@ -134,3 +137,15 @@ def test_folders_that_a_run_writes_to_are_known_by_their_keys(tmp_path):
         "TEST.SAVE_RESULTS_PATH": os.path.abspath("other"),
     }
     assert "TENSORBOARD.LOG_DIR" in derived.output_folders(tiny_cfg(*keys, "TENSORBOARD.ENABLE", True))
+
+
+@pytest.mark.parametrize(
+    "overrides, levels",
+    [
+        ([], (2, 3, 3)),
+        (["DATA.TRAIN_PART", "trainval"], (2, 3, 4)),
+        (["DATA.TRAIN_PART", "trainval", "EPIC100.SLS_PT", 0, "EPIC100.SLS_TL", 1, "EPIC100.SLS_TD", 2], (0, 1, 2)),
+    ],
+)
+def test_the_levels_of_a_submission_follow_the_part_that_is_trained_on(overrides, levels):
+    assert derived.supervision_levels(tiny_cfg(*overrides)) == levels

@@ -2,6 +2,7 @@
 
 import os
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -270,6 +271,22 @@ def test_epic_kitchens_rows_with_mistakes(tmp_path, row, said):
     write(tmp_path, "EPIC_100_train.csv", EPIC_HEAD + good + row)
     text = message_of(DATASETS["epic100"], epic_source(tmp_path), "train")
     assert text.startswith(f"{tmp_path}/EPIC_100_train.csv, line 3: {said}")
+
+
+def test_epic_kitchens_100_trains_on_both_lists_or_on_one(tmp_path):
+    for part, start in (("train", "00:00:01"), ("validation", "00:00:04")):
+        write(tmp_path, f"EPIC_100_{part}.csv", EPIC_HEAD + f"P01_{part},P01,P01_01,{start},00:00:06,3,1\n")
+    source = epic_source(tmp_path)
+    both = epic.read_100(replace(source, train_part="trainval"), "train").records
+    assert [(record.name, record.span) for record in both] == [("P01_train", (1, 6)), ("P01_validation", (4, 6))]
+    assert epic.read_100(source, "train").records == both[:1]
+    assert epic.read_100(replace(source, train_part="trainval"), "val").records == both[1:]
+    said = message_of(epic.read_100, replace(source, train_part="all"), "train")
+    assert said == "DATA.TRAIN_PART is 'all': EPIC-Kitchens-100 has train, trainval; use one of them"
+    write(tmp_path, "EPIC_100_validation.csv", EPIC_HEAD)
+    assert "EPIC_100_validation.csv: no segments" in message_of(
+        epic.read_100, replace(source, train_part="trainval"), "train"
+    )
 
 
 def test_epic_kitchens_scores_segments_of_distinct_names(tmp_path):

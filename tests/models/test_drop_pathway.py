@@ -102,3 +102,38 @@ def test_the_model_draws_by_itself_in_training_only():
     assert not [n for n, _ in count_convolutions(model, lambda: model(inputs)) if is_audio(n)]
     model.eval()
     assert [n for n, _ in count_convolutions(model, lambda: model(inputs)) if is_audio(n)]
+
+
+def test_a_dropped_iteration_may_keep_audio_in_the_head_alone():
+    model, inputs = make("LATERAL.DROP_POOL5", False, *NO_AVS)
+    other = {**inputs, "audio": torch.randn_like(inputs["audio"])}
+    with torch.no_grad():
+        seen = count_convolutions(model, lambda: model(inputs, drop_audio=True))
+        logits, changed = (model(x, drop_audio=True)["logits"] for x in (inputs, other))
+    assert [name for name, _ in seen if name.startswith("pathways.audio.res5")]
+    assert not [name for name, _ in seen if name.startswith("audio_laterals")]
+    # Visual features have not met audio: the difference comes from the head's columns for audio.
+    audio = model.head.channels["audio"]
+    model.head.projection.weight.data[:, -audio:] = 0
+    with torch.no_grad():
+        assert torch.equal(*(model(x, drop_audio=True)["logits"] for x in (inputs, other)))
+    assert not torch.allclose(logits, changed)
+
+
+def test_synchronisation_of_a_dropped_iteration_is_the_same_with_audio_in_the_head():
+    losses = []
+    for kept in (False, True):
+        model, inputs = make("LATERAL.DROP_POOL5", not kept)
+        inputs["audio_hard_negative"] = torch.randn(inputs["audio"].shape, generator=torch.Generator().manual_seed(1))
+        out = model(inputs, drop_audio=True)
+        loss_of(out).backward()
+        losses.append(out["losses"])
+    assert losses[0].keys() == losses[1].keys() == {"avs_res3", "avs_res4", "avs_res5"}
+    assert all(torch.equal(losses[0][name], losses[1][name]) for name in losses[0])
+    assert model.head.projection.weight.grad[:, -model.head.channels["audio"] :].abs().max() > 0
+
+
+def test_in_testing_dropped_audio_is_out_of_the_head_in_any_case():
+    model, inputs = make("LATERAL.DROP_POOL5", False, *NO_AVS)
+    model.eval()
+    assert not [n for n, _ in count_convolutions(model, lambda: model(inputs, drop_audio=True)) if is_audio(n)]

@@ -31,6 +31,9 @@ RUN_KEYS = (
     key("BN.WEIGHT_DECAY", 0.0, number(0, 10), "Weight decay of the normalisation weights."),
     key("BN.NORM_TYPE", "batchnorm", choice("batchnorm", "sub_batchnorm", "sync_batchnorm", "frozen_batchnorm"),
         "batchnorm | sub_batchnorm | sync_batchnorm | frozen_batchnorm (statistics and affine weights fixed)."),
+    key("BN.AUDIO_NORM_TYPE", "same", choice("same", "batchnorm"),
+        "same (NORM_TYPE) | batchnorm: of the audio pathway, its laterals and the synchronisation heads, which then "
+        "learn while NORM_TYPE frozen_batchnorm keeps what pre-trained visual pathways have. (new)"),
     key("BN.NUM_SPLITS", 1, whole(), "Splits of the batch that sub_batchnorm normalises separately."),
     key("BN.NUM_SYNC_DEVICES", 0, whole(0, 65536),
         "Ranks that share statistics in sync_batchnorm; 0 means all of them."),

@@ -22,6 +22,7 @@ _KINDS: dict[str, Kind] = {
     "PLUGINS": "harmless",
     "BN": "recipe",
     "BN.NORM_TYPE": "identity",
+    "BN.AUDIO_NORM_TYPE": "identity",
     "BN.NUM_SPLITS": "identity",
     "BN.EPSILON": "identity",
     "TRAIN": "harmless",

@@ -1,5 +1,7 @@
 """From configuration to network: the only place in `models` that reads cfg."""
 
+from dataclasses import replace
+
 import torch
 import torch.distributed as dist
 from torch import nn
@@ -71,6 +73,8 @@ class _Builder:
         self.names = derived.pathways(cfg)
         self.audiovisual = derived.is_audiovisual(cfg)
         self.norm = _norm(cfg)
+        same = cfg.BN.AUDIO_NORM_TYPE == "same"
+        self.audio_norm = self.norm if same else replace(self.norm, kind=cfg.BN.AUDIO_NORM_TYPE)
         self.sync_stages = derived.sync_stages(cfg)
         self.pathways: dict[str, Pathway] = {}
         self.fast_to_slow: dict[str, FastToSlow] = {}
@@ -90,7 +94,7 @@ class _Builder:
             self.pathways["slow"] = self._visual("slow", fused)
         if "audio" in self.names:
             self.pathways["audio"] = self._audio()
-        self.fast_to_slow = {stage: self._fast_to_slow(stage) for stage in self._fs_stages()}
+        self.fast_to_slow = {stage: self._fast_to_slow(stage, self.norm) for stage in self._fs_stages()}
         self.audio_laterals = {stage: self._audio_lateral(stage) for stage in self._audio_stages()}
         self._log_stages_without_sync()
         return Network(
@@ -129,9 +133,9 @@ class _Builder:
                 ", ".join(left_out),
             )
 
-    def _resnet(self, dim_in: int, width: int) -> ResNetSpec:
+    def _resnet(self, dim_in: int, width: int, norm: NormSpec) -> ResNetSpec:
         r = self.cfg.RESNET
-        return ResNetSpec(dim_in, width, r.DEPTH, r.TRANS_FUNC, self.norm, r.NUM_GROUPS, r.STRIDE_1X1, r.INPLACE_RELU)
+        return ResNetSpec(dim_in, width, r.DEPTH, r.TRANS_FUNC, norm, r.NUM_GROUPS, r.STRIDE_1X1, r.INPLACE_RELU)
 
     def _visual(self, name: str, fused: dict[str, int]) -> Pathway:
         """A visual pathway.
@@ -155,7 +159,8 @@ class _Builder:
             )
         width = r.WIDTH_PER_GROUP // (cfg.SLOWFAST.BETA_INV if name == "fast" else 1)
         kind = PATHWAYS[cfg.PATHWAY[name.upper()]]
-        pathway: Pathway = kind(self._resnet(cfg.DATA.INPUT_CHANNEL_NUM[0], width), stages, **kind.options(cfg))
+        resnet = self._resnet(cfg.DATA.INPUT_CHANNEL_NUM[0], width, self.norm)
+        pathway: Pathway = kind(resnet, stages, **kind.options(cfg))
         return pathway
 
     def _audio(self) -> Pathway:
@@ -165,7 +170,7 @@ class _Builder:
             last = max([*self._audio_stages(), *self.sync_stages], key=STAGES.index)
         kind = PATHWAYS[cfg.PATHWAY.AUDIO]
         pathway: Pathway = kind(
-            self._resnet(1, r.WIDTH_PER_GROUP // s.AU_BETA_INV),
+            self._resnet(1, r.WIDTH_PER_GROUP // s.AU_BETA_INV, self.audio_norm),
             tf_transform=r.AUDIO_TRANS_FUNC,
             tf_stages=r.AUDIO_TRANS_NUM,
             reduce_tf=s.AU_REDUCE_TF_DIM,
@@ -174,10 +179,10 @@ class _Builder:
         )
         return pathway
 
-    def _fast_to_slow(self, stage: str) -> FastToSlow:
+    def _fast_to_slow(self, stage: str, norm: NormSpec) -> FastToSlow:
         s, dim = self.cfg.SLOWFAST, self.pathways["fast"].channels[stage]
         inplace = self.cfg.RESNET.INPLACE_RELU
-        return FastToSlow(dim, s.FUSION_CONV_CHANNEL_RATIO, s.FUSION_KERNEL_SZ, s.ALPHA, self.norm, inplace)
+        return FastToSlow(dim, s.FUSION_CONV_CHANNEL_RATIO, s.FUSION_KERNEL_SZ, s.ALPHA, norm, inplace)
 
     def _visual_channels(self, stage: str, target: str) -> int:
         """Channels of a visual pathway after a stage; Slow's with those that F->S appends."""
@@ -204,7 +209,7 @@ class _Builder:
         cfg = self.cfg
         kind, target = LATERALS[cfg.LATERAL.AUDIO], LATERALS.facts(cfg.LATERAL.AUDIO).target
         geometry = self._geometry(stage, target, self._visual_channels(stage, target))
-        lateral: AudioLateral = kind(geometry, self.norm, cfg.RESNET.INPLACE_RELU, **kind.options(cfg))
+        lateral: AudioLateral = kind(geometry, self.audio_norm, cfg.RESNET.INPLACE_RELU, **kind.options(cfg))
         return lateral
 
     def _sync_head(self, stage: str) -> SyncHead:
@@ -217,11 +222,11 @@ class _Builder:
         if lateral is not None and lateral.target == "fast":
             return SyncHead(lateral.geometry.dim_visual, lateral.dim_encoded, dim, pool=pool)
         # Without F->S at the stage, audio is compared with Slow and Fast together all the same.
-        join = None if stage in self.fast_to_slow else self._fast_to_slow(stage)
+        join = None if stage in self.fast_to_slow else self._fast_to_slow(stage, self.audio_norm)
         visual = self._visual_channels(stage, "slow") + (0 if join is None else join.dim_out)
         if lateral is not None:
             return SyncHead(visual, lateral.dim_encoded, dim, join, pool=pool)
-        encoder = AudioEncoder(self._geometry(stage, "slow", visual), self.norm, cfg.RESNET.INPLACE_RELU)
+        encoder = AudioEncoder(self._geometry(stage, "slow", visual), self.audio_norm, cfg.RESNET.INPLACE_RELU)
         return SyncHead(visual, visual, dim, join, encoder, pool)
 
     def _head(self) -> Head:

@@ -37,6 +37,10 @@ def test_a_network_that_suites_share_is_trained_once():
     same = (("fusion", "res3 + res4 + pool5"), ("droppathway", "0.5"), ("avs", "off"))
     assert {folder[(*network, 1)] for network in same} == {folder["modality", "both", 1]}
     assert folder["lateral", "none", 2] == folder["fusion", "pool5", 2]
+    suites = ("droppathway_rate", "DropPathway 0.5"), ("droppathway_pool5", "laterals and head"), ("audio_width", "2")
+    for network in (*suites, ("audio_frames", "16"), ("audio_blocks", "res2, res3")):
+        assert folder[(*network, 1)] == folder["modality", "both", 1]
+    assert folder["droppathway_rate", "audio learns as fast", 1] == folder["droppathway", "0", 1]
     assert len({folder["droppathway", rate, 1] for rate in ("0", "0.2", "0.5", "0.8")}) == 4
     assert folder["avs", "off", 1] != folder["avs", "off", 2]
     chains = [chain.runs for chain in planned["pretraining"]]

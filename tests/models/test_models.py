@@ -9,6 +9,7 @@ from helpers.networks import loss_of, make, WIDTH
 
 from avslowfast.config.names import ARCHITECTURES, HEADS, LATERALS, TRANSFORMS
 from avslowfast.models import build_model
+from avslowfast.models.norm import FrozenBatchNorm, is_batch_norm
 
 
 def with_gradient(model):
@@ -131,6 +132,19 @@ def test_audio_blocks_and_norms(trans, norm):
     moved = any(not torch.equal(before[n], b) for n, b in model.named_buffers() if n in before)
     assert moved == (norm != "frozen_batchnorm")
     loss_of(model(inputs, drop_audio=False)).backward()
+    assert {n for n, p in model.named_parameters() if p.requires_grad} == with_gradient(model)
+
+
+def test_audio_learns_beside_frozen_visual_pathways():
+    model, inputs = make("BN.NORM_TYPE", "frozen_batchnorm", "BN.AUDIO_NORM_TYPE", "batchnorm")
+    frozen = {n for n, m in model.named_modules() if isinstance(m, FrozenBatchNorm)}
+    plain = {n for n, m in model.named_modules() if is_batch_norm(m)} - frozen
+    assert {n.split(".")[0] for n in plain} == {"pathways", "audio_laterals", "sync_heads"}
+    assert {n.split(".")[1] for n in plain if n.startswith("pathways")} == {"audio"}
+    assert {n.split(".")[0] for n in frozen} == {"pathways", "fast_to_slow"}
+    assert {n.split(".")[1] for n in frozen if n.startswith("pathways")} == {"slow", "fast"}
+    for drop in (True, False):
+        loss_of(model(inputs, drop_audio=drop)).backward()
     assert {n for n, p in model.named_parameters() if p.requires_grad} == with_gradient(model)
 
 

@@ -166,6 +166,12 @@ def test_frozen_parts_train_on_two_processes(run_args):
         0,
         "SLOWFAST.DROPPATHWAY_RATE",
         0.5,
+        "LATERAL.DROP_POOL5",
+        False,
+        "BN.NORM_TYPE",
+        "frozen_batchnorm",
+        "BN.AUDIO_NORM_TYPE",
+        "batchnorm",
     )
     first = build_model(tiny_cfg(*run_args)).state_dict()
     last = weights(output_of(run_args), 1)["model_state"]
@@ -173,6 +179,10 @@ def test_frozen_parts_train_on_two_processes(run_args):
         torch.equal(first[n], last[n]) for n in first if n.startswith(("pathways.slow.", "pathways.audio.pool1."))
     )
     assert not torch.equal(first["pathways.fast.pool1.conv.weight"], last["pathways.fast.pool1.conv.weight"])
+    for part, learns in (("fast.pool1", False), ("audio.pool1", False), ("audio.res2.block0.branch2", True)):
+        means = [n for n in first if n.startswith(f"pathways.{part}") and n.endswith("running_mean")]
+        assert means
+        assert [not torch.equal(first[n], last[n]) for n in means] == [learns] * len(means)
 
 
 @pytest.mark.slow

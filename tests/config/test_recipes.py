@@ -141,6 +141,12 @@ def test_steps_ascend_and_what_is_taken_over_from_kinetics_is_said(name):
         assert ("# DropPathway's 0.8 is documented for Kinetics alone.\n" in head) == taken_over
 
 
+@pytest.mark.parametrize("name", [name for name in NAMES if name.startswith("Kinetics")])
+def test_a_figure_of_the_slowfast_paper_is_said_to_be_of_another_schedule(name):
+    head = (ROOT / f"configs/{name}.yaml").read_text()
+    assert ("(arXiv 1812.03982" in head) == ("# The figure is of the SlowFast paper's own schedule" in head)
+
+
 def test_linear_evaluation_trains_the_classifier_alone():
     model = build_model(load_cfg("Pretrain/LINEAR_AVSLOWFAST_8x8_R50", ["RESNET.WIDTH_PER_GROUP", 8]))
     assert {n.split(".")[0] for n, p in model.named_parameters() if p.requires_grad} == {"head"}

@@ -38,6 +38,7 @@ DIFFERENT = {
         **dict.fromkeys(("TRAIN.DATASET", "TEST.DATASET"), "epickitchens is epic100 here"),
         "TRAIN.FINETUNE": "training from given weights always starts at epoch 0",
         "DATA.TARGET_FPS": "the official code counts the videos' own frames, 60 a second",
+        "DATA.USE_BGR_ORDER": "the official code reads frames by OpenCV and leaves their channels as they are",
         **dict.fromkeys(("BN.FREEZE", "BN.NORM_TYPE"), "BN.FREEZE is BN.NORM_TYPE frozen_batchnorm here"),
         "MODEL.NUM_CLASSES": "two numbers of classes are MULTI_HEAD.NUM_CLASSES here",
         **dict.fromkeys(

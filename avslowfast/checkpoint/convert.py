@@ -58,7 +58,7 @@ def convert(source: str | os.PathLike[str], out: str | os.PathLike[str], target:
     nested = any(isinstance(content.get(key), dict) for key in WEIGHT_KEYS)
     left = [str(key) for key in content if key not in (*_KEPT, *WEIGHT_KEYS)] if nested else []
     lines += [f"  left out: {', '.join(left)}"] if left else []
-    return "\n".join(lines + [f"  {note}" for note in notes])
+    return "\n".join(lines + [f"  {note}" for note in [*notes, *translation.notes]])
 
 
 def _detects(content: dict[str, Any]) -> bool:

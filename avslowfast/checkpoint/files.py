@@ -126,7 +126,7 @@ def _local(path: str) -> str:
 
 
 def weights_of(content: Any, path: str | os.PathLike[str]) -> tuple[Weights, list[str]]:
-    """The weights in a checkpoint's content, without the prefixes that wrappers put before every name.
+    """The weights in a checkpoint's content.
 
     Of this project's checkpoints it is the average of the weights (EMA), where there is one.
 
@@ -156,10 +156,6 @@ def weights_of(content: Any, path: str | os.PathLike[str]) -> tuple[Weights, lis
         tensors = {name: value for name, value in tensors.items() if not _SOLVER_BLOB.search(name)}
         if len(tensors) < blobs:
             notes.append(f"{blobs - len(tensors)} blobs of Caffe2's solver left out")
-    for prefix in ("module.", "backbone."):
-        # Self-supervised files have a second network or a queue besides the one that matters; these keep their names.
-        if any(name.startswith(prefix) for name in tensors):
-            tensors = {name.removeprefix(prefix): value for name, value in tensors.items()}
     return tensors, notes
 
 

@@ -13,7 +13,8 @@ from ..models.network import Network
 from ..models.pathways import Pathway
 from ..utils.logging import get_logger
 from .files import CheckpointError, read_checkpoint, Weights, weights_of
-from .released import to_avslowfast, Translation
+from .others import other_network
+from .released import AVSLOWFAST, is_of_splits, to_avslowfast, TORCHVISION, Translation
 from .unpickling import in_words
 
 logger = get_logger(__name__)
@@ -24,6 +25,11 @@ _JOINED = re.compile(r"pathways\.slow\.(res[2-5])\.block0\.(?:branch1|branch2\.a
 _CLASSIFIER = re.compile(r"head\.projection(?:s\.\w+)?\.weight")
 _BLOCK = re.compile(r"pathways\.(\w+)\.(res[2-5])\.block(\d+)\.branch2\.(\w+)\.")
 _BASIC = {"a", "a_bn", "b", "b_bn"}
+# The kernels that tell Slow from I3D (5 frames in the stem) and from C2D (1 frame in res5).
+_STEM, _LATE = "pathways.slow.pool1.conv.weight", "pathways.slow.res5.block0.branch2.a.weight"
+# 2-D networks with the classes of ImageNet are there to be inflated.
+_IMAGENET = 1000
+_OWN_BLOCK = re.compile(r"pathways\.\w+\.res\d\.block\d+\.")
 # What the names of tensors inside residual blocks have, in any format.
 _INSIDE_BLOCK = re.compile(
     r"(?:^|\.)layer\d\.\d+\.|res_blocks\.\d+\.|pathway\d_res\d+\.|\.block\d+\.|(?:^|_)res\d_\d+_"
@@ -45,6 +51,7 @@ class LoadReport:
         mismatched: The network's tensors that have another shape in the file; they keep their values.
         unexpected: The file's tensors that the network has no place for; they are unused.
         dropped: Of these, tensors that belong to a known part of a network, in this project's names.
+        foreign: Of the unexpected ones, those inside residual blocks: the file's blocks compute something else.
         not_finite: The network's tensors that came from the file with NaN or infinite values.
         details: {name: difference} of sliced and mismatched tensors.
         notes: What else was left out, in words.
@@ -59,6 +66,7 @@ class LoadReport:
     mismatched: list[str] = field(default_factory=list)
     unexpected: list[str] = field(default_factory=list)
     dropped: list[str] = field(default_factory=list)
+    foreign: list[str] = field(default_factory=list)
     not_finite: list[str] = field(default_factory=list)
     details: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -72,11 +80,6 @@ class LoadReport:
     def unknown(self) -> list[str]:
         """Of the unexpected ones, those that no known network of this format has."""
         return self.unexpected[: len(self.unexpected) - len(self.dropped)]
-
-    @property
-    def foreign(self) -> list[str]:
-        """Of the unknown ones, those inside residual blocks: the file's blocks compute something else."""
-        return [name for name in self.unknown if _INSIDE_BLOCK.search(name) and ".split_bn." not in name]
 
     @property
     def complete(self) -> bool:
@@ -152,11 +155,14 @@ def load_content(model: Network, content: Any, source: str | os.PathLike[str]) -
     """
     state, notes = weights_of(content, source)
     translation = to_avslowfast(state, source)
-    expected = model.state_dict()
-    _check_depth(translation.tensors, expected, source)
-    _check_numbers(translation, expected, source)
+    # Sub-BN's statistics of parts of a batch begin with those of the whole.
+    expected = {name: tensor for name, tensor in model.state_dict().items() if not is_of_splits(name)}
+    notes = [*notes, *translation.notes]
     report = LoadReport(str(source), translation.format.name, unexpected=translation.unknown, notes=notes)
     fitting = _Fitting(model, translation.tensors, report)
+    _check_kind(translation, expected, fitting.is_2d, source)
+    _check_depth(translation.tensors, expected, source)
+    _check_numbers(translation, expected, source)
     fitted: Weights = {}
     for name, tensor in translation.tensors.items():
         if name not in expected:
@@ -183,11 +189,23 @@ def load_content(model: Network, content: Any, source: str | os.PathLike[str]) -
         if counters:
             note = f"the file counts no batches ({len(counters)} counters stay as they are; no result depends on them)"
             report.notes.append(note)
+    report.foreign = _foreign(report, translation, expected)
     model.load_state_dict(fitted, strict=False)
     loaded = model.state_dict()
     report.not_finite = [name for name in report.loaded if not bool(torch.isfinite(loaded[name]).all())]
     (logger.info if report.complete and not report.not_finite else logger.warning)("%s", report)
     return report
+
+
+def _foreign(report: LoadReport, translation: Translation, expected: Weights) -> list[str]:
+    """See `LoadReport.foreign`. Of blocks that are not loaded whole the fresh tensors say more."""
+
+    def blocks(names: Iterable[str]) -> set[str]:
+        return {match[0] for match in map(_OWN_BLOCK.match, names) if match}
+
+    whole = blocks(expected) - blocks(report.fresh)
+    extra = [translation.origin[name] for name in report.dropped if blocks([name]) & whole]
+    return [name for name in report.unknown if _INSIDE_BLOCK.search(name)] + extra
 
 
 class _Fitting:
@@ -329,6 +347,36 @@ def _check_depth(tensors: Iterable[str], expected: Iterable[str], source: str | 
             )
 
 
+def _check_kind(translation: Translation, expected: Weights, is_2d: bool, source: str | os.PathLike[str]) -> None:
+    """Refuse networks that differ from Slow by their temporal kernels alone; they have its names.
+
+    Args:
+        translation: The file's tensors.
+        expected: The network's.
+        is_2d: No kernel of the file spans time.
+        source: The file, for the message.
+
+    Raises:
+        CheckpointError: It is an I3D or a C2D.
+    """
+    tensors = translation.tensors
+
+    def lengths(name: str) -> tuple[int, int]:
+        """Frames that a kernel spans in file and network; equal where one of them is missing."""
+        pair = [t for t in (tensors.get(name), expected.get(name)) if t is not None and t.dim() == 5]
+        return (pair[0].shape[2], pair[1].shape[2]) if len(pair) == 2 else (1, 1)
+
+    if translation.format in (AVSLOWFAST, TORCHVISION):
+        return
+    theirs, ours = lengths(_STEM)
+    if theirs > ours:
+        raise other_network(f"an I3D, whose first convolution spans {theirs} frames", source)
+    theirs, ours = lengths(_LATE)
+    classes = tensors.get("head.projection.weight")
+    if is_2d and theirs < ours and classes is not None and len(classes) != _IMAGENET:
+        raise other_network("a C2D, of which no kernel spans time", source)
+
+
 def _check_numbers(translation: Translation, expected: Weights, source: str | os.PathLike[str]) -> None:
     """Refuse whole numbers, truth values and complex numbers where the network has weights.
 
@@ -367,11 +415,15 @@ def require(report: LoadReport, wanted: str) -> None:
     if wanted == "none":
         return
     if report.foreign and wanted in ("all", "shared"):
-        first = in_words(report.foreign[0])
-        kind = "another kind (squeeze-and-excitation)" if ".se." in first else "another kind"
         raise CheckpointError(
             f"{report.source}: {len(report.foreign)} tensors inside its residual blocks have no place in the network, "
-            f"the first {first}: its blocks are of {kind}; take a checkpoint of a plain ResNet"
+            f"the first {in_words(report.foreign[0])}: its blocks are of another kind; take a checkpoint of a plain "
+            "ResNet"
+        )
+    if report.inflated and wanted == "all":
+        raise CheckpointError(
+            f"{report.source}: it is a 2-D network, {len(report.inflated)} kernels of which were spread over time to "
+            "start a training; train the network from it first (TRAIN.CHECKPOINT_FILE_PATH)"
         )
     if wanted == "all":
         changed = [*report.fresh, *report.sliced, *report.inflated, *report.dropped]

@@ -7,13 +7,14 @@ with a lateral connection; what the other fields stand for is in the format's `f
 import functools
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 import torch
 
 from ..config.names import STAGES
 from .files import CheckpointError, Weights
+from .others import refuse_other_networks
 from .unpickling import in_words
 
 _SLOWFAST = ("slow", "fast")
@@ -110,12 +111,14 @@ class Translation:
         tensors: Its tensors by this project's names.
         origin: {this project's name: name in the file}.
         unknown: Names of the file that the format does not know.
+        notes: What else was left out, in words.
     """
 
     format: Format
     tensors: Weights = field(default_factory=dict)
     origin: dict[str, str] = field(default_factory=dict)
     unknown: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 @functools.cache
@@ -155,11 +158,12 @@ def _audio_unsqueezed(name: str, tensor: torch.Tensor) -> torch.Tensor:
 
 _ENCODER = re.compile(r"\.encoder?\.conv\d+\.weight$")
 
-_PYSLOWFAST_FIELDS = {
+_PYSLOWFAST_FIELDS: dict[str, str | Mapping[str, str]] = {
     "P": dict(zip("012", ("slow", "fast", "audio"))),
     "K": dict(zip("2345", _RES)),
     "L": dict(zip("1234", _LATERAL_STAGES)),
     "S": dict(zip("12345", STAGES)),
+    "head": r"\w+",
 }
 _PYSLOWFAST_ROWS = (
     ("s1.pathway{P}_stem.{rest}", "pathways.{P}.pool1.{rest}"),
@@ -167,6 +171,8 @@ _PYSLOWFAST_ROWS = (
     ("s{K}.pathway{P}_nonlocal{i}.{rest}", "pathways.{P}.{K}.nonlocal{i}.{rest}"),
     ("s{L}_fuse.conv_f2s.{rest}", "fast_to_slow.{L}.conv_f2s.{rest}"),
     ("head.projection.{rest}", "head.projection.{rest}"),
+    # Several classifiers, as the baseline of EPIC-Kitchens has them.
+    ("head.projection_{head}.{rest}", "head.projections.{head}.{rest}"),
 )
 PYSLOWFAST = Format(
     "PySlowFast",
@@ -194,30 +200,29 @@ AUTHORS = Format(
 )
 
 
-def _pytorchvideo(name: str, marks: str, prefix: str, pathway: str, of: str, head: str) -> Format:
+def _pytorchvideo(name: str, marks: str, pathway: str, of: str, head: str) -> Format:
     """A format of PyTorchVideo.
 
     Args:
         name: What reports call it.
         marks: Expression that a name of such a file matches.
-        prefix: What every name begins with.
         pathway: What stands between a block's number and its layers, with the field {P} for the pathway.
         of: The same pathway in this project's names.
         head: Name of the classifier.
     """
-    stage, block = f"{prefix}blocks.{{K}}.{pathway}res_blocks.{{i}}.", f"pathways.{of}.{{K}}.block{{i}}."
+    stage, block = f"blocks.{{K}}.{pathway}res_blocks.{{i}}.", f"pathways.{of}.{{K}}.block{{i}}."
     return Format(
         name,
         marks,
         (
-            (f"{prefix}blocks.0.{pathway}conv.{{rest}}", f"pathways.{of}.pool1.conv.{{rest}}"),
-            (f"{prefix}blocks.0.{pathway}norm.{{rest}}", f"pathways.{of}.pool1.bn.{{rest}}"),
+            (f"blocks.0.{pathway}conv.{{rest}}", f"pathways.{of}.pool1.conv.{{rest}}"),
+            (f"blocks.0.{pathway}norm.{{rest}}", f"pathways.{of}.pool1.bn.{{rest}}"),
             (stage + "branch1_conv.{rest}", block + "branch1.{rest}"),
             (stage + "branch1_norm.{rest}", block + "branch1_bn.{rest}"),
             (stage + "branch2.conv_{c}.{rest}", block + "branch2.{c}.{rest}"),
             (stage + "branch2.norm_{c}.{rest}", block + "branch2.{c}_bn.{rest}"),
-            (prefix + "blocks.{L}.multipathway_fusion.conv_fast_to_slow.{rest}", "fast_to_slow.{L}.conv_f2s.{rest}"),
-            (prefix + "blocks.{L}.multipathway_fusion.norm.{rest}", "fast_to_slow.{L}.bn.{rest}"),
+            ("blocks.{L}.multipathway_fusion.conv_fast_to_slow.{rest}", "fast_to_slow.{L}.conv_f2s.{rest}"),
+            ("blocks.{L}.multipathway_fusion.norm.{rest}", "fast_to_slow.{L}.bn.{rest}"),
             (head + ".{rest}", "head.projection.{rest}"),
         ),
         {
@@ -231,25 +236,16 @@ def _pytorchvideo(name: str, marks: str, prefix: str, pathway: str, of: str, hea
 
 _MULTI = ("multipathway_blocks.{P}.", "{P}")
 _SINGLE = ("", "slow")
+_DETECTION_HEAD = "detection_head"
 PYTORCHVIDEO = {
     # {(detects boxes, has Fast): format}
-    (False, False): _pytorchvideo(
-        "PyTorchVideo Slow", r"blocks\.\d+\.(res_blocks|conv)\.", "", *_SINGLE, "blocks.5.proj"
-    ),
-    (False, True): _pytorchvideo("PyTorchVideo SlowFast", r"blocks\.\d+\.multipathway_", "", *_MULTI, "blocks.6.proj"),
+    (False, False): _pytorchvideo("PyTorchVideo Slow", r"blocks\.\d+\.(res_blocks|conv)\.", *_SINGLE, "blocks.5.proj"),
+    (False, True): _pytorchvideo("PyTorchVideo SlowFast", r"blocks\.\d+\.multipathway_", *_MULTI, "blocks.6.proj"),
     (True, False): _pytorchvideo(
-        "PyTorchVideo Slow detection",
-        r"model\.blocks\.\d+\.(res_blocks|conv)\.",
-        "model.",
-        *_SINGLE,
-        "detection_head.proj",
+        "PyTorchVideo Slow detection", r"blocks\.\d+\.(res_blocks|conv)\.", *_SINGLE, f"{_DETECTION_HEAD}.proj"
     ),
     (True, True): _pytorchvideo(
-        "PyTorchVideo SlowFast detection",
-        r"model\.blocks\.\d+\.multipathway_",
-        "model.",
-        *_MULTI,
-        "detection_head.proj",
+        "PyTorchVideo SlowFast detection", r"blocks\.\d+\.multipathway_", *_MULTI, f"{_DETECTION_HEAD}.proj"
     ),
 }
 
@@ -307,63 +303,93 @@ def find_format(names: Iterable[str], source: str | os.PathLike[str]) -> Format:
     """The format of a file, detected from the names of its tensors.
 
     Args:
-        names: The names.
+        names: The names, without prefixes of wrappers.
         source: The file, for messages.
 
     Raises:
         CheckpointError: No format has such names.
     """
     names = list(names)
+    detects = any(name.startswith(f"{_DETECTION_HEAD}.") for name in names)
     for fmt in FORMATS:
         mark = re.compile(fmt.marks)
         if any(mark.match(name) for name in names):
-            return fmt
+            return next((PYTORCHVIDEO[detects, fast] for (_, fast), f in PYTORCHVIDEO.items() if f is fmt), fmt)
     known = "avslowfast, PySlowFast, AVSlowFast authors, PyTorchVideo, Caffe2, torchvision's 2-D ResNets"
     raise CheckpointError(
         f"{source}: unknown checkpoint format; its first tensor is '{in_words(names[0])}'. Known: {known}"
     )
 
 
-# Networks whose files have the names of a known format and mean something else:
-# (what they are, names of the tensors that show it, whether a tensor does).
-_SHAPES: tuple[tuple[str, str, Callable[[torch.Tensor], bool]], ...] = (
-    ("an X3D", r"(?:blocks\.0\.conv|s1\.pathway0_stem)\.conv_(?:t|xy)\.weight", lambda tensor: True),
-    ("an R(2+1)D", r".*\.conv_b\.conv_(?:t|xy)\.weight", lambda tensor: True),
-    (
-        "a network of audio",
-        r"(?:blocks\.0\.(?:multipathway_blocks\.\d\.)?conv(?:\.convs\.\d)?|s1\.pathway[01]_stem\.conv)\.weight",
-        lambda tensor: tensor.dim() >= 4 and tensor.shape[1] == 1,
-    ),
-    (
-        "a channel-separated network (CSN)",
-        r"(?:blocks\.\d+\.res_blocks\.\d+\.branch2\.conv_b|s\d\.pathway\d_res\d+\.branch2\.b)\.weight",
-        lambda tensor: tensor.dim() == 5 and tensor.shape[1] == 1 < tensor.shape[0],
-    ),
-)
+# Prefixes that wrappers put before every name: data parallelism, compilation, modules that hold the network.
+_WRAPPERS = re.compile(r"(?:(?:module|_orig_mod|model|backbone)\.)*")
 
 
-def _refuse_other_networks(state: Weights, source: str | os.PathLike[str]) -> None:
-    """Refuse networks that are named like those that are read; no configuration of this project is theirs.
+def _unwrapped(state: Weights) -> Weights:
+    """Tensors without the prefixes of wrappers.
 
-    Raises:
-        CheckpointError: It is one of them, which is named.
+    Self-supervised files have a second network or a queue besides the one that matters; these keep their names.
     """
-    what = next(
-        (
-            family
-            for family, names, shows in _SHAPES
-            if any(re.fullmatch(names, name) and shows(tensor) for name, tensor in state.items())
-        ),
-        None,
-    )
-    stages = {name.split(".")[1] for name in state if re.match(r"blocks\.\d+\.res_blocks\.", name)}
-    if what is None and "5" in stages and "2" not in stages:
-        what = "a C2D or I3D of PyTorchVideo, whose pooling between res2 and res3 shifts the numbers of its stages"
-    if what is not None:
-        raise CheckpointError(
-            f"{source}: it is {what}; this project does not have such a network. Take weights of a Slow, SlowFast, "
-            "AVSlowFast or 2-D ResNet"
-        )
+    bare = {_WRAPPERS.sub("", name, count=1): tensor for name, tensor in state.items()}
+    return bare if len(bare) == len(state) else state
+
+
+# Running statistics of the parts of a batch in sub-BN: PySlowFast's and this project's.
+_OF_SPLITS = re.compile(r"(.+)\.(?:split_bn\..+|split_mean|split_var)")
+
+
+def is_of_splits(name: str) -> bool:
+    """Whether a tensor is a running statistic of the parts of a batch in sub-BN, see `models.norm.SubBatchNorm`.
+
+    Args:
+        name: Its name in any format.
+    """
+    return _OF_SPLITS.fullmatch(name) is not None
+
+
+def _without_splits(state: Weights) -> tuple[Weights, list[str]]:
+    """Plain batch norms in place of sub-BN.
+
+    PySlowFast's has its weights, statistics of the whole batch in an inner layer `bn`, and those of the parts in
+    `split_bn`.
+
+    Args:
+        state: A file's tensors by name.
+
+    Returns:
+        ({name: tensor}, notes): the notes say what was left out.
+    """
+    layers = {match[1] for match in map(_OF_SPLITS.fullmatch, state) if match}
+    inner = {name.removesuffix(".running_mean") for name in state if name.endswith(".bn.running_mean")}
+    inner = {name for name in inner if f"{name.removesuffix('.bn')}.weight" in state}
+    plain: Weights = {}
+    for name, tensor in state.items():
+        layer, _, leaf = name.rpartition(".")
+        if layer in inner:
+            plain[f"{layer.removesuffix('.bn')}.{leaf}"] = tensor
+        elif not is_of_splits(name):
+            plain[name] = tensor
+    for name in inner:
+        plain.update(_joined_splits(state, name.removesuffix(".bn")))
+    note = f"sub-BN in {len(layers)} layers: running statistics of parts of a batch left out, those of the whole kept"
+    return plain, [note] if layers else []
+
+
+def _joined_splits(state: Weights, layer: str) -> Weights:
+    """Statistics of the whole out of those of the parts of PySlowFast's sub-BN, where these have seen batches.
+
+    Joined there before each evaluation, so that those of the whole may be older.
+    """
+    channels = state[f"{layer}.weight"].numel()
+    names = ("running_mean", "running_var", "num_batches_tracked")
+    mean, var, count = (state.get(f"{layer}.split_bn.{name}", torch.zeros(0)) for name in names)
+    if not (count.any() and channels and mean.shape == var.shape and mean.numel() % channels == 0):
+        return {}
+    mean, var = mean.view(-1, channels).double(), var.view(-1, channels).double()
+    joined = (mean.mean(0), var.mean(0) + mean.var(0, correction=0))
+    kind = state[f"{layer}.bn.running_mean"].dtype
+    values = (*(tensor.to(kind) for tensor in joined), count)
+    return {f"{layer}.{name}": value for name, value in zip(names, values)}
 
 
 def to_avslowfast(state: Weights, source: str | os.PathLike[str]) -> Translation:
@@ -376,12 +402,12 @@ def to_avslowfast(state: Weights, source: str | os.PathLike[str]) -> Translation
     Raises:
         CheckpointError: The format is unknown, or the network is one that this project does not have.
     """
-    _refuse_other_networks(state, source)
-    fmt = find_format(state, source)
-    # A sub-BN that was saved in training has its running statistics in an inner layer; those of the splits are unused.
-    if fmt in (PYSLOWFAST, AUTHORS):
-        state = {re.sub(r"bn\.bn\.", "bn.", name): tensor for name, tensor in state.items()}
-    return fmt.to_avslowfast(state)
+    state, notes = _without_splits(_unwrapped(state))
+    if not any(re.match(AVSLOWFAST.marks, name) for name in state):
+        refuse_other_networks(state, source)
+    translation = find_format(state, source).to_avslowfast(state)
+    translation.notes += notes
+    return translation
 
 
 def from_avslowfast(state: Weights, target: str, detection: bool = False) -> Weights:
@@ -396,7 +422,10 @@ def from_avslowfast(state: Weights, target: str, detection: bool = False) -> Wei
         CheckpointError: The format has no place for some of the tensors; names the first.
     """
     has = {name: any(key.startswith(f"pathways.{name}.") for key in state) for name in ("slow", "fast", "audio")}
+    state, _ = _without_splits(state)
     if target == "pytorchvideo":
-        return PYTORCHVIDEO[detection, has["fast"]].from_avslowfast(state)
+        theirs = PYTORCHVIDEO[detection, has["fast"]].from_avslowfast(state)
+        # Its detection networks hold the backbone as a model of its own.
+        return {f"model.{name}" if detection and name.startswith("blocks.") else name: t for name, t in theirs.items()}
     fmt = {"avslowfast": AVSLOWFAST, "pyslowfast": AUTHORS if has["audio"] else PYSLOWFAST}[target]
     return fmt.from_avslowfast(state)

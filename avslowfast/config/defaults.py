@@ -34,7 +34,7 @@ RUN_KEYS = (
     key("BN.AUDIO_NORM_TYPE", "same", choice("same", "batchnorm"),
         "same (NORM_TYPE) | batchnorm: of the audio pathway, its laterals and the synchronisation heads, which then "
         "learn while NORM_TYPE frozen_batchnorm keeps what pre-trained visual pathways have. (new)"),
-    key("BN.NUM_SPLITS", 1, whole(), "Splits of the batch that sub_batchnorm normalises separately."),
+    key("BN.NUM_SPLITS", 1, whole(), "Splits of the batch that sub_batchnorm normalises separately: every n-th clip."),
     key("BN.NUM_SYNC_DEVICES", 0, whole(0, 65536),
         "Ranks that share statistics in sync_batchnorm; 0 means all of them."),
     key("BN.MOMENTUM", 0.1, share(),

@@ -5,7 +5,7 @@ Each row is a key, its default, what it takes, and what it means; see `defaults`
 
 from .keys import key
 from .names import ARCHITECTURES, HEADS, LATERALS, PATHWAYS, TRANSFORMS
-from .pyslowfast import ARCHITECTURES_ELSEWHERE
+from .pyslowfast import ARCHITECTURE_ALIASES, ARCHITECTURES_ELSEWHERE
 from .ranges import choice, entry, flag, list_of, number, per_stage, positive, share, text, whole
 
 _CHANNELS = "a wider network does not fit into memory"
@@ -48,7 +48,7 @@ MODEL_KEYS = (
         "Per stage and pathway: max pooling (time, height, width) of keys and values."),
 
     # ---- Model ------------------------------------------------------------------------------------------------------
-    key("MODEL.ARCH", "slowfast", entry(ARCHITECTURES, elsewhere=ARCHITECTURES_ELSEWHERE),
+    key("MODEL.ARCH", "slowfast", entry(ARCHITECTURES, aliases=ARCHITECTURE_ALIASES, elsewhere=ARCHITECTURES_ELSEWHERE),
         "An entry of the ARCHITECTURES registry: slow | slowfast | avslowfast | audio."),
     key("MODEL.MODEL_NAME", "", text(),
         "PySlowFast's class name; unused, because MODEL.ARCH chooses the network.", inert=True),

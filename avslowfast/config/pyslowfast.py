@@ -1,26 +1,25 @@
 """What configurations of PySlowFast and of its descendants have and this project does not, with what serves here."""
 
+# {architecture in PySlowFast's first versions: the same here}.
+ARCHITECTURE_ALIASES = {"slowonly": "slow"}
 # {architecture: (what it is, what to do)}.
 ARCHITECTURES_ELSEWHERE = {
-    "slowonly": ("it is called slow here", "set it to slow"),
-    **{
-        name: (
-            f"{what} is a model of PySlowFast that this project does not have",
-            "use one of slow, slowfast, avslowfast, audio",
-        )
-        for name, what in {
-            "c2d": "C2D",
-            "c2d_nopool": "C2D",
-            "i3d": "I3D",
-            "i3d_nopool": "I3D",
-            "csn": "CSN",
-            "r2plus1d": "R(2+1)D",
-            "2d": "2-D ResNet",
-            "x3d": "X3D",
-            "mvit": "MViT",
-            "maskmvit": "masked autoencoders",
-        }.items()
-    },
+    name: (
+        f"{what} is a model of PySlowFast that this project does not have",
+        "use one of slow, slowfast, avslowfast, audio",
+    )
+    for name, what in {
+        "c2d": "C2D",
+        "c2d_nopool": "C2D",
+        "i3d": "I3D",
+        "i3d_nopool": "I3D",
+        "csn": "CSN",
+        "r2plus1d": "R(2+1)D",
+        "2d": "2-D ResNet",
+        "x3d": "X3D",
+        "mvit": "MViT",
+        "maskmvit": "masked autoencoders",
+    }.items()
 }
 
 # Data sets that have no reader here.

@@ -1,4 +1,4 @@
-"""Precise batch norm: running statistics recomputed with fixed weights (arXiv 2105.07576, section 3.2)."""
+"""Precise batch norm: running statistics recomputed with fixed weights (arXiv 2105.07576)."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -7,6 +7,7 @@ import torch
 from fvcore.nn.precise_bn import get_bn_modules, update_bn_stats
 from torch import nn
 
+from ..models.norm import SubBatchNorm
 from ..tasks.base import Inputs, Task
 from ..utils import distributed
 
@@ -49,3 +50,5 @@ def precise_bn(model: nn.Module, task: Task[Any], batches: Iterable[Inputs], num
             new = getattr(layer, name)
             buffer.copy_(distributed.all_reduce_sum(new.contiguous()) / distributed.world_size())
             setattr(layer, name, buffer)
+        if isinstance(layer, SubBatchNorm):
+            layer.forget_splits()

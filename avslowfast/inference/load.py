@@ -1,7 +1,9 @@
 """Networks by name or file, ready to use: weights, preprocessing and class names together."""
 
 import dataclasses
+import logging
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -214,10 +216,15 @@ def _cfg_of_checkpoint(content: Any, path: str, overrides: Sequence[Any]) -> Cfg
             raise
         except ConfigError as error:
             reason = f"its configuration is not one of this project ({error})"
+    # PySlowFast's first files call Slow so.
+    name = re.sub("slowonly", "slow", Path(path).stem, flags=re.IGNORECASE)
     try:
-        return load_cfg(Path(path).stem, [*overrides, *_OVERRIDES])
+        cfg = load_cfg(name, [*overrides, *_OVERRIDES])
     except UnknownModelError:
         raise UnknownModelError(
             f"{path}: {reason}, and no configuration has its name; "
             f'name one: load_model("SLOWFAST_8x8_R50", weights={path!r})'
         ) from None
+    level = logging.WARNING if isinstance(text, str) else logging.INFO
+    logger.log(level, "%s: %s; the configuration %s, after which it is named, is used", path, reason, name)
+    return cfg

@@ -1,7 +1,7 @@
 """Batch normalisation in four kinds: plain, split (sub-BN), synchronised over ranks, frozen."""
 
 from dataclasses import dataclass
-from typing import TypeAlias, TypeGuard
+from typing import Any, TypeAlias, TypeGuard
 
 import torch
 import torch.distributed as dist
@@ -21,7 +21,7 @@ def is_batch_norm(module: nn.Module) -> TypeGuard[BatchNorm]:
 class _AnyDimBatchNorm(nn.BatchNorm3d):
     """A batch norm of tensors [B, C, ...] of any dimension.
 
-    Weights and running statistics are those of a plain batch norm, so checkpoints are interchangeable.
+    It has the weights and running statistics of a plain batch norm, so checkpoints are interchangeable.
     """
 
     running_mean: Tensor
@@ -42,7 +42,11 @@ class _AnyDimBatchNorm(nn.BatchNorm3d):
 
 
 class SubBatchNorm(_AnyDimBatchNorm):
-    """Normalises each of `num_splits` parts of the batch by itself (multigrid training, arXiv 1912.00998, section 3.4).
+    """Normalises each of `num_splits` parts of the batch by itself (multigrid training, arXiv 1912.00998).
+
+    Clip k belongs to part k modulo `num_splits`, as in PySlowFast. Each part has running statistics of its own; those
+    that testing uses are of all parts together: the mean of their means, and the mean of their variances plus the
+    variance of their means.
 
     Args:
         channels: Channels of the tensors.
@@ -51,31 +55,66 @@ class SubBatchNorm(_AnyDimBatchNorm):
         num_splits: Parts of the batch.
     """
 
+    split_mean: Tensor
+    split_var: Tensor
+
     def __init__(self, channels: int, eps: float, momentum: float, num_splits: int = 1) -> None:
         super().__init__(channels, eps, momentum)
         self.num_splits = num_splits
+        self.register_buffer("split_mean", torch.zeros(num_splits, channels))
+        self.register_buffer("split_var", torch.ones(num_splits, channels))
+        self.register_load_state_dict_pre_hook(_with_splits)
 
     def forward(self, x: Tensor) -> Tensor:
-        """[B, C, ...] -> the same shape; in training B is a multiple of `num_splits`.
+        """[B, C, ...] -> the same shape; in training B is at least `num_splits`.
 
         Raises:
-            ValueError: The batch cannot be split that way.
+            ValueError: There are fewer clips than parts.
         """
         if not self.training:
             return self.by_running_statistics(x)
-        if len(x) % self.num_splits:
+        if len(x) < self.num_splits:
             raise ValueError(
                 f"a batch of {len(x)} does not split into BN.NUM_SPLITS {self.num_splits} parts; change one of them"
             )
+        y = self._equal_parts(x) if len(x) % self.num_splits == 0 else self._unequal_parts(x)
         with torch.no_grad():
-            # Testing normalises by the statistics of the batch as a whole.
-            var, mean = torch.var_mean(x, (0, *range(2, x.dim())))
-        self.track(mean, var)
-        parts = [
-            F.batch_norm(part, None, None, self.weight, self.bias, True, 0.0, self.eps)
-            for part in x.chunk(self.num_splits)
-        ]
-        return torch.cat(parts)
+            self.num_batches_tracked.add_(1)
+            spread, mean = torch.var_mean(self.split_mean, 0, correction=0)
+            self.running_mean.copy_(mean)
+            self.running_var.copy_(self.split_var.mean(0) + spread)
+        return y
+
+    def _equal_parts(self, x: Tensor) -> Tensor:
+        # The channels of `num_splits` clips in a row become those of one clip.
+        n = self.num_splits
+        parts = x.reshape(len(x) // n, n * x.shape[1], *x.shape[2:])
+        mean, var, weight, bias = self.split_mean.view(-1), self.split_var.view(-1), self.weight, self.bias
+        y = F.batch_norm(parts, mean, var, weight.repeat(n), bias.repeat(n), True, self.momentum, self.eps)
+        return y.reshape(x.shape)
+
+    def _unequal_parts(self, x: Tensor) -> Tensor:
+        # As hard negatives of some clips alone make them.
+        y = torch.empty_like(x)
+        for i, (mean, var) in enumerate(zip(self.split_mean, self.split_var)):
+            part = x[i :: self.num_splits]
+            y[i :: self.num_splits] = F.batch_norm(
+                part, mean, var, self.weight, self.bias, True, self.momentum, self.eps
+            )
+        return y
+
+    def forget_splits(self) -> None:
+        """Give each part the statistics of all, as where these come from a plain batch norm."""
+        self.split_mean.copy_(self.running_mean)
+        self.split_var.copy_(self.running_var)
+
+
+def _with_splits(module: SubBatchNorm, state: dict[str, Any], prefix: str, *rest: Any) -> None:
+    """Complete the state of a plain batch norm that is about to be loaded."""
+    for name in ("mean", "var"):
+        whole = state.get(f"{prefix}running_{name}")
+        if whole is not None:
+            state.setdefault(f"{prefix}split_{name}", whole.expand(module.num_splits, -1))
 
 
 class FrozenBatchNorm(_AnyDimBatchNorm):

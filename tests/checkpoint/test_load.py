@@ -1,13 +1,14 @@
 """Checkpoints of every format and of other kinds of networks, loaded into a network."""
 
 import pickle
+import re
 
 import pytest
 import torch
 import torchvision
 import weights as conformance
 from helpers import ROOT, tiny_cfg
-from helpers.checkpoints import BOTTLENECK, inputs_for, make, NONLOCAL, PLAIN, save, stage_features
+from helpers.checkpoints import BOTTLENECK, DETECTION, inputs_for, make, NONLOCAL, PLAIN, save, stage_features
 from torch.nn import functional as F
 
 from avslowfast.checkpoint import (
@@ -15,6 +16,7 @@ from avslowfast.checkpoint import (
     from_avslowfast,
     load_weights,
     require,
+    to_avslowfast,
 )
 from avslowfast.checkpoint.convert import convert
 from avslowfast.config import load_cfg
@@ -32,7 +34,7 @@ def test_wrappers_prefixes_and_saved_sub_batch_norm_are_seen_through(tmp_path):
             inner[name.replace("bn.", "bn.split_bn.")] = torch.zeros(2 * tensor.numel()) if tensor.dim() else tensor
         else:
             inner[name] = tensor
-    for prefix in ("", "module.", "backbone.", "module.backbone."):
+    for prefix in ("", "module.", "backbone.", "module.backbone.", "model.", "_orig_mod.", "module._orig_mod.model."):
         extra = (
             {"backbone_hist.s1.pathway0_stem.conv.weight": torch.zeros(1), "queue_x": torch.zeros(3)}
             if prefix == "backbone."
@@ -43,8 +45,77 @@ def test_wrappers_prefixes_and_saved_sub_batch_norm_are_seen_through(tmp_path):
         report = load_weights(fresh, tmp_path / "x.pyth")
         assert len(report.loaded) == len(fresh.state_dict())
         assert not report.fresh
-        assert {n.split(".")[0] for n in report.unexpected if "split_bn" not in n} == {n.split(".")[0] for n in extra}
+        assert report.unexpected == list(extra)
+        assert "sub-BN in 53 layers" in str(report)
         assert all(torch.equal(a, b) for a, b in zip(fresh.state_dict().values(), model.state_dict().values()))
+
+
+def sub_batch_norm_of_pyslowfast(state):
+    """A file of PySlowFast whose sub-BN has been trained and not joined since: {name: tensor}."""
+    torch.manual_seed(3)
+    theirs = {}
+    for name, tensor in from_avslowfast(state, "pyslowfast").items():
+        layer, _, leaf = name.rpartition(".")
+        if leaf.startswith(("running_", "num_batches")):
+            parts = torch.rand(2 * tensor.numel()) + 0.5 if tensor.dim() else torch.tensor(7)
+            theirs.update({f"{layer}.bn.{leaf}": tensor, f"{layer}.split_bn.{leaf}": parts})
+        else:
+            theirs[name] = tensor
+    return theirs
+
+
+@pytest.mark.parametrize("norm", ["batchnorm", "sub_batchnorm"])
+def test_sub_batch_norm_of_pyslowfast_is_joined_as_it_joins_it(tmp_path, norm):
+    args = ("MODEL.ARCH", "slowfast", "BN.NORM_TYPE", norm, "BN.NUM_SPLITS", 2)
+    theirs = sub_batch_norm_of_pyslowfast(make("MODEL.ARCH", "slowfast").state_dict())
+    save(theirs, tmp_path / "x.pyth")
+    model = build_model(tiny_cfg(*BOTTLENECK, *args)).eval()
+    report = load_weights(model, tmp_path / "x.pyth")
+    require(report, "all")
+    assert report.complete
+    mean, var = (theirs[f"s1_fuse.bn.split_bn.running_{name}"].view(2, -1) for name in ("mean", "var"))
+    layer = model.fast_to_slow["pool1"].bn
+    torch.testing.assert_close(layer.running_mean, mean.mean(0))
+    torch.testing.assert_close(layer.running_var, var.mean(0) + mean.var(0, correction=0))
+    assert layer.num_batches_tracked == 7
+    if norm == "sub_batchnorm":
+        assert torch.equal(layer.split_var, layer.running_var.expand(2, -1))
+
+
+@pytest.mark.parametrize("target", ["avslowfast", "pyslowfast", "pytorchvideo"])
+def test_sub_batch_norm_goes_out_as_plain_batch_norm(tmp_path, target):
+    args = ("MODEL.ARCH", "slowfast", "BN.NORM_TYPE", "sub_batchnorm", "BN.NUM_SPLITS", 2)
+    ours, plain = make(*args), make("MODEL.ARCH", "slowfast")
+    save(ours.state_dict(), tmp_path / "x.pyth")
+    assert "sub-BN in" in convert(tmp_path / "x.pyth", tmp_path / "y.pyth", target)
+    for file in ("x", "y"):
+        fresh = build_model(tiny_cfg(*BOTTLENECK, "MODEL.ARCH", "slowfast"))
+        report = load_weights(fresh, tmp_path / f"{file}.pyth")
+        require(report, "all")
+        assert report.complete
+        assert all(torch.equal(a, b) for a, b in zip(fresh.state_dict().values(), plain.state_dict().values()))
+
+
+@pytest.mark.parametrize("arch", ["slow", "slowfast"])
+@pytest.mark.parametrize("detects", [False, True])
+def test_pytorchvideo_is_read_under_every_prefix(arch, detects):
+    state = make("MODEL.ARCH", arch, *(DETECTION if detects else ())).state_dict()
+    theirs = from_avslowfast(state, "pytorchvideo", detects)
+    for prefix in ("blocks.", "model.blocks.", "module.model.blocks.", "module.blocks."):
+        renamed = {re.sub(r"^(model\.)?blocks\.", prefix, name): tensor for name, tensor in theirs.items()}
+        translation = to_avslowfast(renamed, "x.pyth")
+        assert translation.format.name.endswith("detection") == detects and not translation.unknown
+        assert list(translation.tensors) == list(state)
+        assert all(torch.equal(translation.tensors[name], tensor) for name, tensor in state.items())
+
+
+def test_two_networks_in_one_file_are_not_mixed(tmp_path):
+    theirs = from_avslowfast(make("MODEL.ARCH", "slow").state_dict(), "pyslowfast")
+    save({**{f"model.{n}": t for n, t in theirs.items()}, **{n: t + 1 for n, t in theirs.items()}}, tmp_path / "x.pyth")
+    fresh = build_model(tiny_cfg(*BOTTLENECK, "MODEL.ARCH", "slow"))
+    report = load_weights(fresh, tmp_path / "x.pyth")
+    assert len(report.loaded) == len(theirs) == len(report.unexpected)
+    assert torch.equal(fresh.head.projection.bias, theirs["head.projection.bias"] + 1)
 
 
 def test_the_average_of_the_weights_is_what_loads(tmp_path):

@@ -11,8 +11,9 @@ from helpers.tools import command
 from safetensors.torch import load_file, save_file
 
 import avslowfast
-from avslowfast.checkpoint import CheckpointError, load_weights, read_checkpoint
+from avslowfast.checkpoint import CheckpointError, from_avslowfast, load_weights, read_checkpoint
 from avslowfast.checkpoint.convert import convert
+from avslowfast.config import load_cfg
 from avslowfast.models import build_model
 
 SLOW = ("MODEL.ARCH", "slow")
@@ -62,6 +63,18 @@ def test_a_plain_file_of_another_project_is_read_whatever_its_name(tmp_path, mod
     save_file({n: t.clone() for n, t in model.state_dict().items()}, tmp_path / name)
     fresh = build_model(tiny_cfg(*BOTTLENECK, *SLOW))
     assert load_weights(fresh, tmp_path / name).complete
+
+
+def test_names_of_pyslowfast_load_from_it_by_the_name_of_the_file(tmp_path):
+    cfg = load_cfg("SLOW_8x8_R50", ["RESNET.WIDTH_PER_GROUP", 8])
+    theirs = from_avslowfast(build_model(cfg).state_dict(), "pyslowfast")
+    for name in ("SLOW_8x8_R50", "slowonly_8x8_r50"):
+        save_file({n: t.clone() for n, t in theirs.items()}, tmp_path / f"{name}.safetensors")
+        model, meta = avslowfast.load_model(
+            tmp_path / f"{name}.safetensors", overrides=["RESNET.WIDTH_PER_GROUP", 8], device="cpu"
+        )
+        assert meta.report.complete and meta.cfg.MODEL.ARCH == "slow"
+        assert torch.equal(model.head.projection.weight, theirs["head.projection.weight"])
 
 
 def test_tensors_that_share_memory_are_written(tmp_path, model):

@@ -233,7 +233,6 @@ REFUSED = [
     # Names.
     ("TRAIN.DATASET kinetcs", "TRAIN.DATASET", "did you mean 'kinetics'?"),
     ("TEST.DATASET Kinetcs", "TEST.DATASET", "use one of"),
-    ("MODEL.ARCH slowonly", "MODEL.ARCH", "it is called slow here; set it to slow"),
     ("MODEL.ARCH csn", "MODEL.ARCH", "CSN is a model of PySlowFast"),
     ("MODEL.ARCH SLOWFAST", "MODEL.ARCH", "use one of"),
     ("MODEL.HEAD ResNetBasicHead", "MODEL.HEAD", "use one of"),
@@ -348,6 +347,10 @@ def test_a_run_needs_something_to_do(words, work):
     else:
         with pytest.raises(ConfigError, match="TRAIN.ENABLE and TEST.ENABLE are False: there is nothing to do"):
             require_work(cfg)
+
+
+def test_the_first_name_of_slow_in_pyslowfast_is_slow():
+    assert tiny_cfg("MODEL.ARCH", "slowonly").MODEL.ARCH == "slow"
 
 
 def test_the_list_of_steps_that_was_withdrawn_loads_with_a_warning(caplog):

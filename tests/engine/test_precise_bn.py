@@ -27,3 +27,14 @@ def test_precise_statistics_are_those_of_the_batches_with_audio():
     idle = model.sync_heads["res5"].join_fast.bn
     assert idle.training
     assert (idle.running_var == 1).all()
+
+
+def test_parts_of_sub_batchnorm_take_the_precise_statistics():
+    model, inputs = make("BN.NORM_TYPE", "sub_batchnorm", "BN.NUM_SPLITS", 2, batch=4)
+    model.train()
+    precise_bn(model, build_task(tiny_cfg(), torch.device("cpu")), iter([inputs]), 1)
+    bn, stem = model.pathways["audio"].pool1.bn, model.pathways["audio"].pool1
+    x = stem.conv_t(inputs["audio"]) + stem.conv_f(inputs["audio"])
+    torch.testing.assert_close(bn.running_var, x.var((0, 2, 3), unbiased=False), rtol=1e-3, atol=1e-5)
+    assert torch.equal(bn.split_mean, bn.running_mean.expand(2, -1))
+    assert torch.equal(bn.split_var, bn.running_var.expand(2, -1))

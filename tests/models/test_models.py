@@ -9,7 +9,7 @@ from helpers.networks import loss_of, make, WIDTH
 
 from avslowfast.config.names import ARCHITECTURES, HEADS, LATERALS, TRANSFORMS
 from avslowfast.models import build_model
-from avslowfast.models.norm import FrozenBatchNorm, is_batch_norm
+from avslowfast.models.norm import FrozenBatchNorm, is_batch_norm, NormSpec
 
 
 def with_gradient(model):
@@ -148,17 +148,54 @@ def test_audio_learns_beside_frozen_visual_pathways():
     assert {n for n, p in model.named_parameters() if p.requires_grad} == with_gradient(model)
 
 
-def test_sub_batchnorm_is_plain_batchnorm_of_each_part():
-    from avslowfast.models.norm import NormSpec
-
+def test_sub_batchnorm_is_a_plain_batchnorm_for_every_nth_clip():
     torch.manual_seed(1)
-    x = torch.randn(6, 4, 2, 3, 3) * 3 + 1
-    sub, plain = NormSpec("sub_batchnorm", num_splits=3)(4, 3), NormSpec()(4, 3)
-    assert sub.state_dict().keys() == plain.state_dict().keys()
-    expected = torch.cat([NormSpec()(4, 3)(part) for part in x.chunk(3)])
-    torch.testing.assert_close(sub(x), expected)
-    plain(x)
-    torch.testing.assert_close(sub.running_var, plain.running_var)
+    sub, parts = NormSpec("sub_batchnorm", num_splits=3)(4, 3), [NormSpec()(4, 3) for _ in range(3)]
+    weight, bias = torch.rand(4), torch.rand(4)
+    for layer in (sub, *parts):
+        layer.load_state_dict({"weight": weight, "bias": bias}, strict=False)
+    for step in range(3):
+        x = torch.randn(6, 4, 2, 3, 3) * 3 + torch.arange(6).view(6, 1, 1, 1, 1) * step
+        y = sub(x)
+        for i, part in enumerate(parts):
+            torch.testing.assert_close(y[i::3], part(x[i::3]))
+    means, variances = (torch.stack([getattr(part, n) for part in parts]) for n in ("running_mean", "running_var"))
+    torch.testing.assert_close(sub.split_mean, means)
+    torch.testing.assert_close(sub.split_var, variances)
+    whole = NormSpec()(4, 3).eval()
+    statistics = {"running_mean": means.mean(0), "running_var": variances.mean(0) + means.var(0, correction=0)}
+    whole.load_state_dict({"weight": weight, "bias": bias, **statistics}, strict=False)
+    torch.testing.assert_close(sub.eval()(x), whole(x))
+    assert sub.num_batches_tracked == 3
+
+
+@pytest.mark.parametrize("shape", [(4, 3, 5), (4, 3, 5, 2), (4, 3, 2, 4, 4), (5, 3, 2, 4, 4)])
+def test_gradients_of_sub_batchnorm_are_those_of_its_parts(shape):
+    torch.manual_seed(1)
+    x = torch.randn(shape, dtype=torch.float64, requires_grad=True)
+    sub, plain = (NormSpec(kind, num_splits=2)(3, len(shape) - 2).double() for kind in ("sub_batchnorm", "batchnorm"))
+    weights = torch.randn(shape, dtype=torch.float64)
+    ours = torch.autograd.grad((sub(x) * weights).sum(), (x, *sub.parameters()))
+    y = torch.cat([plain(x[i::2]) for i in range(2)])[
+        torch.cat([torch.arange(len(x))[i::2] for i in range(2)]).argsort()
+    ]
+    theirs = torch.autograd.grad((y * weights).sum(), (x, *plain.parameters()))
+    for a, b in zip(ours, theirs):
+        torch.testing.assert_close(a, b)
+
+
+def test_parts_of_sub_batchnorm_begin_with_the_statistics_of_a_plain_one():
+    sub, plain = NormSpec("sub_batchnorm", num_splits=2)(4, 3), NormSpec()(4, 3)
+    plain(torch.randn(4, 4, 2, 3, 3) + 1)
+    sub.load_state_dict(plain.state_dict())
+    assert torch.equal(sub.split_mean, plain.running_mean.expand(2, 4))
+    assert torch.equal(sub.split_var, plain.running_var.expand(2, 4))
+    sub(torch.randn(4, 4, 2, 3, 3))
+    resumed = NormSpec("sub_batchnorm", num_splits=2)(4, 3)
+    resumed.load_state_dict(sub.state_dict())
+    assert all(torch.equal(a, b) for a, b in zip(resumed.state_dict().values(), sub.state_dict().values()))
+    with pytest.raises(ValueError, match="a batch of 1 does not split into BN.NUM_SPLITS 2"):
+        sub(torch.randn(1, 4, 2, 3, 3))
 
 
 def test_slow_network_with_groups_pooling_and_dilation():

@@ -115,7 +115,7 @@ def check_state(model, after, tolerance):
     "vector, config, of_losses, of_weights",
     [
         ("train_pyslowfast_slowfast", "SLOWFAST_4x16_R50", 1e-9, 1e-8),
-        ("train_authors_avslowfast", "AVSLOWFAST_4x16_R50_AUTHORS", 1e-8, 1e-7),
+        pytest.param("train_authors_avslowfast", "AVSLOWFAST_4x16_R50_AUTHORS", 1e-8, 1e-7, marks=pytest.mark.slow),
     ],
 )
 def test_five_steps_of_training_equal_the_reference(tmp_path, vector, config, of_losses, of_weights):
@@ -164,18 +164,19 @@ def test_the_vectors_are_those_of_the_references(shared):
     assert compared >= 19
 
 
-@pytest.mark.parametrize("protocol", [2, 5])
-def test_a_caffe2_pickle_gives_the_scores_of_its_pyslowfast_twin(tmp_path, protocol):
+def test_caffe2_pickles_give_the_scores_of_their_pyslowfast_twin(tmp_path):
     data = conformance.load(GOLDEN / "pyslowfast_slowfast_8x8_r50.json")
     names = conformance.load(GOLDEN / "caffe2_slowfast_8x8_r50_names.json")
     blobs = {blob: conformance.tensor_for(name, shape, data["salt"]).numpy() for blob, name, shape in names}
     solver = {"lr": blobs["pred_b"][:1], "model_iter": blobs["pred_b"][:1], "conv1_w_momentum": blobs["conv1_w"]}
-    with open(tmp_path / "released.pkl", "wb") as f:
-        pickle.dump({"blobs": {**blobs, **solver}, "cfg": "text"}, f, protocol=protocol)
     model = build_model(kinetics("SLOWFAST_8x8_R50")).eval()
-    report = load_weights(model, tmp_path / "released.pkl")
-    assert report.format == "Caffe2" and report.complete and len(report.loaded) == len(names) == 552
-    assert "3 blobs of Caffe2's solver" in str(report) and "counts no batches" in str(report)
+    for protocol in (2, 5):
+        with open(tmp_path / "released.pkl", "wb") as f:
+            pickle.dump({"blobs": {**blobs, **solver}, "cfg": "text"}, f, protocol=protocol)
+        torch.nn.init.zeros_(model.head.projection.weight)
+        report = load_weights(model, tmp_path / "released.pkl")
+        assert report.format == "Caffe2" and report.complete and len(report.loaded) == len(names) == 552
+        assert "3 blobs of Caffe2's solver" in str(report) and "counts no batches" in str(report)
     check_scores(model, data)
 
 

@@ -6,6 +6,7 @@ Examples:
     avslowfast evaluate epic100 --annotations epic100 --submission output/epic100/submission.zip
     avslowfast evaluate charades --scores output/charades/scores.pt
     avslowfast evaluate topk --scores output/kinetics/scores.pt
+    avslowfast evaluate topk --scores output/kinetics/scores.pt --classes kinetics_sounds.txt
     avslowfast evaluate folds output/ucf101_1/results.json output/ucf101_2/results.json
 
 Accuracies are percentages; AVA's mAP is in 0..1. Exit codes: 0 done; 2 a mistake, named in one line.
@@ -34,7 +35,8 @@ def add_arguments(parser: CommandParser) -> None:
         "--max-boxes",
         type=int,
         default=50,
-        help="rows of a key frame that count, the best ones; 0 for all (default: %(default)s)",
+        help="rows of a key frame that count, the best ones, as the official tool has it; 0 counts all rows, on every "
+        "frame, as PySlowFast does (default: %(default)s)",
     )
     for name, text in (
         ("epic55", "the training CSV, whose kitchens P26 to P31 are scored"),
@@ -50,6 +52,19 @@ def add_arguments(parser: CommandParser) -> None:
     ):
         p = names.add_parser(name, help=text)
         p.add_argument("--scores", required=True, help="scores.pt that a test has written")
+    p.add_argument(
+        "--classes",
+        default="",
+        help="file of class names or numbers (from 0), one per line: only videos of these classes are scored, and only "
+        "scores of these classes compared",
+    )
+    p.add_argument(
+        "--ties",
+        choices=("wrong", "argmax"),
+        default="wrong",
+        help="a class whose score equals the label's counts as better (wrong), or only if its number is lower, as by "
+        "argmax (default: %(default)s)",
+    )
     p = names.add_parser("folds", help="mean of several splits' results (UCF101, HMDB51)")
     p.add_argument("results", nargs="+", help="results.json of each split")
 
@@ -72,4 +87,6 @@ def _score(args: argparse.Namespace) -> dict[str, Any]:
         return scoring.score_epic100(args.annotations, args.submission)
     if args.name == "folds":
         return scoring.score_folds(args.results)
+    if args.name == "topk":
+        return scoring.score_file(args.scores, args.name, args.ties, args.classes)
     return scoring.score_file(args.scores, args.name)

@@ -75,7 +75,8 @@ DATA_KEYS = (
     key("AVA.GROUNDTRUTH_FILE", "ava_val_v2.2.csv", path(False),
         "File of the ground truth for validation and test, in the folder of the label files."),
     key("AVA.MAX_BOXES", 50, whole(0),
-        "Number of highest-scoring rows of a key frame that count in the metric; 0 counts all. (new)"),
+        "Number of highest-scoring rows of a key frame that count in the metric, as in the official scorer; 0 counts "
+        "all, on every frame, as PySlowFast's. (new)"),
     key("AVA.IMG_PROC_BACKEND", "cv2", text(),
         "PySlowFast's key; unused, because FFmpeg's scaler is used.", inert=True),
 

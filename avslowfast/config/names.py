@@ -224,12 +224,14 @@ METRICS: Registry[Any] = Registry(
     builtin={
         "top1": "avslowfast.evaluation.further:top1",
         "top5": "avslowfast.evaluation.further:top5",
+        "argmax_accuracy": "avslowfast.evaluation.further:argmax_accuracy",
         "mean_class_accuracy": "avslowfast.evaluation.further:mean_class_accuracy",
         "map": "avslowfast.evaluation.further:mean_average_precision",
     },
     facts={
         "top1": Metric("top1", "top-1 accuracy"),
         "top5": Metric("top5", "top-5 accuracy"),
+        "argmax_accuracy": Metric("argmax_accuracy", "accuracy of the argmax"),
         "mean_class_accuracy": Metric("mean_class_accuracy", "mean class accuracy"),
         "map": Metric("map", "mAP"),
     },

@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,6 +15,10 @@ from .tables import hint, is_box, number, PathLike, shown, split_rows, whole_num
 # Key frames: every second of this range.
 FIRST_KEY, LAST_KEY = 902, 1798
 FRAMES_PER_SECOND = 30.0
+# Class ids are 1 to this.
+NUM_CLASSES = 80
+# While training, key frames at multiples of this second are enough to compare epochs.
+VALIDATION_PERIOD = 4
 _CORNERS = ("x1", "y1", "x2", "y2")
 _COLUMNS = ["video_id", "second", *_CORNERS, "class_id"]
 
@@ -49,9 +53,8 @@ def read(source: Source, split: str) -> Listing:
                 "its folder, or change AVA.TRAIN_GT_BOX_LISTS, TRAIN_PREDICT_BOX_LISTS and TEST_PREDICT_BOX_LISTS"
             )
         _collect(path, boxes, threshold, source.num_classes)
-    # While training, every fourth second is enough to compare epochs.
-    every_key = split != "val" or options["FULL_TEST_ON_VAL"]
-    keys = [key for key in sorted(boxes) if FIRST_KEY <= key[1] <= LAST_KEY and (every_key or key[1] % 4 == 0)]
+    period = VALIDATION_PERIOD if split == "val" and not options["FULL_TEST_ON_VAL"] else 1
+    keys = [key for key in sorted(boxes) if FIRST_KEY <= key[1] <= LAST_KEY and key[1] % period == 0]
     if not keys:
         raise ConfigError(
             f"AVA: no boxes at seconds {FIRST_KEY} to {LAST_KEY} in {', '.join([*truth, *predicted])} of {folder!r} "
@@ -74,7 +77,7 @@ def _record(source: Source, video: str, second: int, boxes: Mapping[tuple[float,
         f"{video}, second {second}",
         (at, at),
         source.audio(video=video),
-        f"{video},{second}",
+        frame_key(video, second),
         FRAMES_PER_SECOND if frames else 0.0,
     )
 
@@ -181,22 +184,34 @@ def read_label_map(path: PathLike) -> dict[int, str]:
     return names
 
 
-def read_boxes(path: PathLike, scores: bool = False) -> Any:
+class Boxes(NamedTuple):
+    """The content of a ground-truth or detection CSV.
+
+    Attributes:
+        rows: A pandas table, one row per (box, class): frame (as `frame_key`), class_id, x1, y1, x2, y2, with score.
+        key_frames: All frames that the file names, with or without boxes.
+    """
+
+    rows: Any
+    key_frames: frozenset[str]
+
+
+def read_boxes(path: PathLike, num_classes: int = NUM_CLASSES, scores: bool = False) -> Boxes:
     """The rows of a ground-truth or detection CSV, as the official tool reads them.
 
-    Rows of two columns are key frames without boxes and give none; a detection of seven columns has the score 1.
+    Rows of two columns are key frames without boxes; a detection of seven columns has the score 1. Seconds may have
+    decimals, of which six count.
 
     Args:
         path: The file.
+        num_classes: Largest class id.
         scores: The file has a score in its eighth column (detections). In ground truth that column, the person, is
             left out.
 
-    Returns:
-        A pandas table: frame ("video,second"), class_id, x1, y1, x2, y2, with score.
-
     Raises:
         TextError: The file cannot be read as text.
-        ConfigError: Another number of columns, or something that is no number; names the line.
+        ConfigError: It is empty, or a row has another number of columns, or something that is no number or class;
+            names the line.
     """
     import pandas as pd
 
@@ -212,55 +227,64 @@ def read_boxes(path: PathLike, scores: bool = False) -> Any:
             keep_default_na=False,
             na_values={name: [""] for name in (*columns[1:], "more")},
             skip_blank_lines=False,
+            low_memory=False,
         )
     except pd.errors.EmptyDataError:
-        table = pd.DataFrame(
-            {name: pd.Series(dtype=str if name == "video_id" else float) for name in [*columns, "more"]}
-        )
+        table = pd.DataFrame(columns=[*columns, "more"])
     except pd.errors.ParserError as error:
         raise ConfigError(f"{path}: no CSV of {','.join(columns)} ({' '.join(str(error).split())})") from None
+    table = table[
+        table.video_id.notna() & ~(table.drop(columns="video_id").isna().all(axis=1) & (table.video_id == ""))
+    ]
+    if not len(table):
+        raise ConfigError(f"{path}: the file is empty; a key frame without boxes is a row video,second")
     _check_widths(table, path, columns)
-    table = table[table.x1.notna()]
-    if not scores:
-        columns = _COLUMNS
-    elif table.score.isna().any():
-        table = table.assign(score=table.score.fillna(1.0))
-    for column in columns[1:]:
-        table = table.assign(**{column: _numbers(table, path, column)})
-    table["class_id"] = table.class_id.astype(int)
-    return table[columns].assign(frame=frame_keys(table.video_id, table.second)).reset_index(drop=True)
+    seconds = _numbers(table, path, "second", 0)
+    table = table.assign(frame=_frame_keys(table.video_id, seconds))
+    frames = frozenset(table.frame.unique())
+    rows = table[table.x1.notna()]
+    if scores and rows.score.isna().any():
+        rows = rows.assign(score=rows.score.fillna(1.0))
+    for column in (*_CORNERS, *(["score"] if scores else [])):
+        rows = rows.assign(**{column: _numbers(rows, path, column)})
+    rows = rows.assign(class_id=_numbers(rows, path, "class_id", 1, num_classes).astype(int))
+    return Boxes(rows[["frame", "class_id", *_CORNERS, *(["score"] if scores else [])]].reset_index(drop=True), frames)
 
 
 def _check_widths(table: Any, path: PathLike, columns: list[str]) -> None:
-    """Rows have two, seven or eight fields, or none."""
-    filled = table[columns[1:]].notna().to_numpy()
-    count = 1 + filled.sum(axis=1)
-    video = (table.video_id != "").to_numpy()
-    wrong = table.more.notna().to_numpy() | (video & ~np.isin(count, (2, 7, 8))) | (~video & (count > 1))
+    """Rows have two, seven or eight fields."""
+    count = 1 + table[columns[1:]].notna().to_numpy().sum(axis=1)
+    wrong = table.more.notna().to_numpy() | ~np.isin(count, (2, 7, 8)) | (table.video_id == "").to_numpy()
     if wrong.any():
         row = int(wrong.argmax())
+        where, video = f"{path}, line {table.index[row] + 1}", str(table.video_id.iloc[row])
         found = 9 if table.more.notna().iloc[row] else count[row]
-        raise ConfigError(f"{path}, line {row + 1}: {found} columns, not {','.join(columns)}")
+        raise ConfigError(f"{where}: {found} columns, not {','.join(columns)}{hint(video, where)}")
 
 
-def _numbers(table: Any, path: PathLike, column: str) -> Any:
-    """A column as finite numbers; classes and seconds are whole."""
+def _numbers(table: Any, path: PathLike, column: str, lowest: int | None = None, highest: int | None = None) -> Any:
+    """A column as finite numbers; classes are whole."""
     import pandas as pd
 
     values = pd.to_numeric(table[column], errors="coerce").astype(float)
-    whole, array = column in ("second", "class_id"), values.to_numpy()
+    array, whole = values.to_numpy(), column == "class_id"
     wrong = ~np.isfinite(array) | (whole & (np.floor(array) != array))
+    kind = "a whole number" if whole else "a finite number"
+    if not wrong.any() and lowest is not None:
+        wrong = (array < lowest) | (array > (np.inf if highest is None else highest))
+        kind = f"{lowest} or above" if highest is None else f"one of {lowest}..{highest}"
     if wrong.any():
         row = int(wrong.argmax())
-        kind = "a whole number" if whole else "a finite number"
-        raise ConfigError(
-            f"{path}, line {table.index[row] + 1}: {column} is {str(table[column].iloc[row])!r}, not {kind}"
-        )
+        where, value = f"{path}, line {table.index[row] + 1}", table[column].iloc[row]
+        value = value if isinstance(value, str) else f"{value:g}"
+        # A header's first name of a number is that of the second.
+        header = hint(value, where) if column == "second" else ""
+        raise ConfigError(f"{where}: {column} is {shown(value)}, not {kind}{header}")
     return values
 
 
 def read_excluded(path: PathLike) -> set[str]:
-    """Key frames that do not count, as "video,second"; an empty file excludes none.
+    """Key frames that do not count, as `frame_key` writes them; an empty file excludes none.
 
     Raises:
         TextError: The file cannot be read as text.
@@ -270,10 +294,28 @@ def read_excluded(path: PathLike) -> set[str]:
     for row, where in split_rows(path):
         if len(row) != 2 or not row[0].strip():
             raise ConfigError(f"{where}: not video,second but {shown(','.join(row))}{hint(row[0], where)}")
-        frames.add(f"{row[0]},{whole_second(row[1], where)}")
+        frames.add(frame_key(row[0], number(row[1], where, "second", 0.0)))
     return frames
 
 
-def frame_keys(videos: Any, seconds: Any) -> Any:
-    """Keys ("video,second") of the rows of two pandas columns; seconds are whole numbers, however they are written."""
-    return videos + "," + seconds.astype(float).astype(int).astype(str)
+def frame_key(video: str, second: float) -> str:
+    """Key of a frame, "video,second"; it is the same for 902, 0902 and 902.0, and six decimals count."""
+    return f"{video},{_second_text(second)}"
+
+
+def is_validation_frame(key: str) -> bool:
+    """Whether a key frame is one of those that validation scores while training.
+
+    Args:
+        key: As `frame_key` writes it.
+    """
+    return float(key.rsplit(",", 1)[1]) % VALIDATION_PERIOD == 0
+
+
+def _frame_keys(videos: Any, seconds: Any) -> Any:
+    """As `frame_key`, of two pandas columns."""
+    return videos + "," + seconds.map({second: _second_text(second) for second in seconds.unique()})
+
+
+def _second_text(second: float) -> str:
+    return f"{second:.6f}".rstrip("0").rstrip(".")

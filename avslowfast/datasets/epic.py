@@ -224,13 +224,14 @@ def read_validation(version: str, folder: str) -> Any:
         A pandas table with `name`, `participant_id`, `verb_class`, `noun_class`.
 
     Raises:
-        ConfigError: The label file is not in the folder.
+        TextError: The label file is not in the folder.
+        ConfigError: It has a mistake.
     """
     import pandas as pd
 
-    source, edition = Source(folder), _EDITIONS[version]
-    part, sizes = edition.part(source, "val"), count_classes(version, folder)
-    path = source.file(*part.files)
+    edition = _EDITIONS[version]
+    part, sizes = edition.part(Source(folder), "val"), count_classes(version, folder)
+    path = os.path.join(folder, part.files[0])
     rows = []
     for row, where in csv_rows(path, (edition.id_column, "participant_id", *(f"{head}_class" for head in HEADS))):
         if part.has(field(row, "participant_id", where)):

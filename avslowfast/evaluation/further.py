@@ -30,6 +30,11 @@ def top5(scores: ClassScores, labels: NDArray[Any]) -> float:
     return classification.topk_accuracy(scores.only, labels, 5)
 
 
+def argmax_accuracy(scores: ClassScores, labels: NDArray[Any]) -> float:
+    """As `top1`, but of classes with the same score the first one is the prediction, in percent."""
+    return classification.topk_accuracy(scores.only, labels, 1, "argmax")
+
+
 def mean_class_accuracy(scores: ClassScores, labels: NDArray[Any]) -> float:
     """Unweighted mean of the classes' top-1 accuracy, in percent."""
     return classification.mean_class_accuracy(scores.only, labels)

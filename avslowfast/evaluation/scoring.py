@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from ..config import ConfigError
 from ..datasets import ava as ava_files
 from ..datasets import epic as epic_files
-from ..tasks.scores import SavedScores, unwrapped
+from ..datasets.tables import hint, lines_of, shown, whole_number
+from ..tasks.scores import names_of_head, ONLY, SavedScores, unwrapped
 from ..utils.text import parse_json, read_json
 from .metrics import ava, classification, epic
 
@@ -34,25 +35,36 @@ def score_ava(
         detections: CSV of video_id,second,x1,y1,x2,y2,action_id,score.
         label_map: pbtxt with the classes that are evaluated.
         excluded: CSV of key frames that do not count: video_id,second.
-        max_boxes: Rows of a key frame that count, the best ones; 0 for all.
+        max_boxes: Rows of a key frame that count, the best ones, as the official tool has it; 0 counts all rows, on
+            every frame, as PySlowFast does.
 
     Returns:
-        {"mAP": 0..1, "per_class": {name: average precision or None}}.
+        {"mAP": 0..1, "per_class": {name: average precision or None}, "key_frames": number of frames that the ground
+        truth names and that are not excluded, "detections": rows on frames that are not excluded,
+        "detections_on_other_frames": those of them that the ground truth does not name}.
 
     Raises:
         ConfigError: A file is missing or malformed.
     """
-    names = ava_files.read_label_map(label_map)
-    truth, boxes = ava_files.read_boxes(groundtruth), ava_files.read_boxes(detections, scores=True)
-    if not len(truth):
-        raise ConfigError(f"{groundtruth}: no boxes in it; give the official ground truth")
     if max_boxes < 0:
         raise ConfigError(f"--max-boxes is {max_boxes}: give a number of rows, or 0 for all")
+    names = ava_files.read_label_map(label_map)
+    most = max(ava_files.NUM_CLASSES, *names)
+    truth, key_frames = ava_files.read_boxes(groundtruth, most)
+    if not len(truth):
+        raise ConfigError(f"{groundtruth}: no boxes in it; give the official ground truth")
+    boxes = ava_files.read_boxes(detections, most, scores=True).rows
     left_out = ava_files.read_excluded(excluded) if excluded else set()
-    truth, boxes = (table[~table.frame.isin(left_out)] for table in (truth, boxes))
-    values = ava.frame_ap(truth, boxes, list(names), max_boxes=max_boxes)
+    values = ava.frame_ap(truth, boxes, list(names), key_frames, left_out, max_boxes=max_boxes)
     mean = ava.mean_ap(values)
-    return {"mAP": None if np.isnan(mean) else mean, "per_class": {names[i]: value for i, value in values.items()}}
+    scored = boxes[~boxes.frame.isin(left_out)]
+    return {
+        "mAP": None if np.isnan(mean) else mean,
+        "key_frames": len(key_frames - left_out),
+        "detections": len(scored),
+        "detections_on_other_frames": int((~scored.frame.isin(key_frames)).sum()),
+        "per_class": {names[i]: value for i, value in values.items()},
+    }
 
 
 def score_epic55(annotations: str, submission: str) -> dict[str, float]:
@@ -66,7 +78,8 @@ def score_epic55(annotations: str, submission: str) -> dict[str, float]:
         ConfigError: A file is missing or malformed.
     """
     table = epic_files.read_validation("epic55", annotations)
-    verbs, nouns = read_submission(submission, table.name.tolist(), epic_files.count_classes("epic55", annotations))
+    sizes = epic_files.count_classes("epic55", annotations)
+    verbs, nouns = read_submission(submission, table.name.tolist(), sizes, "0.1")
     labels = _labels(table)
     values = epic.accuracy(verbs, nouns, *labels)
     if epic_files.has_many_shot(annotations):
@@ -79,6 +92,8 @@ def score_epic55(annotations: str, submission: str) -> dict[str, float]:
 def score_epic100(annotations: str, submission: str) -> dict[str, float]:
     """Accuracies of a submission on the validation list: all, unseen participants, tail classes.
 
+    Actions are made of the scores of verbs and nouns by the official rule, see `epic.softmax_of_best`.
+
     Args:
         annotations: Folder with EPIC_100_validation.csv and the lists of unseen participants and tail classes.
         submission: JSON, or the zip that holds it.
@@ -87,10 +102,12 @@ def score_epic100(annotations: str, submission: str) -> dict[str, float]:
         ConfigError: A file is missing or malformed.
     """
     table = epic_files.read_validation("epic100", annotations)
-    scores = read_submission(submission, table.name.tolist(), epic_files.count_classes("epic100", annotations))
+    sizes = epic_files.count_classes("epic100", annotations)
+    verb_scores, noun_scores = read_submission(submission, table.name.tolist(), sizes, "0.2")
     unseen, verbs, nouns = epic_files.read_groups_100(annotations)
     unseen_rows = table.participant_id.isin(unseen).to_numpy()
-    return epic.challenge_100(*scores, *_labels(table), unseen_rows, verbs, nouns)
+    factors = epic.softmax_of_best(verb_scores), epic.softmax_of_best(noun_scores)
+    return epic.challenge_100(verb_scores, noun_scores, *_labels(table), unseen_rows, verbs, nouns, factors)
 
 
 def _labels(table: pd.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -98,7 +115,7 @@ def _labels(table: pd.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 
 def read_submission(
-    path: str, segments: Sequence[str], sizes: Mapping[str, int]
+    path: str, segments: Sequence[str], sizes: Mapping[str, int], version: str
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Verb scores [N, V] and noun scores [N, M] of a submission, checked, in the order of the segments.
 
@@ -106,13 +123,15 @@ def read_submission(
         path: JSON, or the zip that holds it as test.json.
         segments: N names.
         sizes: {"verb": V, "noun": M}.
+        version: See `epic.check_submission`.
 
     Raises:
         TextError: It cannot be read as JSON.
         ConfigError: It is not a valid submission.
     """
-    content = parse_json(_unzipped(path), path) if path.endswith(".zip") else read_json(path)
-    wrong = epic.check_submission(content, segments, sizes["verb"], sizes["noun"])
+    is_zip = path.lower().endswith(".zip") or zipfile.is_zipfile(path)
+    content = parse_json(_unzipped(path), path) if is_zip else read_json(path)
+    wrong = epic.check_submission(content, segments, sizes["verb"], sizes["noun"], version)
     if wrong:
         raise ConfigError(f"{path}: {wrong[0]}" + (f" (and {len(wrong) - 1} more)" if len(wrong) > 1 else ""))
     return epic.scores_of(content, segments)
@@ -131,31 +150,91 @@ def _unzipped(path: str) -> bytes:
         raise ConfigError(f"{path}: not a submission ({' '.join(str(error).split())})") from None
 
 
-def score_file(path: str, rule: str) -> dict[str, Any]:
+def score_file(path: str, rule: str, ties: classification.Ties = "wrong", classes: str = "") -> dict[str, Any]:
     """Metrics of a scores.pt; {classifier: metrics} for several classifiers.
 
     Args:
         path: File that a test has written.
         rule: One of `RULES`.
+        ties: What topk makes of equal scores.
+        classes: File that names some of the classes, see `read_classes`. Only videos of these classes are scored by
+            topk, and only scores of these classes compared; "" for all.
 
     Raises:
         UserError: It cannot be read, or holds something else.
     """
     saved = SavedScores.load(path)
+    heads = saved.scores.heads
+    if ONLY not in heads and saved.labels.shape[1:] != (len(heads),):
+        raise ConfigError(
+            f"{path}: its labels, of shape {list(saved.labels.shape)}, are not one for each of the classifiers "
+            f"{', '.join(heads)}; test again"
+        )
     labels = saved.scores.labels_by_head(saved.labels)
-    return unwrapped({head: _measure(path, scores, labels[head], rule) for head, scores in saved.scores.heads.items()})
+    for head, scores in heads.items():
+        _check_labels(path, labels[head], scores.shape[1], rule)
+    if classes:
+        return _of_classes(path, saved, classes, ties)
+    return unwrapped({head: _measure(path, scores, labels[head], rule, ties) for head, scores in heads.items()})
 
 
-def _measure(path: str, scores: NDArray[np.float32], labels: NDArray[Any], rule: str) -> dict[str, float]:
+def _of_classes(path: str, saved: SavedScores, file: str, ties: classification.Ties) -> dict[str, Any]:
+    """Top-k of some of a network's classes."""
+    if ONLY not in saved.scores.heads:
+        raise ConfigError(f"{path}: scores of the classifiers {', '.join(saved.scores.heads)}; --classes needs one")
+    scores = saved.scores.only
+    ids = read_classes(file, names_of_head(saved.class_names, ONLY), scores.shape[1])
+    mine = np.isin(saved.labels, ids)
+    if not mine.any():
+        raise ConfigError(f"{path}: none of its {len(mine)} videos is labelled with a class of {file}")
+    # The column of each class among those that are compared.
+    columns = np.full(scores.shape[1], -1)
+    columns[ids] = np.arange(len(ids))
+    values = _measure(path, scores[mine][:, ids], columns[saved.labels[mine]], "topk", ties)
+    return {**values, "classes": len(ids), "videos": int(mine.sum()), "videos_of_other_classes": int((~mine).sum())}
+
+
+def read_classes(path: str, names: Sequence[str] | None, count: int) -> list[int]:
+    """Ids of the classes that a file names, one per line: by name, or by number (from 0) where no class is called so.
+
+    Args:
+        path: The file.
+        names: Of all classes; None where they are not known.
+        count: Number of all classes.
+
+    Raises:
+        TextError: The file cannot be read as text.
+        ConfigError: A line names no class or one that stands before, or there are fewer than two; names file and line.
+    """
+    known = {name: i for i, name in reversed(list(enumerate(names or ())))}
+    places: dict[int, str] = {}
+    for line, where in lines_of(path):
+        if line in known:
+            class_id = known[line]
+        elif line.isascii() and line.isdigit():
+            class_id = whole_number(line, where, "the class", highest=count - 1)
+        else:
+            reason = "not a class of the network" if names else "no number, and the scores have no class names"
+            raise ConfigError(f"{where}: {shown(line)} is {reason}{hint(line, where)}")
+        if class_id in places:
+            raise ConfigError(f"{where}: the class {shown(line)} stands in {places[class_id]} already; remove one")
+        places[class_id] = where.rsplit(", ", 1)[1]
+    if len(places) < 2:
+        raise ConfigError(f"{path}: fewer than 2 classes in it; give one per line")
+    return list(places)
+
+
+def _measure(
+    path: str, scores: NDArray[np.float32], labels: NDArray[Any], rule: str, ties: classification.Ties
+) -> dict[str, Any]:
     # The official rule of Charades gives -inf to what is not to be found.
     good: NDArray[np.bool_] = np.all(np.isfinite(scores) | (np.isneginf(scores) & (rule != "topk")), axis=1)
     if not good.any():
         raise ConfigError(f"{path}: {len(good)} of {len(good)} scores are not finite (NaN or infinite); test again")
-    _check_labels(path, labels, scores.shape[1], rule)
     counts = {} if good.all() else {"videos": len(good), "not_finite": int((~good).sum())}
     scores = np.where(good[:, None], scores, np.nan)
     if rule == "topk":
-        return {**classification.summarize(scores, labels), **counts}
+        return {**classification.summarize(scores, labels, ties=ties), **counts}
     value = classification.mean_average_precision(scores, labels, unlabelled_last=rule == "charades")
     return {"map": value, **counts}
 
@@ -169,14 +248,18 @@ def _check_labels(path: str, labels: NDArray[Any], classes: int, rule: str) -> N
                 "use topk for one class a video"
             )
         return
-    if labels.ndim != 1 or labels.dtype.kind != "i":
+    if labels.ndim != 1:
         raise ConfigError(
             f"{path}: its labels, of shape {list(labels.shape)}, are several classes a video; use multilabel"
         )
+    if labels.dtype.kind != "i":
+        raise ConfigError(f"{path}: its labels are no whole numbers, so they are no class ids; test again")
     if (labels < 0).all():
         raise ConfigError(f"{path}: the test has no labels (all are -1), so there is nothing to score")
     if (labels < 0).any():
         raise ConfigError(f"{path}: {int((labels < 0).sum())} of {len(labels)} videos have no label (-1)")
+    if (labels >= classes).any():
+        raise ConfigError(f"{path}: the label {labels.max()} is outside 0..{classes - 1}; test again")
 
 
 def score_folds(paths: Sequence[str]) -> dict[str, float]:

@@ -84,13 +84,22 @@ def parse_json(text: str | bytes, path: str | os.PathLike[str]) -> Any:
         path: Its file, for the message.
 
     Raises:
-        TextError: It is no JSON, or half of it.
+        TextError: It is no JSON, or half of it, or an object has a key twice.
     """
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_distinct)
     except (ValueError, RecursionError) as error:
         reason = "brackets in brackets" if isinstance(error, RecursionError) else str(error)
         raise TextError(f"{os.fspath(path)}: no JSON, or a torn file ({reason}); give a whole one") from None
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON, of which Python alone would keep the last of equal keys."""
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {next(key for key in content if keys.count(key) > 1)!r} is there twice")
+    return content
 
 
 def counted(count: int, word: str) -> str:

@@ -554,8 +554,9 @@ SCORED = [
     (f"{V},0.1,0.1\n", "4 columns"),
     (",,0.1,0.1,0.5,0.5,1,0.9\n", "columns, not"),
     (f'"{V},0.1,0.1,0.5,0.5,1,0.9\n', "no CSV of"),
-    ("v,902.4,0.1,0.1,0.5,0.5,1,0.9\n", "second is '902.4', not a whole number"),
-    ("v,nan,0.1,0.1,0.5,0.5,1,0.9\n", "second is 'nan', not a whole number"),
+    ("v,-1,0.1,0.1,0.5,0.5,1,0.9\n", "second is '-1', not 0 or above"),
+    ("v,nan,0.1,0.1,0.5,0.5,1,0.9\n", "second is 'nan', not a finite number"),
+    (f"{V},0.1,0.1,0.5,0.5,81,0.9\n", "class_id is '81', not one of 1..80"),
     (f"{V},x,0.1,0.5,0.5,1,0.9\n", "x1 is 'x', not a finite number"),
     (f"{V},0.1,inf,0.5,0.5,1,0.9\n", "y1 is 'inf', not a finite number"),
     (f"{V},0.1,0.1,0.5,0.5,1.5,0.9\n", "class_id is '1.5', not a whole number"),
@@ -574,13 +575,14 @@ def test_detections_with_mistakes(tmp_path, row, said):
 
 def test_detections_as_the_official_tool_takes_them(tmp_path):
     rows = f"{BOM}NA,0902,0.1,0.1,0.5,0.5,1\nv,901\nnull,903,0,0,2,2,3,5E-01\n\n"
-    table = ava.read_boxes(write(tmp_path, "d.csv", rows), scores=True)
+    table, frames = ava.read_boxes(write(tmp_path, "d.csv", rows), scores=True)
+    assert frames == {"NA,902", "v,901", "null,903"}
     assert table.frame.tolist() == ["NA,902", "null,903"]
     assert table.score.tolist() == [1.0, 0.5]
-    assert len(ava.read_boxes(write(tmp_path, "e.csv", ""), scores=True)) == 0
+    assert "e.csv: the file is empty" in message_of(ava.read_boxes, write(tmp_path, "e.csv", "\n"), scores=True)
 
 
-@pytest.mark.parametrize("text", ["v\n", "v,902,1\n", "v,x\n", "v,902.5\n", ",902\n", "v,nan\n", "# x\n"])
+@pytest.mark.parametrize("text", ["v\n", "v,902,1\n", "v,x\n", "v,-1\n", ",902\n", "v,nan\n", "# x\n"])
 def test_excluded_key_frames_with_mistakes(tmp_path, text):
     assert "x.csv, line 2: " in message_of(ava.read_excluded, write(tmp_path, "x.csv", f"v,0902\n{text}"))
 

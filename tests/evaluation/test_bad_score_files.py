@@ -47,7 +47,7 @@ BAD_SCORES = [
     ("topk", {"scores": SCORES, "labels": -torch.ones(3).long()}, "the test has no labels"),
     ("topk", {"scores": SCORES, "labels": torch.tensor([0, 1, -1])}, "1 of 3 videos have no label"),
     ("topk", {"scores": SCORES, "labels": SEVERAL}, "use multilabel"),
-    ("topk", {"scores": SCORES, "labels": LABELS.float()}, "use multilabel"),
+    ("topk", {"scores": SCORES, "labels": LABELS.float()}, "its labels are no whole numbers"),
     ("topk", {"scores": SCORES * float("nan"), "labels": LABELS}, "3 of 3 scores are not finite"),
     ("topk", {"scores": SCORES * float("inf"), "labels": LABELS}, "3 of 3 scores are not finite"),
     ("topk", {"scores": SCORES, "labels": LABELS, "paths": ["a"]}, "its paths are not one text for each"),
@@ -83,6 +83,77 @@ def test_some_scores_that_are_not_finite_are_wrong_and_counted(tmp_path, bad):
     values = scoring.score_file(file_of(tmp_path, scores=scores, labels=LABELS), "topk")
     assert values["top1"] == pytest.approx(200 / 3)
     assert (values["videos"], values["not_finite"]) == (3, 1)
+
+
+def test_labels_of_several_classifiers_that_do_not_fit(tmp_path):
+    heads = {"verb": SCORES, "noun": SCORES[:, :3]}
+    for labels, said in (
+        (LABELS, "of shape [3], are not one for each of the classifiers verb, noun"),
+        (LABELS[:, None], "of shape [3, 1], are not one for each"),
+        (torch.stack([LABELS, LABELS + 1], 1), "the label 3 is outside 0..2"),
+    ):
+        text = message_of(scoring.score_file, file_of(tmp_path, scores=heads, labels=labels), "topk")
+        assert said in text
+    with_classes = file_of(tmp_path, scores=heads, labels=torch.stack([LABELS, LABELS], 1))
+    (tmp_path / "classes.txt").write_text("0\n1\n")
+    text = message_of(scoring.score_file, with_classes, "topk", "wrong", str(tmp_path / "classes.txt"))
+    assert "scores of the classifiers verb, noun; --classes needs one" in text
+
+
+def test_equal_scores_are_wrong_or_taken_as_argmax_does(tmp_path):
+    scores = torch.tensor([[0.4, 0.4, 0.2], [0.4, 0.4, 0.2], [0.2, 0.4, 0.4], [0.1, 0.1, 0.8]])
+    path = file_of(tmp_path, scores=scores, labels=torch.tensor([0, 1, 2, 2]))
+    assert evaluate("topk", "--scores", path)["top1"] == 25.0
+    assert evaluate("topk", "--scores", path, "--ties", "argmax") == {
+        "top1": 50.0,
+        "top5": 100.0,
+        "mean_class_accuracy": pytest.approx(50.0),
+    }
+
+
+def test_some_classes_of_a_network_are_scored_by_name_or_number(tmp_path):
+    rng = np.random.default_rng(0)
+    scores, labels = rng.random((60, 6)), rng.integers(0, 6, 60)
+    names = ["run", "2", "clap hands", "jump", "sing", "walk"]
+    path = file_of(tmp_path, scores=torch.from_numpy(scores), labels=torch.from_numpy(labels), class_names=names)
+    # "2" is the name of the class 1; 3 and 0 are numbers.
+    (tmp_path / "classes.txt").write_text("clap hands\n3\n\n2\n0\n")
+    chosen = [2, 3, 1, 0]
+    mine = np.isin(labels, chosen)
+    best = np.array(chosen)[scores[mine][:, chosen].argmax(axis=1)]
+    values = evaluate("topk", "--scores", path, "--classes", tmp_path / "classes.txt")
+    assert values["top1"] == pytest.approx(100 * np.mean(best == labels[mine]))
+    assert values["top5"] == 100.0
+    counts = {"classes": 4, "videos": int(mine.sum()), "videos_of_other_classes": int((~mine).sum())}
+    assert {key: values[key] for key in counts} == counts
+    assert values["top1"] > evaluate("topk", "--scores", path)["top1"]
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ("", "classes.txt: fewer than 2 classes"),
+        ("run\n", "classes.txt: fewer than 2 classes"),
+        ("run\nswim\n", "classes.txt, line 2: 'swim' is not a class of the network"),
+        ("class\nrun\n", "classes.txt, line 1: 'class' is not a class of the network; is it a header?"),
+        ("run\n4\n", "classes.txt, line 2: the class is '4', outside 0..3"),
+        ("run\nwalk\n0\n", "classes.txt, line 3: the class '0' stands in line 1 already"),
+        ("jump\nsing\n", "scores.pt: none of its 2 videos is labelled with a class of"),
+    ],
+    ids=range(7),
+)
+def test_lists_of_classes_with_mistakes(tmp_path, text, said):
+    names = ["run", "walk", "jump", "sing"]
+    path = file_of(tmp_path, scores=SCORES[:2], labels=LABELS[:2], class_names=names)
+    (tmp_path / "classes.txt").write_text(text)
+    assert f"{tmp_path}/{said}" in message_of(scoring.score_file, path, "topk", "wrong", str(tmp_path / "classes.txt"))
+
+
+def test_names_of_classes_need_scores_that_have_names(tmp_path):
+    (tmp_path / "classes.txt").write_text("run\nwalk\n")
+    path = file_of(tmp_path, scores=SCORES, labels=LABELS)
+    text = message_of(scoring.score_file, path, "topk", "wrong", str(tmp_path / "classes.txt"))
+    assert "classes.txt, line 1: 'run' is no number, and the scores have no class names" in text
 
 
 @pytest.mark.parametrize("rule", ["charades", "multilabel"])
@@ -159,7 +230,10 @@ def frames(folder, truth=BOX, found=HIT, excluded=None):
     "files, value",
     [
         ({}, 1.0),
-        ({"found": ""}, 0.0),
+        ({"found": "v,902\n"}, 0.0),
+        ({"truth": BOX.replace("902", "902.50"), "found": HIT.replace("902", "0902.5")}, 1.0),
+        ({"found": HIT.replace("902", "902.1")}, 0.0),
+        ({"found": HIT.replace("0.9", "1e-05")}, 1.0),
         ({"truth": "v,901\n" + BOX}, 1.0),
         ({"truth": "v,901,,,,,,\n" + BOX}, 1.0),
         ({"found": "v,902,0.1,0.1,0.5,0.5,1\n"}, 1.0),
@@ -171,7 +245,7 @@ def frames(folder, truth=BOX, found=HIT, excluded=None):
         ({"found": HIT.replace("0.9", "9E-01")}, 1.0),
         ({"truth": BOX + BOX.replace("902", "903"), "excluded": "v,0903\n"}, 1.0),
     ],
-    ids=range(12),
+    ids=range(15),
 )
 def test_boxes_as_the_official_tool_takes_them(tmp_path, files, value):
     assert scoring.score_ava(*frames(tmp_path, **files))["mAP"] == value
@@ -180,15 +254,21 @@ def test_boxes_as_the_official_tool_takes_them(tmp_path, files, value):
 @pytest.mark.parametrize(
     "files, named",
     [
-        ({"truth": ""}, "g.csv: no boxes"),
+        ({"truth": ""}, "g.csv: the file is empty"),
+        ({"truth": "\n\n"}, "g.csv: the file is empty"),
+        ({"found": ""}, "d.csv: the file is empty"),
         ({"truth": "v,902\n"}, "g.csv: no boxes"),
-        ({"truth": BOX.replace("902", "902.4")}, "g.csv, line 1: second is '902.4'"),
+        ({"truth": BOX.replace("902", "-902")}, "g.csv, line 1: second is '-902', not 0 or above"),
+        ({"truth": "video_id,second,x1,y1,x2,y2,action_id,person\n" + BOX}, "g.csv, line 1: second is 'second', not a"),
+        ({"found": HIT.replace(",1,", ",0,")}, "d.csv, line 1: class_id is '0', not one of 1..80"),
+        ({"found": HIT + HIT.replace(",1,", ",81,")}, "d.csv, line 2: class_id is '81', not one of 1..80"),
+        ({"found": HIT.replace("0.9", "nan")}, "d.csv, line 1: score is 'nan', not a finite number"),
         ({"truth": '"' + BOX}, "g.csv: no CSV"),
         ({"truth": "v,nan,0.1,0.1,0.5,0.5,1,1\n"}, "g.csv, line 1: second is 'nan'"),
         ({"found": "v,902\nv\n"}, "d.csv, line 2: 1 columns"),
         ({"excluded": "v\n"}, "x.csv, line 1: not video,second"),
     ],
-    ids=range(7),
+    ids=range(13),
 )
 def test_boxes_that_cannot_be_scored(tmp_path, files, named):
     assert f"{tmp_path}/{named}" in message_of(scoring.score_ava, *frames(tmp_path, **files))
@@ -244,21 +324,24 @@ SUBMISSIONS = [
     (submission(noun=scores(299, x=0.1)), "P01_0: noun does not have a score for each of 0..299"),
     (submission(verb=[0.1] * 97), "P01_0: verb does not have a score for each of 0..96"),
     (submission(verb=None), "P01_0: verb does not have a score"),
-    (submission(action={"a,b": 0.1}), 'P01_0: action needs 1 to 100 scores under "verb,noun"'),
-    (submission(action={"1": 0.1}), "P01_0: action needs 1 to 100 scores"),
-    (submission(action={"97,1": 0.1}), "P01_0: action needs 1 to 100 scores"),
-    (submission(action={"-1,1": 0.1}), "P01_0: action needs 1 to 100 scores"),
-    (submission(action={"²,1": 0.1}), "P01_0: action needs 1 to 100 scores"),
-    (submission(action={f"1,{i}": 0.1 for i in range(101)}), "P01_0: action needs 1 to 100 scores"),
-    (submission(action={}), "P01_0: action needs 1 to 100 scores"),
-    (submission(action=[1]), "P01_0: action needs 1 to 100 scores"),
+    (submission(action={"a,b": 0.1}), 'P01_0: action does not have scores under "verb,noun" alone'),
+    (submission(action={"1": 0.1}), 'P01_0: action does not have scores under "verb,noun" alone'),
+    (submission(action={"97,1": 0.1}), 'P01_0: action does not have scores under "verb,noun" alone'),
+    (submission(action={"-1,1": 0.1}), 'P01_0: action does not have scores under "verb,noun" alone'),
+    (submission(action={"²,1": 0.1}), 'P01_0: action does not have scores under "verb,noun" alone'),
+    (submission(action=[1]), 'P01_0: action does not have scores under "verb,noun" alone'),
+    (submission(action=None), 'P01_0: action does not have scores under "verb,noun" alone'),
+    (submission(action={"1,1,1": 0.1}), 'P01_0: action does not have scores under "verb,noun" alone'),
     (submission(action={"1,1": "x"}), "P01_0: action 1,1 is 'x'"),
     ({**submission(), "results": {**submission()["results"], "P01_0": [1]}}, "P01_0: it is not an object"),
     ({**submission(), "results": [1]}, "results is missing"),
-    ({**submission(), "results": {}}, "2 segments are missing"),
+    ({**submission(), "results": {}}, "2 of 2 segments are missing, the first P01_0"),
     ({**submission(), "version": None}, "version is None"),
+    ({**submission(), "version": "0.1"}, "version is '0.1', not \"0.2\""),
     ({**submission(), "challenge": "x"}, "challenge is 'x'"),
-    ({**submission(), "sls_pt": "2"}, "sls_pt is missing"),
+    ({**submission(), "sls_pt": "2"}, "sls_pt is '2', not a whole number of 0..5"),
+    ({**submission(), "sls_td": True}, "sls_td is 'True', not a whole number of 0..5"),
+    ({**submission(), "sls_tl": 6}, "sls_tl is '6', not a whole number of 0..5"),
     ([], "it is not a JSON object"),
     ("x", "it is not a JSON object"),
     (None, "it is not a JSON object"),
@@ -272,14 +355,42 @@ def test_submissions_that_are_none(labels_100, content, said):
     assert text.startswith(f"{labels_100}/s.json: {said}")
 
 
-def test_a_submission_without_actions_is_scored(labels_100):
+@pytest.mark.parametrize("count", [None, 0, 1, 300], ids=str)
+def test_a_submission_may_have_any_number_of_actions(labels_100, count):
     content = submission()
     (labels_100 / "s.json").write_text(json.dumps(content))
     whole = scoring.score_epic100(str(labels_100), str(labels_100 / "s.json"))
     for entry in content["results"].values():
         del entry["action"]
+        if count is not None:
+            entry["action"] = {f"{i % 97},{i}": -0.1 for i in range(count)}
     (labels_100 / "s.json").write_text(json.dumps(content))
     assert scoring.score_epic100(str(labels_100), str(labels_100 / "s.json")) == whole
+
+
+def test_a_segment_that_is_there_twice_is_named(labels_100):
+    text = json.dumps(submission()).replace('"P01_1"', '"P01_0"')
+    (labels_100 / "s.json").write_text(text)
+    said = message_of(scoring.score_epic100, str(labels_100), str(labels_100 / "s.json"))
+    assert "s.json: " in said
+    assert "the key 'P01_0' is there twice" in said
+
+
+ENTRY_55 = {"verb": scores(125), "noun": scores(352), "action": {"1,2": 0.1}}
+SUBMISSIONS_55 = [
+    ({"verb": scores(125, **{"3": -1.5})}, "u: verb 3 is -1.5, below 0; this edition has softmax scores, not logits"),
+    ({"noun": scores(300)}, "u: noun does not have a score for each of 0..351, but 300 scores"),
+    ({"noun": scores(352, **{"0": "0.1"})}, "u: noun 0 is '0.1', not a finite number"),
+    ({"action": {}}, "u: action has 0 scores, not 1 to 100"),
+    ({"action": {f"1,{i}": 0.1 for i in range(101)}}, "u: action has 101 scores, not 1 to 100"),
+]
+
+
+@pytest.mark.parametrize("changes, said", SUBMISSIONS_55, ids=range(len(SUBMISSIONS_55)))
+def test_submissions_to_the_first_edition_that_are_none(changes, said):
+    content = {"version": "0.1", "challenge": "action_recognition", "results": {"u": {**ENTRY_55, **changes}}}
+    assert epic.check_submission(content, ["u"], 125, 352, "0.1") == [said]
+    assert epic.check_submission({**content, "results": {"u": ENTRY_55}}, ["u"], 125, 352, "0.1") == []
 
 
 def test_a_class_list_beside_the_labels_says_how_many_classes_there_are(labels_100):
@@ -304,4 +415,4 @@ def test_files_called_zip_that_are_none(labels_100, content):
 
 
 def test_a_valid_submission_has_nothing_wrong():
-    assert epic.check_submission(submission(), ["P01_0", "P01_1"], 97, 300) == []
+    assert epic.check_submission(submission(), ["P01_0", "P01_1"], 97, 300, "0.2") == []

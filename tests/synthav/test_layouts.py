@@ -84,7 +84,7 @@ def test_a_run_on_kitchens_writes_a_submission_that_scores_the_same(kitchens, tm
     names = {f"{part}_top{k}" for part in ("verb", "noun", "action") for k in (1, 5)}
     assert names <= set(results) and results["videos"] == 2 * SEGMENTS
     content = json.load(open(os.path.join(folder, "submission.json")))
-    assert epic_metrics.check_submission(content, epic.read_validation("epic55", kitchens).name, 6, 4) == []
+    assert epic_metrics.check_submission(content, epic.read_validation("epic55", kitchens).name, 6, 4, "0.1") == []
     recomputed = evaluate("epic55", "--annotations", kitchens, "--submission", os.path.join(folder, "submission.json"))
     assert all(recomputed[name] == pytest.approx(results[name], abs=1e-6) for name in names)
     scores = torch.load(os.path.join(folder, "scores.pt"), weights_only=True)
@@ -128,7 +128,7 @@ def test_a_test_without_labels_writes_the_submission_alone(kitchens, tmp_path):
     results = json.load(open(tmp_path / "out/results.json"))
     assert not [key for key in results if "top1" in key]
     content = json.load(open(tmp_path / "out/submission.json"))
-    assert epic_metrics.check_submission(content, table.uid, 6, 4) == []
+    assert epic_metrics.check_submission(content, table.uid, 6, 4, "0.1") == []
 
 
 def test_a_run_on_scenes_measures_map_by_the_official_rule(scenes, tmp_path):

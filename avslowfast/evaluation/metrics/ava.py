@@ -1,6 +1,6 @@
 """Frame mean average precision of AVA: PASCAL VOC at IoU 0.5 (arXiv 1705.08421, section 5)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,8 @@ def frame_ap(
     groundtruth: pd.DataFrame,
     detections: pd.DataFrame,
     classes: Sequence[int],
+    key_frames: Collection[str],
+    excluded: Collection[str] = (),
     iou_threshold: float = 0.5,
     max_boxes: int = 50,
 ) -> dict[int, float | None]:
@@ -21,28 +23,35 @@ def frame_ap(
 
     A detection is right if, of the true boxes of its frame and class, the one that it overlaps most overlaps by at
     least `iou_threshold` and no detection before it has taken it. The area is that under the precision envelope at
-    every recall. The official scorer keeps the best 50 rows of a frame and goes through them by falling score;
-    PySlowFast's keeps all and goes through them in the order in which they come, which `max_boxes` 0 reproduces.
+    every recall. Two rules are in use, and `max_boxes` chooses:
+
+    - The official scorer keeps the best 50 rows of a frame, goes through them by falling score, and ignores those on
+      frames that the ground truth does not name.
+    - PySlowFast's (0) keeps all, goes through them in the order in which they come, and counts them on every frame.
 
     Args:
         groundtruth: One row per (box, class): frame (any key), class_id, x1, y1, x2, y2 (shares of the frame's size).
-        detections: The same with score. Those on frames without ground truth do not count.
+        detections: The same with score.
         classes: Ids that are evaluated; other rows are left out first.
+        key_frames: Frames that the ground truth names, those without boxes of these classes too.
+        excluded: Frames of which nothing counts.
         iou_threshold: Overlap of a right detection, at least.
-        max_boxes: Rows of a frame that count, the best ones; 0 counts all.
+        max_boxes: Rows of a frame that count, the best ones; 0 for PySlowFast's rule.
 
     Returns:
         {class id: average precision in 0..1, or None for a class without ground truth}.
     """
-    groundtruth = groundtruth[groundtruth.class_id.isin(classes)]
-    detections = detections[detections.class_id.isin(classes)]
+    groundtruth, detections = (
+        table[table.class_id.isin(classes) & ~table.frame.isin(excluded)].reset_index(drop=True)
+        for table in (groundtruth, detections)
+    )
     if max_boxes:
-        order = detections.sort_values(["score", "class_id", "y1", "x1", "y2", "x2"], ascending=False, kind="stable")
+        detections = detections[detections.frame.isin(key_frames)]
+        order = detections.sort_values("score", ascending=False, kind="stable")
         detections = order.groupby("frame", sort=False).head(max_boxes)
-    known = detections.frame.isin(groundtruth.frame.unique())
     solid = (detections.x1 < detections.x2) & (detections.y1 < detections.y2)
-    detections = detections[known & solid].reset_index(drop=True)
-    right = _matches(groundtruth.reset_index(drop=True), detections, iou_threshold)
+    detections = detections[solid].reset_index(drop=True)
+    right = _matches(groundtruth, detections, iou_threshold)
     totals = groundtruth.class_id.value_counts()
     result: dict[int, float | None] = {}
     for class_id in classes:
@@ -72,7 +81,9 @@ def _matches(groundtruth: pd.DataFrame, detections: pd.DataFrame, threshold: flo
     height = np.clip(np.minimum(a[:, 3], b[:, 3]) - np.maximum(a[:, 1], b[:, 1]), 0, None)
     both = width * height
     area_a, area_b = ((box[:, 2] - box[:, 0]) * (box[:, 3] - box[:, 1]) for box in (a, b))
-    pairs = pd.DataFrame({"det": pairs["det"], "truth": pairs["truth"], "iou": both / (area_a + area_b - both)})
+    # A detection has an area; that of a true box may be none, or even negative.
+    union = np.maximum(area_a + area_b - both, np.finfo(float).tiny)
+    pairs = pd.DataFrame({"det": pairs["det"], "truth": pairs["truth"], "iou": both / union})
     # The true box that each detection overlaps most; of equal ones the first.
     best = pairs.loc[pairs.groupby("det").iou.idxmax()]
     right[best[best.iou >= threshold].sort_values("det").drop_duplicates("truth").det.to_numpy()] = True

@@ -1,7 +1,8 @@
 """EPIC-Kitchens action recognition: verb, noun and action accuracy, and the challenges' submission files.
 
-An action is a (verb, noun) pair; its score is the product of the two softmax scores. Legend: N segments, V verbs, M
-nouns.
+An action is a (verb, noun) pair; its score is the product of the two softmax scores. A submission to EPIC-Kitchens-55
+has these scores; one to EPIC-Kitchens-100 has logits, and its official evaluation makes actions of them. Legend: N
+segments, V verbs, M nouns.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,6 +19,11 @@ TOP_ACTIONS = 100
 _LISTED = 20
 # Scores beyond this are no scores; their products would be infinite.
 _LARGEST = 1e100
+# The smallest float32 above 0, whose logarithm stands for that of 0.
+_SMALLEST = 2.0**-149
+# Supervision levels of a submission to EPIC-Kitchens-100: of pre-training, of the labels, of the training data.
+LEVELS = ("sls_pt", "sls_tl", "sls_td")
+_LEVEL_RANGE = range(6)
 
 Array = NDArray[Any]
 
@@ -35,7 +41,7 @@ def action_correct(verb_scores: Array, noun_scores: Array, verbs: Array, nouns: 
     correct = np.zeros(len(verbs), bool)
     for first in range(0, len(verbs), _CHUNK):
         rows = slice(first, first + _CHUNK)
-        pairs = verb_scores[rows, :, None] * noun_scores[rows, None, :]
+        pairs = verb_scores[rows, :, None].astype(float) * noun_scores[rows, None, :]
         of_label = pairs[np.arange(len(pairs)), verbs[rows], nouns[rows]]
         # Pairs that tie with the true one count as better, so that constant scores earn nothing.
         better = (pairs >= of_label[:, None, None]).sum(axis=(1, 2)) - 1
@@ -44,7 +50,12 @@ def action_correct(verb_scores: Array, noun_scores: Array, verbs: Array, nouns: 
 
 
 def accuracy(
-    verb_scores: Array, noun_scores: Array, verbs: Array, nouns: Array, topk: Sequence[int] = (1, 5)
+    verb_scores: Array,
+    noun_scores: Array,
+    verbs: Array,
+    nouns: Array,
+    topk: Sequence[int] = (1, 5),
+    factors: tuple[Array, Array] | None = None,
 ) -> dict[str, float]:
     """{"verb_top1", "noun_top1", "action_top1", "verb_top5", ...} in percent.
 
@@ -54,12 +65,14 @@ def accuracy(
         verbs: See `action_correct`.
         nouns: See `action_correct`.
         topk: The values of k.
+        factors: What the scores of actions are products of ([N, V], [N, M]), where it is not the scores themselves.
     """
+    factors = factors or (verb_scores, noun_scores)
     result = {}
     for k in topk:
         result[f"verb_top{k}"] = topk_correct(verb_scores, verbs, k)
         result[f"noun_top{k}"] = topk_correct(noun_scores, nouns, k)
-        result[f"action_top{k}"] = action_correct(verb_scores, noun_scores, verbs, nouns, k)
+        result[f"action_top{k}"] = action_correct(*factors, verbs, nouns, k)
     return {name: 100.0 * float(values.mean()) for name, values in result.items()}
 
 
@@ -125,6 +138,7 @@ def challenge_100(
     unseen: NDArray[np.bool_],
     tail_verbs: Sequence[int],
     tail_nouns: Sequence[int],
+    factors: tuple[Array, Array] | None = None,
 ) -> dict[str, float]:
     """The figures of EPIC-Kitchens-100 in percent: all (top-1, top-5), unseen participants and tail classes (top-1).
 
@@ -136,10 +150,13 @@ def challenge_100(
         unseen: [N] whether the participant is not in the training list.
         tail_verbs: Class ids.
         tail_nouns: Class ids; an action is in the tail if its verb or its noun is.
+        factors: What the scores of actions are products of, as `accuracy` has it.
     """
-    result = {f"all_{name}": value for name, value in accuracy(verb_scores, noun_scores, verbs, nouns).items()}
+    factors = factors or (verb_scores, noun_scores)
+    overall = accuracy(verb_scores, noun_scores, verbs, nouns, factors=factors)
+    result = {f"all_{name}": value for name, value in overall.items()}
     verb_ok, noun_ok = topk_correct(verb_scores, verbs, 1), topk_correct(noun_scores, nouns, 1)
-    action_ok = action_correct(verb_scores, noun_scores, verbs, nouns, 1)
+    action_ok = action_correct(*factors, verbs, nouns, 1)
     rare_verb, rare_noun = np.isin(verbs, tail_verbs), np.isin(nouns, tail_nouns)
     parts = {
         "unseen": {"verb": (verb_ok, unseen), "noun": (noun_ok, unseen), "action": (action_ok, unseen)},
@@ -156,42 +173,80 @@ def challenge_100(
     return result
 
 
-def submission(
-    names: Iterable[str],
-    verb_scores: Array,
-    noun_scores: Array,
-    version: str,
-    levels: tuple[int, int, int] = (2, 1, 4),
-) -> dict[str, Any]:
-    """The content of a submission file.
+def softmax_of_best(scores: Array, count: int = TOP_ACTIONS) -> NDArray[np.float64]:
+    """What the official evaluation of EPIC-Kitchens-100 makes actions of: the softmax of a segment's best scores.
+
+    It is taken of whatever a submission holds: of logits and of logarithms of probabilities it gives back the
+    probabilities, of probabilities something flatter.
 
     Args:
-        names: N segment ids (uid, or narration_id).
-        verb_scores: [N, V]; NaN counts as 0.
-        noun_scores: [N, M]; NaN counts as 0.
-        version: "0.1" (EPIC-Kitchens-55) | "0.2" (100).
-        levels: Supervision levels of version 0.2: pre-training, training labels, training data.
+        scores: [N, K].
+        count: The best ones; the others are 0.
+    """
+    result = np.zeros(scores.shape)
+    best = np.argsort(-scores, axis=1, kind="stable")[:, :count]
+    values = np.take_along_axis(scores, best, axis=1)
+    values = np.exp(values - values[:, :1])
+    np.put_along_axis(result, best, values / values.sum(axis=1, keepdims=True), axis=1)
+    return result
+
+
+def submission_55(names: Iterable[str], verb_scores: Array, noun_scores: Array) -> dict[str, Any]:
+    """The content of a submission file of EPIC-Kitchens-55, with the best 100 actions.
+
+    Args:
+        names: N segment ids (uid).
+        verb_scores: [N, V] softmax scores; NaN counts as 0.
+        noun_scores: [N, M] softmax scores; NaN counts as 0.
     """
     results = {}
-    for name, verb, noun in zip(names, verb_scores, noun_scores):
-        verb, noun = np.nan_to_num(verb, nan=0.0), np.nan_to_num(noun, nan=0.0)
+    for name, verb, noun in zip(names, np.nan_to_num(verb_scores, nan=0.0), np.nan_to_num(noun_scores, nan=0.0)):
         # The best 100 pairs lie among the best 100 verbs and the best 100 nouns.
         v, n = np.argsort(-verb, kind="stable")[:TOP_ACTIONS], np.argsort(-noun, kind="stable")[:TOP_ACTIONS]
         pairs = verb[v][:, None] * noun[n][None, :]
         best = np.argsort(-pairs, axis=None, kind="stable")[:TOP_ACTIONS]
         rows, columns = np.unravel_index(best, pairs.shape)
         results[str(name)] = {
-            "verb": {str(i): float(x) for i, x in enumerate(verb)},
-            "noun": {str(i): float(x) for i, x in enumerate(noun)},
-            "action": {f"{v[r]},{n[c]}": float(pairs[r, c]) for r, c in zip(rows, columns)},
+            "verb": _by_id(verb),
+            "noun": _by_id(noun),
+            "action": {f"{v[r]},{n[c]}": _short(pairs[r, c]) for r, c in zip(rows, columns)},
         }
-    head: dict[str, Any] = {"version": version, "challenge": "action_recognition"}
-    if version == "0.2":
-        head.update(zip(("sls_pt", "sls_tl", "sls_td"), levels))
-    return {**head, "results": results}
+    return {"version": "0.1", "challenge": "action_recognition", "results": results}
 
 
-def check_submission(content: Any, names: Iterable[str], num_verbs: int, num_nouns: int) -> list[str]:
+def submission_100(
+    names: Iterable[str], verb_scores: Array, noun_scores: Array, levels: Sequence[int]
+) -> dict[str, Any]:
+    """The content of a submission file of EPIC-Kitchens-100: logarithms, of which the evaluation takes the softmax.
+
+    Actions are left out, as the official tool leaves them out: the evaluation makes them of verbs and nouns.
+
+    Args:
+        names: N segment ids (narration_id).
+        verb_scores: [N, V] softmax scores; NaN counts as 0.
+        noun_scores: [N, M] softmax scores; NaN counts as 0.
+        levels: Three supervision levels, see `LEVELS`.
+    """
+    verb_logs, noun_logs = (
+        np.log(np.maximum(np.nan_to_num(scores.astype(float), nan=0.0), _SMALLEST))
+        for scores in (verb_scores, noun_scores)
+    )
+    results = {
+        str(name): {"verb": _by_id(verb), "noun": _by_id(noun)} for name, verb, noun in zip(names, verb_logs, noun_logs)
+    }
+    return {"version": "0.2", "challenge": "action_recognition", **dict(zip(LEVELS, levels)), "results": results}
+
+
+def _by_id(scores: Array) -> dict[str, float]:
+    return {str(i): _short(score) for i, score in enumerate(scores)}
+
+
+def _short(score: float) -> float:
+    """A score with the nine digits that tell every float32 from the next."""
+    return float(f"{score:.9g}")
+
+
+def check_submission(content: Any, names: Iterable[str], num_verbs: int, num_nouns: int, version: str) -> list[str]:
     """What is wrong with a submission, as a list of lines; empty for a valid one.
 
     Args:
@@ -199,55 +254,63 @@ def check_submission(content: Any, names: Iterable[str], num_verbs: int, num_nou
         names: Ids of the segments that have to be in it.
         num_verbs: V.
         num_nouns: M.
+        version: "0.1" (EPIC-Kitchens-55) | "0.2" (100).
     """
     if not isinstance(content, dict):
         return ["it is not a JSON object"]
-    wrong = _check_head(content)
+    wrong = _check_head(content, version)
     results = content.get("results")
     if not isinstance(results, dict):
         return [*wrong, "results is missing"]
     wanted, given = {str(name) for name in names}, set(results)
     if wanted - given:
-        wrong.append(f"{len(wanted - given)} segments are missing, the first {min(wanted - given)}")
+        wrong.append(
+            f"{len(wanted - given)} of {len(wanted)} segments are missing, the first {min(wanted - given)}; "
+            "all have to be in it"
+        )
     if given - wanted:
         wrong.append(f"{len(given - wanted)} segments are not in the list, the first {min(given - wanted)}")
     for name, scores in results.items():
-        wrong += _check_segment(name, scores, {"verb": num_verbs, "noun": num_nouns})
+        wrong += _check_segment(name, scores, {"verb": num_verbs, "noun": num_nouns}, version)
         if len(wrong) > _LISTED:
             break
     return wrong
 
 
-def _check_head(content: Mapping[str, Any]) -> list[str]:
-    version, challenge = content.get("version"), content.get("challenge")
-    wrong = [] if version in ("0.1", "0.2") else [f'version is {version!r}, not "0.1" or "0.2"']
+def _check_head(content: Mapping[str, Any], version: str) -> list[str]:
+    given, challenge = content.get("version"), content.get("challenge")
+    wrong = [] if given == version else [f'version is {given!r}, not "{version}", which this edition has']
     if challenge != "action_recognition":
         wrong.append(f'challenge is {challenge!r}, not "action_recognition"')
-    if version == "0.2":
-        levels = ("sls_pt", "sls_tl", "sls_td")
-        wrong += [f"{key} is missing" for key in levels if not isinstance(content.get(key), int)]
+    for key in LEVELS if version == "0.2" else ():
+        level = content.get(key)
+        if isinstance(level, bool) or not isinstance(level, int) or level not in _LEVEL_RANGE:
+            wrong.append(f"{key} is {str(level)[:40]!r}, not a whole number of 0..{_LEVEL_RANGE[-1]}")
     return wrong
 
 
-def _check_segment(name: str, scores: Any, sizes: Mapping[str, int]) -> list[str]:
+def _check_segment(name: str, scores: Any, sizes: Mapping[str, int], version: str) -> list[str]:
     if not isinstance(scores, dict):
         return [f"{name}: it is not an object with verb and noun"]
     wrong = []
+    lowest = 0.0 if version == "0.1" else -_LARGEST
     for part, size in sizes.items():
         values = scores.get(part)
         if not isinstance(values, dict) or set(values) != {str(i) for i in range(size)}:
             given = len(values) if isinstance(values, dict) else "no"
             wrong.append(f"{name}: {part} does not have a score for each of 0..{size - 1}, but {given} scores")
         else:
-            wrong += _check_numbers(f"{name}: {part}", values)
-    # The official tool makes actions of verbs and nouns, and so does this one; where they are given they are checked.
-    actions = scores.get("action", {"0,0": 0.0})
-    pairs = [key.split(",") for key in actions] if isinstance(actions, dict) else []
-    known = all(len(p) == 2 and _is_id(p[0], sizes["verb"]) and _is_id(p[1], sizes["noun"]) for p in pairs)
-    if not 1 <= len(pairs) <= TOP_ACTIONS or not known:
-        wrong.append(f'{name}: action needs 1 to {TOP_ACTIONS} scores under "verb,noun"')
+            wrong += _check_numbers(f"{name}: {part}", values, lowest)
+    # Scores of actions are made of those of verbs and nouns, here as by the official evaluation; where they are given
+    # they are checked.
+    actions = scores.get("action", {})
+    pairs = [key.split(",") for key in actions] if isinstance(actions, dict) else [[]]
+    if not all(len(p) == 2 and _is_id(p[0], sizes["verb"]) and _is_id(p[1], sizes["noun"]) for p in pairs):
+        wrong.append(f'{name}: action does not have scores under "verb,noun" alone, such as "3,19"')
+    elif version == "0.1" and "action" in scores and not 1 <= len(pairs) <= TOP_ACTIONS:
+        wrong.append(f"{name}: action has {len(pairs)} scores, not 1 to {TOP_ACTIONS}")
     else:
-        wrong += _check_numbers(f"{name}: action", actions)
+        wrong += _check_numbers(f"{name}: action", actions, lowest)
     return wrong
 
 
@@ -255,12 +318,14 @@ def _is_id(text: str, size: int) -> bool:
     return text.isascii() and text.isdigit() and len(text) < 10 and int(text) < size
 
 
-def _check_numbers(title: str, values: Mapping[str, Any]) -> list[str]:
-    """A line for the first value that is no finite number."""
+def _check_numbers(title: str, values: Mapping[str, Any], lowest: float) -> list[str]:
+    """A line for the first value that is no finite number, or too low."""
     for key, value in values.items():
         # A whole number of JSON may be too large for a float.
         if isinstance(value, bool) or not isinstance(value, int | float) or not -_LARGEST <= value <= _LARGEST:
             return [f"{title} {key} is {str(value)[:40]!r}, not a finite number"]
+        if value < lowest:
+            return [f"{title} {key} is {value:g}, below 0; this edition has softmax scores, not logits"]
     return []
 
 

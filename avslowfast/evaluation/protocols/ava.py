@@ -28,9 +28,9 @@ class AvaProtocol(Protocol[BoxScores]):
         records: Key frames with their boxes.
         label_map: File with the classes that are evaluated.
         groundtruth: File with the true boxes.
-        excluded: File with key frames that do not count; it may be missing.
+        excluded: File with key frames that do not count; "" for none, and it may be missing.
         max_boxes: Rows of a key frame that count, the best ones; 0 counts all.
-        part: The records are a part of the key frames; those that are missing are no misses.
+        part: Of the key frames those are scored on which validation is done while training.
         **shared: See `Protocol`.
     """
 
@@ -65,10 +65,9 @@ class AvaProtocol(Protocol[BoxScores]):
             "records": dataset.records,
             "label_map": os.path.join(folder, node.LABEL_MAP_FILE),
             "groundtruth": os.path.join(folder, node.GROUNDTRUTH_FILE),
-            "excluded": os.path.join(folder, node.EXCLUSION_FILE),
+            "excluded": os.path.join(folder, node.EXCLUSION_FILE) if node.EXCLUSION_FILE else "",
             "max_boxes": node.MAX_BOXES,
-            # While training, a part of the key frames is scored.
-            "part": dataset.split == "val",
+            "part": dataset.split == "val" and not node.FULL_TEST_ON_VAL,
         }
 
     def compute(self, scores: BoxScores, labels: NDArray[Any]) -> dict[str, float]:
@@ -78,13 +77,18 @@ class AvaProtocol(Protocol[BoxScores]):
     def _per_class(self, scores: BoxScores) -> dict[int, float | None]:
         if self._measured is not None and self._measured[0] is scores:
             return self._measured[1]
-        names = files.read_label_map(self.label_map)
-        truth, detections = files.read_boxes(self.groundtruth), self._detections(scores)
-        excluded = files.read_excluded(self.excluded) if os.path.isfile(self.excluded) else set()
-        scored = {record.name for record in self.records} if self.part else set(truth.frame)
-        truth = truth[truth.frame.isin(scored - excluded)]
-        detections = detections[~detections.frame.isin(excluded)]
-        values = ava.frame_ap(truth, detections, list(names), max_boxes=self.max_boxes)
+        classes = list(files.read_label_map(self.label_map))
+        truth, key_frames = files.read_boxes(self.groundtruth, max(files.NUM_CLASSES, *classes))
+        if self.part:
+            key_frames = frozenset(filter(files.is_validation_frame, key_frames))
+            truth = truth[truth.frame.isin(key_frames)]
+        excluded: set[str] = set()
+        if os.path.isfile(self.excluded):
+            excluded = files.read_excluded(self.excluded)
+        elif self.excluded:
+            logger.warning("AVA: %s does not exist; no key frame is excluded from mAP", self.excluded)
+        detections = self._detections(scores)
+        values = ava.frame_ap(truth, detections, classes, key_frames, excluded, max_boxes=self.max_boxes)
         self._measured = scores, values
         return values
 
@@ -94,7 +98,8 @@ class AvaProtocol(Protocol[BoxScores]):
         for record, values in zip(self.records, scores.frames):
             if values is None:
                 continue
-            boxes: NDArray[np.float32] = record.label.boxes
+            # Their six decimals, as they were read: the file that `write` writes gives the same score.
+            boxes = record.label.boxes.astype(float).round(6)
             table = pd.DataFrame(boxes.repeat(values.shape[1], axis=0), columns=["x1", "y1", "x2", "y2"])
             classes = np.tile(np.arange(1, values.shape[1] + 1), len(values))
             parts.append(table.assign(class_id=classes, score=values.ravel(), frame=record.name))
@@ -112,5 +117,5 @@ class AvaProtocol(Protocol[BoxScores]):
         table[["video", "second"]] = table.frame.str.rsplit(",", n=1, expand=True)
         path = os.path.join(folder, "detections.csv")
         columns = ["video", "second", "x1", "y1", "x2", "y2", "class_id", "score"]
-        table[columns].to_csv(path, header=False, index=False, float_format="%.5f")
+        table[columns].to_csv(path, header=False, index=False, float_format="%.9g")
         logger.info("wrote %s", path)

@@ -2,7 +2,7 @@
 
 import os
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -50,7 +50,6 @@ class Epic55Protocol(ClassificationProtocol):
         **shared: See `ClassificationProtocol`.
     """
 
-    version = "0.1"
     groups = _MANY_SHOT
 
     def __init__(self, folder: str, participants: Sequence[str] = (), **shared: Any) -> None:
@@ -96,22 +95,34 @@ class Epic55Protocol(ClassificationProtocol):
         super().write(result, folder, names)
         heads = result.scores.heads
         if set(heads) == {"verb", "noun"}:
-            content = epic.submission(self.segments, heads["verb"], heads["noun"], self.version)
-            logger.info("wrote %s", self.write_submission(simplejson.dumps(content), folder))
+            logger.info("wrote %s", self.write_submission(heads["verb"], heads["noun"], folder))
 
-    def write_submission(self, text: str, folder: str) -> str:
-        """Write a submission's JSON in the challenge's format; returns the path."""
+    def write_submission(self, verbs: NDArray[np.float32], nouns: NDArray[np.float32], folder: str) -> str:
+        """Write a submission of scores [N, V] and [N, M] in the challenge's format; returns the path."""
         path = os.path.join(folder, "submission.json")
         with replacing(path) as part, open(part, "w", encoding="utf-8") as f:
-            f.write(text)
+            f.write(_compact(epic.submission_55(self.segments, verbs, nouns)))
         return path
 
 
 class Epic100Protocol(Epic55Protocol):
-    """Accuracy of verb, noun and action; of unseen participants and tail classes where the official lists are there."""
+    """Accuracy of verb, noun and action; of unseen participants and tail classes where the official lists are there.
 
-    version = "0.2"
+    Args:
+        levels: Supervision levels of the submission: of pre-training, of the labels, of the training data.
+        **shared: See `Epic55Protocol`.
+    """
+
     groups = _GROUPS_100
+
+    def __init__(self, levels: tuple[int, int, int], **shared: Any) -> None:
+        super().__init__(**shared)
+        self.levels = levels
+
+    @classmethod
+    def options(cls, cfg: Cfg, dataset: ClipDataset) -> dict[str, Any]:
+        """See `Protocol.options`."""
+        return {**super().options(cfg, dataset), "levels": derived.supervision_levels(cfg)}
 
     def of_groups(self, scores: ClassScores, labels: NDArray[Any]) -> dict[str, float]:
         """See `Epic55Protocol.of_groups`."""
@@ -125,9 +136,16 @@ class Epic100Protocol(Epic55Protocol):
         )
         return {name: value for name, value in values.items() if not name.startswith("all_")}
 
-    def write_submission(self, text: str, folder: str) -> str:
+    def write_submission(self, verbs: NDArray[np.float32], nouns: NDArray[np.float32], folder: str) -> str:
         """See `Epic55Protocol.write_submission`: a zip with test.json."""
         path = os.path.join(folder, "submission.zip")
-        with replacing(path) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as f:
-            f.writestr("test.json", text)
+        content = epic.submission_100(self.segments, verbs, nouns, self.levels)
+        with replacing(path) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as f:
+            f.writestr("test.json", _compact(content))
         return path
+
+
+def _compact(content: Mapping[str, Any]) -> str:
+    """JSON without spaces."""
+    text: str = simplejson.dumps(content, separators=(",", ":"))
+    return text

@@ -150,7 +150,10 @@ class ClipReader:
         """
         s = self.settings
         times = spans.frame_times(start, s.num_frames, s.sampling_rate, s.target_fps)
-        return times if end is None else np.minimum(times, end)
+        if end is None:
+            return times
+        # The last frame begins before the end.
+        return np.minimum(times, max(end - 1 / s.target_fps, start))
 
     # ---- Training ----------------------------------------------------------------------------------------------------
 
@@ -197,7 +200,7 @@ class ClipReader:
         return [
             TrainingClip(
                 clip,
-                (draw.start - reader.clock.start, draw.start - reader.clock.start + s.duration),
+                (draw.start - reader.clock.start, draw.start - reader.clock.start + s.placed_duration),
                 draw.geometry.chosen if s.has_frames else None,
                 draw.flip,
             )
@@ -206,7 +209,7 @@ class ClipReader:
 
     def _draw(self, begin: float, end: float, rng: np.random.Generator) -> _Draw:
         s = self.settings
-        start = spans.random_start(begin, end, s.duration, rng, around=not s.has_frames)
+        start = spans.random_start(begin, end, s.placed_duration, rng, not s.has_frames, s.frame_step)
         if not s.has_frames:
             return _Draw(rng, start, transforms.RecordedGeometry(transforms.only_scale(s.crop)), False)
         geometry = transforms.RecordedGeometry(transforms.random_crop(rng, s.scales, s.crop, s.inverse_scale))
@@ -279,7 +282,9 @@ class ClipReader:
         s = self.settings
         begin, end = self.bounds(reader, span)
         views = s.num_views if num_views is None else whole("views", num_views)
-        starts = spans.view_starts(begin, end, s.duration, views, s.both_ends, around=not s.has_frames)
+        starts = spans.view_starts(
+            begin, end, s.placed_duration, views, s.both_ends, around=not s.has_frames, step=s.frame_step
+        )
         crops = s.num_crops if num_crops is None else num_crops
         return self.clips_at(reader, starts, end=None if span is None else end, num_crops=crops, index=index)
 

@@ -70,6 +70,8 @@ class ClipSettings:
         num_views: Clips per video in testing.
         num_crops: Crops per clip in testing.
         both_ends: Whether the last view in testing ends with the video, see `spans.view_starts`.
+        whole_frames: Clips begin on whole frames at `target_fps`, counted from the beginning of the video, and take the
+            time from their first frame to the end of their last one.
         flip: Flip training clips left to right at random.
         inverse_scale: Draw 1 / short side evenly.
         bgr: Channels in the order B, G, R.
@@ -99,6 +101,7 @@ class ClipSettings:
     seed: int = 0
     num_samples: int = 1
     both_ends: bool = True
+    whole_frames: bool = False
     loop_filter: bool = True
     max_pixels: int = MAX_PIXELS
 
@@ -109,6 +112,18 @@ class ClipSettings:
         if self.audio is None or self.has_frames:
             return duration
         return spans.audio_span(0.0, duration, self.audio.num_frames, self.audio.window, self.audio.step)[1]
+
+    @property
+    def frame_step(self) -> float:
+        """Seconds of a frame, on which clips begin; 0 where they begin at any instant."""
+        return 1 / self.target_fps if self.whole_frames and self.has_frames else 0.0
+
+    @property
+    def placed_duration(self) -> float:
+        """Seconds that a clip takes of a video when its start is chosen."""
+        if self.frame_step:
+            return ((self.num_frames - 1) * self.sampling_rate + 1) * self.frame_step
+        return self.duration
 
     @property
     def has_frames(self) -> bool:

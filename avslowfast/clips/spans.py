@@ -3,6 +3,8 @@
 A clip is a span [start, start + duration) on the video's presentation clock. Frames and audio are both cut from it.
 """
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,7 +19,9 @@ def frame_times(start: float, num_frames: int, sampling_rate: int, target_fps: f
     return start + np.arange(num_frames) * sampling_rate / target_fps
 
 
-def random_start(begin: float, end: float, duration: float, rng: np.random.Generator, around: bool = False) -> float:
+def random_start(
+    begin: float, end: float, duration: float, rng: np.random.Generator, around: bool = False, step: float = 0.0
+) -> float:
     """Start of a random clip in a span from `begin` to `end`.
 
     Args:
@@ -26,13 +30,29 @@ def random_start(begin: float, end: float, duration: float, rng: np.random.Gener
         duration: Length of a clip, seconds.
         rng: Source of the draw.
         around: A clip longer than the span is placed at random so that the span lies in it; else it starts with it.
+        step: Clips begin whole steps after (or, where they are longer than the span, before) `begin`, which `around` is
+            taken for; 0 for any instant.
     """
     room = end - begin - duration
+    if step:
+        steps = _whole_steps(room, step)
+        return begin + step * int(rng.integers(min(steps, 0), max(steps, 0), endpoint=True))
     return begin + rng.random() * (room if around else max(room, 0.0))
 
 
+def _whole_steps(room: float, step: float) -> int:
+    """Whole steps in a room that may be negative; what rounding takes from the last one does not count."""
+    return math.floor(room / step + 1e-6)
+
+
 def view_starts(
-    begin: float, end: float, duration: float, num_views: int, both_ends: bool = True, around: bool = False
+    begin: float,
+    end: float,
+    duration: float,
+    num_views: int,
+    both_ends: bool = True,
+    around: bool = False,
+    step: float = 0.0,
 ) -> NDArray[np.float64]:
     """Starts of `num_views` clips spread evenly over a span.
 
@@ -47,6 +67,7 @@ def view_starts(
         num_views: Number of clips.
         both_ends: Whether the last view ends with the span.
         around: Clips longer than the span have it in their middle; else they start with it.
+        step: Clips begin a rounded number of steps after `begin`; 0 for any instant.
 
     Returns:
         Seconds, ascending [num_views].
@@ -55,11 +76,16 @@ def view_starts(
     if around and room < 0:
         return np.full(num_views, begin + room / 2)
     room = max(room, 0.0)
+    if step:
+        room = _whole_steps(room, step)
     if not both_ends:
-        return begin + room * np.arange(num_views) / num_views
-    if num_views == 1:
-        return np.array([begin + room / 2])
-    return begin + room * np.arange(num_views) / (num_views - 1)
+        after = room * np.arange(num_views) / num_views
+    elif num_views == 1:
+        after = np.array([room / 2])
+    else:
+        after = room / (num_views - 1) * np.arange(num_views)
+    # numpy rounds a half to the even number, as Python and so PySlowFast does.
+    return begin + (step * np.round(after) if step else after)
 
 
 def slow_indices(num_frames: int, alpha: int) -> NDArray[np.int64]:

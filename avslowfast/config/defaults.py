@@ -7,16 +7,21 @@ unchanged. A key that this project adds is in a new node or says "(new)". `table
 
 from .keys import key
 from .names import DATASETS, LOGGERS, METRICS, PRETEXTS, STAGES, TASKS
-from .pyslowfast import DATASETS_ELSEWHERE
+from .pyslowfast import DATASETS_ELSEWHERE, TASKS_ELSEWHERE
 from .ranges import choice, entry, flag, list_of, number, path, positive, share, text, whole
 
 # Configurations of PySlowFast for data sets without a reader load, so that their networks can be used.
 _DATASET = entry(DATASETS, any_case=True, also=DATASETS_ELSEWHERE)
 
+_MULTIGRID = (
+    "multigrid training is not available yet; the rest of the configuration loads with MULTIGRID.SHORT_CYCLE False and "
+    "MULTIGRID.LONG_CYCLE False"
+)
+
 # Rows are set by hand: name, default and range, then the comment.
 # fmt: off
 RUN_KEYS = (
-    key("TASK", "classification", entry(TASKS),
+    key("TASK", "classification", entry(TASKS, elsewhere=TASKS_ELSEWHERE),
         "An entry of the TASKS registry: classification | detection (which DETECTION.ENABLE chooses as well) | sync "
         "(train and measure synchronisation alone) | pretrain (train without labels, see PRETRAIN) | probe (train a "
         "linear classifier on fixed features, see PROBE). (new)"),
@@ -73,6 +78,8 @@ RUN_KEYS = (
         "PySlowFast's key; the format is detected automatically, so every value means the same.", inert=True),
     key("TRAIN.CHECKPOINT_EPOCH_RESET", True, flag(),
         "PySlowFast's key; training from given weights always starts at epoch 0.", inert=True),
+    key("TRAIN.FINETUNE", True, flag(),
+        "EPIC-Kitchens' key; training from given weights always starts at epoch 0.", inert=True),
     key("TRAIN.CHECKPOINT_INFLATE", False, flag(),
         "PySlowFast's key; a 2-D network is detected automatically and inflated.", inert=True),
     key("TRAIN.CHECKPOINT_CLEAR_NAME_PATTERN", [], list_of(text()),
@@ -199,9 +206,9 @@ RUN_KEYS = (
         "Number of clips of an epoch's last batch to write, with their audio. (new)"),
     key("TENSORBOARD.HISTOGRAMS", False, flag(), "Write a histogram of each weight after every epoch. (new)"),
 
-    key("MULTIGRID.SHORT_CYCLE", False, flag(refused="multigrid training is not available"),
+    key("MULTIGRID.SHORT_CYCLE", False, flag(refused=_MULTIGRID),
         "Multigrid's short cycle; not available yet, so True is refused."),
-    key("MULTIGRID.LONG_CYCLE", False, flag(refused="multigrid training is not available"),
+    key("MULTIGRID.LONG_CYCLE", False, flag(refused=_MULTIGRID),
         "Multigrid's long cycle; not available yet, so True is refused."),
 )
 # fmt: on

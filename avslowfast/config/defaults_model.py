@@ -4,8 +4,8 @@ Each row is a key, its default, what it takes, and what it means; see `defaults`
 """
 
 from .keys import key
-from .names import ARCHITECTURES, HEADS, LATERALS, PATHWAYS, TRANSFORMS
-from .pyslowfast import ARCHITECTURE_ALIASES, ARCHITECTURES_ELSEWHERE
+from .names import ARCHITECTURES, HEADS, LATERALS, NETWORK_CLASSES, PATHWAYS, TRANSFORMS
+from .pyslowfast import ARCHITECTURES_ELSEWHERE, CLASSES_ELSEWHERE, TRANSFORMS_ELSEWHERE
 from .ranges import choice, entry, flag, list_of, number, per_stage, positive, share, text, whole
 
 _CHANNELS = "a wider network does not fit into memory"
@@ -14,7 +14,7 @@ _CHANNELS = "a wider network does not fit into memory"
 # fmt: off
 MODEL_KEYS = (
     # ---- ResNet -----------------------------------------------------------------------------------------------------
-    key("RESNET.TRANS_FUNC", "bottleneck_transform", entry(TRANSFORMS),
+    key("RESNET.TRANS_FUNC", "bottleneck_transform", entry(TRANSFORMS, elsewhere=TRANSFORMS_ELSEWHERE),
         "Residual block: bottleneck_transform (depth 50, 101, 152) | basic_transform (depth 18, 34)."),
     key("RESNET.AUDIO_TRANS_FUNC", "tf_bottleneck_transform_v1", entry(TRANSFORMS),
         "Residual block of the first AUDIO_TRANS_NUM audio stages: tf_bottleneck_transform_v1 (the paper's) | "
@@ -48,10 +48,11 @@ MODEL_KEYS = (
         "Per stage and pathway: max pooling (time, height, width) of keys and values."),
 
     # ---- Model ------------------------------------------------------------------------------------------------------
-    key("MODEL.ARCH", "slowfast", entry(ARCHITECTURES, aliases=ARCHITECTURE_ALIASES, elsewhere=ARCHITECTURES_ELSEWHERE),
+    key("MODEL.ARCH", "slowfast", entry(ARCHITECTURES, elsewhere=ARCHITECTURES_ELSEWHERE),
         "An entry of the ARCHITECTURES registry: slow | slowfast | avslowfast | audio."),
-    key("MODEL.MODEL_NAME", "", text(),
-        "PySlowFast's class name; unused, because MODEL.ARCH chooses the network.", inert=True),
+    key("MODEL.MODEL_NAME", "", entry(NETWORK_CLASSES, empty=True, elsewhere=CLASSES_ELSEWHERE),
+        "PySlowFast's class name; unused, because MODEL.ARCH chooses the network, but classes of other networks are "
+        "refused.", inert=True),
     key("MODEL.HEAD", "", entry(HEADS, empty=True),
         'An entry of the HEADS registry: single | multi | roi | pretext; "" is the head that the task needs. (new)'),
     key("MODEL.NUM_CLASSES", 400, whole(1, 1_000_000, reason="a larger classifier does not fit into memory"),

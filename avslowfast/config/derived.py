@@ -1,9 +1,11 @@
 """Facts that follow from a configuration, each derived here and nowhere else."""
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
-from .names import ARCHITECTURES, PretextFacts, PRETEXTS, STAGES, TaskFacts, TASKS
+from .names import ARCHITECTURES, DatasetFacts, DATASETS, PretextFacts, PRETEXTS, STAGES, TaskFacts, TASKS
+from .pyslowfast import READ_AS_BGR
 
 # A frozen or open configuration (`fvcore.common.config.CfgNode`), whose keys have no static types.
 Cfg = Any
@@ -114,8 +116,24 @@ def nonlocal_blocks(cfg: Cfg, stage: int, pathway: str) -> tuple[int, ...]:
 
 
 def is_bgr(cfg: Cfg) -> bool:
-    """Whether the network takes channels in the order B, G, R."""
-    return bool(cfg.DATA.REVERSE_INPUT_CHANNEL or cfg.DATA.USE_BGR_ORDER or (task_facts(cfg).boxes and cfg.AVA.BGR))
+    """Whether the network takes channels in the order B, G, R.
+
+    DATA.REVERSE_INPUT_CHANNEL reverses what PySlowFast's reader of the training data set gives.
+    """
+    asked = bool(cfg.DATA.USE_BGR_ORDER or (task_facts(cfg).boxes and cfg.AVA.BGR))
+    reverses = bool(cfg.DATA.REVERSE_INPUT_CHANNEL) and dataset_name(cfg) not in READ_AS_BGR
+    return asked != reverses
+
+
+def dataset_name(cfg: Cfg, split: str = "train") -> str:
+    """The data set of a split (train | val | test), in small letters."""
+    return str(cfg.TEST.DATASET if split == "test" else cfg.TRAIN.DATASET).lower()
+
+
+def counts_whole_frames(cfg: Cfg, split: str = "train") -> bool:
+    """Whether the clips of a split (train | val | test) are counted in whole frames, see `DatasetFacts`."""
+    facts: DatasetFacts = DATASETS.facts(dataset_name(cfg, split))
+    return facts.whole_frames
 
 
 def pixel_mean(cfg: Cfg) -> tuple[float, ...]:
@@ -160,6 +178,19 @@ def score_activation(cfg: Cfg) -> str:
     """What turns logits into scores: softmax | sigmoid. Boxes with a binary loss are scored by sigmoid."""
     binary = task_facts(cfg).boxes and cfg.MODEL.LOSS_FUNC.startswith("bce")
     return "sigmoid" if binary else str(cfg.MODEL.HEAD_ACT)
+
+
+def step_at(epoch: float, steps: Sequence[float]) -> int:
+    """Number of the step of SOLVER.STEPS in which an epoch lies.
+
+    The first step that lies ahead ends the current one, as in PySlowFast, whose first AVA files had a list that does
+    not ascend.
+
+    Args:
+        epoch: Epochs done, fractional.
+        steps: Epochs at which steps begin; the first is 0.
+    """
+    return next((i for i, step in enumerate(steps) if epoch < step), len(steps)) - 1
 
 
 def configured_ranks_per_machine(cfg: Cfg) -> int:

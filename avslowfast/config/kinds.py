@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from .derived import Cfg
 from .errors import ConfigError, value_of
+from .pyslowfast import translated
 from .ranges import shown
 from .reading import read_yaml
 from .table import TABLE
@@ -157,17 +158,17 @@ def values_of(cfg: Cfg) -> dict[str, Any]:
 def stored_values(text: str, source: str) -> dict[str, Any]:
     """As `values_of`, of a configuration that is kept as a text, such as the one in a checkpoint.
 
-    Keys that are not known here are left out. A value that its key does not take any more is its text.
+    Keys of PySlowFast are translated, see `pyslowfast`; those that are not known here are left out. A value that its key does not take any more is its text.
 
     Args:
         text: What `cfg.dump` gave, from whatever source.
         source: Where it is, for messages.
 
     Raises:
-        ConfigError: It is no YAML of a configuration.
+        ConfigError: It is no YAML of a configuration, or one of auditory-slow-fast.
     """
     values: dict[str, Any] = {}
-    for key, (value, _) in read_yaml(text, source).items():
+    for key, (value, _) in translated(read_yaml(text, source)).items():
         if key in TABLE:
             try:
                 values[key] = TABLE[key].read(value)

@@ -11,8 +11,9 @@ from iopath.common.file_io import g_pathmgr
 from ..utils.text import read_text, TextError
 from .derived import Cfg
 from .errors import ConfigError, PluginError
+from .names import DATASETS
 from .plugins import import_modules
-from .pyslowfast import what_serves
+from .pyslowfast import belongs_to, IDENTITY, translated, what_serves
 from .ranges import shown
 from .reading import Flat, LONGEST_YAML, read_yaml, Scalar
 from .table import get_cfg, TABLE
@@ -86,12 +87,18 @@ def _build(assignments: _Assignments, overrides: Sequence[Any], plugins: Sequenc
     assignments = assignments + _pairs(list(overrides))
     names = list(dict.fromkeys([*_plugin_names(assignments), *plugins]))
     import_modules(names)
-    for key, _, where in assignments:
-        if key not in TABLE:
-            raise ConfigError(f"{where}: {_unknown_key(key)}")
     # Where a key is set twice the last value counts, and it alone has to be right.
-    given = {key: (value, where) for key, value, where in assignments}
-    cfg = get_cfg({key: TABLE[key].read(value, where) for key, (value, where) in given.items()})
+    given = translated({key: (value, where) for key, value, where in assignments})
+    # What it is comes first: another network is named, not its keys.
+    for key in IDENTITY:
+        if key in given:
+            TABLE[key].read(*given[key])
+    unknown = [(key, where) for key, (_, where) in given.items() if key not in TABLE]
+    if unknown:
+        raise ConfigError(_unknown_keys(unknown))
+    values = {key: TABLE[key].read(value, where) for key, (value, where) in given.items()}
+    dataset = str(values.get("TRAIN.DATASET", values.get("TEST.DATASET", ""))).lower()
+    cfg = get_cfg({**DATASETS.facts(dataset).keys, **values})
     cfg.PLUGINS = names
     try:
         validate_cfg(cfg)
@@ -178,6 +185,31 @@ def _find_base(base: str, path: str, asked_by: str) -> str:
         raise ConfigError(f"{asked_by}: {_BASE_KEY} {error}") from None
 
 
+def _unknown_keys(unknown: list[tuple[str, str]]) -> str:
+    """What is wrong with names that are no keys: all of them in one line.
+
+    Args:
+        unknown: (name, where it is set).
+    """
+    (key, where), *others = unknown
+    if not others:
+        return f"{where}: {_unknown_key(key)}"
+    source = where.rpartition(", line ")[0] or where
+    parts: dict[str, str] = {}
+    for key, where in unknown:
+        node = key.split(".")[0]
+        name = f"{node}.*" if belongs_to(node) else shown(key) if len(key) > _LONGEST_KEY else key
+        place = where.removeprefix(source).removeprefix(", ")
+        hints = [belongs_to(node) or what_serves(key).removesuffix("; remove the key") or _proposed(key), place]
+        parts.setdefault(name, f"{name} ({', '.join(filter(None, hints))})" if any(hints) else name)
+    return f"{source}: {len(unknown)} unknown keys: {'; '.join(parts.values())}; correct or remove them"
+
+
+def _proposed(key: str) -> str:
+    near = _near_keys(key) if len(key) <= _LONGEST_KEY else []
+    return f"did you mean {' or '.join(near)}?" if near else ""
+
+
 def _unknown_key(key: str) -> str:
     """What is wrong with a name that is no key, and what to do."""
     if not key.strip():
@@ -191,9 +223,9 @@ def _unknown_key(key: str) -> str:
     known = what_serves(key.upper())
     if known:
         return f"{unknown}: this project has no key for it; {known}"
-    near = _near_keys(key) if len(key) <= _LONGEST_KEY else []
-    if near:
-        return f"{unknown}; did you mean {' or '.join(near)}? Correct the name or remove the key"
+    proposed = _proposed(key)
+    if proposed:
+        return f"{unknown}; {proposed} Correct the name or remove the key"
     root = key.split(".")[0]
     if "." in key and root.isidentifier() and not any(name.startswith(f"{root}.") for name in TABLE):
         plugin = f"name the plugin that adds {root} in PLUGINS or with --import"

@@ -5,7 +5,8 @@ torch. A plugin adds entries with `@REGISTRY.register(name)`; see `plugins`.
 """
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from ..utils.registry import Registry
@@ -15,6 +16,18 @@ STAGES = ("pool1", "res2", "res3", "res4", "res5")
 
 # Residual blocks of res2, res3, res4, res5 by the depth of the ResNet.
 NUM_BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
+
+# Classes of networks by their names in PySlowFast, with the architectures that they build.
+NETWORK_CLASSES: Registry[tuple[str, ...]] = Registry(
+    "network class",
+    builtin={
+        "ResNet": ("slow",),
+        "SlowFast": ("slowfast",),
+        "AVSlowFast": ("avslowfast",),
+        "PTVResNet": ("slow",),
+        "PTVSlowFast": ("slowfast",),
+    },
+)
 
 # The pathways of an architecture, in the order in which their features are joined.
 ARCHITECTURES: Registry[tuple[str, ...]] = Registry(
@@ -84,6 +97,20 @@ class LateralFacts:
 
     target: str = "slow"
     keeps_audio_time: bool = False
+
+
+@dataclass(frozen=True)
+class DatasetFacts:
+    """How the clips of a data set are cut, known without importing its reader.
+
+    Attributes:
+        keys: {dotted key: value} of the configuration where nothing sets the key.
+        whole_frames: Clips begin on whole frames at DATA.TARGET_FPS and take the time from their first frame to their
+            last one, as PySlowFast counts lists of frames.
+    """
+
+    keys: Mapping[str, Any] = field(default_factory=dict)
+    whole_frames: bool = False
 
 
 @dataclass(frozen=True)
@@ -177,6 +204,11 @@ DATASETS: Registry[Any] = Registry(
         "charades": "avslowfast.datasets.charades:read",
         "ava": "avslowfast.datasets.ava:read",
     },
+    # PySlowFast's reader counts the frames of its lists, 24 a second, and shows the end of the video in the test.
+    facts={
+        "charades": DatasetFacts({"DATA.TARGET_FPS": 24, "DATA.USE_OFFSET_SAMPLING": True}, whole_frames=True),
+    },
+    default_facts=DatasetFacts(),
 )
 TASKS: Registry[Any] = Registry(
     "task",

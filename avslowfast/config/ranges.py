@@ -247,7 +247,6 @@ class Entry(Range):
         empty: It may be empty.
         any_case: Small and capital letters are the same.
         also: Further names that are accepted.
-        aliases: {name of another project: the same here}.
         elsewhere: {name of another project: (what it is, what to do)}, for names that are known and cannot be used.
     """
 
@@ -255,7 +254,6 @@ class Entry(Range):
     empty: bool = False
     any_case: bool = False
     also: tuple[str, ...] = ()
-    aliases: Mapping[str, str] | None = None
     elsewhere: Mapping[str, tuple[str, str]] | None = None
 
     @property
@@ -271,8 +269,6 @@ class Entry(Range):
         asked = name.lower() if self.any_case else name
         if asked in self.registry or asked in self.also or (not name and self.empty):
             return name
-        if self.aliases and asked in self.aliases:
-            return self.aliases[asked]
         if self.elsewhere and asked in self.elsewhere:
             raise UnfitError(*self.elsewhere[asked])
         raise UnfitError(*self.registry.unknown(name))

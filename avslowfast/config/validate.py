@@ -13,6 +13,7 @@ from .derived import (
     pretext_facts,
     pretexts,
     score_activation,
+    step_at,
     task_facts,
 )
 from .errors import ConfigError, refuse
@@ -23,8 +24,6 @@ from .validate_model import check_model
 
 # Measured shifts of the audio; each is one more forward pass of the audio pathway per clip.
 _MOST_SHIFTS = 401
-# A list that was published and does not ascend; such files still load and mean what they meant.
-_WITHDRAWN_STEPS = [0, 10, 5, 5]
 
 _logger = logging.getLogger(__name__)
 
@@ -154,15 +153,16 @@ def _check_steps(cfg: Cfg) -> None:
     if len(reached) > len(s.LRS) or s.STEPS[:1] != [0]:
         problem = f"SOLVER.LRS has {len(s.LRS)} rates"
         refuse(cfg, "SOLVER.STEPS", problem, "give the first epoch of each rate in SOLVER.LRS, starting at 0")
-    if s.STEPS == _WITHDRAWN_STEPS:
+    if sorted(set(s.STEPS)) != s.STEPS:
+        begins: dict[float, float] = {}
+        for epoch in sorted(set(reached)):
+            begins.setdefault(s.LRS[step_at(epoch, s.STEPS)], epoch)
         _logger.warning(
-            "SOLVER.STEPS is %s, which PySlowFast's AVA files had before March 2020: from epoch %g on the last rate "
-            "counts; they have [0, 10, 15, 20] now",
-            s.STEPS,
-            s.STEPS[1],
+            "SOLVER.STEPS is [%s], which does not ascend; as PySlowFast reads it, SOLVER.BASE_LR is multiplied by %s. "
+            "(PySlowFast's AVA files had [0, 10, 5, 5] before March 2020; they have [0, 10, 15, 20] now.)",
+            ", ".join(f"{step:g}" for step in s.STEPS),
+            ", ".join(f"{rate:g} from epoch {epoch:g} on" for rate, epoch in begins.items()),
         )
-    elif any(after <= before for before, after in zip(s.STEPS, s.STEPS[1:])):
-        refuse(cfg, "SOLVER.STEPS", "the first epochs of steps have to ascend", "use for example [0, 10, 15]")
 
 
 def _check_batches(cfg: Cfg) -> None:

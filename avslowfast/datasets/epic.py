@@ -158,15 +158,22 @@ def _record(edition: _Edition, source: Source, row: Mapping[str, str], where: st
     span = check_span(start, stop, where)
     ids = [_class_id(edition, row, where, head, size) for head, size in sizes.items()]
     fields = {"participant": field(row, "participant_id", where), "video": field(row, "video_id", where)}
+    video = source.video(edition.video, **fields)
     return Record(
-        source.video(edition.video, **fields),
+        video,
         tuple(ids) if source.classifiers else ids[0],
         where,
         span,
         source.audio(**fields),
         field(row, edition.id_column, where),
-        group=row["participant_id"],
+        _frame_rate(fields["video"]) if not os.path.splitext(video)[1] and os.path.isdir(video) else 0.0,
+        row["participant_id"],
     )
+
+
+def _frame_rate(video: str) -> float:
+    """Frames per second of the official pictures: the videos of EPIC-Kitchens-55, P01_01, have 60, later ones, P01_101, 50."""
+    return 50.0 if len(video.rpartition("_")[2]) == 3 else 60.0
 
 
 def _class_id(edition: _Edition, row: Mapping[str, str], where: str, head: str, size: int) -> int:

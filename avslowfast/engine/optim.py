@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from ..checkpoint import states
-from ..config.derived import Cfg
+from ..config.derived import Cfg, step_at
 from ..models.norm import is_batch_norm
 
 
@@ -34,10 +34,7 @@ def stepped_lr(epoch: float, *, base_lr: float, steps: Sequence[float], rates: S
         steps: Epochs at which steps begin; the first is 0.
         rates: Factor of each step.
     """
-    # The first step that lies ahead ends the current one, as in PySlowFast: its first AVA files had a list that does
-    # not ascend.
-    index = next((i for i, step in enumerate(steps) if epoch < step), len(steps)) - 1
-    return base_lr * rates[index]
+    return base_lr * rates[step_at(epoch, steps)]
 
 
 def lr_at(cfg: Cfg, epoch: float) -> float:

@@ -128,7 +128,16 @@ def warn_of_other_inputs(cfg: Cfg, content: Any, path: str, refuse: bool = False
     visual = any(name != "audio" for name in pathways(cfg))
     senseless = [key for key in _SPECTROGRAM if "audio" in pathways(cfg) and old.get(key, new[key]) != new[key]]
     if visual and is_bgr(get_cfg(old)) != is_bgr(cfg):
-        senseless += [key for key in _CHANNEL_ORDER if old.get(key, new[key]) != new[key]]
+        keys = [key for key in _CHANNEL_ORDER if old.get(key, new[key]) != new[key]]
+        if is_bgr(get_cfg({**new, **{key: old[key] for key in keys}})) != is_bgr(cfg):
+            senseless += keys
+        else:
+            # DATA.REVERSE_INPUT_CHANNEL means another order on the data set that they were trained on.
+            orders = ("R, G, B", "B, G, R") if is_bgr(cfg) else ("B, G, R", "R, G, B")
+            problem = f"{path}: trained with channels in the order {orders[0]}, but they are {orders[1]} here"
+            if refuse:
+                raise ConfigError(f"{problem}; set DATA.USE_BGR_ORDER to {not new['DATA.USE_BGR_ORDER']}")
+            logger.warning("%s", problem)
     differing = differences(old, new, "identity")
     if senseless and refuse:
         key = senseless[0]

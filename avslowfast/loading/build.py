@@ -48,7 +48,7 @@ def build_dataset(cfg: Cfg, split: str, videos_of: str | None = None) -> ClipDat
     rule = label_rule(listing.labels, tuple(derived.head_classes(cfg).values()))
     for record in listing.records:
         rule.check(record)
-    reader = ClipReader(clip_settings(cfg))
+    reader = ClipReader(clip_settings(cfg, split))
     if isinstance(rule, Boxes):
         return KeyFrameDataset(listing, reader, rule, split)
     return ClipDataset(listing, reader, rule, split)
@@ -186,8 +186,13 @@ def collation(dataset: ClipDataset) -> Collate:
     return collate_boxes if isinstance(dataset, KeyFrameDataset) else collate_eval
 
 
-def clip_settings(cfg: Cfg) -> ClipSettings:
-    """How cfg turns a video into clips."""
+def clip_settings(cfg: Cfg, split: str = "train") -> ClipSettings:
+    """How cfg turns a video into clips.
+
+    Args:
+        cfg: The configuration.
+        split: Whose data set says how clips are counted: train | val | test.
+    """
     d, pathways = cfg.DATA, derived.pathways(cfg)
     return ClipSettings(
         pathways=pathways,
@@ -208,6 +213,7 @@ def clip_settings(cfg: Cfg) -> ClipSettings:
         seed=cfg.RNG_SEED,
         num_samples=cfg.AUG.NUM_SAMPLE,
         both_ends=d.USE_OFFSET_SAMPLING,
+        whole_frames=derived.counts_whole_frames(cfg, split),
         loop_filter=not d.SKIP_LOOP_FILTER,
         max_pixels=d.MAX_PIXELS,
     )

@@ -1,16 +1,22 @@
 """A clip reader cuts clips from an open file: training clips, views, clips at given starts, clips around an instant."""
 
+import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
-from helpers import tiny_cfg
+from helpers import published, ROOT, tiny_cfg
 from helpers.videos import LONG_FPS
+from PIL import Image
 
-from avslowfast.clips import ClipReader
+from avslowfast.clips import ClipReader, spans
+from avslowfast.datasets.epic import seconds as seconds_of
 from avslowfast.loading.build import clip_settings
 from avslowfast.media import DecodeError, open_media
+
+VIEWS = json.loads((ROOT / "tests/golden/views.json").read_text())
 
 
 @pytest.fixture
@@ -119,3 +125,65 @@ def test_a_folder_of_frames_is_cut_like_a_video(long_video):
 def test_arithmetic_on_seconds_needs_no_torch():
     code = "import avslowfast.clips.spans, sys; print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "False\n"
+
+
+@pytest.fixture(scope="module")
+def frame_list(tmp_path_factory):
+    """240 pictures; the grey level of each is its number."""
+    folder = tmp_path_factory.mktemp("frames")
+    for number in range(240):
+        Image.fromarray(np.full((32, 40), number, np.uint8)).save(folder / f"x-{number + 1:06d}.png")
+    return folder
+
+
+@pytest.mark.parametrize("num_frames, rate", [(16, 8), (64, 2)])
+def test_a_list_of_frames_is_read_as_pyslowfast_reads_it(frame_list, num_frames, rate):
+    """Frame numbers of 10 s of Charades, test views and training clips."""
+    case = next(case for case in VIEWS["charades"] if (case["video_frames"], case["num_frames"]) == (240, num_frames))
+    keys = ["TRAIN.DATASET", "charades", "TEST.DATASET", "charades", "DATA.NUM_FRAMES", num_frames]
+    keys += [
+        "DATA.SAMPLING_RATE",
+        rate,
+        "MODEL.ARCH",
+        "slowfast",
+        "TEST.NUM_SPATIAL_CROPS",
+        1,
+        "DATA.MULTI_LABEL",
+        True,
+    ]
+    cfg = tiny_cfg(*keys, "MODEL.LOSS_FUNC", "bce_logit", "MODEL.HEAD_ACT", "sigmoid", "DATA.TARGET_FPS", 24,
+                   "DATA.USE_OFFSET_SAMPLING", True, "DATA.TEST_CROP_SIZE", 32, "DATA.TRAIN_CROP_SIZE", 32,
+                   "DATA.TRAIN_JITTER_SCALES", [32, 32])  # fmt: skip
+    cuts = ClipReader(clip_settings(cfg, "test"))
+
+    def numbers(clip):
+        return clip.float().mean(dim=(0, 2, 3)).round().int().tolist()
+
+    first, last = (shown[0] for shown in case["train_first_and_last"])
+    with cuts.open(frame_list, frame_rate=24.0) as reader:
+        for views, expected in case["test"].items():
+            assert [numbers(clip) for clip in cuts.test_views(reader, num_views=int(views))["fast"]] == expected
+        for index in range(5):
+            (clip,) = cuts.training_clips(reader, epoch=0, index=index)
+            shown = numbers(clip.tensors["fast"])
+            assert first <= shown[0] <= last
+            assert shown == list(range(shown[0], shown[0] + num_frames * rate, rate))
+            # The classes of a clip are those from its first frame to its last one.
+            assert clip.span == pytest.approx((shown[0] / 24, (shown[-1] + 1) / 24))
+
+
+@pytest.mark.parametrize(
+    "case", VIEWS["epic_kitchens_slowfast"], ids=lambda case: "{video_id}-{start_timestamp}".format(**case)
+)
+def test_instants_are_those_of_the_epic_kitchens_baseline(case):
+    """First and last instant of test views and of the earliest and latest training clip, to within two frames."""
+    cfg = published.load("epic-kitchens-slowfast", "configs/EPIC-KITCHENS/SLOWFAST_8x8_R50.yaml")
+    s = clip_settings(cfg, "test")
+    begin, end = seconds_of(case["start_timestamp"]), seconds_of(case["stop_timestamp"])
+    views = spans.view_starts(begin, end, s.placed_duration, 10, s.both_ends, step=s.frame_step)
+    training = [begin, begin + max(end - begin - s.placed_duration, 0)]
+    for starts, expected in ((views, case["test"]), (training, case["train_first_and_last"])):
+        for start, numbers in zip(starts, expected, strict=True):
+            theirs = (np.array(numbers) - 1) / case["fps"]
+            shown = ClipReader(s).frame_times(start, end)
+            np.testing.assert_allclose(shown[[0, -1]], theirs[[0, -1]], atol=2 / case["fps"] + 1e-9)

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from helpers import ROOT
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -94,17 +95,38 @@ def test_views_of_a_video_shorter_than_a_clip_begin_with_it(begin, length, views
         assert clips.view_starts(begin, begin + length, length + 1, views, both_ends).tolist() == [begin] * views
 
 
-@pytest.mark.shared
-def test_views_begin_where_pyslowfast_puts_them(shared):
-    file = shared / "conformance/views.json"
-    if not file.exists():
-        pytest.skip("the vectors of views are not here")
-    cases = json.loads(file.read_text())["pyslowfast"]
-    assert len(cases) > 100
-    for case in cases:
-        duration, views, frame = case["num_frames"] * case["sampling_rate"] / 30, case["views"], 1 / case["fps"]
-        # The length that the reference has counted, in whole frames.
-        end = case["frames"] * frame
-        for key, both_ends, frames in (("offset_false", False, 0.5), ("offset_true", True, max(views - 1, 1))):
-            found = clips.view_starts(0.0, end, duration, views, both_ends)
-            np.testing.assert_allclose(found, case[key], atol=frames * frame + 1e-9, err_msg=f"{case} {key}")
+VIEWS = json.loads((ROOT / "tests/golden/views.json").read_text())
+
+
+@pytest.mark.parametrize(
+    "key, both_ends, frames_off",
+    # The reference counts frames, and rounds down before it multiplies with `both_ends`.
+    [("offset_false", False, lambda views: 0.5), ("offset_true", True, lambda views: max(views - 1, 1))],
+)
+def test_views_begin_where_pyslowfast_puts_them(key, both_ends, frames_off):
+    assert len(VIEWS["pyslowfast"]) == 225
+    for case in VIEWS["pyslowfast"]:
+        duration, views, frame = (
+            clips.clip_duration(case["num_frames"], case["sampling_rate"], 30),
+            case["views"],
+            1 / case["fps"],
+        )
+        found = clips.view_starts(0.0, case["frames"] * frame, duration, views, both_ends)
+        np.testing.assert_allclose(found, case[key], atol=frames_off(views) * frame + 1e-9, err_msg=f"{case} {key}")
+
+
+@pytest.mark.parametrize("case", VIEWS["charades"], ids=lambda case: "{video_frames}-{num_frames}".format(**case))
+def test_frames_are_those_of_pyslowfasts_frame_lists(case):
+    """Frame numbers of test views and of the earliest and latest training clip, at 24 frames a second."""
+    step, length, frames, rate = 1 / 24, case["video_frames"], case["num_frames"], case["sampling_rate"]
+
+    def numbers(starts):
+        times = np.array([clips.frame_times(start, frames, rate, 24) for start in starts])
+        return np.clip(np.round(times * 24), 0, length - 1).astype(int).tolist()
+
+    placed = ((frames - 1) * rate + 1) * step
+    for views, expected in case["test"].items():
+        assert numbers(clips.view_starts(0.0, length * step, placed, int(views), step=step)) == expected
+    rng = np.random.default_rng(1)
+    starts = [clips.random_start(0.0, length * step, placed, rng, step=step) for _ in range(20_000)]
+    assert numbers([min(starts), max(starts)]) == case["train_first_and_last"]

@@ -13,6 +13,7 @@ CONFIGS = sorted((ROOT / "configs").glob("*/*.yaml"))
 def test_every_config_loads_is_frozen_and_tells_its_command(path):
     cfg = load_cfg(path)
     assert cfg.is_frozen()
+    assert sorted(set(cfg.SOLVER.STEPS)) == cfg.SOLVER.STEPS
     head = path.read_text().split("\n\n")[0]
     for word in ("# Command:", "# Hardware:", "# Expected:"):
         assert word in head

@@ -83,20 +83,16 @@ def test_nothing_is_proposed_where_nothing_is_near(key):
 @pytest.mark.parametrize(
     "key, words",
     [
-        ("TRAIN.FINETUNE", "TRAIN.CHECKPOINT_FILE_PATH"),
-        ("train.finetune", "TRAIN.CHECKPOINT_FILE_PATH"),
+        ("TRAIN.CHECKPOINT_IN_INIT", "TRAIN.CHECKPOINT_FILE_PATH"),
+        ("train.checkpoint_in_init", "TRAIN.CHECKPOINT_FILE_PATH"),
         ("MODEL.DETACH_FINAL_FC", "FINETUNE.FREEZE"),
         ("MODEL.FROZEN_BN", "BN.NORM_TYPE frozen_batchnorm"),
-        ("BN.FREEZE", "BN.NORM_TYPE frozen_batchnorm"),
         ("BN.GLOBAL_SYNC", "BN.NORM_TYPE sync_batchnorm"),
         ("AUG.COLOR_JITTER", "AUG.AA_TYPE"),
         ("MODEL.ACT_CHECKPOINT", "TRAIN.ACCUMULATION_STEPS"),
         ("TEST.NUM_TEMPORAL_CLIPS", "TEST.NUM_ENSEMBLE_VIEWS"),
         ("DATA.TRAIN_JITTER_SCALES_RELATIVE", "DATA.TRAIN_JITTER_SCALES"),
-        ("TENSORBOARD.CONFUSION_MATRIX.ENABLE", "TENSORBOARD.CONFUSION_MATRIX"),
-        ("TENSORBOARD.CLASS_NAMES_PATH", "DATA.CLASS_NAMES_FILE"),
-        ("EPICKITCHENS.VISUAL_DATA_DIR", "DATA.PATH_PREFIX"),
-        ("AUDIO_DATA.CLIP_SECS", "DATA.AUDIO_*"),
+        ("EPICKITCHENS.TRAIN_LIST", "DATA.PATH_TO_DATA_DIR"),
         ("SOLVER.LARS_ON", "SOLVER.OPTIMIZING_METHOD"),
     ],
 )

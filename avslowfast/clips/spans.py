@@ -78,12 +78,10 @@ def view_starts(
     room = max(room, 0.0)
     if step:
         room = _whole_steps(room, step)
-    if not both_ends:
-        after = room * np.arange(num_views) / num_views
-    elif num_views == 1:
+    if both_ends and num_views == 1:
         after = np.array([room / 2])
     else:
-        after = room / (num_views - 1) * np.arange(num_views)
+        after = np.linspace(0.0, room, num_views, endpoint=both_ends)
     # numpy rounds a half to the even number, as Python and so PySlowFast does.
     return begin + (step * np.round(after) if step else after)
 

@@ -107,23 +107,24 @@ DATA_KEYS = (
     key("DATA.INV_UNIFORM_SAMPLE", False, flag(), "Draw 1/scale uniformly instead of scale."),
     key("DATA.RANDOM_FLIP", True, flag(), "Flip frames horizontally at random in training."),
     key("DATA.TARGET_FPS", 30, whole(1, 1000),
-        "Frame rate that NUM_FRAMES and SAMPLING_RATE refer to, Hz. Where nothing sets it, Charades brings 24, the rate "
-        "of PySlowFast's lists of frames."),
+        "Frame rate that NUM_FRAMES and SAMPLING_RATE refer to, Hz. Where nothing sets it, Charades brings 24, the "
+        "rate of PySlowFast's lists of frames."),
     key("DATA.DECODING_BACKEND", "pyav", text(),
         "PySlowFast's key; PyAV always decodes, so every value means the same.", inert=True),
     key("DATA.MULTI_LABEL", False, flag(), "Several labels per clip; the metric is mean average precision."),
     key("DATA.USE_OFFSET_SAMPLING", False, flag(),
-        "Where test view i of n begins in the room that a clip leaves: False at i / n, as PySlowFast and the authors do "
-        "by default, so that the last n-th part is never seen and a single view begins with the video; True at "
-        "i / (n - 1), so that the last view ends with the video and a single one lies in its middle. Where nothing sets "
-        "it, Charades brings True, as PySlowFast's reader of its lists does."),
+        "Where test view i of n begins in the room that a clip leaves: False at i / n, as PySlowFast and the authors "
+        "do by default, so that the last n-th part is never seen and a single view begins with the video; True at "
+        "i / (n - 1), so that the last view ends with the video and a single one lies in its middle. Where nothing "
+        "sets it, Charades brings True, as PySlowFast's reader of its lists does."),
     key("DATA.ENSEMBLE_METHOD", "sum", choice("sum", "max"),
         "How the scores of a video's views are combined: sum | max."),
     key("DATA.REVERSE_INPUT_CHANNEL", False, flag(),
         "PySlowFast's key: True reverses the channels that its reader of TRAIN.DATASET gives. The network then takes "
         "R, G, B on Charades and SSv2, whose frames PySlowFast reads as B, G, R, and B, G, R elsewhere (with AVA.BGR "
         "R, G, B). See USE_BGR_ORDER."),
-    key("DATA.USE_BGR_ORDER", False, flag(), "The network takes channels in the order B, G, R, whatever the data set (the authors' key)."),
+    key("DATA.USE_BGR_ORDER", False, flag(),
+        "The network takes channels in the order B, G, R, whatever the data set (the authors' key)."),
     key("DATA.USE_AUDIO", False, flag(),
         "The authors' key; unused, because the model's pathways decide whether audio is decoded.", inert=True),
     key("DATA.GET_MISALIGNED_AUDIO", False, flag(),

@@ -158,7 +158,8 @@ def values_of(cfg: Cfg) -> dict[str, Any]:
 def stored_values(text: str, source: str) -> dict[str, Any]:
     """As `values_of`, of a configuration that is kept as a text, such as the one in a checkpoint.
 
-    Keys of PySlowFast are translated, see `pyslowfast`; those that are not known here are left out. A value that its key does not take any more is its text.
+    Keys of PySlowFast are translated, see `pyslowfast`; those that are not known here are left out. A value that its
+    key does not take any more is its text.
 
     Args:
         text: What `cfg.dump` gave, from whatever source.
@@ -168,7 +169,8 @@ def stored_values(text: str, source: str) -> dict[str, Any]:
         ConfigError: It is no YAML of a configuration, or one of auditory-slow-fast.
     """
     values: dict[str, Any] = {}
-    for key, (value, _) in translated(read_yaml(text, source)).items():
+    given = {key: (value, f"{source}, line {line}") for key, (value, line) in read_yaml(text, source).items()}
+    for key, (value, _) in translated(given).items():
         if key in TABLE:
             try:
                 values[key] = TABLE[key].read(value)

@@ -166,8 +166,8 @@ def translated(given: Given) -> Given:
     for key, (_, where) in found.items():
         if key.startswith("AUDIO_DATA."):
             raise ConfigError(
-                f"{where}: {key} is of auditory-slow-fast, whose two pathways both take spectrograms; this project does "
-                "not have that network: MODEL.ARCH audio is one of audio alone, with the keys DATA.AUDIO_*"
+                f"{where}: {key} is of auditory-slow-fast, whose two pathways both take spectrograms; this project "
+                "does not have that network: MODEL.ARCH audio is one of audio alone, with the keys DATA.AUDIO_*"
             )
     if found.keys() >= _WRITTEN:
         _translate_written(found)

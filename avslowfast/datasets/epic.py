@@ -172,7 +172,7 @@ def _record(edition: _Edition, source: Source, row: Mapping[str, str], where: st
 
 
 def _frame_rate(video: str) -> float:
-    """Frames per second of the official pictures: the videos of EPIC-Kitchens-55, P01_01, have 60, later ones, P01_101, 50."""
+    """Frames per second of the official pictures: 60 of EPIC-Kitchens-55's videos (P01_01), 50 of later ones."""
     return 50.0 if len(video.rpartition("_")[2]) == 3 else 60.0
 
 

@@ -172,7 +172,8 @@ def test_unknown_keys_that_matter_are_listed_at_once():
     assert "\n" not in message
     assert message.startswith("x.pyth: 5 unknown keys: ")
     assert message.endswith("; correct or remove them")
-    for word in ("TEST.NUM_TEMPORAL_CLIPS (TEST.NUM_ENSEMBLE_VIEWS is", "MODEL.DROPCONNECT_RATE (", "MVIT.* (Multiscale",
+    for word in ("TEST.NUM_TEMPORAL_CLIPS (TEST.NUM_ENSEMBLE_VIEWS is", "MODEL.DROPCONNECT_RATE (",
+                 "MVIT.* (Multiscale",
                  "did you mean MODEL.NUM_CLASSES?"):  # fmt: skip
         assert message.count(word) == 1, word
 

@@ -13,17 +13,21 @@ from collections.abc import Mapping, Sequence
 
 from .parser import CommandParser
 
-_TITLES = {"Kinetics": "Kinetics-400", "Kinetics600": "Kinetics-600"}
-_COLUMNS = (
-    "| configuration | M parameters | GFLOPs | top-1 | top-5 | source | checkpoint |\n|---|---|---|---|---|---|---|\n"
-)
+# Folder of configs/: title, {column of configs/published.csv: its heading}.
+_SECTIONS = {
+    "Kinetics": ("Kinetics-400", {"top1": "top-1", "top5": "top-5"}),
+    "Kinetics600": ("Kinetics-600", {"top1": "top-1", "top5": "top-5"}),
+    "AVA": ("AVA", {"map": "mAP, version 2.2"}),
+    "Charades": ("Charades", {"map": "mAP"}),
+    "EPIC100": ("EPIC-Kitchens-100", {}),
+}
 _HEAD = """# Model zoo
 
 Made by `avslowfast zoo` from `configs/` and `configs/published.csv`; a test fails when it is stale.
 
 Parameters (millions, synchronisation heads included) and GFLOPs (multiply-adds of one view at the test crop, as fvcore
-counts them) are measured on the networks. Accuracies are published ones, of 10 x 3 views, from the source in their row;
-**nothing here has been trained on Kinetics by this project yet**. An empty cell means that no figure has been gathered,
+counts them) are measured on the networks. Accuracies are published ones, of 10 x 3 views (AVA: one view of each key frame),
+from the source in their row; **nothing here has been trained on these data sets by this project yet**. An empty cell means that no figure has been gathered,
 or that no released checkpoint is known.
 
 A checkpoint that fits loads with `load_weights`, `TEST.CHECKPOINT_FILE_PATH` or `avslowfast.load_model`, whatever its
@@ -55,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def published() -> list[dict[str, str]]:
-    """Rows of configs/published.csv, in order: "config", "top1", "top5", "source", "checkpoint"."""
+    """Rows of configs/published.csv, in order: "config", "top1", "top5", "map", "source", "checkpoint"."""
     from ..config.zoo import CONFIGS
 
     with open(CONFIGS / "published.csv", newline="", encoding="utf-8") as f:
@@ -83,14 +87,18 @@ def page(rows: Sequence[Mapping[str, str]], measured: Mapping[str, tuple[str, st
         measured: {config: (M parameters, GFLOPs)}.
     """
     text = _HEAD
-    for folder, title in _TITLES.items():
-        text += f"\n## {title}\n\n{_COLUMNS}"
-        text += "".join(_line(row, *measured[row["config"]]) for row in rows if row["config"].startswith(folder + "/"))
+    for folder, (title, figures) in _SECTIONS.items():
+        heads = ["configuration", "M parameters", "GFLOPs", *figures.values(), "source", "checkpoint"]
+        text += f"\n## {title}\n\n{_line(heads)}{'|---' * len(heads)}|\n"
+        for row in rows:
+            name = row["config"].removeprefix(folder + "/")
+            if name != row["config"]:
+                link = f"[{name}](configs/{row['config']}.yaml)"
+                shown = [row[column] for column in (*figures, "source", "checkpoint")]
+                text += _line([link, *measured[row["config"]], *shown])
     return text
 
 
-def _line(row: Mapping[str, str], size: str, gflops: str) -> str:
+def _line(cells: Sequence[str]) -> str:
     """One row of a table."""
-    folder, name = row["config"].split("/")
-    link = f"[{name}](configs/{folder}/{name}.yaml)"
-    return "| " + " | ".join((link, size, gflops, row["top1"], row["top5"], row["source"], row["checkpoint"])) + " |\n"
+    return "| " + " | ".join(cells) + " |\n"

@@ -149,7 +149,7 @@ def _default_log_mel() -> LogMel:
 def draw_spec_masks(
     rng: np.random.Generator, num_masks: int, max_time: int, max_freq: int, num_frames: int, num_mels: int
 ) -> torch.Tensor:
-    """Draw SpecAugment's masks (arXiv 1904.08779, section 2).
+    """Draw SpecAugment's masks (arXiv 1904.08779).
 
     Args:
         rng: Source of the draws.

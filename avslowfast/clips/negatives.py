@@ -1,6 +1,6 @@
 """Audio out of sync: hard and super-hard negatives for training, shifted audio for measuring.
 
-See arXiv 2001.08740, section 3.4.
+See arXiv 2001.08740.
 
 All of it is cut from the video's clock and lies wholly inside its audio: a repeated or padded end would give it away.
 """

@@ -161,7 +161,7 @@ class ColourJitter:
     """The same change of colour for all frames of a clip.
 
     Brightness, contrast and saturation change first (unless `pca_only`), then the colour moves along the principal
-    components of the pixels (AlexNet, section 4.1).
+    components of the pixels (AlexNet).
 
     Args:
         eigenvalues: Of the pixels' covariance, [3].

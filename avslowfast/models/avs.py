@@ -1,4 +1,4 @@
-"""Audiovisual synchronisation: heads at several depths and their contrastive loss (arXiv 2001.08740, section 3.4).
+"""Audiovisual synchronisation: heads at several depths and their contrastive loss (arXiv 2001.08740).
 
 The margin loss is that of arXiv 1807.00230. Legend: B clips of this rank, M hard negatives, T time steps, D dimension
 of the comparison.

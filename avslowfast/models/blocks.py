@@ -1,7 +1,6 @@
 """Stems, residual blocks and stages, in two dimensions (audio: time, frequency) or three (video: time, height, width).
 
-Sources: ResNet (arXiv 1512.03385), SlowFast (arXiv 1812.03982, table 1), Audiovisual SlowFast (arXiv 2001.08740,
-section 3.1).
+Sources: ResNet (arXiv 1512.03385), SlowFast (arXiv 1812.03982, table 1), Audiovisual SlowFast (arXiv 2001.08740).
 Legend: B clips, C D channels, T time steps, H W pixels or cells, F mel bands.
 """
 
@@ -237,7 +236,7 @@ class Basic(Transform):
 
 
 class TimeFrequencyV1(Transform):
-    """3x1 (time) and 1x3 (frequency) convolutions in parallel, concatenated, then 1x1 (arXiv 2001.08740, section 3.1).
+    """3x1 (time) and 1x3 (frequency) convolutions in parallel, concatenated, then 1x1 (arXiv 2001.08740).
 
     Args:
         spec: Shape of the block.

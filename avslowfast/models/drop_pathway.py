@@ -1,4 +1,4 @@
-"""DropPathway: drop the audio pathway in a training iteration (arXiv 2001.08740, section 3.3)."""
+"""DropPathway: drop the audio pathway in a training iteration (arXiv 2001.08740)."""
 
 from ..utils.seeding import generator
 

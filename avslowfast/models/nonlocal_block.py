@@ -1,6 +1,6 @@
 """Non-local attention: the visual block, and the core of the audiovisual lateral.
 
-Sources: arXiv 1711.07971; arXiv 2001.08740, section 3.2.
+Sources: arXiv 1711.07971; arXiv 2001.08740.
 Legend: B clips, C channels, N queries, M positions, T frames, H W cells.
 """
 

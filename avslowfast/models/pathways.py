@@ -167,7 +167,7 @@ class FastPathway(VisualPathway):
 
 
 class AudioPathway(Pathway):
-    """A 2-D ResNet over a log-mel spectrogram [B, 1, T, F] (arXiv 2001.08740, section 3.1).
+    """A 2-D ResNet over a log-mel spectrogram [B, 1, T, F] (arXiv 2001.08740).
 
     Args:
         spec: What all stages have in common.

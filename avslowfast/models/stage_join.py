@@ -1,4 +1,4 @@
-"""What connects the pathways after a stage: the vertical arrows of the paper's figure (arXiv 2001.08740, figure 2)."""
+"""What connects the pathways after a stage: the vertical arrows of the paper's figure (arXiv 2001.08740)."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Frame mean average precision of AVA: PASCAL VOC at IoU 0.5 (arXiv 1705.08421, section 5)."""
+"""Frame mean average precision of AVA: PASCAL VOC at IoU 0.5 (arXiv 1705.08421)."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Synchronisation: is audio in sync distinguished from other audio, and at which shift (arXiv 2001.08740, section 3.4)?
+"""Synchronisation: is audio in sync distinguished from other audio, and at which shift (arXiv 2001.08740)?
 
 Distances are those that the synchronisation loss compares: 0 for the same embedding, 1 for opposite ones. NaN stands
 for a comparison that does not exist (a video too short for it, a clip without audio) and counts nowhere. Legend: N

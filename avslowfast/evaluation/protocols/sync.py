@@ -1,6 +1,6 @@
 """How well pretexts are learnt: synchronisation at every stage that compares audio and frames, and predictions.
 
-Synchronisation is that of arXiv 2001.08740, section 3.4.
+Synchronisation is that of arXiv 2001.08740.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""A->F->S (arXiv 2001.08740, section 3.2): audio joins Fast, which then joins Slow."""
+"""A->F->S (arXiv 2001.08740): audio joins Fast, which then joins Slow."""
 
 from .base import AddedAudio
 

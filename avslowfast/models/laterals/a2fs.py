@@ -1,4 +1,4 @@
-"""A->FS, the paper's default (arXiv 2001.08740, section 3.2): audio joins Slow after Fast has joined it."""
+"""A->FS, the paper's default (arXiv 2001.08740): audio joins Slow after Fast has joined it."""
 
 from .base import AddedAudio
 

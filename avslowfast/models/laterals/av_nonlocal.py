@@ -1,4 +1,4 @@
-"""Audiovisual non-local attention as a lateral (arXiv 2001.08740, section 3.2)."""
+"""Audiovisual non-local attention as a lateral (arXiv 2001.08740)."""
 
 from torch import nn, Tensor
 

@@ -1,4 +1,4 @@
-"""F->S, the lateral of SlowFast networks (arXiv 1812.03982, section 3.4)."""
+"""F->S, the lateral of SlowFast networks (arXiv 1812.03982)."""
 
 import torch
 from torch import nn, Tensor

@@ -1,4 +1,4 @@
-"""Audiovisual synchronisation at several depths (arXiv 2001.08740, section 3.4)."""
+"""Audiovisual synchronisation at several depths (arXiv 2001.08740)."""
 
 import torch
 

@@ -26,11 +26,11 @@ _HEAD = """# Model zoo
 Made by `avslowfast zoo` from `configs/` and `configs/published.csv`; a test fails when it is stale.
 
 Parameters (millions, synchronisation heads included) and GFLOPs (multiply-adds of one view at the test crop, as fvcore
-counts them; PyTorchVideo's own figures differ by up to 1 %) are measured on the networks. Accuracies are published ones,
-of 10 x 3 views (AVA: one view of each key frame), from the source in their row; **nothing here has been trained on these
-data sets by this project yet**. An empty cell means that no figure has been gathered, or that no released checkpoint is
-known. Weights that were trained on Kinetics-600 are not proposed for Kinetics-400: its training videos include
-validation videos of Kinetics-400.
+counts them; PyTorchVideo's own figures differ by up to 1 %) are measured on the networks. Accuracies are published
+ones, of 10 x 3 views (AVA: one view of each key frame), from the source in their row; **nothing here has been trained
+on these data sets by this project yet**. An empty cell means that no figure has been gathered, or that no released
+checkpoint is known. Weights that were trained on Kinetics-600 are not proposed for Kinetics-400: the lists of the two
+overlap, so videos of the validation may have been trained on.
 
 A checkpoint that fits loads with `load_weights`, `TEST.CHECKPOINT_FILE_PATH` or `avslowfast.load_model`, whatever its
 format; this was tested on the names and shapes of the formats, not on the released files themselves. "Visual weights"

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .base import MediaReader
-from .pixels import limit_size
+from .pixels import limit_size, name_picture
 from .sound import AudioSamples, silence, SoundReader
 from .streams import DecodeError, MAX_PIXELS, open_input, path_text, PathLike, StreamInfo
 
@@ -115,6 +115,6 @@ class FrameFolderReader(MediaReader):
             with open_input(path, self._max_pixels) as container:
                 limit_size(container.streams.video[0], self._max_pixels, path)
                 self.decoded_frames += 1
-                return next(container.decode(video=0))
+                return name_picture(next(container.decode(video=0)), path)
         except (av.error.FFmpegError, OSError, StopIteration, IndexError) as error:
             raise DecodeError(f"cannot be read ({' '.join(str(error).split()) or 'no frame'})", path) from None

@@ -110,6 +110,17 @@ _TURNS = {
     180: Orientation(upside_down=True, mirrored=True),
     270: Orientation(transposed=True, mirrored=True),
 }
+# By EXIF's tag of the orientation.
+_EXIF_TAG = 0x0112
+_EXIF = {
+    2: Orientation(mirrored=True),
+    3: _TURNS[180],
+    4: Orientation(upside_down=True),
+    5: Orientation(transposed=True),
+    6: _TURNS[270],
+    7: Orientation(transposed=True, upside_down=True, mirrored=True),
+    8: _TURNS[90],
+}
 
 
 def orientation(frame: av.VideoFrame) -> Orientation:
@@ -119,7 +130,8 @@ def orientation(frame: av.VideoFrame) -> Orientation:
         data = frame.side_data.get(cast(str, SideDataType.DISPLAYMATRIX))
     except ValueError:
         # A kind that PyAV has no name for lies beside the matrix (a camera's EXIF); it gives the turn alone.
-        return _TURNS.get(round(frame.rotation / 90) * 90 % 360, _AS_STORED)
+        turn = _TURNS.get(round(frame.rotation / 90) * 90 % 360, _AS_STORED)
+        return _exif_orientation(frame.opaque, turn) if isinstance(frame.opaque, str) else turn
     if data is None:
         return _AS_STORED
     # (x, y) is shown at (a x + c y, b x + d y).
@@ -127,6 +139,23 @@ def orientation(frame: av.VideoFrame) -> Orientation:
     if abs(a) + abs(d) >= abs(b) + abs(c):
         return Orientation(upside_down=d < 0, mirrored=a < 0)
     return Orientation(transposed=True, upside_down=b < 0, mirrored=c < 0)
+
+
+def name_picture(frame: av.VideoFrame, path: str) -> av.VideoFrame:
+    """Tell a frame from which picture it comes, for `orientation`: of its EXIF, PyAV passes on a part."""
+    frame.opaque = path
+    return frame
+
+
+def _exif_orientation(path: str, default: Orientation) -> Orientation:
+    """How a picture is shown by its EXIF; another one where it cannot be read."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as image:
+            return _EXIF.get(image.getexif().get(_EXIF_TAG, 1), _AS_STORED)
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
+        return default
 
 
 def is_plain(frame: av.VideoFrame) -> bool:

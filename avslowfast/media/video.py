@@ -22,7 +22,7 @@ from . import plan
 from .base import MediaReader
 from .extent import key_stamps, stream_info, usual_length
 from .order import FrameOrder, MAX_REORDER, OutOfOrderError, prepare_packet, Stamps, stamps_of
-from .pixels import limit_size
+from .pixels import limit_size, name_picture
 from .sound import AudioSamples, AudioTrack, silence, SoundReader
 from .streams import (
     best_audio,
@@ -102,6 +102,7 @@ class VideoReader(MediaReader):
                 self._stream = self._video_stream()
                 self.video = stream_info(self._container, self._stream, self.path)
                 self._stamps = stamps_of(self._container)
+                self._is_picture = self._container.format.name.endswith(("_pipe", "image2"))
                 self._key_stamps = key_stamps(self._container, self._stream, self.path)
                 # Otherwise all is read from the top.
                 self._seekable = self._stamps is not Stamps.NONE and not self._loses_frames()
@@ -452,6 +453,8 @@ class VideoReader(MediaReader):
         ):
             assert isinstance(frame, av.VideoFrame)
             self.decoded_frames += 1
+            if self._is_picture:
+                name_picture(frame, self.path)
             if from_key and not (frame.key_frame and _is_whole(frame)):
                 left_out += 1
                 if left_out > _MAX_UNDECODABLE:

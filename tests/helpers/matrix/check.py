@@ -290,7 +290,7 @@ def lag_of(samples, second):
     best = int(np.argmax(np.abs(product)))
     piece = wanted[best : best + len(got)]
     likeness = abs(product[best]) / max(np.linalg.norm(piece) * np.linalg.norm(got), 1e-9)
-    return None if likeness < 0.3 else 1000 * (around - best / SOUND_RATE)
+    return None if likeness < 0.3 else 1000 * (around * SOUND_RATE - best) / SOUND_RATE
 
 
 def path_of(case, folder):

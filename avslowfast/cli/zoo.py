@@ -17,7 +17,7 @@ from .parser import CommandParser
 _SECTIONS = {
     "Kinetics": ("Kinetics-400", {"top1": "top-1", "top5": "top-5"}),
     "Kinetics600": ("Kinetics-600", {"top1": "top-1", "top5": "top-5"}),
-    "AVA": ("AVA", {"map": "mAP, version 2.2"}),
+    "AVA": ("AVA", {"map": "mAP"}),
     "Charades": ("Charades", {"map": "mAP"}),
     "EPIC100": ("EPIC-Kitchens-100", {}),
 }
@@ -70,14 +70,18 @@ def published() -> list[dict[str, str]]:
 
 def measure(config: str) -> tuple[str, str]:
     """(M parameters, GFLOPs) of a configuration, as the page prints them."""
-    from ..config import load_cfg
+    import torch
+
+    from ..config import derived, load_cfg
     from ..models import build_model
     from ..models.build import input_shapes
     from ..models.complexity import count_gflops, count_parameters
 
     cfg = load_cfg(config)
     model = build_model(cfg)
-    gflops = count_gflops(model, input_shapes(cfg, cfg.DATA.TEST_CROP_SIZE))
+    crop = cfg.DATA.TEST_CROP_SIZE
+    boxes = torch.tensor([[0.0, 0.0, 0.0, crop, crop]]) if derived.task_facts(cfg).boxes else None
+    gflops = count_gflops(model, input_shapes(cfg, crop), boxes)
     return f"{count_parameters(model) / 1e6:.2f}", f"{gflops:.2f}"
 
 

@@ -7,6 +7,7 @@ not encode are left out.
 """
 
 import argparse
+import os
 import sys
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
@@ -27,6 +28,7 @@ def main(args):
     other = {}
     with tempfile.TemporaryDirectory() as scratch:
         folder = args.files or scratch
+        os.makedirs(folder, exist_ok=True)
         with ProcessPoolExecutor(args.jobs) as pool:
             results = list(pool.map(check, here, [folder] * len(here)))
         if args.torchcodec:

@@ -231,6 +231,8 @@ def submission_100(
         np.log(np.maximum(np.nan_to_num(scores.astype(float), nan=0.0), _SMALLEST))
         for scores in (verb_scores, noun_scores)
     )
+    # Seven decimals of a logarithm are all that float32 tells of the score.
+    verb_logs, noun_logs = np.round(verb_logs, 7), np.round(noun_logs, 7)
     results = {
         str(name): {"verb": _by_id(verb), "noun": _by_id(noun)} for name, verb, noun in zip(names, verb_logs, noun_logs)
     }

@@ -109,7 +109,7 @@ def test_the_first_metric_of_the_protocol_is_the_default():
             ("TRAIN.BEST_METRIC", "top3"),
             "TRAIN.BEST_METRIC is 'top3': unknown metric; use one of top1, top5, mean_class",
         ),
-        (("TEST.METRICS", ["f1"]), r"TEST.METRICS is \['f1'\]: .*unknown metric; use one of map"),
+        (("TEST.METRICS", ["f1"]), r"TEST.METRICS is \['f1'\]: .*unknown metric; use one of argmax_accuracy, map"),
         (("TASK", "sync", "TEST.METRICS", ["map"], "TEST.NUM_SPATIAL_CROPS", 1), "which the task 'sync' does not give"),
     ],
 )

@@ -107,7 +107,7 @@ def test_fresh_weights_are_said_to_be_fresh(caplog):
 
 def test_another_projects_file_takes_the_configuration_of_its_name(tmp_path):
     vector = conformance.load(ROOT / "tests/golden/pyslowfast_slow_8x8_r50.json")
-    state = {"model_state": conformance.state_dict(vector), "cfg": "MVIT:\n  DEPTH: 16\n"}
+    state = {"model_state": conformance.state_dict(vector), "cfg": "MVIT:\n  DEPTH: 24\n"}
     torch.save(state, tmp_path / "SLOW_8x8_R50.pyth")
     torch.save(state, tmp_path / "mine.pyth")
     model, meta = avslowfast.load_model(tmp_path / "SLOW_8x8_R50.pyth")

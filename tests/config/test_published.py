@@ -9,6 +9,7 @@ from avslowfast.config import ConfigError, derived, parse_cfg
 from avslowfast.config.errors import value_of
 from avslowfast.config.pyslowfast_defaults import DEFAULTS as LEFT_OUT
 from avslowfast.config.table import TABLE
+from avslowfast.loading.build import read_listing
 
 EACH = pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case[0]}:{case[1]}")
 # {key: {published value: value here}}.
@@ -122,6 +123,18 @@ EPIC = ("epic-kitchens-slowfast", "configs/EPIC-KITCHENS/SLOWFAST_8x8_R50.yaml")
 def test_commands_of_epic_kitchens_readme_mean_the_same(overrides, expected):
     cfg = published.load(*EPIC, overrides)
     assert {key: value_of(cfg, key) for key in expected} == expected
+
+
+def test_pictures_of_epic_kitchens_have_the_rate_of_their_video(tmp_path):
+    columns = "narration_id,participant_id,video_id,start_timestamp,stop_timestamp,verb_class,noun_class"
+    rows = [f"{video}_0,P01,{video},00:00:01.00,00:00:02.00,1,2" for video in ("P01_01", "P01_101")]
+    (tmp_path / "EPIC_100_train.csv").write_text("\n".join([columns, *rows]))
+    folders = [tmp_path / "P01/rgb_frames" / video for video in ("P01_01", "P01_101")]
+    for folder in folders:
+        folder.mkdir(parents=True)
+    cfg = published.load(*EPIC, ["EPICKITCHENS.ANNOTATIONS_DIR", tmp_path, "EPICKITCHENS.VISUAL_DATA_DIR", tmp_path])
+    records = read_listing(cfg, "train").records
+    assert [(record.path, record.frame_rate) for record in records] == list(zip(map(str, folders), [60.0, 50.0]))
 
 
 # ---- What PySlowFast writes into its checkpoints ---------------------------------------------------------------------

@@ -37,3 +37,15 @@ def test_a_configuration_in_a_checkpoint_that_cannot_be_read_is_said_and_the_wei
     content = {"cfg": "\n".join([*lists, "DATA: {MEAN: *a11}"])}
     warn_of_other_inputs(tiny_cfg(), content, "x.pyth", refuse=True)
     assert "x.pyth: what it was trained with is not compared: its configuration, line 5: a list of more" in caplog.text
+
+
+def test_a_key_that_means_another_order_on_another_data_set_is_seen(caplog):
+    content = {"cfg": tiny_cfg("TRAIN.DATASET", "charades", "DATA.REVERSE_INPUT_CHANNEL", True).dump()}
+    reverse = ["DATA.REVERSE_INPUT_CHANNEL", True]
+    problem = "x.pyth: trained with channels in the order R, G, B, but they are B, G, R here"
+    with pytest.raises(ConfigError, match=f"{problem}; set DATA.USE_BGR_ORDER to True"):
+        warn_of_other_inputs(tiny_cfg(*reverse), content, "x.pyth", refuse=True)
+    with caplog.at_level(logging.WARNING, logger="avslowfast"):
+        warn_of_other_inputs(tiny_cfg(*reverse), content, "x.pyth")
+    assert problem in caplog.text
+    warn_of_other_inputs(tiny_cfg(*reverse, "DATA.USE_BGR_ORDER", True), content, "x.pyth", refuse=True)

@@ -311,10 +311,12 @@ def find_format(names: Iterable[str], source: str | os.PathLike[str]) -> Format:
     """
     names = list(names)
     detects = any(name.startswith(f"{_DETECTION_HEAD}.") for name in names)
+    # With and without boxes PyTorchVideo's names are the same up to the head.
+    others = [fmt for (boxes, _), fmt in PYTORCHVIDEO.items() if boxes != detects]
     for fmt in FORMATS:
         mark = re.compile(fmt.marks)
-        if any(mark.match(name) for name in names):
-            return next((PYTORCHVIDEO[detects, fast] for (_, fast), f in PYTORCHVIDEO.items() if f is fmt), fmt)
+        if fmt not in others and any(mark.match(name) for name in names):
+            return fmt
     known = "avslowfast, PySlowFast, AVSlowFast authors, PyTorchVideo, Caffe2, torchvision's 2-D ResNets"
     raise CheckpointError(
         f"{source}: unknown checkpoint format; its first tensor is '{in_words(names[0])}'. Known: {known}"

@@ -52,6 +52,7 @@ def add_arguments(parser: CommandParser) -> None:
     ):
         p = names.add_parser(name, help=text)
         p.add_argument("--scores", required=True, help="scores.pt that a test has written")
+    p = names.choices["topk"]
     p.add_argument(
         "--classes",
         default="",

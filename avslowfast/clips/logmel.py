@@ -48,6 +48,8 @@ class LogMel(nn.Module):
         num_mels: Mel bands.
     """
 
+    filters: torch.Tensor
+
     def __init__(self, sample_rate: int = _RATE, window: int = 32, step: int = 16, num_mels: int = 80) -> None:
         super().__init__()
         # What makes no spectrogram does without it.
@@ -56,24 +58,14 @@ class LogMel(nn.Module):
         self.sample_rate = sample_rate
         self.n_fft = sample_rate * window // 1000
         self.hop = sample_rate * step // 1000
-        self.mel = torchaudio.transforms.MelSpectrogram(
-            sample_rate,
-            n_fft=self.n_fft,
-            win_length=self.n_fft,
-            hop_length=self.hop,
-            n_mels=num_mels,
-            center=False,
-            power=2.0,
-            mel_scale="htk",
-            norm="slaney",
-        )
-        # torchaudio rounds to float32 on the way, which moves narrow bands by up to 2e-4 in the logarithm.
-        self.mel.mel_scale.fb.copy_(torch.from_numpy(mel_filters(sample_rate, self.n_fft, num_mels)))
+        self.spectrogram = torchaudio.transforms.Spectrogram(self.n_fft, hop_length=self.hop, power=2.0, center=False)
+        # torchaudio rounds its own to float32 on the way, which moves narrow bands by up to 2e-4 in the logarithm.
+        self.register_buffer("filters", torch.from_numpy(mel_filters(sample_rate, self.n_fft, num_mels)).float())
 
     def forward(self, waveform: torch.Tensor) -> torch.Tensor:
         """[..., N] -> [..., 1 + (N - window) / step, num_mels]."""
-        spec: torch.Tensor = self.mel(waveform)
-        return (spec + _EPS).log().transpose(-1, -2)
+        power: torch.Tensor = self.spectrogram(waveform)
+        return (power.transpose(-1, -2) @ self.filters + _EPS).log()
 
 
 class AudioFrontEnd(nn.Module):

@@ -87,9 +87,10 @@ def is_raw_audio(container: InputContainer, stream: AudioStream) -> bool:
 def _scan_of(container: InputContainer, stream: VideoStream | AudioStream, path: str) -> "_Scan | None":
     """What the packets of a stream tell, None where what the file stores is relied on."""
     raw = isinstance(stream, AudioStream) and is_raw_audio(container, stream)
-    if container.format.name not in _NO_HEADER and not raw or os.stat(path).st_size > _MAX_SCAN:
+    if container.format.name not in _NO_HEADER and not raw:
         return None
-    return _scan(path, _stamp_of(path))[stream.index].checked(stream.type, path)
+    stamp = _stamp_of(path)
+    return None if stamp[1] > _MAX_SCAN else _scan(path, stamp)[stream.index].checked(stream.type, path)
 
 
 def _stamp_of(path: str) -> tuple[int, int]:

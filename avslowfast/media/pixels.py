@@ -130,8 +130,11 @@ def orientation(frame: av.VideoFrame) -> Orientation:
         data = frame.side_data.get(cast(str, SideDataType.DISPLAYMATRIX))
     except ValueError:
         # A kind that PyAV has no name for lies beside the matrix (a camera's EXIF); it gives the turn alone.
-        turn = _TURNS.get(round(frame.rotation / 90) * 90 % 360, _AS_STORED)
-        return _exif_orientation(frame.opaque, turn) if isinstance(frame.opaque, str) else turn
+        if not isinstance(frame.opaque, Orientation):
+            turn = _TURNS.get(round(frame.rotation / 90) * 90 % 360, _AS_STORED)
+            # Several ask; the picture is opened once.
+            frame.opaque = _exif_orientation(frame.opaque, turn) if isinstance(frame.opaque, str) else turn
+        return frame.opaque
     if data is None:
         return _AS_STORED
     # (x, y) is shown at (a x + c y, b x + d y).

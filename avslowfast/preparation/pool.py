@@ -204,21 +204,21 @@ def lost_before(table: str, files: Mapping[str, str], timeout: float) -> dict[st
         files: {path in the table: the file} of this run.
         timeout: Seconds that a file may take in this run.
     """
-    reasons = {row.get("path") or "": row.get("reason") or "" for row in rows_of(table)}
-    written = os.stat(table).st_mtime if reasons else 0.0
+    rows = rows_of(table)
+    written = os.stat(table).st_mtime if rows else 0.0
     return {
         path: reason
-        for path, reason in reasons.items()
+        for path, _, reason in rows
         if path in files and _is_final(reason, timeout) and not _changed_since(files[path], written)
     }
 
 
-def rows_of(table: str) -> list[dict[str, str]]:
-    """The rows of a CSV by the names of its columns; none where it is not there."""
+def rows_of(table: str) -> list[tuple[str, str, str]]:
+    """(path, state, reason) of a CSV with such columns, "" for what a row does not have; none where it is not there."""
     if not os.path.isfile(table):
         return []
     with open_text(table) as f:
-        return list(csv.DictReader(f))
+        return [(row.get("path") or "", row.get("state") or "", row.get("reason") or "") for row in csv.DictReader(f)]
 
 
 def _is_final(reason: str, timeout: float) -> bool:

@@ -124,7 +124,7 @@ def find_prepared(jobs: Sequence[Job], problems: str = "", timeout: float = TIME
     """
     sources = {} if retry else {job.wanted: job.source for job in jobs if job.source is not None}
     lost = lost_before(problems, sources, timeout)
-    left_out = {row["path"]: row["reason"] for row in rows_of(problems) if row.get("state") in _PREPARED}
+    left_out = {path: reason for path, state, reason in rows_of(problems) if state in _PREPARED}
     for job in jobs:
         if job.state == "refused":
             continue

@@ -1,6 +1,6 @@
 """Top-k accuracy, per-class accuracy and mean average precision. Legend: N videos, K classes."""
 
-from typing import Any, get_args, Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 # What becomes of a label whose score others share: "wrong": those count as better, so that constant scores earn
 # nothing; "argmax": the class of the lowest id is taken first, as `argmax` does.
 Ties = Literal["wrong", "argmax"]
-TIES: tuple[Ties, ...] = get_args(Ties)
 
 
 def topk_correct(scores: NDArray[Any], labels: NDArray[Any], k: int, ties: Ties = "wrong") -> NDArray[np.bool_]:

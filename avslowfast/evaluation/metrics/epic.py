@@ -207,8 +207,8 @@ def submission_55(names: Iterable[str], verb_scores: Array, noun_scores: Array) 
         best = np.argsort(-pairs, axis=None, kind="stable")[:TOP_ACTIONS]
         rows, columns = np.unravel_index(best, pairs.shape)
         results[str(name)] = {
-            "verb": _by_id(verb),
-            "noun": _by_id(noun),
+            "verb": _by_id(map(_short, verb)),
+            "noun": _by_id(map(_short, noun)),
             "action": {f"{v[r]},{n[c]}": _short(pairs[r, c]) for r, c in zip(rows, columns)},
         }
     return {"version": "0.1", "challenge": "action_recognition", "results": results}
@@ -227,20 +227,20 @@ def submission_100(
         noun_scores: [N, M] softmax scores; NaN counts as 0.
         levels: Three supervision levels, see `LEVELS`.
     """
+    # Seven decimals of a logarithm are all that float32 tells of the score.
     verb_logs, noun_logs = (
-        np.log(np.maximum(np.nan_to_num(scores.astype(float), nan=0.0), _SMALLEST))
+        np.log(np.maximum(np.nan_to_num(scores.astype(float), nan=0.0), _SMALLEST)).round(7)
         for scores in (verb_scores, noun_scores)
     )
-    # Seven decimals of a logarithm are all that float32 tells of the score.
-    verb_logs, noun_logs = np.round(verb_logs, 7), np.round(noun_logs, 7)
     results = {
-        str(name): {"verb": _by_id(verb), "noun": _by_id(noun)} for name, verb, noun in zip(names, verb_logs, noun_logs)
+        str(name): {"verb": _by_id(verb.tolist()), "noun": _by_id(noun.tolist())}
+        for name, verb, noun in zip(names, verb_logs, noun_logs)
     }
     return {"version": "0.2", "challenge": "action_recognition", **dict(zip(LEVELS, levels)), "results": results}
 
 
-def _by_id(scores: Array) -> dict[str, float]:
-    return {str(i): _short(score) for i, score in enumerate(scores)}
+def _by_id(scores: Iterable[float]) -> dict[str, float]:
+    return {str(i): score for i, score in enumerate(scores)}
 
 
 def _short(score: float) -> float:

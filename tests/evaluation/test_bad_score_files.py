@@ -6,24 +6,15 @@ import zipfile
 import numpy as np
 import pytest
 import torch
+from helpers.mistakes import message_of
 from helpers.tools import evaluate
 
 from avslowfast.evaluation import scoring
 from avslowfast.evaluation.metrics import classification, epic
-from avslowfast.utils.errors import UserError
 
 SCORES = torch.rand(3, 4, generator=torch.Generator().manual_seed(0))
 LABELS = torch.tensor([0, 1, 2])
 SEVERAL = torch.tensor([[1.0, 0, 0, 1], [0, 1, 0, 0], [0, 0, 1, 0]])
-
-
-def message_of(function, *args):
-    with pytest.raises(UserError) as error:
-        function(*args)
-    text = str(error.value)
-    assert "\n" not in text
-    assert len(text) < 600
-    return text
 
 
 def file_of(folder, **content):

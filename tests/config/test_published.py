@@ -1,15 +1,19 @@
 """Configurations that PySlowFast, the authors and two descendants publish: each means the same here, or is named."""
 
 import pytest
+import torch
 import yaml
 from helpers import published, ROOT, tiny_cfg
 from helpers.published import CASES, DEFAULTS, family, flat, LOADS, NAMES, values_of, WITHOUT_MULTIGRID
 
+import avslowfast
+from avslowfast.checkpoint import from_avslowfast
 from avslowfast.config import ConfigError, derived, parse_cfg
 from avslowfast.config.errors import value_of
 from avslowfast.config.pyslowfast_defaults import DEFAULTS as LEFT_OUT
 from avslowfast.config.table import TABLE
 from avslowfast.loading.build import read_listing
+from avslowfast.models import build_model
 
 EACH = pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case[0]}:{case[1]}")
 # {key: {published value: value here}}.
@@ -159,6 +163,17 @@ def test_what_pyslowfast_writes_loads_and_is_what_its_file_says():
     for key in TABLE:
         if key not in OTHER_DEFAULTS:
             assert value_of(cfg, key) == value_of(from_file, key), key
+
+
+def test_a_checkpoint_with_all_that_pyslowfast_writes_is_a_network(tmp_path):
+    values = flat(values_of("PySlowFast", "configs/Kinetics/SLOW_8x8_R50.yaml")) | {"RESNET.WIDTH_PER_GROUP": 8}
+    text = written([part for item in values.items() for part in item])
+    state = from_avslowfast(build_model(parse_cfg(text, "x.pyth")).state_dict(), "pyslowfast")
+    torch.save({"model_state": state, "cfg": text}, tmp_path / "mine.pyth")
+    model, meta = avslowfast.load_model(tmp_path / "mine.pyth")
+    assert meta.report.complete
+    assert torch.equal(model.head.projection.weight, state["head.projection.weight"])
+    assert (meta.cfg.MODEL.ARCH, meta.cfg.DATA.NUM_FRAMES) == ("slow", 8)
 
 
 def test_what_pyslowfast_writes_for_charades_means_its_frames_and_colours():

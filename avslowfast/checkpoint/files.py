@@ -3,16 +3,14 @@
 import os
 import re
 import stat
-from http.client import HTTPException
 from typing import Any
 
 import numpy as np
 import torch
-from iopath.common.file_io import g_pathmgr
 
 from ..utils.errors import UserError
-from ..utils.files import fetched
 from ..utils.logging import get_logger
+from ..utils.remote import fetched, is_remote
 from . import tensor_files
 from .plain_objects import NAMES
 from .torch_files import LEGACY, read_legacy, read_zip, ZIP
@@ -39,7 +37,8 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Any:
     Files of `torch.save` in both of its formats, pickles of arrays, and .safetensors are told by their first bytes.
 
     Args:
-        path: Local path, an address (http, https), or any path that iopath opens.
+        path: Local path, or an address (https, s3, gs, or what fsspec opens), which is downloaded once; see
+            `utils.remote.fetched`.
 
     Returns:
         Containers, numbers, strings, tensors and arrays alone; normally a dict.
@@ -57,7 +56,7 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Any:
                 return read_zip(f, size)
             if LEGACY in head:
                 return read_legacy(f, size)
-            if tensor_files.is_one(path, head, size):
+            if tensor_files.is_one(local, head, size):
                 return tensor_files.read(local)
             if not size:
                 raise DamagedError("it is empty")
@@ -84,7 +83,7 @@ def is_checkpoint_path(path: str) -> bool:
     Args:
         path: Any path.
     """
-    return "://" in path or g_pathmgr.isfile(path)
+    return is_remote(path) or os.path.isfile(path)
 
 
 def _reason(error: Exception) -> str:
@@ -97,22 +96,11 @@ def _local(path: str) -> str:
     Raises:
         CheckpointError: There is none.
     """
-    if path.startswith(("http://", "https://")):
+    if is_remote(path):
         try:
             return fetched(path)
-        except (OSError, ValueError, HTTPException) as error:
-            raise CheckpointError(
-                f"{path}: cannot be downloaded ({_reason(error)}); check the address, or copy the file"
-            ) from None
-    if "://" in path:
-        reason = "nothing opens it"
-        try:
-            local = str(g_pathmgr.get_local_path(path))
-        except Exception as error:
-            local, reason = "", _reason(error)
-        if not os.path.isfile(local):
-            raise CheckpointError(f"{path}: cannot be opened ({reason}); copy the file and give its path")
-        return local
+        except (UserError, OSError) as error:
+            raise CheckpointError(str(error)) from None
     try:
         mode = os.stat(path).st_mode
     except OSError as error:

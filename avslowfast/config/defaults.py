@@ -68,8 +68,8 @@ RUN_KEYS = (
     key("TRAIN.BEST_METRIC", "", text(),
         'Validation metric that chooses the best checkpoint; "" is the first one of the protocol. (new)'),
     key("TRAIN.CHECKPOINT_FILE_PATH", "", path(),
-        "Weights to start from, in any supported format: a local path or one that iopath opens. Training starts at "
-        "epoch 0."),
+        "Weights to start from, in any supported format: a local path, or an address (https://, s3://, gs:// ...) that "
+        "is downloaded once and with #sha256=<digits> is checked. Training starts at epoch 0."),
     key("TRAIN.CHECKPOINT_REQUIRED", "shared", text(False),
         "Parts of the network that it has to contain; the run ends where they are missing: shared (every part that "
         "both have, except for the classifier) | all | none | prefixes of tensor names joined by commas, e.g. "

@@ -3,11 +3,11 @@
 import os
 import sys
 import urllib.parse
-from http.client import HTTPException
 
 import av
 
-from ..utils.files import fetch
+from ..utils.errors import UserError
+from ..utils.remote import fetch
 from .streams import DecodeError, reason_of
 
 
@@ -27,8 +27,8 @@ def download(url: str, folder: str) -> str:
     path = os.path.join(folder, os.path.basename(urllib.parse.urlparse(url).path) or "video")
     try:
         fetch(url, path)
-    except (OSError, ValueError, HTTPException) as error:
-        raise DecodeError(f"cannot be fetched ({reason_of(error)})", url) from None
+    except UserError as error:
+        raise DecodeError(str(error)) from None
     return path
 
 

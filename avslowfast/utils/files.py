@@ -1,14 +1,10 @@
-"""Files that are written whole or not at all, folders that can be written, and files from elsewhere."""
+"""Files that are written whole or not at all, and folders that can be written."""
 
 import contextlib
 import glob
-import hashlib
 import os
 import re
 import secrets
-import shutil
-import urllib.parse
-import urllib.request
 from collections.abc import Iterable, Iterator
 
 from .errors import concerning, UserError
@@ -16,8 +12,6 @@ from .errors import concerning, UserError
 # What every temporary name has before its ending: what a killed process has left is found by it.
 PART = ".part"
 _TEMPORARY = re.compile(r"\.[0-9a-f]{8}\.part(\.\w+)?$")
-# Seconds that a server may take to answer.
-_TIMEOUT = 60
 
 
 class FolderError(UserError, OSError):
@@ -110,42 +104,3 @@ def temporary_of(path: str | os.PathLike[str]) -> list[str]:
     """The temporary files of a file that are there, as `sweep` takes them."""
     base, ending = os.path.splitext(os.fspath(path))
     return glob.glob(f"{glob.escape(base)}.*{PART}{glob.escape(ending)}")
-
-
-def fetch(url: str, path: str | os.PathLike[str]) -> None:
-    """Download a file.
-
-    Args:
-        url: Its address, http or https.
-        path: Where it goes.
-
-    Raises:
-        OSError: It cannot be fetched or written.
-        ValueError: The address is none.
-        http.client.HTTPException: The server answers nonsense.
-    """
-    with urllib.request.urlopen(url, timeout=_TIMEOUT) as answer, replacing(path) as part, open(part, "wb") as f:
-        shutil.copyfileobj(answer, f)
-        wanted = answer.headers.get("Content-Length")
-        if wanted and wanted.isdigit() and f.tell() != int(wanted):
-            raise OSError(f"{f.tell()} of {wanted} bytes came")
-
-
-def fetched(url: str) -> str:
-    """The copy of a file from elsewhere, downloaded once and kept in a folder of the user.
-
-    The folder is $AVSLOWFAST_CACHE, else ~/.cache/avslowfast.
-
-    Args:
-        url: Its address, http or https.
-
-    Raises:
-        OSError: As `fetch`, and so on.
-    """
-    folder = os.environ.get("AVSLOWFAST_CACHE") or os.path.join(os.path.expanduser("~"), ".cache", "avslowfast")
-    name = os.path.basename(urllib.parse.urlparse(url).path) or "file"
-    # Servers have files of the same name.
-    path = os.path.join(folder, f"{hashlib.sha256(url.encode()).hexdigest()[:12]}-{name[-100:]}")
-    if not os.path.isfile(path):
-        fetch(url, path)
-    return path

@@ -10,12 +10,23 @@ done; 2 a mistake, or a file that cannot be read.
 """
 
 import argparse
+import itertools
 import json
 import os
 import sys
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from ..utils.errors import MISTAKE
 from .parser import CommandParser, load_model
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..inference.load import ModelMeta
+
+# Files whose clips are in memory, with their gradients, at a time.
+_BATCH = 4
 
 
 def add_arguments(parser: CommandParser) -> None:
@@ -31,37 +42,47 @@ def add_arguments(parser: CommandParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Explain each file; print, draw."""
-    from ..inference.explain import explain
+    import torch
+
+    from ..inference.explain import explain_clips
     from ..inference.sliding_window import class_index
-    from ..media import DecodeError
     from ..media.files import list_videos, result_names
     from ..visualization.explanation import draw_explanation
 
-    failed = 0
     model, meta = load_model(args)
     class_id = None if args.name is None else class_index(meta, args.name)
     videos = list_videos(args.videos, meta.only_listens)
-    for video, result in zip(videos, result_names(videos)):
+    names, read = dict(zip(videos, result_names(videos))), 0
+    clips = _middle_clips(meta, videos)
+    while batch := dict(itertools.islice(clips, _BATCH)):
+        read += len(batch)
+        together = {name: torch.cat([clip[name] for clip in batch.values()]) for name in next(iter(batch.values()))}
+        for video, explanation in zip(batch, explain_clips(model, together, class_id, args.stage)):
+            base = os.path.join(args.out, names[video])
+            os.makedirs(os.path.dirname(base), exist_ok=True)
+            draw_explanation(explanation, meta, f"{base}.png", os.path.basename(video))
+            name = meta.class_name(explanation.class_id)
+            numbers = {
+                "video": video,
+                "class": name,
+                "score": explanation.score,
+                "start": explanation.start,
+                **explanation.contributions,
+            }
+            with open(f"{base}.json", "w", encoding="utf-8") as f:
+                json.dump(numbers, f, indent=1)
+            shares = explanation.contributions or {"score": explanation.score}
+            words = ", ".join(f"{case} {100 * score:.1f} %" for case, score in shares.items())
+            print(f"{video}: {name}: {words}  ({base}.png)")
+    return MISTAKE if read < len(videos) else 0
+
+
+def _middle_clips(meta: "ModelMeta", videos: Sequence[str]) -> "Iterator[tuple[str, dict[str, Tensor]]]":
+    """(file, the clip in its middle); files that cannot be read are told and left out."""
+    from ..media import DecodeError
+
+    for video in videos:
         try:
-            explanation = explain(model, meta.preprocess(video, views=1, crops=1), class_id, args.stage)
+            yield video, meta.preprocess(video, views=1, crops=1)
         except DecodeError as error:
             print(f"error: {error}", file=sys.stderr)
-            failed += 1
-            continue
-        base = os.path.join(args.out, result)
-        os.makedirs(os.path.dirname(base), exist_ok=True)
-        draw_explanation(explanation, meta, f"{base}.png", os.path.basename(video))
-        name = meta.class_name(explanation.class_id)
-        numbers = {
-            "video": str(video),
-            "class": name,
-            "score": explanation.score,
-            "start": explanation.start,
-            **explanation.contributions,
-        }
-        with open(f"{base}.json", "w", encoding="utf-8") as f:
-            json.dump(numbers, f, indent=1)
-        shares = explanation.contributions or {"score": explanation.score}
-        words = ", ".join(f"{case} {100 * score:.1f} %" for case, score in shares.items())
-        print(f"{video}: {name}: {words}  ({base}.png)")
-    return MISTAKE if failed else 0

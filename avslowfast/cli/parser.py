@@ -62,6 +62,13 @@ class CommandParser(argparse.ArgumentParser):
         """Take a trained network: --weights, and --model for weights without a configuration."""
         self.add_argument("--weights", required=True, help="OUTPUT_DIR of a run, or a checkpoint")
         self.add_argument("--model", help="configuration of a checkpoint that has none, e.g. SLOWFAST_8x8_R50")
+        self.add_argument("--device", help="cpu, cuda, cuda:1 (default: a GPU where there is one)")
+        self.add_argument(
+            "--precision",
+            choices=["float32", "bf16"],
+            default="float32",
+            help="bf16 is faster on GPUs and rounds scores (default: %(default)s)",
+        )
         self.add_imports()
 
     def add_imports(self) -> None:
@@ -128,7 +135,8 @@ def load_model(args: argparse.Namespace) -> "tuple[Network, ModelMeta]":
     from ..config import import_modules
 
     import_modules(args.imports)
-    return avslowfast.load_model(args.model, args.weights) if args.model else avslowfast.load_model(args.weights)
+    name, weights = (args.model, args.weights) if args.model else (args.weights, None)
+    return avslowfast.load_model(name, weights, device=args.device, precision=args.precision)
 
 
 def training_command(args: argparse.Namespace, config: str) -> str:

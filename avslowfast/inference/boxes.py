@@ -12,6 +12,7 @@ from torch import nn
 from ..clips.transforms import move_boxes
 from ..config.derived import task_facts
 from ..datasets.tables import hint, is_box, number, shown, split_rows
+from ..utils.arguments import whole
 from ..utils.batches import numbered_boxes
 from ..utils.errors import UserError
 from .load import meta_of
@@ -85,7 +86,7 @@ def _box(row: list[str], where: str) -> tuple[float, list[float]]:
 
 @torch.no_grad()
 def classify_boxes(
-    model: nn.Module, video: str | os.PathLike[str], boxes: Mapping[float, NDArray[np.float32]]
+    model: nn.Module, video: str | os.PathLike[str], boxes: Mapping[float, NDArray[np.float32]], batch: int = 8
 ) -> list[BoxPrediction]:
     """Classify boxes of a video, from clips (frames and audio) that are centred on their instants.
 
@@ -93,11 +94,13 @@ def classify_boxes(
         model: A detection network from `avslowfast.load_model`.
         video: The file.
         boxes: From `read_boxes`.
+        batch: Instants in one forward pass; no more clips are in memory at a time.
 
     Returns:
         A `BoxPrediction` per instant.
 
     Raises:
+        ArgumentError: A number that makes no sense.
         BoxesError: The network does not classify boxes.
         DecodeError: The file cannot be read.
     """
@@ -105,14 +108,18 @@ def classify_boxes(
     if not task_facts(meta.cfg).boxes:
         raise BoxesError("the network classifies clips, not boxes; use avslowfast.predict")
     clip_reader, predictions = meta.clip_reader, []
-    with clip_reader.open(video) as media:
-        for seconds, shares in boxes.items():
-            clip = clip_reader.clip_around(media, seconds)
-            moved, _ = move_boxes(shares, clip.geometry)
-            rows = numbered_boxes([torch.from_numpy(moved)])
-            tensors = {name: value[None] for name, value in clip.tensors.items()}
-            batch = network_inputs(model, {**tensors, "boxes": rows})
-            with evaluating(model):
-                scores = model(batch, boxes=batch.pop("boxes"))["scores"]
-            predictions.append(BoxPrediction(seconds, shares, scores.float().cpu().numpy()))
+    instants, batch = list(boxes.items()), whole("batch", batch)
+    with clip_reader.open(video) as media, evaluating(model):
+        for first in range(0, len(instants), batch):
+            part = instants[first : first + batch]
+            clips = [clip_reader.clip_around(media, seconds) for seconds, _ in part]
+            moved = [move_boxes(shares, clip.geometry)[0] for (_, shares), clip in zip(part, clips)]
+            rows = numbered_boxes([torch.from_numpy(of_clip) for of_clip in moved])
+            tensors = {name: torch.stack([clip.tensors[name] for clip in clips]) for name in clips[0].tensors}
+            inputs = network_inputs(model, {**tensors, "boxes": rows})
+            scores = model(inputs, boxes=inputs.pop("boxes"))["scores"].float().cpu()
+            predictions += [
+                BoxPrediction(seconds, shares, of_clip.numpy())
+                for (seconds, shares), of_clip in zip(part, scores.split([len(of_clip) for of_clip in moved]))
+            ]
     return predictions

@@ -62,16 +62,30 @@ class Explanation:
 def explain(
     model: nn.Module, clip: Mapping[str, Tensor], class_id: int | None = None, stage: str | None = None
 ) -> Explanation:
-    """Locate the evidence for a class in a clip, and measure what each modality contributes.
+    """As `explain_clips`, for a single clip.
 
     Args:
         model: From `avslowfast.load_model`; a network with one classifier.
         clip: The inputs of one clip, e.g. `meta.preprocess(video, views=1, crops=1)`.
         class_id: The class; None is the one with the best score.
         stage: Stage whose features are examined; None is the deepest with at least seven cells along the shorter side.
+    """
+    return explain_clips(model, clip, class_id, stage)[0]
+
+
+def explain_clips(
+    model: nn.Module, clips: Mapping[str, Tensor], class_id: int | None = None, stage: str | None = None
+) -> list[Explanation]:
+    """Locate the evidence for a class in clips, and measure what each modality contributes, in one batch.
+
+    Args:
+        model: From `avslowfast.load_model`; a network with one classifier.
+        clips: The inputs of B clips, e.g. `meta.preprocess(video)`.
+        class_id: The class; None is the one with the best score of each clip.
+        stage: Stage whose features are examined; None is the deepest with at least seven cells along the shorter side.
 
     Returns:
-        An `Explanation`.
+        An `Explanation` for each clip.
 
     Raises:
         ArgumentError: The network has no such class.
@@ -80,39 +94,61 @@ def explain(
     cfg, network = meta_of(model).cfg, network_of(model)
     if task_facts(cfg).boxes or list(head_classes(cfg)) != [ONLY]:
         raise ExplanationError("only networks with a single classifier of clips can be explained")
-    inputs = network_inputs(network, clip)
-    inputs.pop("audio_index", None)
+    inputs = with_own_audio(network_inputs(network, clips))
     stages = {name: _stage_of(pathway, inputs[name], stage) for name, pathway in network.pathways.items()}
     classes = int(cfg.MODEL.NUM_CLASSES)
     wanted = None if class_id is None else whole("class_id", class_id, 0, classes - 1)
     with evaluating(network):
         scores, features = _forward(network, inputs, stages)
-        best = int(scores.argmax()) if wanted is None else wanted
-        maps = _evidence(network, scores[best], features)
-        shares = contributions(network, inputs, best)
+        classes_of_clips = scores.argmax(dim=1) if wanted is None else torch.full_like(scores[:, 0], wanted).long()
+        of_class = scores.gather(1, classes_of_clips[:, None])[:, 0].float()
+        maps = _evidence(network, of_class, features)
+        shares = contributions(network, inputs, classes_of_clips)
 
     visual_input = inputs.get("fast", inputs.get("slow"))
-    visual = frames = None
+    visual = frames = audio = spectrograms = None
     if visual_input is not None:
         shape = visual_input.shape[2:]
         visual = _relative(sum(_resized(maps[name], shape) for name in ("slow", "fast") if name in maps))
-        frames = _rgb(visual_input[0], is_bgr(cfg))
-    return Explanation(
-        class_id=best,
-        score=float(scores[best].detach()),
-        visual=visual,
-        audio=_relative(_resized(maps["audio"], inputs["audio"].shape[2:])) if "audio" in maps else None,
-        frames=frames,
-        spectrogram=inputs["audio"][0, 0].cpu().numpy() if "audio" in inputs else None,
-        contributions=shares,
-        start=float(clip["start"][0]),
-    )
+        frames = _rgb(visual_input, is_bgr(cfg))
+    if "audio" in inputs:
+        audio = _relative(_resized(maps["audio"], inputs["audio"].shape[2:])) if "audio" in maps else None
+        spectrograms = inputs["audio"][:, 0].cpu().numpy()
+    return [
+        Explanation(
+            class_id=chosen,
+            score=float(of_class[i].detach()),
+            visual=None if visual is None else visual[i],
+            audio=None if audio is None else audio[i],
+            frames=None if frames is None else frames[i],
+            spectrogram=None if spectrograms is None else spectrograms[i],
+            contributions={case: float(values[i]) for case, values in shares.items()},
+            start=float(clips["start"][i]),
+        )
+        for i, chosen in enumerate(classes_of_clips.tolist())
+    ]
+
+
+def with_own_audio(inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Inputs in which each clip has its own row of audio, where several crops share one.
+
+    Args:
+        inputs: Of B clips; with "audio_index" [B] the audio has fewer rows.
+    """
+    index = inputs.get("audio_index")
+    if index is None:
+        return dict(inputs)
+    return {
+        name: value[index] if name.startswith("audio") else value
+        for name, value in inputs.items()
+        if name != "audio_index"
+    }
 
 
 def _forward(
     network: nn.Module, inputs: Mapping[str, Tensor], stages: Mapping[str, str]
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Scores [K] of the clip, and the features of each pathway's stage, which keep their gradients."""
+    """Scores [B, classes] of the clips, and the features of each pathway's stage, which keep their gradients."""
     features: dict[str, Tensor] = {}
 
     def keep(name: str) -> Callable[[nn.Module, Any, Tensor], None]:
@@ -129,18 +165,21 @@ def _forward(
     hooks = [layer.register_forward_hook(keep(name)) for name, layer in layers.items()]
     try:
         with torch.enable_grad():
-            return network(inputs)["scores"][0], features
+            return network(inputs)["scores"], features
     finally:
         for handle in hooks:
             handle.remove()
 
 
-def _evidence(network: nn.Module, score: Tensor, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """{pathway: positive part of the sum over channels of gradient x features, one number per cell of the stage}."""
+def _evidence(network: nn.Module, scores: Tensor, features: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """{pathway: positive part of the sum over channels of gradient x features, [B, one number per cell of the stage]}.
+
+    Clips do not meet in a network that evaluates, so that the gradient of a sum over clips has each clip's own.
+    """
     network.zero_grad(set_to_none=True)
-    torch.log(score.float().clamp_min(1e-12)).backward()
+    torch.log(scores.clamp_min(1e-12)).sum().backward()
     maps = {
-        name: nn.functional.relu((x.grad * x).float().sum(dim=1))[0].detach()
+        name: nn.functional.relu((x.grad * x).float().sum(dim=1)).detach()
         for name, x in features.items()
         if x.grad is not None
     }
@@ -163,33 +202,35 @@ def _stage_of(pathway: nn.Module, x: Tensor, wanted: str | None) -> str:
 
 
 def _resized(cells: Tensor, shape: Sequence[int]) -> Tensor:
-    """Cells interpolated to a shape."""
+    """Cells of B clips interpolated to a shape."""
     mode = "trilinear" if len(shape) == 3 else "bilinear"
-    return nn.functional.interpolate(cells[None, None], tuple(shape), mode=mode, align_corners=False)[0, 0]
+    return nn.functional.interpolate(cells[:, None], tuple(shape), mode=mode, align_corners=False)[:, 0]
 
 
 def _relative(evidence: Any) -> NDArray[np.float32]:
-    """Evidence as shares of its largest value."""
-    relative: NDArray[np.float32] = (evidence / evidence.amax().clamp_min(1e-12)).cpu().numpy()
+    """Evidence as shares of the largest value of its clip."""
+    largest = evidence.flatten(1).amax(dim=1).clamp_min(1e-12)
+    relative: NDArray[np.float32] = (evidence / largest.view(-1, *[1] * (evidence.dim() - 1))).cpu().numpy()
     return relative
 
 
-def _rgb(clip: Tensor, bgr: bool) -> NDArray[np.uint8]:
-    frames: NDArray[np.uint8] = clip.permute(1, 2, 3, 0).cpu().numpy()
+def _rgb(clips: Tensor, bgr: bool) -> NDArray[np.uint8]:
+    frames: NDArray[np.uint8] = clips.permute(0, 2, 3, 4, 1).cpu().numpy()
     return frames[..., ::-1] if bgr else frames
 
 
 @torch.no_grad()
-def contributions(model: nn.Module, inputs: Mapping[str, Tensor], class_id: int) -> dict[str, float]:
+def contributions(model: nn.Module, inputs: Mapping[str, Tensor], class_ids: Tensor) -> dict[str, Tensor]:
     """Scores of a class with both modalities and with either one removed.
 
     Args:
         model: The network.
-        inputs: Of one clip, on the network's device.
-        class_id: The class.
+        inputs: Of B clips, on the network's device.
+        class_ids: The class of each clip, [B].
 
     Returns:
-        {"audiovisual", "without audio" (masked), "without frames" (blank): score}; {} for a network with one modality.
+        {"audiovisual", "without audio" (masked), "without frames" (blank): scores [B]}; {} for a network with one
+        modality.
     """
     if not {"audio", "slow"} <= set(inputs):
         return {}
@@ -198,7 +239,7 @@ def contributions(model: nn.Module, inputs: Mapping[str, Tensor], class_id: int)
         "without audio": without_audio(inputs),
         "without frames": without_frames(model, inputs),
     }
-    return {name: float(model(case)["scores"][0, class_id]) for name, case in cases.items()}
+    return {name: model(case)["scores"].gather(1, class_ids[:, None])[:, 0].cpu() for name, case in cases.items()}
 
 
 def without_audio(inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args, Literal
 
 import torch
 from torch import nn, Tensor
@@ -40,6 +40,14 @@ _OVERRIDES = ("DATA.LOGMEL_ON_DEVICE", False)
 _CHECKPOINT_ENDINGS = (".pyth", ".pth", ".pt", ".pkl", ".ckpt", ".bin", ".safetensors")
 
 
+# What a network computes in.
+Precision = Literal["float32", "bf16"]
+
+
+class DeviceError(UserError, ValueError):
+    """A device that this machine does not have, or a precision that there is not; the message says what to use."""
+
+
 class NotLoadedError(UserError, TypeError):
     """A network without the configuration and the class names that `load_model` gives it."""
 
@@ -54,12 +62,14 @@ class ModelMeta:
             none.
         source: File of the weights; None for fresh ones.
         report: What was loaded from the file; None for fresh weights.
+        precision: What it computes in: "float32", or "bf16" (automatic mixed precision; the weights stay float32).
     """
 
     cfg: Cfg
     class_names: ClassNames = None
     source: str | None = None
     report: LoadReport | None = None
+    precision: Precision = "float32"
 
     def __repr__(self) -> str:
         names = self.class_names
@@ -120,6 +130,7 @@ def load_model(
     weights: str | os.PathLike[str] | None = None,
     overrides: Sequence[Any] = (),
     device: str | torch.device | None = None,
+    precision: Precision = "float32",
 ) -> tuple[Network, ModelMeta]:
     """A network in evaluation mode with what goes with it.
 
@@ -130,15 +141,22 @@ def load_model(
             another name.
         weights: Checkpoint for a configuration; None leaves the network with fresh weights, with a warning.
         overrides: Keys and values on top of the configuration, e.g. ["MODEL.NUM_CLASSES", 10].
-        device: Where the network goes; None is a GPU where there is one, else the CPU.
+        device: Where the network goes: "cpu", "cuda", "cuda:1"; None is a GPU where there is one, else the CPU.
+        precision: What `predict` and the others compute in: "float32", with the same scores on every device to
+            rounding, or "bf16", automatic mixed precision, faster on GPUs.
 
     Returns:
         (model, `ModelMeta`); the meta is also `model.meta`.
 
     Raises:
+        DeviceError: This machine has no such device, or there is no such precision.
         UserError: There is no such name or file, no configuration for a checkpoint, or the weights are of another
             network.
     """
+    # Before anything is read.
+    place = usable_device(device)
+    if precision not in get_args(Precision):
+        raise DeviceError(f"precision is {precision!r}; use one of {', '.join(get_args(Precision))}")
     content, name = None, str(resolve(str(name_or_path)))
     is_file = is_checkpoint_path(name) or name.lower().endswith(_CHECKPOINT_ENDINGS)
     if is_file and not name.lower().endswith((".yaml", ".yml")):
@@ -151,7 +169,7 @@ def load_model(
         cfg = _cfg_of_checkpoint(content, name, overrides)
     else:
         cfg = load_cfg(name, [*overrides, *_OVERRIDES])
-    model, meta = build_model(cfg), ModelMeta(cfg)
+    model, meta = build_model(cfg), ModelMeta(cfg, precision=precision)
     if weights is None:
         logger.warning("%s: no weights are given; the network has fresh ones", name)
     else:
@@ -159,10 +177,30 @@ def load_model(
         content = read_checkpoint(source) if content is None else content
         report = load_content(model, content, source)
         require(report, "all")
-        meta = ModelMeta(cfg, _class_names(cfg, content, source), source, report)
+        meta = ModelMeta(cfg, _class_names(cfg, content, source), source, report, precision)
     model.meta = meta
-    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    return model.to(device).eval(), meta
+    return model.to(place).eval(), meta
+
+
+def usable_device(device: str | torch.device | None = None) -> torch.device:
+    """A device of this machine.
+
+    Args:
+        device: Such as "cpu", "cuda", "cuda:1"; None is a GPU where there is one, else the CPU.
+
+    Raises:
+        DeviceError: There is no such device here.
+    """
+    try:
+        chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        torch.empty(1, device=chosen)
+    except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
+        here = ", ".join(["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))])
+        reason = str(error).strip().split("\n")[0].rstrip(".")
+        raise DeviceError(
+            f"device is {str(device)!r}, which cannot be used ({reason}); this machine has {here}"
+        ) from None
+    return chosen
 
 
 def network_of(model: nn.Module) -> Network:

@@ -15,13 +15,17 @@ from ..clips.spans import shift_grid
 from ..evaluation.metrics.sync import Evidence, offset_curve, offset_estimate, offset_evidence
 from ..tasks.pretexts.avs import stage_distances
 from ..utils.arguments import ArgumentError, positive, whole
+from ..utils.batches import chunks
 from ..utils.errors import UserError
 from .load import meta_of, network_of
-from .scoring import evaluating, network_inputs
+from .scoring import device_of, evaluating, network_inputs
 
 # What a claim needs, chosen on SynthAV with networks that cannot know and with clips that have no offset. Fewer clips
 # do not reach the confidence even where all agree.
 CONFIDENT, AMBIGUOUS, MIN_CLIPS = 4.0, 0.9, 6
+# Clips in one forward pass. Each has its audio at all shifts beside it, whose features take hundreds of MB, and a CPU
+# gains nothing from more.
+_BATCH_ON_CPU, _BATCH = 1, 4
 
 
 class SyncNotMeasurableError(UserError, ValueError):
@@ -100,11 +104,9 @@ def estimate_offset(
         # Clips that overlap by half, over the whole length.
         views = int(np.clip(2 * (media.extent.duration - settings.duration) / settings.duration + 1, 1, max_clips))
         clips = clip_reader.test_views(media, num_views=views, num_crops=1)
+    batch = _BATCH_ON_CPU if device_of(network).type == "cpu" else _BATCH
     with evaluating(network):
-        parts = [
-            stage_distances(network, network_inputs(network, {name: value[i : i + 1] for name, value in clips.items()}))
-            for i in range(views)
-        ]
+        parts = [stage_distances(network, network_inputs(network, part)) for part in chunks(clips, views, batch)]
     distances = {
         stage: torch.cat([part[stage] for part in parts])[:, 2:].float().cpu().numpy() for stage in network.sync_heads
     }

@@ -1,7 +1,9 @@
 """Forward passes of a loaded network over clips."""
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from typing import Any
 
 import torch
 from torch import nn
@@ -9,24 +11,51 @@ from torch import nn
 from ..tasks.scores import ClassScores
 from ..utils.arguments import ArgumentTypeError
 from ..utils.batches import chunks
+from .load import meta_of, Precision
 
 # What describes clips and is no input of a network.
 _NOT_INPUTS = ("start",)
 
 
 @contextlib.contextmanager
+def _float32(device: torch.device) -> Iterator[None]:
+    """Products in float32 on every device; otherwise cuDNN takes shorter ones (TF32), and scores depend on the device."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
+
+
+def _bf16(device: torch.device) -> torch.autocast:
+    return torch.autocast(device.type, dtype=torch.bfloat16)
+
+
+_PRECISIONS: dict[Precision, Callable[[torch.device], AbstractContextManager[Any]]] = {
+    "float32": _float32,
+    "bf16": _bf16,
+}
+
+
+@contextlib.contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """The model computes as in testing in the block; afterwards each of its layers is in the mode that it had.
+    """The model computes as in testing and in its precision in the block; then its layers are in the modes they had.
 
     In training mode it would give losses in place of scores, and batch norm would learn from what it sees.
 
     Args:
-        model: Any model.
+        model: From `load_model`.
+
+    Raises:
+        NotLoadedError: The network does not come from `load_model`.
     """
+    precision = meta_of(model).precision
     modes = {module: module.training for module in model.modules()}
     model.eval()
     try:
-        yield
+        with _PRECISIONS[precision](device_of(model)):
+            yield
     finally:
         for module, mode in modes.items():
             module.training = mode

@@ -7,7 +7,7 @@ import pytest
 import torch
 from helpers.tools import command
 
-from avslowfast.inference.explain import explain, ExplanationError
+from avslowfast.inference.explain import explain, explain_clips, ExplanationError
 
 
 def test_explanations_have_the_shapes_of_the_inputs_and_masking_removes_audio(network, synthav, tmp_path):
@@ -40,6 +40,23 @@ def test_explanations_have_the_shapes_of_the_inputs_and_masking_removes_audio(ne
     )
     assert json.load(open(tmp_path / "000003.json"))["class"] == "bob+tone"
     assert (tmp_path / "000003.png").stat().st_size > 10000
+
+
+def test_clips_are_explained_together_as_one_by_one(network, synthav):
+    clips = network.meta.preprocess(synthav / "test/000003.mp4", views=2, crops=3)
+    assert len(clips["audio"]) == 2 and len(clips["start"]) == 6
+    together = explain_clips(network, clips, class_id=3)
+    hears = clips["audio_index"].tolist()
+    for i, found in enumerate(together):
+        own = {name: clips[name][i : i + 1] for name in ("slow", "fast", "start")}
+        own |= {name: clips[name][hears[i] : hears[i] + 1] for name in ("audio", "audio_mask")}
+        alone = explain(network, own, class_id=3)
+        assert found.start == alone.start and np.array_equal(found.frames, alone.frames)
+        assert np.array_equal(found.spectrogram, alone.spectrogram)
+        assert np.allclose([*found.contributions.values(), found.score], [*alone.contributions.values(), alone.score])
+        # A gradient jumps where rounding moves the input of a ReLU over 0, so that single cells may differ.
+        assert np.abs(found.visual - alone.visual).mean() < 1e-5 and np.abs(found.audio - alone.audio).mean() < 1e-5
+    assert not np.allclose(together[0].visual, together[1].visual, atol=0.1)
 
 
 def test_an_explanation_of_one_modality(fresh):

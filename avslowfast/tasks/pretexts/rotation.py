@@ -15,10 +15,11 @@ def rotated(clips: torch.Tensor, turns: torch.Tensor) -> torch.Tensor:
         clips: [B, C, T, H, W] with H = W.
         turns: [B] of 0..3.
     """
-    out = torch.empty_like(clips)
-    for number in range(4):
-        chosen = turns == number
-        out[chosen] = torch.rot90(clips[chosen], number, dims=(3, 4))
+    # Not by indexing, for which the host would wait for the device.
+    out = clips
+    for number in range(1, 4):
+        chosen = (turns == number).view(-1, 1, 1, 1, 1)
+        out = torch.where(chosen, torch.rot90(clips, number, dims=(3, 4)), out)
     return out
 
 

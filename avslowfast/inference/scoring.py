@@ -19,7 +19,7 @@ _NOT_INPUTS = ("start",)
 
 @contextlib.contextmanager
 def _float32(device: torch.device) -> Iterator[None]:
-    """Products in float32 on every device; otherwise cuDNN takes shorter ones (TF32), and scores depend on the device."""
+    """Products in float32 on every device: cuDNN takes shorter ones (TF32) otherwise, and scores differ with it."""
     before = torch.backends.cudnn.allow_tf32
     torch.backends.cudnn.allow_tf32 = False
     try:

@@ -198,6 +198,16 @@ def configured_ranks_per_machine(cfg: Cfg) -> int:
     return int(cfg.NUM_GPUS or cfg.NUM_CPU_PROCESSES)
 
 
+def machines(cfg: Cfg, world_size: int) -> int:
+    """Machines that take part: NUM_SHARDS, or fewer where torchrun goes on without some of them.
+
+    Args:
+        cfg: The configuration.
+        world_size: Processes on all machines.
+    """
+    return max(min(world_size // configured_ranks_per_machine(cfg), int(cfg.NUM_SHARDS)), 1)
+
+
 def ranks_per_machine(cfg: Cfg, world_size: int) -> int:
     """Processes on one machine, of those that run.
 
@@ -205,7 +215,19 @@ def ranks_per_machine(cfg: Cfg, world_size: int) -> int:
         cfg: The configuration.
         world_size: Processes on all machines.
     """
-    return max(world_size // int(cfg.NUM_SHARDS), 1)
+    return max(world_size // machines(cfg, world_size), 1)
+
+
+def train_passes_per_step(cfg: Cfg, world_size: int) -> int:
+    """Forward passes of one rank per optimiser step.
+
+    Fewer machines than NUM_SHARDS make more of them, so that neither the clips of a step nor those of a pass change.
+
+    Args:
+        cfg: The configuration.
+        world_size: Processes on all machines.
+    """
+    return int(cfg.TRAIN.ACCUMULATION_STEPS) * int(cfg.NUM_SHARDS) // machines(cfg, world_size)
 
 
 def train_videos_per_pass(cfg: Cfg, world_size: int) -> int:
@@ -214,7 +236,7 @@ def train_videos_per_pass(cfg: Cfg, world_size: int) -> int:
 
 
 def train_clips_per_step(cfg: Cfg) -> int:
-    """Clips of one optimiser step, over all machines."""
+    """Clips of one optimiser step, over all machines, also where fewer than NUM_SHARDS take part."""
     return int(cfg.TRAIN.BATCH_SIZE) * int(cfg.AUG.NUM_SAMPLE) * int(cfg.NUM_SHARDS)
 
 

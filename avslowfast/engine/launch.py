@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime
+import math
 import multiprocessing
 import os
 import re
@@ -22,7 +23,7 @@ from ..config import ConfigError
 from ..config.derived import Cfg, configured_ranks_per_machine
 from ..utils.errors import first_of_machine, MISTAKE, one_line, StopRequested
 from ..utils.signals import end_with_parent, ended_by, how_it_ended, stop_signals_blocked
-from .meeting import gather_machines, host_store, join_store, MeetingError, reach
+from .meeting import gather_machines, host_store, join_store, MeetingError, reach, store_of_start
 from .peers import Peers
 from .places import Address, Place
 from .spawned import begin, STOPPED_EARLY
@@ -35,6 +36,11 @@ Workflow = Callable[[Cfg, torch.device, StopRequest], int]
 _GRACE = 5.0
 # What the errors of exchanges between ranks have in their text.
 _EXCHANGE = re.compile(r"gloo|nccl|connection (closed|reset)|process ?group", re.IGNORECASE)
+# What to do where torchrun sends its processes to an address where nothing is.
+_MASTER_IS_LOST = (
+    "check the address and the firewall; where the machine of rank 0 was lost, torchrun finds another one if it is "
+    "started with TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 in the environment"
+)
 # NCCL's flight recorder writes what each rank did last when an exchange takes too long.
 _FLIGHT_RECORDER = {"TORCH_FR_BUFFER_SIZE": "2000", "TORCH_NCCL_DUMP_ON_TIMEOUT": "1"}
 
@@ -82,22 +88,45 @@ def launch(cfg: Cfg, function: Workflow, stop: StopRequest, init_method: str | N
 def _under_torchrun(cfg: Cfg, function: Workflow, local: int, stop: StopRequest) -> int:
     # A torchrun that is killed leaves its processes alone.
     end_with_parent(signal.SIGTERM, os.getppid())
-    started, world = int(os.environ.get("LOCAL_WORLD_SIZE", "1")), int(os.environ["WORLD_SIZE"])
-    if started != local or world != local * cfg.NUM_SHARDS:
-        key = "NUM_GPUS" if cfg.NUM_GPUS else "NUM_CPU_PROCESSES"
-        error = ConfigError(
-            f"{key} is {local} and NUM_SHARDS {cfg.NUM_SHARDS}, but torchrun started {started} process(es) here and "
-            f"{world} in all; pass {key} {started} NUM_SHARDS {world // started}"
-        )
+    world = int(os.environ["WORLD_SIZE"])
+    problem = _problem_of_world(cfg, local, int(os.environ.get("LOCAL_WORLD_SIZE", "1")), world)
+    if problem:
         if first_of_machine():
-            raise error
+            raise ConfigError(problem)
         return MISTAKE
     rank, seconds = int(os.environ["RANK"]), cfg.DIST.INIT_TIMEOUT
     master = Address(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]))
     if rank or os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
-        reach(master, seconds)
+        reach(master, seconds, _MASTER_IS_LOST)
     store = next(rendezvous("env://", rank, world, timeout=datetime.timedelta(seconds=seconds)))[0]
+    store = store_of_start(store, rank, world, seconds)
     return _run(cfg, function, Place(rank, int(os.environ["LOCAL_RANK"]), world, master), store, stop)
+
+
+def _problem_of_world(cfg: Cfg, local: int, started: int, world: int) -> str | None:
+    """Why the processes that torchrun started cannot do the work; None if they can.
+
+    Args:
+        cfg: The configuration.
+        local: Processes per machine that it asks for.
+        started: Those that torchrun started on this machine.
+        world: Those on all machines.
+    """
+    key, machines = "NUM_GPUS" if cfg.NUM_GPUS else "NUM_CPU_PROCESSES", world // started
+    if started != local or world % started or machines > cfg.NUM_SHARDS:
+        return (
+            f"{key} is {local} and NUM_SHARDS {cfg.NUM_SHARDS}, but torchrun started {started} process(es) here and "
+            f"{world} in all; pass {key} {started} NUM_SHARDS {machines}"
+        )
+    passes = cfg.NUM_SHARDS * cfg.TRAIN.ACCUMULATION_STEPS
+    if passes % machines:
+        fitting = ", ".join(str(i) for i in range(1, cfg.NUM_SHARDS + 1) if passes % i == 0)
+        return (
+            f"NUM_SHARDS is {cfg.NUM_SHARDS}: the {passes} passes of a step (x TRAIN.ACCUMULATION_STEPS "
+            f"{cfg.TRAIN.ACCUMULATION_STEPS}) do not divide over {machines} machines; run on {fitting}, or set "
+            f"TRAIN.ACCUMULATION_STEPS to a multiple of {machines // math.gcd(passes, machines)}"
+        )
+    return None
 
 
 def _spawn(cfg: Cfg, function: Workflow, local: int, address: Address, stop: StopRequest) -> int:

@@ -34,14 +34,16 @@ class FolderLock:
 
     Args:
         folder: The folder; it exists.
+        patience: Seconds in which a process that holds it may end: after the loss of a machine, torchrun starts this
+            process while an earlier one of the same job may still save, or its lock outlive it on a network drive.
 
     Raises:
         FolderInUseError: Another process holds it.
     """
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, patience: float = 0.0) -> None:
         self.path = os.path.join(folder, LOCK)
-        self._file = self._acquire(folder)
+        self._file = self._wait(folder, min(patience, _STALE + _SIGN_OF_LIFE))
         self._released = threading.Event()
         self._thread = threading.Thread(target=self._show_life, daemon=True, name="run lock")
         self._thread.start()
@@ -60,6 +62,19 @@ class FolderLock:
         with contextlib.suppress(OSError):
             os.remove(self.path)
         os.close(self._file)
+
+    def _wait(self, folder: str, patience: float) -> int:
+        end, told = time.monotonic() + patience, False
+        while True:
+            try:
+                return self._acquire(folder)
+            except FolderInUseError as error:
+                if time.monotonic() >= end:
+                    raise
+                if not told:
+                    logger.warning("%s; waiting for up to %.0f s", error, patience)
+                told = True
+                time.sleep(0.5)
 
     def _acquire(self, folder: str) -> int:
         while True:

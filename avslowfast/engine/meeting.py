@@ -5,16 +5,18 @@ import datetime
 import socket
 import threading
 import time
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Iterable
 
 import torch.distributed as dist
-from torch._C._distributed_c10d import Store, TCPStore
+from torch._C._distributed_c10d import PrefixStore, Store, TCPStore
 
 from ..utils.errors import UserError
 from .places import Address
 
 # Seconds between two tries.
 _AGAIN = 0.2
+_START_IT = "start the machine with SHARD_ID 0, and check the address and the firewall"
 
 
 class MeetingError(UserError, RuntimeError):
@@ -67,12 +69,13 @@ def join_store(address: Address, seconds: float) -> Store:
     return joined[0]
 
 
-def reach(address: Address, seconds: float) -> None:
+def reach(address: Address, seconds: float, advice: str = _START_IT) -> None:
     """Wait until something listens at an address.
 
     Args:
         address: Of the master.
         seconds: Until when.
+        advice: What to do if nothing does.
 
     Raises:
         MeetingError: Nothing does.
@@ -92,10 +95,7 @@ def reach(address: Address, seconds: float) -> None:
         return False
 
     if not wait_until(reachable, seconds):
-        raise MeetingError(
-            f"{address}: no master there within DIST.INIT_TIMEOUT {seconds:g} s ({problem}); start the machine with "
-            "SHARD_ID 0, and check the address and the firewall"
-        )
+        raise MeetingError(f"{address}: no master there within DIST.INIT_TIMEOUT {seconds:g} s ({problem}); {advice}")
 
 
 def gather_machines(store: Store, address: Address, number: int, count: int, seconds: float) -> None:
@@ -121,6 +121,58 @@ def gather_machines(store: Store, address: Address, number: int, count: int, sec
     raise MeetingError(
         f"{address}: {len(there)} of {count} machines came within DIST.INIT_TIMEOUT {seconds:g} s ({hosts}); missing: "
         f"SHARD_ID {missing}. Start it there with the same --init_method and NUM_SHARDS, or lower NUM_SHARDS"
+    )
+
+
+def store_of_start(store: Store, rank: int, world: int, seconds: float) -> Store:
+    """The part of a store that only the ranks of this start use.
+
+    A store of torchrun's own outlives its processes, with all that was said in it before a restart, and the machines
+    do not count restarts alike. So rank 0 gives the name of this start to each process that has said its own.
+
+    Args:
+        store: Of the job.
+        rank: This rank.
+        world: Number of ranks.
+        seconds: Until when all have to be there.
+
+    Raises:
+        MeetingError: Names those that are not.
+    """
+    name = uuid.uuid4().hex
+    if rank:
+        store.set(f"process/{rank}", name)
+        if not wait_until(lambda: store.check([f"start/{name}"]), seconds):
+            raise MeetingError(f"rank 0 did not come within DIST.INIT_TIMEOUT {seconds:g} s")
+        part = PrefixStore(store.get(f"start/{name}").decode(), store)
+        part.set(f"came/{rank}", "")
+        return part
+    part = PrefixStore(name, store)
+    missing = set(range(1, world))
+
+    def all_came() -> bool:
+        for other in [i for i in missing if store.check([f"process/{i}"])]:
+            store.set(f"start/{store.get(f'process/{other}').decode()}", name)
+        missing.difference_update([i for i in missing if part.check([f"came/{i}"])])
+        return not missing
+
+    if not wait_until(all_came, seconds):
+        raise MeetingError(missing_ranks(missing, world, seconds))
+    return part
+
+
+def missing_ranks(missing: Iterable[int], world: int, seconds: float) -> str:
+    """What is said of ranks that do not come.
+
+    Args:
+        missing: Those.
+        world: Number of ranks.
+        seconds: In which they had to come.
+    """
+    names = [str(i) for i in sorted(missing)]
+    return (
+        f"{world - len(names)} of {world} ranks came within DIST.INIT_TIMEOUT {seconds:g} s; "
+        f"missing: rank {', '.join(names)}"
     )
 
 

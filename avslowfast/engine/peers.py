@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from torch._C._distributed_c10d import PrefixStore, Store
 
 from ..utils.errors import MISTAKE
-from .meeting import MeetingError, wait_until
+from .meeting import MeetingError, missing_ranks, wait_until
 from .stop import StopRequest
 
 # Seconds between two signs of life.
@@ -84,11 +84,8 @@ class Peers:
         me = _Peer(socket.gethostname(), _machine(), os.getpid(), _own_address(master))
         self.store.set(f"rank/{self.rank}", json.dumps(asdict(me)))
         if not wait_until(lambda: self.store.check([f"rank/{i}" for i in range(self.world)]), seconds):
-            missing = [str(i) for i in range(self.world) if not self.store.check([f"rank/{i}"])]
-            raise MeetingError(
-                f"{self.world - len(missing)} of {self.world} ranks came within DIST.INIT_TIMEOUT {seconds:g} s; "
-                f"missing: rank {', '.join(missing)}"
-            )
+            missing = [i for i in range(self.world) if not self.store.check([f"rank/{i}"])]
+            raise MeetingError(missing_ranks(missing, self.world, seconds))
         for i in range(self.world):
             if i != self.rank:
                 self._peers[i] = _Peer(**json.loads(self.store.get(f"rank/{i}")))

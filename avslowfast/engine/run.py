@@ -55,7 +55,7 @@ def run(cfg: Cfg, device: torch.device, stop: StopRequest) -> int:
         folder = folder_of_results(cfg, "probe")
         setup_logging(folder)
         return _unless_stopped(lambda: probe(cfg, device, votes, folder), stop, "probe")
-    with lock_folder(cfg.OUTPUT_DIR) if cfg.TRAIN.ENABLE else contextlib.nullcontext():
+    with lock_folder(cfg.OUTPUT_DIR, cfg.DIST.TIMEOUT) if cfg.TRAIN.ENABLE else contextlib.nullcontext():
         if cfg.TRAIN.ENABLE and not train(cfg, device, votes):
             logger.info("stopped by %s; the state is saved: the same command resumes from it", stop.name)
             return STOPPED
@@ -113,6 +113,7 @@ def train(cfg: Cfg, device: torch.device, votes: Votes) -> bool:
     if distributed.is_main():
         save_config(cfg, cfg.OUTPUT_DIR)
         log_start(folder)
+        log_missing_machines(cfg, trainer.accumulate)
     trainer.identity = {"run_id": folder.record.id, "data": folder.record.data}
     if not resume(trainer, folder) and not replaces:
         trainer.load_start_weights()
@@ -137,6 +138,23 @@ def log_start(folder: RunFolder) -> None:
     logger.info("%s%s; %s, %s", versions, commit, start["device"], counted(start["ranks"], "rank"))
     for split, facts in record.data.items():
         logger.info("%s list: %d records (fingerprint %s)", split, facts["records"], facts["fingerprint"])
+
+
+def log_missing_machines(cfg: Cfg, passes: int) -> None:
+    """Say what a step does where fewer machines than NUM_SHARDS take part.
+
+    Args:
+        cfg: The configuration.
+        passes: Of one rank per step.
+    """
+    machines, clips = derived.machines(cfg, distributed.world_size()), derived.train_clips_per_step(cfg)
+    if passes != cfg.TRAIN.ACCUMULATION_STEPS:
+        logger.info(
+            "%s, fewer than NUM_SHARDS: a step keeps its %d clips, in %d passes of each rank",
+            counted(machines, "machine"),
+            clips,
+            passes,
+        )
 
 
 def test(cfg: Cfg, device: torch.device, votes: Votes) -> dict[str, Any]:

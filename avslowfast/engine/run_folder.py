@@ -371,11 +371,12 @@ def folder_of_results(cfg: Cfg, name: str) -> str:
 
 
 @contextlib.contextmanager
-def lock_folder(folder: str) -> Iterator[None]:
+def lock_folder(folder: str, timeout: float) -> Iterator[None]:
     """Hold OUTPUT_DIR for a training. Called on every rank; the main one gets the lock.
 
     Args:
         folder: OUTPUT_DIR; it is made where it is missing.
+        timeout: Seconds that the other ranks wait for the main one.
 
     Raises:
         FolderInUseError: Another run uses it.
@@ -384,7 +385,7 @@ def lock_folder(folder: str) -> Iterator[None]:
 
         def acquire() -> None:
             os.makedirs(folder, exist_ok=True)
-            held.enter_context(FolderLock(folder))
+            held.enter_context(FolderLock(folder, timeout / 2 if "TORCHELASTIC_RUN_ID" in os.environ else 0.0))
             finish_moves(folder)
 
         distributed.on_main(acquire)

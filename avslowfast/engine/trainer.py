@@ -101,7 +101,7 @@ class Trainer:
         self.autocast, self.scaler = autocast_context(cfg, device)
         decay = get_ema_multi_avg_fn(cfg.EMA.DECAY)
         self.ema = AveragedModel(self.model, multi_avg_fn=decay, use_buffers=True) if cfg.EMA.ENABLE else None
-        self.accumulate: int = cfg.TRAIN.ACCUMULATION_STEPS
+        self.accumulate = derived.train_passes_per_step(cfg, distributed.world_size())
         self.state = TrainState(cfg.SOLVER.MAX_EPOCH, self._iters_per_epoch())
         self.identity: dict[str, Any] = {}
         self.parallel: DistributedDataParallel | None = None
@@ -118,9 +118,11 @@ class Trainer:
     def _iters_per_epoch(self) -> int:
         count = len(self.loader) // self.accumulate
         if not count:
+            steps = self.cfg.TRAIN.ACCUMULATION_STEPS
             raise ConfigError(
-                f"TRAIN.ACCUMULATION_STEPS is {self.accumulate}: "
-                f"an epoch has {len(self.loader)} batches, not one step; lower it"
+                f"TRAIN.ACCUMULATION_STEPS is {steps}: "
+                f"an epoch has {len(self.loader)} batches, not one step of {self.accumulate}; lower it, or use a "
+                "smaller TRAIN.BATCH_SIZE"
             )
         return count
 
@@ -237,8 +239,7 @@ class Trainer:
         for name, (value, words) in now.items():
             if content.get(name) != value:
                 return f"{words}: {content.get(name)}, now {value}"
-        ranks = len(content["rng"])
-        return None if ranks == distributed.world_size() else f"ranks: {ranks}, now {distributed.world_size()}"
+        return None
 
     def wrap(self) -> None:
         """Make the network data-parallel and compiled as far as asked for; its weights are in place by then."""

@@ -22,7 +22,7 @@ KEYS = {
     "HARD_FROM": "hard_negatives_from_epoch",
     "HEAD_ACT": "score_activation",
     "MULTI_HEAD.NUM_CLASSES": "head_classes",
-    "NUM_SHARDS": "ranks_per_machine, train_videos_per_pass, test_clips_per_pass, train_clips_per_step",
+    "NUM_SHARDS": "machines, ranks_per_machine, train_passes_per_step, train_videos_per_pass, train_clips_per_step",
     "TEST.BATCH_SIZE": "test_clips_per_pass",
     "TENSORBOARD.ENABLE": "loggers",
     "SLS_PT": "supervision_levels",
@@ -149,3 +149,16 @@ def test_folders_that_a_run_writes_to_are_known_by_their_keys(tmp_path):
 )
 def test_the_levels_of_a_submission_follow_the_part_that_is_trained_on(overrides, levels):
     assert derived.supervision_levels(tiny_cfg(*overrides)) == levels
+
+
+@pytest.mark.parametrize(
+    "world, machines, ranks, passes",
+    [(8, 4, 2, 3), (4, 2, 2, 6), (2, 1, 2, 12), (6, 3, 2, 4), (1, 1, 1, 12), (16, 4, 4, 3)],
+)
+def test_the_clips_of_a_step_do_not_depend_on_how_many_machines_take_part(world, machines, ranks, passes):
+    cfg = tiny_cfg("NUM_CPU_PROCESSES", 2, "NUM_SHARDS", 4, "TRAIN.BATCH_SIZE", 48, "TRAIN.ACCUMULATION_STEPS", 3)
+    assert derived.machines(cfg, world) == machines
+    assert derived.ranks_per_machine(cfg, world) == ranks
+    assert derived.train_passes_per_step(cfg, world) == passes
+    assert derived.train_clips_per_step(cfg) == 48 * 4
+    assert derived.train_videos_per_pass(cfg, world) * passes * machines * ranks == 48 * 4

@@ -53,20 +53,20 @@ class End:
 
 
 class Job:
-    """A run in a process group of its own."""
+    """A run in a process group of its own; `set_up` is a name of SET_UPS, or what stands there."""
 
-    def __init__(self, args, *more, set_up="one", config=TINY):
-        keys, launcher = SET_UPS[set_up]
+    def __init__(self, args, *more, set_up="one", config=TINY, log=None, env=()):
+        keys, launcher = SET_UPS[set_up] if isinstance(set_up, str) else set_up
         self.folder = str(output_of(args))
         os.makedirs(self.folder, exist_ok=True)
-        self.log = self.folder + ".log"
+        self.log = str(log or self.folder + ".log")
         # torchrun gives each rank a session of its own, so the group is not all of the job.
         self.mark = uuid.uuid4().hex
-        with open(self.log, "w") as log:
+        with open(self.log, "w") as output:
             self.process = subprocess.Popen(
                 command([*args, *keys], *more, launcher=launcher, config=config),
-                env={**ENV, "TEST_JOB": self.mark},
-                stdout=log,
+                env={**ENV, **dict(env), "TEST_JOB": self.mark},
+                stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
@@ -75,9 +75,12 @@ class Job:
     def text(self):
         return open(self.log, errors="replace").read()
 
+    def count(self, pattern):
+        return len(re.findall(pattern, self.text()))
+
     def wait_for(self, pattern, count=1, seconds=240):
         """Until the output has a pattern so many times."""
-        self.until(lambda: len(re.findall(pattern, self.text())) >= count, seconds)
+        self.until(lambda: self.count(pattern) >= count, seconds)
 
     def until(self, function, seconds=240):
         deadline = time.monotonic() + seconds

@@ -1,0 +1,82 @@
+"""torchrun on two machines (agents on the loopback device): machines that are lost, and come back."""
+
+import pytest
+from helpers import keys
+from helpers.agents import Cluster
+from helpers.lists import copy_lists
+from helpers.runs import stats
+
+from avslowfast.checkpoint.record import read_record
+
+_EPOCHS, _STEPS = 6, 8
+_COMMON = keys(
+    f"TRAIN.BATCH_SIZE 4 SOLVER.MAX_EPOCH {_EPOCHS} SOLVER.WARMUP_EPOCHS 0 LOG_PERIOD 1 RESNET.WIDTH_PER_GROUP 8 "
+    "TRAIN.EVAL_PERIOD 100 TRAIN.CHECKPOINT_PERIOD 1 BN.USE_PRECISE_STATS False MODEL.DROPOUT_RATE 0.0 "
+    "SLOWFAST.AVS_FLAG [False,False,False,False,False] DATA_LOADER.NUM_WORKERS 0 TEST.NUM_ENSEMBLE_VIEWS 1 "
+    "LOG_MODEL_INFO False DIST.INIT_TIMEOUT 60"
+)
+
+
+@pytest.fixture
+def args(synthav, tmp_path):
+    lists = copy_lists(synthav, tmp_path, lambda split, lines: lines * 2)
+    return [*_COMMON, "DATA.PATH_TO_DATA_DIR", lists]
+
+
+@pytest.fixture
+def clusters():
+    """Makes clusters, and ends them."""
+    made = []
+
+    def make(*given, **more):
+        made.append(Cluster(*given, **more))
+        return made[-1]
+
+    yield make
+    for cluster in made:
+        cluster.kill()
+
+
+def losses(*folders):
+    """{(epoch, iteration): loss} of the last try of each step."""
+    return {(s["epoch"], s["iter"]): s["loss"] for folder in folders for s in stats(folder, "train_iter")}
+
+
+@pytest.fixture
+def whole(args, clusters, tmp_path):
+    """Losses of a run on two machines that nothing happens to."""
+    folder = tmp_path / "whole"
+    cluster = clusters(2, restarts=0)
+    jobs = [cluster.agent([*args, "OUTPUT_DIR", folder], tmp_path / f"whole{i}.log") for i in range(2)]
+    ends = [job.end() for job in jobs]
+    assert [end.code for end in ends] == [0, 0], ends[0].text[-3000:] + ends[1].text[-3000:]
+    found = losses(folder)
+    assert len(found) == _EPOCHS * _STEPS
+    return found
+
+
+def assert_equal(found, whole):
+    assert found.keys() == whole.keys()
+    # The log keeps six digits.
+    assert max(abs(found[step] - whole[step]) for step in whole) < 1e-4, sorted(
+        (step, found[step], whole[step]) for step in whole
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("nodes", ["2", "1:2"])
+def test_an_agent_is_lost_and_comes_back(args, clusters, tmp_path, whole, nodes):
+    folder = tmp_path / "out"
+    cluster = clusters(nodes)
+    args = [*args, "OUTPUT_DIR", folder]
+    first, second = (cluster.agent(args, tmp_path / f"{name}.log") for name in ("first", "second"))
+    first.until(lambda: first.count('"train_iter"') + second.count('"train_iter"') > 2 * _STEPS + 2)
+    second.kill()
+    if nodes == "1:2":
+        first.wait_for("1 machine, fewer than NUM_SHARDS")
+        first.wait_for(r'"epoch": "4/')
+    again = cluster.agent(args, tmp_path / "again.log")
+    ends = [first.end(seconds=300), again.end(seconds=300)]
+    assert [end.code for end in ends] == [0, 0], ends[0].text[-3000:] + ends[1].text[-3000:]
+    assert_equal(losses(folder), whole)
+    print(nodes, [start["ranks"] for start in read_record(folder).starts])

@@ -5,12 +5,14 @@ import signal
 
 import pytest
 import torch
-from helpers import SHARED
+from helpers import SHARED, tiny_cfg
 from helpers.runs import run, SHORT_RUN
 from helpers.videos import write_long_video
 
 import avslowfast
 from avslowfast.config import names as registries
+from avslowfast.inference.load import ModelMeta
+from avslowfast.models import build_model
 from avslowfast.synthav import render_dataset
 
 # Tests send signals to processes, which inherit that nohup and shells ignore some for what they start in background.
@@ -114,6 +116,19 @@ def trained(tmp_path_factory, synthav):
 def network(trained):
     """The network of the short run, as `load_model` gives it."""
     return avslowfast.load_model(trained, device="cpu")[0]
+
+
+@pytest.fixture
+def fresh():
+    """A function of overrides: the tiny network with fresh weights, as `load_model` gives it."""
+
+    def make(*overrides):
+        cfg = tiny_cfg("RESNET.WIDTH_PER_GROUP", 8, *overrides)
+        model = build_model(cfg).eval()
+        model.meta = ModelMeta(cfg)
+        return model
+
+    return make
 
 
 @pytest.fixture

@@ -59,6 +59,48 @@ class Explanation:
         return f"Explanation(class {self.class_id}, score {self.score:.3f}, clip at {self.start:.2f} s)"
 
 
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """Where the evidence for a class lies in B clips.
+
+    Attributes:
+        class_ids: The class of each clip, [B].
+        scores: Of all classes, [B, classes].
+        cells: {pathway: positive evidence of each cell of its stage, [B, T, H, W] or, for audio, [B, T_A, F]}.
+    """
+
+    class_ids: Tensor
+    scores: Tensor
+    cells: dict[str, Tensor]
+
+    def visual(self, shape: Sequence[int] | None = None) -> NDArray[np.float32] | None:
+        """The evidence of all visual pathways together, as shares of the largest value of each clip.
+
+        Args:
+            shape: (T, H, W) to interpolate to; None takes the finest cells of any pathway.
+
+        Returns:
+            float32 [B, T, H, W], 0..1; None without frames.
+        """
+        maps = [self.cells[name] for name in ("slow", "fast") if name in self.cells]
+        if not maps:
+            return None
+        shape = shape or [max(sizes) for sizes in zip(*(cells.shape[1:] for cells in maps))]
+        return _relative(sum(_resized(cells, shape) for cells in maps))
+
+    def audio(self, shape: Sequence[int] | None = None) -> NDArray[np.float32] | None:
+        """The evidence of the spectrogram, as `visual`.
+
+        Args:
+            shape: (T_A, F) to interpolate to; None keeps the cells.
+
+        Returns:
+            float32 [B, T_A, F], 0..1; None where audio has no share in the scores.
+        """
+        cells = self.cells.get("audio")
+        return None if cells is None else _relative(cells if shape is None else _resized(cells, shape))
+
+
 def explain(
     model: nn.Module, clip: Mapping[str, Tensor], class_id: int | None = None, stage: str | None = None
 ) -> Explanation:
@@ -91,33 +133,21 @@ def explain_clips(
         ArgumentError: The network has no such class.
         ExplanationError: The network has several classifiers, classifies boxes, or does not have the stage.
     """
-    cfg, network = meta_of(model).cfg, network_of(model)
-    if task_facts(cfg).boxes or list(head_classes(cfg)) != [ONLY]:
-        raise ExplanationError("only networks with a single classifier of clips can be explained")
+    found = locate(model, clips, class_id, stage)
+    network = network_of(model)
     inputs = with_own_audio(network_inputs(network, clips))
-    stages = {name: _stage_of(pathway, inputs[name], stage) for name, pathway in network.pathways.items()}
-    classes = int(cfg.MODEL.NUM_CLASSES)
-    wanted = None if class_id is None else whole("class_id", class_id, 0, classes - 1)
     with evaluating(network):
-        scores, features = _forward(network, inputs, stages)
-        classes_of_clips = scores.argmax(dim=1) if wanted is None else torch.full_like(scores[:, 0], wanted).long()
-        of_class = scores.gather(1, classes_of_clips[:, None])[:, 0].float()
-        maps = _evidence(network, of_class, features)
-        shares = contributions(network, inputs, classes_of_clips)
-
+        shares = contributions(network, inputs, found.class_ids)
     visual_input = inputs.get("fast", inputs.get("slow"))
-    visual = frames = audio = spectrograms = None
+    visual = audio = frames = spectrograms = None
     if visual_input is not None:
-        shape = visual_input.shape[2:]
-        visual = _relative(sum(_resized(maps[name], shape) for name in ("slow", "fast") if name in maps))
-        frames = _rgb(visual_input, is_bgr(cfg))
+        visual, frames = found.visual(visual_input.shape[2:]), _rgb(visual_input, is_bgr(meta_of(model).cfg))
     if "audio" in inputs:
-        audio = _relative(_resized(maps["audio"], inputs["audio"].shape[2:])) if "audio" in maps else None
-        spectrograms = inputs["audio"][:, 0].cpu().numpy()
+        audio, spectrograms = found.audio(inputs["audio"].shape[2:]), inputs["audio"][:, 0].cpu().numpy()
     return [
         Explanation(
             class_id=chosen,
-            score=float(of_class[i].detach()),
+            score=float(found.scores[i, chosen]),
             visual=None if visual is None else visual[i],
             audio=None if audio is None else audio[i],
             frames=None if frames is None else frames[i],
@@ -125,8 +155,41 @@ def explain_clips(
             contributions={case: float(values[i]) for case, values in shares.items()},
             start=float(clips["start"][i]),
         )
-        for i, chosen in enumerate(classes_of_clips.tolist())
+        for i, chosen in enumerate(found.class_ids.tolist())
     ]
+
+
+def locate(
+    model: nn.Module, clips: Mapping[str, Tensor], class_id: int | None = None, stage: str | None = None
+) -> Evidence:
+    """The scores of clips, and the evidence for a class of each in the cells of a stage; arguments as `explain_clips`.
+
+    Raises:
+        ArgumentError: The network has no such class.
+        ExplanationError: The network has several classifiers, classifies boxes, or does not have the stage.
+    """
+    network = network_of(model)
+    if not is_explainable(model):
+        raise ExplanationError("only networks with a single classifier of clips can be explained")
+    inputs = with_own_audio(network_inputs(network, clips))
+    stages = {name: _stage_of(pathway, inputs[name], stage) for name, pathway in network.pathways.items()}
+    classes = int(meta_of(model).cfg.MODEL.NUM_CLASSES)
+    wanted = None if class_id is None else whole("class_id", class_id, 0, classes - 1)
+    with evaluating(network):
+        scores, features = _forward(network, inputs, stages)
+        class_ids = scores.argmax(dim=1) if wanted is None else torch.full_like(scores[:, 0], wanted).long()
+        cells = _evidence(network, scores.gather(1, class_ids[:, None])[:, 0].float(), features)
+    return Evidence(class_ids, scores.detach().float(), cells)
+
+
+def is_explainable(model: nn.Module) -> bool:
+    """Whether a network has a single classifier of clips, as `locate` needs.
+
+    Args:
+        model: From `load_model`.
+    """
+    cfg = meta_of(model).cfg
+    return not task_facts(cfg).boxes and list(head_classes(cfg)) == [ONLY]
 
 
 def with_own_audio(inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -2,13 +2,13 @@
 
 import difflib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
+from torch import nn, Tensor
 from tqdm import tqdm
 
 from ..clips.spans import view_starts
@@ -91,12 +91,28 @@ def slide(
         SlidingWindowError: The network classifies boxes.
         DecodeError: The file cannot be read.
     """
+    return [
+        Window(*span, {head: rows[i] for head, rows in scores.heads.items()})
+        for spans, clips in clips_of_windows(model, video, step, batch, progress)
+        for scores in (score_clips(model, clips, batch),)
+        for i, span in enumerate(spans)
+    ]
+
+
+def clips_of_windows(
+    model: nn.Module, video: str | os.PathLike[str], step: float | None, batch: int, progress: bool
+) -> Iterator[tuple[list[tuple[float, float]], dict[str, Tensor]]]:
+    """The windows of a file and their clips, some at a time; arguments and errors as `slide`.
+
+    Yields:
+        ([(start, stop) in seconds], inputs of as many clips).
+    """
     meta = meta_of(model)
     if task_facts(meta.cfg).boxes:
         raise SlidingWindowError(
             "the network classifies boxes, not windows; give boxes (avslowfast demo --boxes, or classify_boxes)"
         )
-    clip_reader, windows = meta.clip_reader, []
+    clip_reader = meta.clip_reader
     duration, batch = clip_reader.settings.duration, whole("batch", batch)
     step = duration / 2 if step is None else positive("step", step)
     with clip_reader.open(video) as media:
@@ -105,14 +121,9 @@ def slide(
         with tqdm(total=len(starts), desc="windows", unit="window", disable=None if progress else True) as bar:
             for first in range(0, len(starts), batch):
                 part = starts[first : first + batch]
-                scores = score_clips(model, clip_reader.clips_at(media, part), batch)
-                for i, start in enumerate(part.tolist()):
-                    stop = min(start + duration, max(end, start))
-                    windows.append(
-                        Window(max(start, begin), stop, {head: rows[i] for head, rows in scores.heads.items()})
-                    )
+                spans = [(max(start, begin), min(start + duration, max(end, start))) for start in part.tolist()]
+                yield spans, clip_reader.clips_at(media, part)
                 bar.update(len(part))
-    return windows
 
 
 def window_starts(begin: float, end: float, duration: float, step: float, around: bool = False) -> NDArray[np.float64]:

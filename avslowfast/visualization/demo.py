@@ -11,6 +11,7 @@ import numpy as np
 from ..inference.load import ModelMeta
 from ..inference.sliding_window import segments, top_classes, Window
 from ..utils.text import write_csv
+from .colours import class_rgb
 from .media import Pixels, Spectrogram
 
 _STRIP, _ROW, _AXIS = 64, 18, 16
@@ -22,7 +23,6 @@ _REACH = 3.0
 # Classes of the timeline, at most.
 _TIMELINE_CLASSES = 6
 _TEXT, _BACKGROUND, _GREY, _WHITE = (235, 235, 235), (20, 20, 24), (150, 150, 150), (255, 255, 255)
-_HUES = ((86, 180, 233), (230, 159, 0), (0, 158, 115), (204, 121, 167), (240, 228, 66), (213, 94, 0))
 
 
 class DemoPainter:
@@ -40,6 +40,9 @@ class DemoPainter:
     ) -> None:
         self._windows, self._meta, self._topk = windows, meta, topk
         self._middles = np.array([window.middle for window in windows])
+        self._colours = {
+            meta.class_label(i, head): class_rgb(i) for head, row in windows[0].scores.items() for i in range(len(row))
+        }
         self._begin, self._end = windows[0].start, max(window.stop for window in windows)
         self._spectrogram = Spectrogram(video)
         self._frame_height = self._frame_width = self._width = 0
@@ -106,7 +109,7 @@ class DemoPainter:
         draw = ImageDraw.Draw(image)
         for i, (name, score) in enumerate(rows):
             y = 4 + _ROW * i
-            draw.rectangle((6, y + 3, 6 + 40 * score, y + 12), fill=_HUES[i % len(_HUES)])
+            draw.rectangle((6, y + 3, 6 + 40 * score, y + 12), fill=self._colours[name])
             draw.rectangle((6, y + 3, 46, y + 12), outline=(110, 110, 110))
             draw.text((50, y), f"{100 * score:3.0f} {name}", fill=_TEXT, font=font)
         return np.asarray(image)
@@ -129,9 +132,9 @@ class DemoPainter:
         position = self._begin + np.arange(self._width) / max(self._width - 1, 1) * (self._end - self._begin)
         nearest = np.argmin(np.abs(self._middles[None] - position[:, None]), axis=1)
         pixels = np.full((_AXIS + _ROW * len(rows), self._width, 3), _BACKGROUND, np.uint8)
-        for row, scores in enumerate(rows.values()):
+        for row, (name, scores) in enumerate(rows.items()):
             level = np.asarray(scores)[nearest][:, None]
-            band = np.array(_HUES[row % len(_HUES)]) * level + np.array(_BACKGROUND) * (1 - level)
+            band = np.array(self._colours[name]) * level + np.array(_BACKGROUND) * (1 - level)
             pixels[_ROW * row + 2 : _ROW * (row + 1) - 1] = band.astype(np.uint8)[None]
         return self._label_timeline(pixels, list(rows))
 

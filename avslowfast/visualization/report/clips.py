@@ -4,7 +4,6 @@ import base64
 import html
 import io
 import os
-from fractions import Fraction
 
 import av
 import numpy as np
@@ -12,13 +11,13 @@ from numpy.typing import NDArray
 
 from ...evaluation.metrics.classification import topk_correct
 from ...media import AudioSamples, DecodeError
-from ..media import preview
+from ..media import encode_aac, preview
 from .run import Run
 from .sections import single_label
 
 _CLIPS = 4
 _FRAMES, _HEIGHT, _JPEG_QUALITY = 3, 90, 80
-_SECONDS, _BIT_RATE = 4.0, 32000
+_SECONDS = 4.0
 
 
 def best_and_worst(run: Run) -> str:
@@ -77,12 +76,5 @@ def _aac(audio: AudioSamples) -> str:
     """Audio as base64 AAC in mp4."""
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="mp4") as out:
-        stream = out.add_stream("aac", rate=audio.sample_rate, layout="mono")
-        stream.bit_rate = _BIT_RATE
-        frame = av.AudioFrame.from_ndarray(audio.samples[None], format="flt", layout="mono")
-        frame.sample_rate, frame.time_base, frame.pts = audio.sample_rate, Fraction(1, audio.sample_rate), 0
-        resampler = av.AudioResampler(format="fltp", layout="mono", rate=audio.sample_rate, frame_size=1024)
-        for part in (*resampler.resample(frame), *resampler.resample(None)):
-            out.mux(stream.encode(part))
-        out.mux(stream.encode(None))
+        encode_aac(out, [audio.samples])
     return base64.b64encode(buffer.getvalue()).decode()

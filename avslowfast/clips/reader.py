@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from ..media import DecodeError, MediaReader, open_media
 from ..media.pixels import ChooseGeometry, Geometry
+from ..media.storage import configure
 from ..media.streams import PathLike
 from ..utils.arguments import ArgumentError, whole
 from ..utils.seeding import generator
@@ -79,11 +80,12 @@ class ClipReader:
     Every draw depends on the settings' seed, the epoch and the video's index alone.
 
     Args:
-        settings: How a video becomes clips.
+        settings: How a video becomes clips. How remote objects are read counts for the process from then on.
     """
 
     def __init__(self, settings: ClipSettings) -> None:
         self.settings = settings
+        configure(settings.storage)
 
     def __repr__(self) -> str:
         s = self.settings

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ..media.storage import StorageSettings
 from ..media.streams import MAX_PIXELS
 from . import spans
 from .logmel import AudioFrontEnd
@@ -81,6 +82,7 @@ class ClipSettings:
         num_samples: Training clips out of each video that an epoch visits, from one open file.
         loop_filter: Whether training videos are opened with H.264's deblocking filter, see `media.open_media`.
         max_pixels: Of the largest frame that is decoded.
+        storage: How remote objects are read.
     """
 
     pathways: tuple[str, ...]
@@ -104,6 +106,7 @@ class ClipSettings:
     whole_frames: bool = False
     loop_filter: bool = True
     max_pixels: int = MAX_PIXELS
+    storage: StorageSettings = StorageSettings()
 
     @property
     def duration(self) -> float:

@@ -9,6 +9,9 @@ from .ranges import choice, flag, list_of, number, path, share, text, whole
 # What RandAugment's setting is made of; "inc1" stands in PySlowFast's settings and changes nothing here.
 _AMOUNT = r"([0-9](\.[0-9]*)?|\.[0-9]+)"
 _RAND_AUGMENT = rf"rand(?=.*-m[0-9.])(-m(10(\.0*)?|{_AMOUNT})|-n(1?[1-9]|10)|-mstd{_AMOUNT}|-inc[01])+"
+# An option of fsspec's file systems; what is a secret has other places than a configuration, which is logged.
+_OPTION = r"(?i)[a-z][a-z0-9+.-]*\.(?![\w.]*(key|secret|token|passw|credential))\w+(\.\w+)*=.*"
+_OPTION_FORM = "protocol.option=value without a secret (give keys in the environment or the cloud's own files)"
 _RAND_AUGMENT_FORM = "rand-m{0..10}-n{1..19}-mstd{0..9}, of which only m has to be there"
 
 # Rows are set by hand: name, default and range, then the comment.
@@ -184,5 +187,20 @@ DATA_KEYS = (
     key("DATA_LOADER.PIN_MEMORY", True, flag(), "Pin batches in memory, where there is a GPU."),
     key("DATA_LOADER.ENABLE_MULTI_THREAD_DECODE", False, flag(),
         "PySlowFast's key; unused, because one thread per worker decodes more clips per core.", inert=True),
+
+    # ---- Storage -----------------------------------------------------------------------------------------------------
+    key("STORAGE.CACHE_DIR", "", path(),
+        "Folder on this machine for the blocks that were read from remote objects; all processes share it. "
+        '"" is $AVSLOWFAST_CACHE/blocks, or ~/.cache/avslowfast/blocks. (new node)'),
+    key("STORAGE.CACHE_SIZE", 10.0, number(0, 1e6),
+        "Size of that folder at most, GiB; the least recently used blocks go first. 0 keeps none."),
+    key("STORAGE.BLOCK_SIZE", 1.0, number(0.0625, 256),
+        "What is read at a time from a remote object, MiB; one of up to four blocks is read at once."),
+    key("STORAGE.RETRIES", 5, whole(0, 100),
+        "Further tries where a server does not answer as it should, the first after half a second, each after twice "
+        "as long; then the clip counts as unreadable."),
+    key("STORAGE.OPTIONS", [], list_of(text(False, pattern=_OPTION, form=_OPTION_FORM)),
+        "Options of fsspec's file systems: s3.anon=True for public buckets, "
+        "s3.client_kwargs.endpoint_url=http://minio:9000 for another server."),
 )
 # fmt: on

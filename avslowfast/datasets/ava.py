@@ -72,7 +72,7 @@ def _record(source: Source, video: str, second: int, boxes: Mapping[tuple[float,
     frames = source.options["FRAME_DIR"]
     at = second - source.options["FIRST_SECOND"]
     return Record(
-        os.path.join(frames, video) if frames else source.video("{video}.mp4", video=video),
+        join(frames, video) if frames else source.video("{video}.mp4", video=video),
         BoxLabels(np.array(list(boxes), np.float32), tuple(tuple(sorted(ids)) for ids in boxes.values())),
         f"{video}, second {second}",
         (at, at),

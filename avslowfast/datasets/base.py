@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..config import ConfigError
+from ..utils.remote import join
 from ..utils.text import counted
 
 # What a record's `label` is, see `Record`.
@@ -198,13 +199,13 @@ class Source:
         Raises:
             ConfigError: `video_file` has a field that the data set does not have.
         """
-        return os.path.join(self.video_folder, _filled(self.video_file or template, "DATA.VIDEO_FILE", fields))
+        return join(self.video_folder, _filled(self.video_file or template, "DATA.VIDEO_FILE", fields))
 
     def audio(self, **fields: object) -> str:
         """Path of a separate audio file; "" without `audio_file`. Arguments as for `video`."""
         if not self.audio_file:
             return ""
-        return os.path.join(self.video_folder, _filled(self.audio_file, "DATA.AUDIO_FILE", fields))
+        return join(self.video_folder, _filled(self.audio_file, "DATA.AUDIO_FILE", fields))
 
     def check_classes(self, count: int, where: str) -> None:
         """Compare the number of classes with the network's.

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 
 from ..config import ConfigError
+from ..utils.remote import join
 from .base import Listing, Record, Source
 from .tables import check_span, csv_rows, field, hint, lines_of, number, shown, split_rows, whole_number
 
@@ -100,7 +101,7 @@ def read_frame_list(path: str, source: Source) -> list[Record]:
         raise ConfigError(f"{path}: the list is empty")
     return [
         Record(
-            os.path.join(source.video_folder, folder),
+            join(source.video_folder, folder),
             tuple(span for class_id, numbers in sorted(frames.items()) for span in _runs(class_id, sorted(numbers))),
             where,
             audio_path=source.audio(video=name),

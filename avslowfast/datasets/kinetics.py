@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 
 from ..config import ConfigError
+from ..utils.remote import join
 from .base import Listing, Record, Source
 from .tables import (
     check_class_id,
@@ -79,7 +80,7 @@ def read_list(
             labels = known[text] = _class_ids(text, line, where, num_classes, multi_label)
         if is_comment(file):
             raise ConfigError(_COMMENT.format(where=where, line=shown(line)))
-        records.append(Record(os.path.join(prefix, file), labels if multi_label else labels[0], where))
+        records.append(Record(join(prefix, file), labels if multi_label else labels[0], where))
     if not records:
         raise ConfigError(f"{path}: the list is empty")
     return records
@@ -136,7 +137,7 @@ def read_unlabelled(path: PathLike, separator: str = " ", prefix: str = "") -> l
             raise ConfigError(_COMMENT.format(where=where, line=shown(line)))
         if not records and _HEADER.issuperset(line.lower().replace(",", " ").split()):
             raise ConfigError(f"{where}: {shown(line)} is no path of a video{hint(line, where)}")
-        records.append(Record(os.path.join(prefix, name), where=where))
+        records.append(Record(join(prefix, name), where=where))
     if not records:
         raise ConfigError(f"{path}: the list is empty")
     return records

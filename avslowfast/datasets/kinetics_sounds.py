@@ -3,9 +3,8 @@
 Lists of 31 and of 32 classes are in use.
 """
 
-import os
-
 from ..config import ConfigError
+from ..utils.remote import join
 from .base import Listing, Record, Source
 from .kinetics import crawled_file, read_crawled
 
@@ -70,7 +69,7 @@ def read(source: Source, split: str) -> Listing:
     path = source.file(*(name for part in splits for name in (f"kinetics-400_{part}.csv", f"{part}.csv")))
     records = [
         Record(
-            os.path.join(source.video_folder, crawled_file(row, where)),
+            join(source.video_folder, crawled_file(row, where)),
             ids[row["label"]],
             where,
             name=row["youtube_id"],

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch.utils.data import BatchSampler
@@ -16,6 +17,7 @@ from ..config.derived import Cfg
 from ..config.names import DATASETS
 from ..datasets.base import Labels, Listing, Source
 from ..datasets.tables import check_distinct
+from ..media.storage import StorageSettings
 from ..utils import distributed
 from ..utils.seeding import generator
 from .collate import collate_boxes, collate_eval, collate_train
@@ -216,6 +218,27 @@ def clip_settings(cfg: Cfg, split: str = "train") -> ClipSettings:
         whole_frames=derived.counts_whole_frames(cfg, split),
         loop_filter=not d.SKIP_LOOP_FILTER,
         max_pixels=d.MAX_PIXELS,
+        storage=storage_settings(cfg),
+    )
+
+
+def storage_settings(cfg: Cfg) -> StorageSettings:
+    """How remote objects are read."""
+    node = cfg.STORAGE
+    options: dict[str, dict[str, Any]] = {}
+    for option in node.OPTIONS:
+        name, _, value = option.partition("=")
+        protocol, *groups, leaf = name.split(".")
+        inner = options.setdefault(protocol, {})
+        for group in groups:
+            inner = inner.setdefault(group, {})
+        inner[leaf] = int(value) if value.isdigit() else {"true": True, "false": False}.get(value.lower(), value)
+    return StorageSettings(
+        cache_dir=node.CACHE_DIR,
+        cache_size=int(node.CACHE_SIZE * 2**30),
+        block_size=int(node.BLOCK_SIZE * 2**20),
+        retries=node.RETRIES,
+        options=options,
     )
 
 

@@ -3,7 +3,6 @@
 import contextlib
 import functools
 import math
-import os
 from dataclasses import dataclass
 
 import av
@@ -14,7 +13,8 @@ from av.packet import Packet
 from av.stream import Stream
 from av.video.stream import VideoStream
 
-from .streams import DecodeError, DEFAULT_RATE, frame_rate, has_no_stamps, open_input, packets_of, StreamInfo, time_unit
+from .storage import open_input, stamp_of
+from .streams import DecodeError, DEFAULT_RATE, frame_rate, has_no_stamps, packets_of, StreamInfo, time_unit
 
 # Formats without a header, or with one that does not say where the streams lie: it is guessed from some packets.
 _NO_HEADER = frozenset({"mpegts", "mpeg", "asf"})
@@ -51,7 +51,7 @@ def stream_info(container: InputContainer, stream: VideoStream | AudioStream, pa
     scan = _scan_of(container, stream, path)
     span = None if scan else _stored_span(container, stream)
     if span is None:
-        scan = scan or _scan(path, _stamp_of(path))[stream.index].checked(stream.type, path)
+        scan = scan or _scan(path, stamp_of(path, container))[stream.index].checked(stream.type, path)
         span = scan.start, scan.end
         if isinstance(stream, VideoStream) and abs(scan.rate - rate) > _RATE_DIFFERS * rate:
             # Fields counted as frames, for example.
@@ -89,14 +89,8 @@ def _scan_of(container: InputContainer, stream: VideoStream | AudioStream, path:
     raw = isinstance(stream, AudioStream) and is_raw_audio(container, stream)
     if container.format.name not in _NO_HEADER and not raw:
         return None
-    stamp = _stamp_of(path)
+    stamp = stamp_of(path, container)
     return None if stamp[1] > _MAX_SCAN else _scan(path, stamp)[stream.index].checked(stream.type, path)
-
-
-def _stamp_of(path: str) -> tuple[int, int]:
-    """(modification time, size), so that a file that changes is read again."""
-    status = os.stat(path)
-    return status.st_mtime_ns, status.st_size
 
 
 def _stored_span(container: InputContainer, stream: Stream) -> tuple[float, float] | None:
@@ -213,12 +207,12 @@ class _Tally:
 
 
 @functools.lru_cache(maxsize=4096)
-def _scan(path: str, stamp: tuple[int, int]) -> dict[int, _Scan]:
+def _scan(path: str, stamp: tuple[str, int]) -> dict[int, _Scan]:
     """Read the time stamps of all packets of a file's video and audio; kept for each file and process.
 
     Args:
         path: The file.
-        stamp: See `_stamp_of`.
+        stamp: See `storage.stamp_of`; a file that changes is read again.
 
     Returns:
         By number of the stream.

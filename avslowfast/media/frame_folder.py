@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from .base import MediaReader
 from .pixels import limit_size, name_picture
 from .sound import AudioSamples, silence, SoundReader
-from .streams import DecodeError, MAX_PIXELS, open_input, path_text, PathLike, StreamInfo
+from .storage import list_folder, open_input, Place, tar_of
+from .streams import DecodeError, MAX_PIXELS, path_text, PathLike, StreamInfo
 
 _ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm")
 # What comes before the last number of a name, that number, what comes after it.
@@ -22,7 +23,7 @@ _NAMED = 4
 
 
 @functools.lru_cache(maxsize=1024)
-def _list_frames(folder: str) -> tuple[str, ...]:
+def _list_frames(folder: str, tar: Place | None = None) -> tuple[str, ...]:
     """Names of the frames of a folder, in order of the last number in them; read once per process.
 
     Names without any number are in the order of their characters.
@@ -31,7 +32,7 @@ def _list_frames(folder: str) -> tuple[str, ...]:
         DecodeError: The folder cannot be read, or holds several series, such as img_*, x_* and y_* of optical flow.
     """
     try:
-        names = sorted(os.listdir(folder))
+        names = sorted(list_folder(folder, tar))
     except OSError as error:
         raise DecodeError(f"cannot be opened ({error.strerror})", folder) from None
     frames: dict[int, str] = {}
@@ -72,7 +73,8 @@ class FrameFolderReader(MediaReader):
     ) -> None:
         self.path, self._max_pixels = path_text(folder), max_pixels
         self.decoded_frames = 0
-        self._names = _list_frames(self.path)
+        self._tar = tar_of(self.path)
+        self._names = _list_frames(self.path, self._tar)
         if not self._names:
             raise DecodeError("no frames in it", self.path)
         self._audio_file = SoundReader(audio_path) if audio_path else None
@@ -112,7 +114,7 @@ class FrameFolderReader(MediaReader):
     def _read(self, number: int) -> av.VideoFrame:
         path = os.path.join(self.path, self._names[number])
         try:
-            with open_input(path, self._max_pixels) as container:
+            with open_input(path, self._max_pixels, self._tar) as container:
                 limit_size(container.streams.video[0], self._max_pixels, path)
                 self.decoded_frames += 1
                 return name_picture(next(container.decode(video=0)), path)

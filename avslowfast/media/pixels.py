@@ -12,6 +12,7 @@ from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from .storage import open_file
 from .streams import DecodeError, PADDING
 
 # Tag of the colour matrix YCgCo, which swscale does not convert.
@@ -155,7 +156,7 @@ def _exif_orientation(path: str, default: Orientation) -> Orientation:
     from PIL import Image, UnidentifiedImageError
 
     try:
-        with Image.open(path) as image:
+        with open_file(path) as file, Image.open(file) as image:
             return _EXIF.get(image.getexif().get(_EXIF_TAG, 1), _AS_STORED)
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError):
         return default

@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 
 from .base import MediaReader
 from .extent import is_raw_audio, stream_info
+from .storage import open_input
 from .streams import (
     best_audio,
     best_video,
     decode_streams,
     DecodeError,
     decoding,
-    open_input,
     path_text,
     PathLike,
     seek,

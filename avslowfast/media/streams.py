@@ -117,23 +117,6 @@ def file_url(path: PathLike) -> str:
     return f"file:{os.fsdecode(path)}"
 
 
-def open_input(path: str, max_pixels: int = MAX_PIXELS) -> InputContainer:
-    """Open a media file for reading.
-
-    Args:
-        path: The file.
-        max_pixels: Larger frames are not decoded, not even to find out what is in the file.
-
-    Raises:
-        DecodeError: It does not exist or is not a media file.
-    """
-    check_kind(path)
-    try:
-        return av.open(file_url(path), options={"max_pixels": str(max_pixels + PADDING)})
-    except (av.error.FFmpegError, OSError, ValueError) as error:
-        raise DecodeError(f"cannot be opened ({reason_of(error)})", path) from None
-
-
 def check_kind(path: str) -> None:
     """Check that a path, where it is a local one, is no pipe and no device: reading these may never end.
 

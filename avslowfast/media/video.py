@@ -24,6 +24,7 @@ from .extent import key_stamps, stream_info, usual_length
 from .order import FrameOrder, MAX_REORDER, OutOfOrderError, prepare_packet, Stamps, stamps_of
 from .pixels import limit_size, name_picture
 from .sound import AudioSamples, AudioTrack, silence, SoundReader
+from .storage import open_input
 from .streams import (
     best_audio,
     best_video,
@@ -31,7 +32,6 @@ from .streams import (
     DecodeError,
     decoding,
     MAX_PIXELS,
-    open_input,
     packets_of,
     path_text,
     PathLike,

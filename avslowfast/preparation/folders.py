@@ -17,7 +17,8 @@ from tqdm import tqdm
 from ..media import DecodeError, VideoReader
 from ..media.files import is_sound, is_video, PassedOver, walk_files
 from ..media.sound import SoundReader
-from ..media.streams import best_audio, best_video, open_input, StreamInfo, time_unit
+from ..media.storage import open_input
+from ..media.streams import best_audio, best_video, StreamInfo, time_unit
 from ..utils.errors import UserError
 from ..utils.seeding import generator
 from ..utils.text import write_csv, write_lines

@@ -40,16 +40,39 @@ _PERMANENT = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirecto
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 # Faults of a program, not of a network.
 _FAULTS = (TypeError, AttributeError, NameError, LookupError, AssertionError)
+# What stands in an address for a user, and behind its path, as in an address that was signed.
+_USER, _QUERY = re.compile(r"(\w://)[^/@\s'\"]+@"), re.compile(r"(\w://[^\s'\"?]+)\?[^\s'\")]+")
+# Tries are counted here; botocore's own would make minutes of the seconds in which a server that is away is told.
+_S3 = {"retries": {"total_max_attempts": 1}, "connect_timeout": 10, "read_timeout": _TIMEOUT}
 _CREDENTIALS = ("NoCredentialsError", "PartialCredentialsError", "DefaultCredentialsError")
 
 
 class RemoteError(UserError, OSError):
-    """Remote storage that cannot be used; the message names the address, the reason and the remedy."""
+    """Remote storage that cannot be used; the message names the address, the reason and the remedy.
+
+    Args:
+        message: The line.
+        unreachable: Whether its server did not answer as it should, as opposed to an answer that says no.
+    """
+
+    def __init__(self, message: str, unreachable: bool = False) -> None:
+        super().__init__(message)
+        self.unreachable = unreachable
 
 
 def is_remote(path: str | os.PathLike[str]) -> bool:
     """Whether a path is an address (scheme://...), not a path of this machine."""
     return "://" in os.fspath(path)
+
+
+def join(folder: str, name: str) -> str:
+    """A name in a folder, either of which may be on a server; an address and an absolute path stay as they are."""
+    return name if is_remote(name) else os.path.join(folder, name)
+
+
+def without_credentials(text: str) -> str:
+    """A text whose addresses have no passwords and no signatures: those of a server's messages, and of lists."""
+    return _QUERY.sub(r"\1?...", _USER.sub(r"\1***@", text)) if "://" in text else text
 
 
 def require_package(package: str, extra: str, what: str) -> None:
@@ -84,14 +107,21 @@ def filesystem(url: str) -> tuple[Any, str]:
     import fsspec
 
     protocol = url.partition("://")[0] if is_remote(url) else "file"
+    options: dict[str, Any] = {"use_listings_cache": False}
+    if protocol in ("s3", "s3a"):
+        options["config_kwargs"] = {**_S3, **fsspec.config.conf.get(protocol, {}).get("config_kwargs", {})}
     try:
-        found: tuple[Any, str] = fsspec.core.url_to_fs(url)
+        found: tuple[Any, str] = fsspec.core.url_to_fs(url, **options)
     except ImportError as error:
         package = getattr(error.__cause__, "name", None) or f"of fsspec for {protocol}"
-        install = "'avslowfast[remote]'" if protocol in ("s3", "s3a") else package
-        raise RemoteError(f"{url}: cannot be opened (no package {package}); pip install {install}") from None
+        install = "'avslowfast[remote]'" if protocol in ("s3", "s3a", "http", "https") else package
+        raise RemoteError(f"{without_credentials(url)}: cannot be opened (no package {package}); pip install {install}") from None
     except Exception as error:
-        raise RemoteError(f"{url}: cannot be opened ({_reason(error)}); use s3://, gs:// or https://") from None
+        raise RemoteError(
+            f"{without_credentials(url)}: cannot be opened ({_reason(error)}); use s3://, gs:// or https://"
+        ) from None
+    if protocol in ("s3", "s3a"):
+        found[0].retries = 1
     return found
 
 
@@ -116,12 +146,24 @@ def retried(
             return action()
         except (UserError, *_FAULTS):
             raise
-        except Exception as error:
-            if attempt + 1 == attempts or _is_permanent(error):
-                raise RemoteError(f"{url}: cannot be {what} ({_reason(error)}); {_remedy(error)}") from error
+        except Exception as raised:
+            error = _hidden(raised)
+            permanent = _is_permanent(error)
+            if attempt + 1 == attempts or permanent:
+                tries = "" if permanent else f", {attempts} tries"
+                reason = f"{_reason(error)}{tries}); {_remedy(error)}"
+                raise RemoteError(
+                    f"{without_credentials(url)}: cannot be {what} ({reason}", unreachable=not permanent
+                ) from error
             # Not with the random numbers that a training repeats.
             time.sleep(pause * 2**attempt * random.SystemRandom().uniform(0.5, 1.0))
     raise AssertionError("no attempt")
+
+
+def _hidden(error: Exception) -> Exception:
+    """What a "not found" of fsspec's http hides: it says so of a server that is away, too."""
+    cause = error.__cause__ if isinstance(error, FileNotFoundError) else None
+    return cause if isinstance(cause, Exception) and type(cause).__module__.startswith("aiohttp") else error
 
 
 def _is_permanent(error: Exception) -> bool:
@@ -129,9 +171,9 @@ def _is_permanent(error: Exception) -> bool:
     status = _status(error)
     if status:
         return 400 <= status < 500 and status not in _LATER
-    if isinstance(error, OSError) and error.errno in _DISK_FULL:
+    if isinstance(error, OSError) and error.errno in (*_DISK_FULL, errno.EINVAL):
         return True
-    return isinstance(error, _PERMANENT) or type(error).__name__ in _CREDENTIALS
+    return isinstance(error, _PERMANENT) or type(error).__name__ in (*_CREDENTIALS, "FileExpired")
 
 
 def _status(error: Exception) -> int:
@@ -154,7 +196,12 @@ def _remedy(error: Exception) -> str:
 def _reason(error: Exception) -> str:
     text = getattr(error, "reason", None) if isinstance(error, urllib.error.URLError) else None
     code = f"{error.code} " if isinstance(error, urllib.error.HTTPError) else ""
-    return code + (" ".join(str(text or error).split())[:200] or type(error).__name__)
+    if isinstance(error, FileNotFoundError) or _status(error) == 404 and not code:
+        # The message is the address, or an error of the client with everything that it has sent.
+        text = os.strerror(errno.ENOENT)
+    if type(error).__name__ == "FileExpired":
+        text = "it has changed while it was read"
+    return code + (" ".join(without_credentials(str(text or error)).split())[:200] or type(error).__name__)
 
 
 def cache_folder() -> str:

@@ -5,13 +5,13 @@ Examples:
     avslowfast demo --weights output/own_videos --input my_videos --output demo --topk 3
     avslowfast demo --weights output/synthav_ava --input movie.mp4 --boxes boxes.csv --output demo/movie.mp4
 
-INPUT is a file, an http(s) URL of one, a folder of videos, or "webcam" (the first camera, for --seconds seconds).
-Without --output nothing is drawn. With a file as output predictions.json and predictions.csv are written next to it;
-with a folder every video gets a folder in it. --html writes a page that plays the video with its sound beside the
-scores, shows what the network makes of it without hearing or without seeing, and where the evidence lies; it needs no
-network and no server. Of a sound file, for a network without frames, the spectrogram and the timeline are drawn (.png).
-A detection model takes the boxes of a CSV: seconds,x1,y1,x2,y2, shares of the frame. Exit codes: 0 done; 2 a mistake,
-or a file that cannot be read (the others are done all the same).
+INPUT is a file, a member of a tar file (videos.tar#a.mp4), a URL (https://, s3:// ...), a folder of videos, or "webcam"
+(the first camera, for --seconds seconds). Without --output nothing is drawn. With a file as output predictions.json and
+predictions.csv are written next to it; with a folder every video gets a folder in it. --html writes a page that plays
+the video with its sound beside the scores, shows what the network makes of it without hearing or without seeing, and
+where the evidence lies; it needs no network and no server. Of a sound file, for a network without frames, the
+spectrogram and the timeline are drawn (.png). A detection model takes the boxes of a CSV: seconds,x1,y1,x2,y2, shares
+of the frame. Exit codes: 0 done; 2 a mistake, or a file that cannot be read (the others are done all the same).
 """
 
 import argparse
@@ -74,17 +74,15 @@ def run(args: argparse.Namespace) -> int:
 def _inputs(args: argparse.Namespace, scratch: str, sounds: bool) -> Iterator[tuple[str, str | None, str | None]]:
     """(file, annotated video or None, page or None) of each input; sound files are taken where they will do."""
     from ..media.files import is_sound, is_video, result_names
-    from ..media.sources import download, record_camera
+    from ..media.sources import record_camera
+    from ..media.storage import is_folder, list_folder
 
     if args.input == "webcam":
         source = os.path.join(scratch, "webcam.mkv")
         record_camera(source, args.seconds)
         yield source, *_outputs_of(args, source)
-    elif args.input.startswith(("http://", "https://")):
-        source = download(args.input, scratch)
-        yield source, *_outputs_of(args, source)
-    elif os.path.isdir(args.input):
-        names = sorted(name for name in os.listdir(args.input) if is_video(name) or (sounds and is_sound(name)))
+    elif is_folder(args.input):
+        names = sorted(name for name in list_folder(args.input) if is_video(name) or (sounds and is_sound(name)))
         if not names:
             raise UsageError(f"{args.input}: no videos{' or sounds' if sounds else ''} in this folder")
         for path, ending in ((args.output, ".mp4"), (args.html, ".html")):
@@ -100,11 +98,13 @@ def _inputs(args: argparse.Namespace, scratch: str, sounds: bool) -> Iterator[tu
 
 def _outputs_of(args: argparse.Namespace, source: str) -> tuple[str | None, str | None]:
     """(annotated video or None, page or None) of a single source."""
+    from ..media.files import file_name
+
     out, page = args.output, args.html
     if out and not out.endswith(".mp4"):
         out = os.path.join(out, "annotated.mp4")
     if page and not page.endswith(".html"):
-        page = os.path.join(page, f"{os.path.splitext(os.path.basename(source))[0]}.html")
+        page = os.path.join(page, f"{os.path.splitext(file_name(source))[0]}.html")
     return out, page
 
 

@@ -80,6 +80,7 @@ _KINDS: dict[str, Kind] = {
     "DATA.MIX_NEG_EPOCH": "recipe",
     "DATA.SKIP_LOOP_FILTER": "recipe",
     "DATA_LOADER": "harmless",
+    "STORAGE": "harmless",
     "SOLVER": "recipe",
     "DIST": "harmless",
     "NUM_GPUS": "harmless",

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..config import ConfigError
+from ..utils.remote import join
 from ..utils.text import open_text, read_text
 from .base import BoxLabels, Listing, Record, Source
 from .tables import hint, is_box, number, PathLike, shown, split_rows, whole_number

@@ -3,6 +3,7 @@
 See arXiv 1804.02748 and 2006.13256. Frame numbers of the label files are not used: frame rates differ between videos.
 """
 
+import functools
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -166,9 +167,17 @@ def _record(edition: _Edition, source: Source, row: Mapping[str, str], where: st
         span,
         source.audio(**fields),
         field(row, edition.id_column, where),
-        _frame_rate(fields["video"]) if not os.path.splitext(video)[1] and os.path.isdir(video) else 0.0,
+        _frame_rate(fields["video"]) if not os.path.splitext(video)[1] and _is_folder(video) else 0.0,
         row["participant_id"],
     )
+
+
+@functools.lru_cache(maxsize=4096)
+def _is_folder(path: str) -> bool:
+    # Readers of label files run without av; most paths are those of files.
+    from ..media.storage import is_folder
+
+    return is_folder(path)
 
 
 def _frame_rate(video: str) -> float:

@@ -24,7 +24,8 @@ from ..clips import ClipReader
 from ..config import ConfigError, load_cfg, parse_cfg, PluginError, UnknownModelError
 from ..config.derived import Cfg, head_classes, pathways
 from ..datasets.base import ClassNames
-from ..loading.build import clip_settings
+from ..loading.build import clip_settings, storage_settings
+from ..media.storage import configure
 from ..models import build_model
 from ..models.network import Network
 from ..tasks import base
@@ -169,6 +170,7 @@ def load_model(
         cfg = _cfg_of_checkpoint(content, name, overrides)
     else:
         cfg = load_cfg(name, [*overrides, *_OVERRIDES])
+    configure(storage_settings(cfg))
     model, meta = build_model(cfg), ModelMeta(cfg, precision=precision)
     if weights is None:
         logger.warning("%s: no weights are given; the network has fresh ones", name)

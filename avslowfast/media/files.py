@@ -10,6 +10,7 @@ import av
 
 from ..utils.errors import UserError
 from ..utils.files import is_temporary
+from .storage import files_below, is_folder, local_path
 from .streams import path_text
 
 # FFmpeg says which endings belong to its formats, but not what they hold. Sounds:
@@ -113,8 +114,8 @@ def list_videos(paths: Sequence[str | os.PathLike[str]], sounds: bool = False) -
     """The video files among files and folders.
 
     Args:
-        paths: A folder gives the videos below it, in a fixed order, then those folders in it whose files may be
-            missing, so that whoever opens them says why; a file is taken whatever its name.
+        paths: A folder, be it in a tar or on a server, gives the videos below it, in a fixed order, then those folders
+            in it whose files may be missing, so that whoever opens them says why; a file is taken whatever its name.
         sounds: Sound files are taken, too.
 
     Raises:
@@ -122,7 +123,10 @@ def list_videos(paths: Sequence[str | os.PathLike[str]], sounds: bool = False) -
     """
     videos: list[str] = []
     for path in map(path_text, paths):
-        if os.path.isdir(path):
+        if local_path(path) is None:
+            inside = files_below(path) if is_folder(path) else [path]
+            videos += [file for file in inside if file == path or is_video(file) or (sounds and is_sound(file))]
+        elif os.path.isdir(path):
             notes: list[PassedOver] = []
             videos += [file for file in walk_files(path, notes) if is_video(file) or (sounds and is_sound(file))]
             videos += [note.path for note in notes if note.lost]
@@ -131,6 +135,12 @@ def list_videos(paths: Sequence[str | os.PathLike[str]], sounds: bool = False) -
     if not videos:
         raise NoVideosError(f"no videos{' or sounds' if sounds else ''} in {', '.join(map(str, paths))}")
     return videos
+
+
+def file_name(path: str) -> str:
+    """The name of a file without its folders, its tar or what its server is asked."""
+    name = os.path.basename(path.partition("?")[0] if local_path(path) is None else path)
+    return name.rpartition("#")[2] if local_path(path) is None else name
 
 
 def result_names(paths: Sequence[str]) -> list[str]:
@@ -143,7 +153,7 @@ def result_names(paths: Sequence[str]) -> list[str]:
         The name without ending where only one file has it, else with its ending, else with the folders below the
         deepest one that all files share.
     """
-    files = [os.path.basename(path) for path in paths]
+    files = [file_name(path) for path in paths]
     stems = [os.path.splitext(file)[0] for file in files]
     shared = os.path.commonpath([os.path.dirname(os.path.abspath(path)) for path in paths])
     choices = zip(stems, files, (os.path.relpath(os.path.abspath(path), shared) for path in paths))

@@ -1,35 +1,10 @@
-"""Files from elsewhere: a URL is downloaded, a camera recorded."""
+"""Videos from elsewhere than a file: a camera is recorded."""
 
-import os
 import sys
-import urllib.parse
 
 import av
 
-from ..utils.errors import UserError
-from ..utils.remote import fetch
 from .streams import DecodeError, reason_of
-
-
-def download(url: str, folder: str) -> str:
-    """Fetch a file whole, since windows are read at many places and not every server can be read so.
-
-    Args:
-        url: Address of the file, http or https.
-        folder: Folder to write to.
-
-    Returns:
-        The path of the copy.
-
-    Raises:
-        DecodeError: It cannot be fetched.
-    """
-    path = os.path.join(folder, os.path.basename(urllib.parse.urlparse(url).path) or "video")
-    try:
-        fetch(url, path)
-    except UserError as error:
-        raise DecodeError(str(error)) from None
-    return path
 
 
 def record_camera(path: str, seconds: float) -> None:

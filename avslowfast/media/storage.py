@@ -257,12 +257,12 @@ class RangeFile(io.RawIOBase):
 
     def _load(self, number: int) -> bytes:
         """Read a block from the server, and with it what follows where all is short."""
-        assert self.place.thing is not None
-        place, block = self.place, self._block_size
+        place, block, thing = self.place, self._block_size, self.place.thing
+        assert thing is not None  # of a local tar everything is read in place
         origin, whole = place.start - place.header, place.header + place.size
         at_once = _AT_ONCE if whole <= _AT_ONCE * block else 1
         start, stop = number * block, min((number + at_once) * block, whole)
-        data = place.thing.read(origin + start, origin + stop, self._path, _settings.retries)
+        data = thing.read(origin + start, origin + stop, self._path, _settings.retries)
         for offset in range(0, len(data), block):
             part = data[offset : offset + block]
             self._keep(number + offset // block, part)
@@ -294,7 +294,7 @@ def _read_index(tar: Place) -> bytes:
     members = tar_index.read_index(text, tar.size) if text is not None else None
     if members is None:
         with io.BufferedReader(RangeFile(tar, tar.container, _SCAN_BLOCK), _SCAN_BLOCK) as file:
-            members = tar_index.scan_headers(file, tar.size, tar.container)
+            members = tar_index.scan_headers(file, tar.container)
     return tar_index.pack_index(members)
 
 
@@ -343,7 +343,7 @@ def open_input(path: str, max_pixels: int = MAX_PIXELS, tar: Place | None = None
     else:
         file = RangeFile(place, path)
     try:
-        return av.open(file, options={"max_pixels": str(max_pixels + PADDING)})
+        return av.open(file, mode="r", options={"max_pixels": str(max_pixels + PADDING)})
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise DecodeError(f"cannot be opened ({reason_of(error)})", path) from None
 

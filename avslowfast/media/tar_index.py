@@ -89,12 +89,11 @@ def pack_index(members: Iterable[Member]) -> bytes:
     return table.tobytes() + b"".join(names)
 
 
-def scan_headers(file: BinaryIO, size: int, path: str) -> list[Member]:
+def scan_headers(file: BinaryIO, path: str) -> list[Member]:
     """The files in a tar, by its headers; their contents are passed over.
 
     Args:
         file: The tar.
-        size: Its bytes.
         path: Its name, for messages.
 
     Raises:
@@ -108,13 +107,10 @@ def scan_headers(file: BinaryIO, size: int, path: str) -> list[Member]:
                     members[info.name] = info.name, info.offset_data, info.size
                 elif info.islnk() and info.linkname in members:
                     members[info.name] = info.name, *members[info.linkname][1:]
-                # It keeps all of them otherwise.
-                tar.members = []
+                # It keeps all of them otherwise, a kilobyte for each.
+                vars(tar)["members"] = []
     except tarfile.TarError as error:
-        raise DecodeError(f"no tar that can be read in place ({error}); compressed ones cannot", path) from None
-    torn = next((name for name, offset, length in members.values() if offset + length > size), None)
-    if torn is not None:
-        raise DecodeError(f"a torn tar: it ends inside its member {torn}; copy or pack it again", path)
+        raise DecodeError(f"its tar cannot be read ({error}); copy or pack it again, uncompressed", path) from None
     return list(members.values())
 
 

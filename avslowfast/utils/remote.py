@@ -115,7 +115,9 @@ def filesystem(url: str) -> tuple[Any, str]:
     except ImportError as error:
         package = getattr(error.__cause__, "name", None) or f"of fsspec for {protocol}"
         install = "'avslowfast[remote]'" if protocol in ("s3", "s3a", "http", "https") else package
-        raise RemoteError(f"{without_credentials(url)}: cannot be opened (no package {package}); pip install {install}") from None
+        raise RemoteError(
+            f"{without_credentials(url)}: cannot be opened (no package {package}); pip install {install}"
+        ) from None
     except Exception as error:
         raise RemoteError(
             f"{without_credentials(url)}: cannot be opened ({_reason(error)}); use s3://, gs:// or https://"
@@ -150,7 +152,7 @@ def retried(
             error = _hidden(raised)
             permanent = _is_permanent(error)
             if attempt + 1 == attempts or permanent:
-                tries = "" if permanent else f", {attempts} tries"
+                tries = "" if permanent or attempts == 1 else f", {attempts} tries"
                 reason = f"{_reason(error)}{tries}); {_remedy(error)}"
                 raise RemoteError(
                     f"{without_credentials(url)}: cannot be {what} ({reason}", unreachable=not permanent

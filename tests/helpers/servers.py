@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import http.server
+import logging
 import re
 import threading
 from pathlib import Path
@@ -45,17 +46,18 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             return self.send_error(404)
         data = file.read_bytes()
         tag = f'"{hashlib.md5(data).hexdigest()}"'
-        start = 0
+        start, stop = 0, len(data)
         if wanted and server.ranges and self.headers.get("If-Range", tag) == tag:
-            start = int(re.match(r"bytes=(\d+)-", wanted)[1])
+            first, last = re.match(r"bytes=(\d+)-(\d*)", wanted).groups()
+            start, stop = int(first), min(int(last) + 1, stop) if last else stop
             self.send_response(206)
-            self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
+            self.send_header("Content-Range", f"bytes {start}-{stop - 1}/{len(data)}")
         else:
             self.send_response(200)
         self.send_header("ETag", tag)
-        self.send_header("Content-Length", str(len(data) - start))
+        self.send_header("Content-Length", str(stop - start))
         self.end_headers()
-        body = data[start:]
+        body = data[start:stop]
         with contextlib.suppress(ConnectionError):
             self.wfile.write(body[: server.breaks_after.pop(0)] if server.breaks_after else body)
 
@@ -67,3 +69,25 @@ def file_server(folder, ranges=True):
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server
         server.shutdown()
+
+
+@contextlib.contextmanager
+def s3_server(monkeypatch, bucket="bucket"):
+    """An S3 server with a bucket, while the block runs; gives (moto's server, s3fs's file system)."""
+    import fsspec
+    from moto.server import ThreadedMotoServer
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    for name, value in {"ENDPOINT_URL": f"http://{host}:{port}", "ACCESS_KEY_ID": "user", "DEFAULT_REGION": "us-east-1",
+                        "SECRET_ACCESS_KEY": "hush-hush"}.items():  # fmt: skip
+        monkeypatch.setenv(f"AWS_{name}", value)
+    system = fsspec.filesystem("s3", use_listings_cache=False)
+    system.mkdir(bucket)
+    try:
+        yield server, system
+    finally:
+        server.stop()
+        type(system).clear_instance_cache()

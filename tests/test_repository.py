@@ -20,6 +20,7 @@ _TASKS = {*_DATA_SIDE, "models", "checkpoint"}
 ALLOWED = {
     "utils": set(),
     "config": {"utils"},
+    "cluster": {"utils", "config"},
     "media": {"utils"},
     "clips": {"utils", "config", "media"},
     "datasets": {"utils", "config", "media", "clips"},
@@ -33,7 +34,17 @@ ALLOWED = {
     "engine": {*_TASKS, "tasks", "evaluation"},
     "inference": {*_TASKS, "tasks", "evaluation", "engine"},
     "visualization": {*_TASKS, "tasks", "evaluation", "engine", "inference"},
-    "cli": {*_TASKS, "tasks", "evaluation", "engine", "inference", "visualization", "synthav", "preparation"},
+    "cli": {
+        *_TASKS,
+        "tasks",
+        "evaluation",
+        "engine",
+        "inference",
+        "visualization",
+        "synthav",
+        "preparation",
+        "cluster",
+    },
 }
 # Rooms that work without torch, and rooms in which nothing but builders reads the configuration.
 WITHOUT_TORCH = ("media", "datasets")

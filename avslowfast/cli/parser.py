@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from ..cluster.options import NAMES
 from ..utils.errors import UserError
 
 if TYPE_CHECKING:
@@ -36,8 +37,8 @@ class CommandParser(argparse.ArgumentParser):
             description=_for_script(text, command, script),
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
-        self.script = script
-        self.takes_overrides = False
+        self.command, self.script = command, script
+        self.takes_overrides = self.takes_slurm = False
         # argparse takes -1e-3 for an option; as the value of a key it is a number.
         self._negative_number_matcher = re.compile(r"^-\.?(\d|inf|nan)", re.IGNORECASE)
 
@@ -82,8 +83,23 @@ class CommandParser(argparse.ArgumentParser):
             help="module that registers pathways, laterals, data sets, tasks ... (repeatable; in a YAML: PLUGINS)",
         )
 
+    def add_slurm(self) -> None:
+        """Take --slurm NAME=VALUE ...."""
+        self.add_argument(
+            "--slurm",
+            nargs="*",
+            metavar="NAME=VALUE",
+            help=f"submit this to Slurm instead; options: {', '.join(NAMES)} (docs/CLUSTERS.md)",
+        )
+        self.takes_slurm = True
+
     def parse(self, words: Sequence[str]) -> argparse.Namespace:
-        """The arguments; `script` among them says how the command was called."""
+        """The arguments.
+
+        `command` and `script` among them say how the command was called; `words` are those without --slurm and its
+        options, which are in `slurm` (None without it).
+        """
+        slurm, words = _take_slurm(words) if self.takes_slurm else (None, words)
         keys = [word for word in words if _DASHED_KEY.match(word)] if self.takes_overrides else []
         if keys:
             self.error(f"{keys[0]}: keys are written without dashes; use {keys[0][2:]} VALUE")
@@ -93,8 +109,20 @@ class CommandParser(argparse.ArgumentParser):
             at = words.index("--cfg")
             words = [words[at + 1], *words[:at], *words[at + 2 :]]
         args = self.parse_intermixed_args(words) if self.takes_overrides else self.parse_args(words)
-        args.script = self.script
+        args.command, args.script, args.slurm, args.words = self.command, self.script, slurm, words
         return args
+
+
+def _take_slurm(words: Sequence[str]) -> tuple[list[str] | None, list[str]]:
+    """(options of --slurm, other words). Keys of the configuration may follow the options."""
+    if "--slurm" not in words:
+        return None, list(words)
+    begin = words.index("--slurm")
+    end = begin + 1
+    # A name without a value is a mistake that is told later.
+    while end < len(words) and ("=" in words[end] or words[end] in NAMES):
+        end += 1
+    return list(words[begin + 1 : end]), [*words[:begin], *words[end:]]
 
 
 def _for_script(text: str, command: str, script: str) -> str:

@@ -5,6 +5,7 @@ Examples:
     avslowfast train SynthAV/AVSLOWFAST_TINY MODEL.ARCH slowfast OUTPUT_DIR output/synthav_slowfast
     avslowfast train my_network.yaml --import my_plugin
     torchrun --nproc_per_node=2 -m avslowfast train SynthAV/AVSLOWFAST_TINY NUM_CPU_PROCESSES 2
+    avslowfast train Kinetics/AVSLOWFAST_4x16_R50 --slurm nodes=4 gpus=8 time=1-00 partition=gpu OUTPUT_DIR runs/k400
 
 TRAIN.ENABLE False leaves the training out, TEST.ENABLE False the test. Exit codes: 0 done; 2 a mistake in the
 configuration or the data, a process that was lost; 75 stopped by a signal (SIGTERM, SIGINT, SIGUSR1, SIGHUP) with the
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING
 from .parser import CommandParser
 
 if TYPE_CHECKING:
+    from ..config.derived import Cfg
     from ..engine.stop import StopRequest
 
 
@@ -26,10 +28,16 @@ def add_arguments(parser: CommandParser) -> None:
     """A configuration with overrides, and what several machines need."""
     parser.add_configuration()
     parser.add_argument("--opts", action="store_true", help="may stand in front of the overrides")
-    parser.add_argument("--init_method", metavar="URL", help="where several machines meet, e.g. tcp://10.0.0.1:9999")
+    parser.add_argument(
+        "--init_method",
+        metavar="URL",
+        help="where several machines meet, e.g. tcp://10.0.0.1:9999; slurm: srun has started this, one task per node, "
+        "and says where, how many they are, which one this is, and what GPUs it has",
+    )
     parser.add_argument("--shard_id", type=int, help="number of this machine (SHARD_ID)")
     parser.add_argument("--dry-run", action="store_true", help="check everything up to the first step and end")
     parser.add_argument("--num_shards", type=int, help="machines (NUM_SHARDS)")
+    parser.add_slurm()
 
 
 def run(args: argparse.Namespace, fixed: Sequence[object] = ()) -> int:
@@ -42,6 +50,10 @@ def run(args: argparse.Namespace, fixed: Sequence[object] = ()) -> int:
     Returns:
         The exit code of the run.
     """
+    if args.slurm is not None:
+        from .submission import submit_training
+
+        return submit_training(args, fixed)
     from ..engine.stop import STOPPED, StopRequest
     from ..utils.errors import first_of_machine, StopRequested
 
@@ -55,22 +67,42 @@ def run(args: argparse.Namespace, fixed: Sequence[object] = ()) -> int:
             return STOPPED
 
 
-def _train_and_test(args: argparse.Namespace, fixed: Sequence[object], stop: "StopRequest") -> int:
+def checked_configuration(args: argparse.Namespace, fixed: Sequence[object]) -> "Cfg":
+    """The configuration of the command line, as far as it can be checked without torch.
+
+    Args:
+        args: The command line.
+        fixed: Further keys and values.
+
+    Raises:
+        UserError: It has a mistake, or nothing can be written where it says.
+    """
     from ..config import derived, load_cfg
     from ..config.validate import require_work
-    from ..utils.errors import first_of_machine, MISTAKE, UserError
     from ..utils.files import check_writable
 
-    overrides = list(args.overrides)
+    cfg = load_cfg(args.config, [*args.overrides, *fixed], args.imports)
+    require_work(cfg)
+    for key, folder in derived.output_folders(cfg).items():
+        check_writable(folder, key)
+    return cfg
+
+
+def _train_and_test(args: argparse.Namespace, fixed: Sequence[object], stop: "StopRequest") -> int:
+    from ..cluster.allocation import FROM_SLURM, read_allocation
+    from ..utils.errors import first_of_machine, MISTAKE, UserError
+
+    overrides, meeting = list(fixed), args.init_method
     for key, value in (("SHARD_ID", args.shard_id), ("NUM_SHARDS", args.num_shards)):
         if value is not None:
             overrides += [key, value]
     try:
+        if meeting == FROM_SLURM:
+            allocation = read_allocation()
+            meeting = allocation.meeting
+            overrides += allocation.overrides
         # A mistake in the configuration ends here, before torch is imported.
-        cfg = load_cfg(args.config, [*overrides, *fixed], args.imports)
-        require_work(cfg)
-        for key, folder in derived.output_folders(cfg).items():
-            check_writable(folder, key)
+        cfg = checked_configuration(args, overrides)
     except UserError:
         if first_of_machine():
             raise
@@ -81,7 +113,7 @@ def _train_and_test(args: argparse.Namespace, fixed: Sequence[object], stop: "St
     if args.dry_run:
         from ..engine.preflight import check
 
-        return launch(cfg, check, stop, args.init_method)
+        return launch(cfg, check, stop, meeting)
     from ..engine.run import run as train_and_test
 
-    return launch(cfg, train_and_test, stop, args.init_method)
+    return launch(cfg, train_and_test, stop, meeting)

@@ -144,6 +144,10 @@ def _stat(pid):
         return ["X", "0", "0"]
 
 
+def parent_of(pid):
+    return int(_stat(pid)[1])
+
+
 def state_of(pid):
     return _stat(pid)[0]
 
@@ -156,7 +160,7 @@ def environment_of(pid):
 
 
 def children(pid):
-    return sorted(other for other in pids() if int(_stat(other)[1]) == pid)
+    return sorted(other for other in pids() if parent_of(other) == pid)
 
 
 def command_line(pid):

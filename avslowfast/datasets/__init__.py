@@ -3,6 +3,6 @@
 They are registered by name in `config.names.DATASETS`, and so is a user's own reader; see `base`.
 """
 
-from .base import BoxLabels, Listing, Record, Source
+from .base import BoxLabels, Listing, Record, Records, Source
 
-__all__ = ["BoxLabels", "Listing", "Record", "Source"]
+__all__ = ["BoxLabels", "Listing", "Record", "Records", "Source"]

@@ -8,21 +8,19 @@ A data set is a function `read(source, split) -> Listing`, registered in `config
         return Listing([Record(source.video("{file}", file=line), 0, where) for line, where in lines])
 """
 
-import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any
 
 from ..config import ConfigError
 from ..utils.remote import join
 from ..utils.text import counted
+from .label_columns import BoxLabels, Labels
+from .records import Record, Records
 
-# What a record's `label` is, see `Record`.
-Labels = Literal["class", "multi", "spans", "boxes", "none"]
+__all__ = ["BoxLabels", "ClassNames", "Labels", "Listing", "names_difference", "Record", "Records", "Source"]
+
 # Names in order of the class ids; {classifier: names or None} for several classifiers; None without names.
 ClassNames = list[str] | dict[str, list[str] | None] | None
 
@@ -53,78 +51,46 @@ def _summary(names: Any) -> str:
     return counted(len(names), "name") if names else "none"
 
 
-class BoxLabels(NamedTuple):
-    """The boxes of a key frame.
-
-    Attributes:
-        boxes: (x1, y1, x2, y2) as shares of the frame, float32 [K, 4].
-        classes: Class ids of each box, from 1 as in AVA.
-    """
-
-    boxes: NDArray[np.float32]
-    classes: tuple[tuple[int, ...], ...]
-
-
-class Record(NamedTuple):
-    """A video of a data set, or a segment of one.
-
-    Attributes:
-        path: The file, or a folder of frames.
-        label: What its listing's `labels` says. "class": a class id, or a tuple with one id per classifier; -1 for
-            none. "multi": a tuple of class ids. "spans": a tuple of (class id, start, stop), seconds from the beginning
-            of the video. "boxes": a `BoxLabels`. "none": is not looked at.
-        where: Label file and line, for messages.
-        span: (start, stop) of the segment, seconds from the beginning of the video; None is all of it. A key frame has
-            start = stop.
-        audio_path: Another file that holds the audio, on the same clock; "" means the video itself.
-        name: The data set's id of the segment.
-        frame_rate: Frames per second, where `path` is a folder of frames.
-        group: What the data set sorts its segments by, such as EPIC-Kitchens' participant.
-    """
-
-    path: str
-    label: Any = 0
-    where: str = ""
-    span: tuple[float, float] | None = None
-    audio_path: str = ""
-    name: str = ""
-    frame_rate: float = 0.0
-    group: str = ""
-
-
-@dataclass
+@dataclass(init=False)
 class Listing:
     """What a reader returns: the records of a split, and what is known of all of them.
 
-    Attributes:
-        records: In the order of the label file.
+    Args:
+        records: In the order of the label file: any iterable. They are kept in columns, see `records.Records`, which
+            is a sequence of them again; of an iterator a few thousand are in memory at a time.
         class_names: Names in order of the class ids, or None; {classifier: names} for several classifiers.
         labels: What a record's `label` is.
         classifiers: Names of the classifiers that the labels can feed; () for data sets with one label per video.
         info: Further facts. "annotation_dir": folder of the label files, where it is not DATA.PATH_TO_DATA_DIR (AVA).
+
+    Raises:
+        ConfigError: The label of a record is something else than `labels` says.
     """
 
-    records: list[Record]
-    class_names: ClassNames = None
-    labels: Labels = "class"
-    classifiers: tuple[str, ...] = ()
-    info: dict[str, str] = field(default_factory=dict)
+    records: Records
+    class_names: ClassNames
+    labels: Labels
+    classifiers: tuple[str, ...]
+    info: dict[str, str]
+
+    def __init__(
+        self,
+        records: Iterable[Record],
+        class_names: ClassNames = None,
+        labels: Labels = "class",
+        classifiers: tuple[str, ...] = (),
+        info: Mapping[str, str] | None = None,
+    ) -> None:
+        self.records = records if isinstance(records, Records) else Records.of(records, labels)
+        self.class_names, self.labels, self.classifiers = class_names, labels, classifiers
+        self.info = dict(info or {})
 
     def fingerprint(self) -> str:
         """A hash of the records in their order: files, segments and labels.
 
         Paths count from the folder that all of them share, so that a data set may lie elsewhere the next time.
         """
-        paths = [record.path for record in self.records]
-        shared = os.path.commonprefix([min(paths), max(paths)]) if paths else ""
-        start = shared.rfind(os.sep) + 1
-        digest = hashlib.sha256()
-        for record in self.records:
-            label = record.label
-            if isinstance(label, BoxLabels):
-                label = (label.boxes.tobytes(), label.classes)
-            digest.update(repr((record.path[start:], record.name, record.span, label)).encode())
-        return digest.hexdigest()[:32]
+        return self.records.fingerprint()
 
 
 @dataclass(frozen=True)

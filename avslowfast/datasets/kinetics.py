@@ -1,12 +1,15 @@
 """List files as PySlowFast reads them: one video per line, `path<separator>label`."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from ..config import ConfigError
 from ..utils.remote import join
-from .base import Listing, Record, Source
+from .base import Listing, Record, Records, Source
+from .list_lines import LineForm, parse
 from .tables import (
+    Block,
+    blocks_of,
     check_class_id,
     check_distinct,
     check_span,
@@ -51,7 +54,7 @@ def read(source: Source, split: str) -> Listing:
 
 def read_list(
     path: str, num_classes: int, separator: str = " ", prefix: str = "", multi_label: bool = False
-) -> list[Record]:
+) -> Records:
     """The records of a list file.
 
     Args:
@@ -64,26 +67,41 @@ def read_list(
     Raises:
         ConfigError: An empty list, a line without a label, a label that is no class id; names file and line.
     """
-    records = []
+    form = LineForm(separator, prefix, num_classes, multi_label)
+    parts = []
     # Texts of labels that were checked already: a list has many lines and few classes.
     known: dict[str, tuple[int, ...]] = {}
-    for line, where in lines_of(path):
-        file, separated, text = line.rpartition(separator)
+    for block in blocks_of(path):
+        part = parse(block, form)
+        if part is None:
+            part = Records.of(_labelled(block, form, num_classes, known), "multi" if multi_label else "class")
+        parts.append(part)
+    return _not_empty(path, parts)
+
+
+def _labelled(block: Block, form: LineForm, num_classes: int, known: dict[str, tuple[int, ...]]) -> Iterator[Record]:
+    """The records of a block of lines with labels, line by line."""
+    for line, where in block.lines():
+        file, separated, text = line.rpartition(form.separator)
         file = file.rstrip()
         if not separated or not file:
             raise ConfigError(
-                f"{where}: no label in {shown(line)}; a line is a path, {separator!r} (DATA.PATH_LABEL_SEPARATOR) "
-                f"and a class id{hint(line, where)}"
+                f"{where}: no label in {shown(line)}; a line is a path, {form.separator!r} "
+                f"(DATA.PATH_LABEL_SEPARATOR) and a class id{hint(line, where)}"
             )
         labels = known.get(text)
         if labels is None:
-            labels = known[text] = _class_ids(text, line, where, num_classes, multi_label)
+            labels = known[text] = _class_ids(text, line, where, num_classes, form.multi_label)
         if is_comment(file):
             raise ConfigError(_COMMENT.format(where=where, line=shown(line)))
-        records.append(Record(join(prefix, file), labels if multi_label else labels[0], where))
-    if not records:
+        yield Record(join(form.prefix, file), labels if form.multi_label else labels[0], where)
+
+
+def _not_empty(path: PathLike, parts: list[Records]) -> Records:
+    parts = [part for part in parts if len(part)]
+    if not parts:
         raise ConfigError(f"{path}: the list is empty")
-    return records
+    return Records.join(parts)
 
 
 # What is said of a line that begins with # and names no video.
@@ -116,7 +134,7 @@ def _class_ids(text: str, line: str, where: str, num_classes: int, several: bool
     return labels
 
 
-def read_unlabelled(path: PathLike, separator: str = " ", prefix: str = "") -> list[Record]:
+def read_unlabelled(path: PathLike, separator: str = " ", prefix: str = "") -> Records:
     """The records of a list file whose labels, if it has any, are not needed.
 
     Args:
@@ -127,20 +145,27 @@ def read_unlabelled(path: PathLike, separator: str = " ", prefix: str = "") -> l
     Raises:
         ConfigError: An empty list.
     """
-    records: list[Record] = []
-    for line, where in lines_of(path):
-        file, separated, text = line.rpartition(separator)
+    form = LineForm(separator, prefix, None)
+    parts: list[Records] = []
+    for block in blocks_of(path):
+        line, where = next(block.lines(), ("", ""))
+        if not any(map(len, parts)) and line and _HEADER.issuperset(line.lower().replace(",", " ").split()):
+            raise ConfigError(f"{where}: {shown(line)} is no path of a video{hint(line, where)}")
+        part = parse(block, form)
+        parts.append(Records.of(_unlabelled(block, form), "none") if part is None else part)
+    return _not_empty(path, parts)
+
+
+def _unlabelled(block: Block, form: LineForm) -> Iterator[Record]:
+    """The records of a block of lines, line by line."""
+    for line, where in block.lines():
+        file, separated, text = line.rpartition(form.separator)
         # What follows the last separator is a label if it looks like one; paths may contain separators.
         has_label = separated and file.strip() and text.replace(",", "").isdigit()
         name = file.strip() if has_label else line
         if is_comment(name):
             raise ConfigError(_COMMENT.format(where=where, line=shown(line)))
-        if not records and _HEADER.issuperset(line.lower().replace(",", " ").split()):
-            raise ConfigError(f"{where}: {shown(line)} is no path of a video{hint(line, where)}")
-        records.append(Record(join(prefix, name), where=where))
-    if not records:
-        raise ConfigError(f"{path}: the list is empty")
-    return records
+        yield Record(join(form.prefix, name), where=where)
 
 
 def read_class_names(folder: str, names_file: str, num_classes: int) -> list[str] | None:

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch.utils.data import BatchSampler
 
@@ -16,9 +17,11 @@ from ..config import ConfigError, derived
 from ..config.derived import Cfg
 from ..config.names import DATASETS
 from ..datasets.base import Labels, Listing, Source
+from ..datasets.label_columns import OneId
 from ..datasets.tables import check_distinct
 from ..media.storage import StorageSettings
 from ..utils import distributed
+from ..utils.memory import return_freed_memory
 from ..utils.seeding import generator
 from .collate import collate_boxes, collate_eval, collate_train
 from .dataset import ClipDataset, KeyFrameDataset
@@ -48,8 +51,7 @@ def build_dataset(cfg: Cfg, split: str, videos_of: str | None = None) -> ClipDat
             raise ValueError(f"a split is train, val or test, not {name!r}")
     listing = read_listing(cfg, videos_of or split)
     rule = label_rule(listing.labels, tuple(derived.head_classes(cfg).values()))
-    for record in listing.records:
-        rule.check(record)
+    rule.check(listing.records)
     reader = ClipReader(clip_settings(cfg, split))
     if isinstance(rule, Boxes):
         return KeyFrameDataset(listing, reader, rule, split)
@@ -69,6 +71,8 @@ def read_listing(cfg: Cfg, split: str) -> Listing:
     key = "TEST.DATASET" if split == "test" else "TRAIN.DATASET"
     name = DATASETS.check((cfg.TEST.DATASET if split == "test" else cfg.TRAIN.DATASET).lower(), key)
     listing = DATASETS[name](_source(cfg, name), split)
+    # Label files are far larger than the columns that remain of them.
+    return_freed_memory()
     lists = listing.class_names if isinstance(listing.class_names, dict) else {"": listing.class_names}
     for head, names in lists.items():
         check_distinct(names or (), f"the data set '{name}' of {key}", f"{head} class".strip())
@@ -111,14 +115,17 @@ def keep_fraction(listing: Listing, share: float, seed: int) -> Listing:
         share: Of the records that is kept; at least one of each label.
         seed: Chooses them.
     """
-    groups: dict[int, list[int]] = {}
-    for i, record in enumerate(listing.records):
-        groups.setdefault(record.label if isinstance(record.label, int) else -1, []).append(i)
-    kept: set[int] = set()
-    for label, members in sorted(groups.items()):
-        order = generator(seed, label, "fraction").permutation(len(members))
-        kept.update(members[i] for i in order[: max(round(share * len(members)), 1)])
-    return dataclasses.replace(listing, records=[record for i, record in enumerate(listing.records) if i in kept])
+    records, labels = listing.records, np.full(len(listing.records), -1)
+    if isinstance(records.labels, OneId) and records.labels.ids.ndim == 1:
+        labels = records.labels.ids
+    # The records of a label lie side by side, in their order.
+    order = np.argsort(labels, kind="stable")
+    found, firsts = np.unique(labels[order], return_index=True)
+    kept = np.zeros(len(records), bool)
+    for label, members in zip(found.tolist(), np.split(order, firsts[1:])):
+        chosen = generator(seed, label, "fraction").permutation(len(members))
+        kept[members[chosen[: max(round(share * len(members)), 1)]]] = True
+    return dataclasses.replace(listing, records=records.take(np.flatnonzero(kept)))
 
 
 def _source(cfg: Cfg, name: str) -> Source:

@@ -16,7 +16,7 @@ from torch.utils.data import Dataset
 
 from ..clips import transforms
 from ..clips.reader import ClipReader, Tensors, TrainingClip
-from ..datasets.base import BoxLabels, ClassNames, Listing, Record
+from ..datasets.base import BoxLabels, ClassNames, Listing, Records
 from ..media import DecodeError, MediaReader
 from ..media.pixels import Geometry
 from .flaws import Flaw, flaws_of
@@ -53,7 +53,7 @@ class ClipDataset(Dataset[Any]):
         self.unreadable: dict[int, str] = {}
 
     @property
-    def records(self) -> list[Record]:
+    def records(self) -> Records:
         """The videos or segments."""
         return self.listing.records
 

@@ -3,9 +3,10 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 
+import numpy as np
 import torch
 
-from ..datasets.base import BoxLabels, Labels, Record
+from ..datasets.base import BoxLabels, Labels, Record, Records
 from ..datasets.tables import check_class_id
 
 
@@ -21,16 +22,28 @@ class LabelRule(ABC):
             span: (start, stop) of a training clip, seconds from the beginning of the video; None for the whole record.
         """
 
-    @abstractmethod
-    def check(self, record: Record) -> None:
-        """Check that the network has the classes of a record.
+    # Classes of each classifier, and the smallest id.
+    sizes: tuple[int, ...] = ()
+    lowest = 0
+
+    def check(self, records: Records) -> None:
+        """Check that the network has the classes of records.
 
         Args:
-            record: The record.
+            records: The records.
 
         Raises:
-            ConfigError: A class id is out of range; names file and line.
+            ConfigError: A class id is out of range; names file and line of the first one.
         """
+        wrong: list[tuple[int, int, int]] = []
+        for head, size in enumerate(self.sizes):
+            ids, rows = records.labels.class_ids(head)
+            outside = np.flatnonzero((ids < self.lowest) | (ids >= size))
+            if len(outside):
+                wrong.append((int(rows[outside[0]]), int(ids[outside[0]]), size))
+        if wrong:
+            row, class_id, size = min(wrong)
+            check_class_id(class_id, size, records.places[row], self.lowest)
 
 
 class OneClass(LabelRule):
@@ -40,18 +53,14 @@ class OneClass(LabelRule):
         sizes: Classes of each classifier.
     """
 
+    lowest = -1
+
     def __init__(self, sizes: tuple[int, ...]) -> None:
         self.sizes = sizes
 
     def label(self, record: Record, span: tuple[float, float] | None = None) -> torch.Tensor:
         """The id or ids of the record."""
         return torch.tensor(record.label)
-
-    def check(self, record: Record) -> None:
-        """See `LabelRule.check`."""
-        ids = record.label if isinstance(record.label, tuple) else (record.label,)
-        for class_id, size in zip(ids, self.sizes):
-            check_class_id(class_id, size, record.where, lowest=-1)
 
 
 class _ManyClasses(LabelRule):
@@ -63,15 +72,7 @@ class _ManyClasses(LabelRule):
 
     def __init__(self, num_classes: int) -> None:
         self.num_classes = num_classes
-
-    @abstractmethod
-    def class_ids(self, record: Record) -> Iterable[int]:
-        """All class ids of a record, from 0."""
-
-    def check(self, record: Record) -> None:
-        """See `LabelRule.check`."""
-        for class_id in self.class_ids(record):
-            check_class_id(class_id, self.num_classes, record.where)
+        self.sizes = (num_classes,)
 
 
 class SeveralClasses(_ManyClasses):
@@ -80,11 +81,6 @@ class SeveralClasses(_ManyClasses):
     Args:
         num_classes: K.
     """
-
-    def class_ids(self, record: Record) -> Iterable[int]:
-        """Those of the label."""
-        ids: tuple[int, ...] = record.label
-        return ids
 
     def label(self, record: Record, span: tuple[float, float] | None = None) -> torch.Tensor:
         """All classes of the record."""
@@ -98,10 +94,6 @@ class OverlappingSpans(_ManyClasses):
         num_classes: K.
     """
 
-    def class_ids(self, record: Record) -> Iterable[int]:
-        """Those of the spans."""
-        return (class_id for class_id, _, _ in record.label)
-
     def label(self, record: Record, span: tuple[float, float] | None = None) -> torch.Tensor:
         """The classes that the clip overlaps."""
         ids = [c for c, start, stop in record.label if span is None or (start < span[1] and stop > span[0])]
@@ -114,10 +106,6 @@ class Boxes(_ManyClasses):
     Args:
         num_classes: K.
     """
-
-    def class_ids(self, record: Record) -> Iterable[int]:
-        """Those of the boxes, which AVA counts from 1."""
-        return (class_id - 1 for ids in record.label.classes for class_id in ids)
 
     def label(self, record: Record, span: tuple[float, float] | None = None) -> torch.Tensor:
         """Nothing, [0]."""
@@ -137,9 +125,6 @@ class NoLabel(LabelRule):
     def label(self, record: Record, span: tuple[float, float] | None = None) -> torch.Tensor:
         """Always 0."""
         return torch.tensor(0)
-
-    def check(self, record: Record) -> None:
-        """Any record is in order."""
 
 
 def label_rule(labels: Labels, sizes: tuple[int, ...]) -> LabelRule:

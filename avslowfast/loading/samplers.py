@@ -26,9 +26,9 @@ class SampleKey(NamedTuple):
 
 
 @functools.lru_cache(maxsize=2)
-def epoch_order(seed: int, epoch: int, length: int) -> NDArray[np.int64]:
+def epoch_order(seed: int, epoch: int, length: int) -> NDArray[np.uint32]:
     """The permutation of 0 .. length - 1 in which an epoch visits the videos."""
-    return generator(seed, epoch, "order").permutation(length)
+    return generator(seed, epoch, "order").permutation(length).astype(np.uint32)
 
 
 class TrainBatchSampler(Sampler[list[SampleKey]]):

@@ -2,12 +2,14 @@
 
 import itertools
 import os
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
-from ..datasets.base import ClassNames, Listing, Record
+import numpy as np
+from numpy.typing import NDArray
+
+from ..datasets.base import ClassNames, Listing
+from ..datasets.columns import Column, Span, Spans
 from ..utils.text import counted
 
 # Fewer training videos than these make a class rare.
@@ -15,8 +17,11 @@ RARE = 5
 # Names of classes that a line lists.
 _LISTED = 5
 
-# What a record is of: its file, or a span of it.
-_Key = str | tuple[str, tuple[float, float]]
+# Spreads the bits of a hash before another one is added.
+_ODD = 0x2545F4914F6CDD1D
+
+# Hashes of what records are of: files, or spans of them.
+_Keys = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -135,65 +140,66 @@ def survey(listings: Mapping[str, Listing], classes: Mapping[str, int]) -> Surve
         classes: {classifier: number of classes}, as `derived.head_classes` gives them.
     """
     splits: dict[str, SplitFacts] = {}
-    keys: dict[str, dict[_Key, Any]] = {}
+    keys: dict[str, _Keys] = {}
     for split, listing in listings.items():
         splits[split], keys[split] = _facts_of(listing, classes)
     shared = {
-        (earlier, later): len(keys[earlier].keys() & keys[later].keys())
+        (earlier, later): len(np.intersect1d(keys[earlier], keys[later], assume_unique=True))
         for earlier, later in itertools.combinations(listings, 2)
     }
     names = next((listing.class_names for listing in listings.values() if listing.class_names is not None), None)
     return Survey(splits, {pair: count for pair, count in shared.items() if count}, names)
 
 
-def _facts_of(listing: Listing, classes: Mapping[str, int]) -> tuple[SplitFacts, dict[_Key, Any]]:
-    """The facts of a list, and {what a record is of: its label}."""
-    seen: dict[_Key, Any] = {}
-    repeated, contradicted = [], []
+def _facts_of(listing: Listing, classes: Mapping[str, int]) -> tuple[SplitFacts, _Keys]:
+    """The facts of a list, and what its records are of, each once."""
+    records = listing.records
+    files = records.paths.hashes(_usual)
+    keys = _of_spans(files, records.spans)
+    # Records of one key lie side by side, in their order.
+    order = np.argsort(keys, kind="stable")
+    first = np.ones(len(keys), bool)
+    first[1:] = np.diff(keys[order]) != 0
+    places = np.flatnonzero(first)
+    again, origin = order[~first], order[places[np.cumsum(first)[~first] - 1]]
     # Boxes are arrays, and each key frame has one record.
-    compares = listing.labels not in ("boxes", "none")
-    for record in listing.records:
-        key = _key(record)
-        if key not in seen:
-            seen[key] = record.label
-        elif compares and seen[key] != record.label:
-            contradicted.append(record.where)
-        else:
-            repeated.append(record.where)
-    files = {key if isinstance(key, str) else key[0] for key in seen}
+    other = np.zeros(len(again), bool)
+    if listing.labels not in ("boxes", "none"):
+        other = records.labels.differ(again, origin)
+    distinct = keys[order[places]]
     facts = SplitFacts(
-        len(listing.records), len(files), _class_facts(listing, classes), repeated=repeated, contradicted=contradicted
+        len(records),
+        len(distinct) if keys is files else len(np.unique(files)),
+        _class_facts(listing, classes),
+        repeated=[*records.places.take(np.sort(again[~other]))],
+        contradicted=[*records.places.take(np.sort(again[other]))],
     )
-    return facts, seen
+    return facts, distinct
 
 
-def _key(record: Record) -> _Key:
-    path = record.path
-    # Most paths are in order; normalising all of them would take longer than everything else.
-    if "/." in path or "//" in path or path.startswith("."):
-        path = os.path.normpath(path)
-    return path if record.span is None else (path, record.span)
+def _usual(path: str) -> str:
+    # Most paths are in order.
+    return os.path.normpath(path) if "/." in path or "//" in path or path.startswith(".") else path
+
+
+def _of_spans(files: _Keys, spans: Column[Span | None]) -> _Keys:
+    """Hashes of files with spans of them; they have 64 bits: no two of millions are equal by chance."""
+    if not isinstance(spans, Spans):
+        return files
+    starts, stops = np.nan_to_num(spans.seconds.T, nan=-1.0).tolist()
+    return files * np.int64(_ODD) + np.fromiter(map(hash, zip(starts, stops)), np.int64, len(files))
 
 
 def _class_facts(listing: Listing, classes: Mapping[str, int]) -> dict[str, ClassFacts]:
     if listing.labels == "none":
         return {}
-    counts = {}
-    for column, (head, total) in enumerate(classes.items()):
-        counter = Counter(_ids(listing, column))
+    facts = {}
+    for head, (name, total) in enumerate(classes.items()):
+        ids, rows = listing.records.labels.class_ids(head)
+        if listing.labels == "spans":
+            # A class counts once for a video, however often it occurs there.
+            ids = np.unique(np.stack([rows, ids]), axis=1)[1]
         # A segment without a label has -1.
-        del counter[-1]
-        counts[head] = ClassFacts(counter, total)
-    return counts
-
-
-def _ids(listing: Listing, column: int) -> Iterable[int]:
-    """The class ids of all records for one classifier, from 0."""
-    labels = (record.label for record in listing.records)
-    if listing.labels == "class":
-        return (label if isinstance(label, int) else label[column] for label in labels)
-    if listing.labels == "multi":
-        return itertools.chain.from_iterable(labels)
-    if listing.labels == "spans":
-        return (class_id for spans in labels for class_id in {class_id for class_id, _, _ in spans})
-    return (class_id - 1 for boxes in labels for ids in boxes.classes for class_id in ids)
+        found, counts = np.unique(ids[ids != -1], return_counts=True)
+        facts[name] = ClassFacts(dict(zip(found.tolist(), counts.tolist())), total)
+    return facts

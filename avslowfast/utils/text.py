@@ -45,6 +45,19 @@ def open_text(path: str | os.PathLike[str]) -> TextIO:
     Raises:
         TextError: As `read_text`.
     """
+    # Decoded line by line: a string of two million lines would take four times the file's size.
+    return io.TextIOWrapper(io.BytesIO(read_bytes(path)), encoding="utf-8-sig", newline="")
+
+
+def read_bytes(path: str | os.PathLike[str]) -> bytes:
+    """As `read_text`, without decoding: bytes that are text in UTF-8, with the byte order mark where there is one.
+
+    Args:
+        path: A local path, or one that iopath opens.
+
+    Raises:
+        TextError: As `read_text`.
+    """
     path = os.fspath(path)
     try:
         # Another kind of file (a pipe, a device) may never end.
@@ -60,8 +73,7 @@ def open_text(path: str | os.PathLike[str]) -> TextIO:
             f"{path}: cannot be read ({error.strerror or error}); check the path and its permissions"
         ) from None
     _check(content, path)
-    # Decoded line by line: a string of two million lines would take four times the file's size.
-    return io.TextIOWrapper(io.BytesIO(content), encoding="utf-8-sig", newline="")
+    return content
 
 
 def read_json(path: str | os.PathLike[str]) -> Any:
@@ -151,13 +163,15 @@ def _check(content: bytes, path: str) -> None:
     if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise TextError(f"{path}: the encoding is UTF-16, not UTF-8; save it as UTF-8")
     try:
-        text = content.decode("utf-8-sig")
+        # ASCII needs no decoding, which would take as much memory again.
+        if not content.isascii():
+            content.decode("utf-8")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise TextError(
             f"{path}, line {line}: the encoding is not UTF-8 (byte 0x{content[error.start]:02x}), or it "
             "is no text file; save it as UTF-8"
         ) from None
-    if "\0" in text:
-        line = text.count("\n", 0, text.index("\0")) + 1
+    if b"\0" in content:
+        line = content.count(b"\n", 0, content.index(b"\0")) + 1
         raise TextError(f"{path}, line {line}: it has a null character, so it is no text file; give a text file")

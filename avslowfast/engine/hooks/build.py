@@ -54,7 +54,7 @@ def build_hooks(cfg: Cfg, trainer: Trainer, folder: RunFolder, validation: ClipD
         finite,
         FailuresHook(
             failure_policy(cfg, cfg.OUTPUT_DIR),
-            len({record.path for record in trainer.dataset.records}),
+            len(set(trainer.dataset.records.paths)),
             max(derived.train_clips_per_step(cfg) // cfg.AUG.NUM_SAMPLE, 1),
             cfg.LOG_PERIOD,
         ),

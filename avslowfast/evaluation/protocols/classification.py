@@ -11,6 +11,7 @@ from ...config import derived
 from ...config.derived import Cfg
 from ...config.names import Metric, METRICS
 from ...datasets.base import ClassNames
+from ...datasets.columns import Same
 from ...loading.dataset import ClipDataset
 from ...tasks.scores import ClassScores, names_of_head, ONLY, SavedScores
 from ..metrics import classification
@@ -47,11 +48,11 @@ class ClassificationProtocol(Protocol[ClassScores]):
     @classmethod
     def options(cls, cfg: Cfg, dataset: ClipDataset) -> dict[str, Any]:
         """See `Protocol.options`."""
-        names = [record.name for record in dataset.records]
+        names = dataset.listing.records.names
         return {
             "multi_label": cfg.DATA.MULTI_LABEL,
             "scores_path": cfg.TEST.SAVE_RESULTS_PATH,
-            "segments": names if any(names) else (),
+            "segments": () if isinstance(names, Same) else names,
         }
 
     def compute(self, scores: ClassScores, labels: NDArray[Any]) -> dict[str, float]:

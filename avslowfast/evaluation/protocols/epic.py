@@ -70,7 +70,7 @@ class Epic55Protocol(ClassificationProtocol):
         return {
             **super().options(cfg, dataset),
             "folder": cfg.DATA.PATH_TO_DATA_DIR,
-            "participants": [record.group for record in dataset.records],
+            "participants": dataset.listing.records.groups,
         }
 
     def compute(self, scores: ClassScores, labels: NDArray[Any]) -> dict[str, float]:
@@ -129,7 +129,7 @@ class Epic100Protocol(Epic55Protocol):
         if not files.has_groups_100(self.folder):
             return {}
         unseen, tail_verbs, tail_nouns = files.read_groups_100(self.folder)
-        rows = np.isin(self.participants, unseen)
+        rows = np.isin(list(self.participants), unseen)
         heads, truth = scores.heads, scores.labels_by_head(labels)
         values = epic.challenge_100(
             heads["verb"], heads["noun"], truth["verb"], truth["noun"], rows, tail_verbs, tail_nouns

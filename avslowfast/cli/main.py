@@ -37,6 +37,7 @@ COMMANDS: dict[str, dict[str, str]] = {
     "Data": {
         "lists": "make list files from a folder of videos by class",
         "prepare": "make downloaded videos quick to read, and say what is missing",
+        "pack": "put a data set into tar shards",
         "synthav": "render SynthAV, the data set that ships with the code",
     },
     "Installation": {

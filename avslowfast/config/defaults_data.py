@@ -94,7 +94,9 @@ DATA_KEYS = (
     # ---- Data --------------------------------------------------------------------------------------------------------
     key("DATA.PATH_TO_DATA_DIR", "", path(), "Folder of the list files (train.csv, val.csv, test.csv)."),
     key("DATA.PATH_LABEL_SEPARATOR", " ", text(False), "Separator of path and label in a line of a list."),
-    key("DATA.PATH_PREFIX", "", path(), 'Folder that relative paths start from; "" is the folder of the list.'),
+    key("DATA.PATH_PREFIX", "", path(),
+        'Folder that relative paths start from, also one on a server (s3://bucket/k400), in a tar (k400.tar#) or in '
+        'the catalog of `avslowfast pack` (shards.csv#); "" is the folder of the list.'),
     key("DATA.NUM_FRAMES", 8, whole(1, 1024, reason="the frames of a clip are in memory at once"),
         "Frames of a clip in the Fast pathway (in Slow, where there is no Fast)."),
     key("DATA.SAMPLING_RATE", 8, whole(1, 1000, reason="the audio of a clip is in memory at once"),

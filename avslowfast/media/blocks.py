@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import hashlib
+import mmap
 import os
 import secrets
 import struct
@@ -50,12 +51,11 @@ class BlockCache:
         try:
             with open(path, "rb") as file:
                 content = file.read()
-            data, tail = content[: -_TAIL.size], content[-_TAIL.size :]
-            if len(tail) < _TAIL.size or _TAIL.unpack(tail)[0] != zlib.crc32(data):
+            if not _is_whole(content):
                 os.unlink(path)
                 return None
             os.utime(path)
-            return data
+            return content[: -_TAIL.size]
         except OSError:
             return None
 
@@ -88,20 +88,39 @@ class BlockCache:
                 error.strerror or error,
             )
 
-    def get_or_make(self, key: str, make: Callable[[], bytes]) -> bytes:
-        """The block of a key; where it is not there, one process makes it and the others wait for that."""
-        data = self.get(key)
-        if data is not None:
-            return data
+    def mapped(self, key: str, make: Callable[[], bytes]) -> bytes | mmap.mmap:
+        """The block of a key, as a file in memory that all processes share.
+
+        Args:
+            key: Its key.
+            make: Makes the block where it is not there; one process does, and the others wait for that.
+        """
         with contextlib.ExitStack() as stack:
+            found = self._map(key)
+            if found is not None:
+                return found
             with contextlib.suppress(OSError):
                 os.makedirs(self.folder, mode=0o700, exist_ok=True)
                 stack.enter_context(self.locked(f"make-{os.path.basename(self.path(key))[:2]}"))
-            data = self.get(key)
-            if data is None:
-                data = make()
-                self.put(key, data)
-        return data
+            found = self._map(key)
+            if found is not None:
+                return found
+            data = make()
+            self.put(key, data)
+            return self._map(key) or data
+
+    def _map(self, key: str) -> mmap.mmap | None:
+        path = self.path(key)
+        try:
+            with open(path, "rb") as file:
+                content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            if not _is_whole(content):
+                os.unlink(path)
+                return None
+            os.utime(path)
+            return content
+        except (OSError, ValueError):
+            return None
 
     @contextlib.contextmanager
     def locked(self, name: str) -> Iterator[None]:
@@ -152,3 +171,11 @@ class BlockCache:
                 os.unlink(path)
             total -= size
         return total
+
+
+def _is_whole(content: bytes | mmap.mmap) -> bool:
+    """Whether a block ends with its checksum."""
+    if len(content) < _TAIL.size:
+        return False
+    with memoryview(content) as view, view[: -_TAIL.size] as data:
+        return bool(_TAIL.unpack(view[-_TAIL.size :])[0] == zlib.crc32(data))

@@ -10,7 +10,7 @@ import av
 
 from ..utils.errors import UserError
 from ..utils.files import is_temporary
-from .storage import files_below, is_folder, local_path
+from .storage import files_below, is_folder, local_path, member_of
 from .streams import path_text
 
 # FFmpeg says which endings belong to its formats, but not what they hold. Sounds:
@@ -139,8 +139,7 @@ def list_videos(paths: Sequence[str | os.PathLike[str]], sounds: bool = False) -
 
 def file_name(path: str) -> str:
     """The name of a file without its folders, its tar or what its server is asked."""
-    name = os.path.basename(path.partition("?")[0] if local_path(path) is None else path)
-    return name.rpartition("#")[2] if local_path(path) is None else name
+    return os.path.basename(path if local_path(path) is not None else member_of(path).partition("?")[0])
 
 
 def result_names(paths: Sequence[str]) -> list[str]:

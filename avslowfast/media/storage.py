@@ -4,6 +4,7 @@
     shards/k400-000123.tar#abseiling/abc.mp4    a member of a tar file
     s3://bucket/k400/abc.mp4                    an object, of any protocol that fsspec knows (s3, gs, http, memory ...)
     s3://bucket/k400-000123.tar#abc.mp4         a member of a tar there
+    shards/shards.csv#abseiling/abc.mp4         what `pack` has put into one of its shards, by its name before
 
 A file that exists under the whole name is that file. Bytes of remote objects are kept in blocks in a folder of this
 machine, under a key that changes when the object changes.
@@ -15,13 +16,13 @@ import os
 import re
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO, cast
 
 import av
 from av.container import InputContainer
 
-from ..utils.remote import cache_folder
+from ..utils.remote import cache_folder, join
 from . import remote, tar_index
 from .blocks import BlockCache
 from .remote import RemoteObject, UnreachableError
@@ -29,7 +30,9 @@ from .streams import check_kind, DecodeError, file_url, MAX_PIXELS, PADDING, pat
 from .tar_index import TarIndex
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-_TAR, _FILE = ".tar#", "file://"
+_FILE = "file://"
+# What stands between a tar, or a catalog of shards, and the name of a member.
+_CONTAINER = re.compile(r"(?<=\.tar|\.csv)#")
 # An object of up to this many blocks is loaded at once: a clip of a short video then costs one request.
 _AT_ONCE = 4
 # Blocks that an open object keeps in memory.
@@ -116,28 +119,51 @@ def local_path(path: PathLike) -> str | None:
         if not text.startswith(_FILE):
             return None
         text = text.removeprefix(_FILE)
-    tar, found, _ = text.partition(_TAR)
-    return None if found and not os.path.exists(text) and os.path.isfile(f"{tar}.tar") else text
+    container, member = _split(text)
+    return None if member is not None and not os.path.exists(text) and os.path.isfile(container) else text
+
+
+def _split(path: str) -> tuple[str, str | None]:
+    """(tar or catalog, member) of a path; the member is None where the path names none."""
+    container, *member = _CONTAINER.split(path, maxsplit=1)
+    return container, member[0] if member else None
+
+
+def member_of(path: str) -> str:
+    """Name of a member within its tar; the path itself where it names none."""
+    member = _split(path)[1]
+    return path if member is None else member
 
 
 def tar_of(path: str) -> Place | None:
-    """The tar of a path that leads into one; None for others.
+    """The tar, or the catalog, of a path that leads into one; None for others.
 
     Raises:
         DecodeError: The tar is not there, or its server does not answer.
     """
-    if local_path(path) is not None or _TAR not in path:
+    container, member = _split(path)
+    if member is None or local_path(path) is not None:
         return None
-    tar = f"{path.partition(_TAR)[0]}.tar"
-    file = local_path(tar)
+    return _known(container) if is_remote(path) and container.endswith(".csv") else _whole(container)
+
+
+def _whole(path: str) -> Place:
+    """All of a file."""
+    file = local_path(path)
     if file is None:
-        return _object(tar)
+        return _object(path)
     check_kind(file)
     try:
         status = os.stat(file)
     except OSError as error:
         raise DecodeError(f"cannot be opened ({reason_of(error)})", file) from None
     return Place(file, f"{status.st_mtime_ns} {status.st_ino} {status.st_size}", 0, status.st_size)
+
+
+@functools.lru_cache(maxsize=64)
+def _known(catalog: str) -> Place:
+    """A catalog on a server: it is looked up once in a process, its shards each time."""
+    return replace(_object(catalog), thing=None)
 
 
 def locate(path: str, tar: Place | None = None) -> Place | None:
@@ -153,10 +179,12 @@ def locate(path: str, tar: Place | None = None) -> Place | None:
     tar = tar or tar_of(path)
     if tar is None:
         return None if local_path(path) is not None else _object(path)
-    found = _index(tar).find(path.partition(_TAR)[2])
+    found = _index(tar).find(member_of(path))
     if found is None:
         raise DecodeError("its tar has no such member; check the path", path)
-    return Place(tar.container, tar.version, *found, tar_index.BLOCK, tar.thing)
+    if found.shard:
+        tar = _whole(join(os.path.dirname(tar.container), found.shard))
+    return Place(tar.container, tar.version, found.offset, found.size, tar_index.BLOCK, tar.thing)
 
 
 def _object(url: str) -> Place:
@@ -286,10 +314,13 @@ def _index(tar: Place) -> TarIndex:
     """Where the members of a tar lie; kept for each process, and for all of them in the cache."""
     key = f"index {tar.container} {tar.version}"
     cache = _cache()
-    return TarIndex(cache.get_or_make(key, lambda: _read_index(tar)) if cache else _read_index(tar))
+    return TarIndex(cache.mapped(key, lambda: _read_index(tar)) if cache else _read_index(tar))
 
 
 def _read_index(tar: Place) -> bytes:
+    if tar.container.endswith(".csv"):
+        with open_file(tar.container) as file:
+            return tar_index.pack_index(tar_index.read_catalog(tar_index.decoded(file.read()), tar.container))
     text = _text_of(tar_index.beside(tar.container))
     members = tar_index.read_index(text, tar.size) if text is not None else None
     if members is None:
@@ -302,7 +333,7 @@ def _text_of(path: str) -> str | None:
     """A text file that may not be there."""
     try:
         with open_file(path) as file:
-            return file.read().decode("utf-8", "surrogateescape")
+            return tar_index.decoded(file.read())
     except UnreachableError:
         raise
     except (DecodeError, OSError):
@@ -348,6 +379,16 @@ def open_input(path: str, max_pixels: int = MAX_PIXELS, tar: Place | None = None
         raise DecodeError(f"cannot be opened ({reason_of(error)})", path) from None
 
 
+def size_of(path: str) -> int:
+    """Bytes of a file.
+
+    Raises:
+        DecodeError: It is not there, or its server does not answer, or it is no file.
+    """
+    place = locate(path) or _whole(path)
+    return place.size
+
+
 def stamp_of(path: str, container: InputContainer) -> tuple[str, int]:
     """What changes when a file changes, and its bytes.
 
@@ -375,7 +416,7 @@ def is_folder(path: PathLike) -> bool:
     tar = tar_of(text)
     if tar is None:
         return remote.is_folder(text, _settings.retries)
-    return next(_index(tar).below(text.partition(_TAR)[2]), None) is not None
+    return next(_index(tar).below(member_of(text)), None) is not None
 
 
 def list_folder(path: str, tar: Place | None = None) -> list[str]:
@@ -391,7 +432,7 @@ def list_folder(path: str, tar: Place | None = None) -> list[str]:
     """
     tar = tar or tar_of(path)
     if tar is not None:
-        folder = path.partition(_TAR)[2].strip("/")
+        folder = member_of(path).strip("/")
         start = len(folder) + 1 if folder else 0
         return [name[start:] for name in _index(tar).below(folder) if "/" not in name[start:]]
     local = local_path(path)
@@ -409,5 +450,5 @@ def files_below(path: str) -> list[str]:
     tar = tar_of(path)
     if tar is None:
         return remote.find(path, _settings.retries)
-    container, _, folder = path.partition(_TAR)
-    return [f"{container}{_TAR}{name}" for name in _index(tar).below(folder)]
+    container, folder = _split(path)
+    return [f"{container}#{name}" for name in _index(tar).below(folder or "")]

@@ -6,6 +6,7 @@ next. So there is one rule for requeueing, which stands in the script.
 """
 
 import contextlib
+import io
 import os
 import shlex
 import shutil
@@ -19,7 +20,9 @@ from .options import SlurmRequest
 # In a command: which share of an array's tasks this one is, I/N.
 SHARE = "@SHARE@"
 # Without a handler the shell would end at a signal before the command has; with one it waits for that.
-_SETUP = ["trap : TERM USR1"]
+_SETUP = "trap : TERM USR1"
+# Starts in succession that leave no new file, after which a job is not requeued: it would be for ever.
+_FUTILE_STARTS = 10
 # What follows the command. An array's task has a number of its own, but that of the last one is the array's.
 _TEARDOWN = """\
 code=$?
@@ -29,13 +32,22 @@ if [ -n "$SLURM_ARRAY_JOB_ID" ]; then job=${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TAS
 running() { scontrol show job --oneliner "$job" | grep -q ' JobState=RUNNING '; }
 # A node is lost if nothing can be started on it; Slurm may need minutes to notice.
 lost() { ! timeout 60 srun --overlap --quiet --ntasks-per-node=1 --cpus-per-task=1 --mem=0 true; }
+# What the starts that were requeued have left, by name.
+progress() { tail -n %(futile)d "$LOGS/${job}_progress"; }
+requeue() {
+  (cd "$LOGS/.." && find . -path ./slurm -prune -o -print | sort | cksum) >>"$LOGS/${job}_progress"
+  if [ "$(progress | wc -l)" -eq %(futile)d ] && [ "$(progress | uniq | wc -l)" -eq 1 ]; then
+    echo "error: $1, as often before; %(futile)d starts have saved nothing new: not requeued; give it more time"
+  else
+    echo "$1: requeued, to resume"
+    scontrol requeue "$job"
+  fi
+}
 # 75: stopped by a signal, with the state saved.
 if [ $code -eq 75 ] && running; then
-  echo "stopped by a signal: requeued, to resume"
-  scontrol requeue "$job"
+  requeue "stopped by a signal"
 elif [ $code -ne 0 ] && running && lost && running; then
-  echo "a node is lost: requeued, to resume"
-  scontrol requeue "$job"
+  requeue "a node is lost"
 fi
 exit $code"""
 
@@ -81,11 +93,12 @@ def submit(request: SlurmRequest, command: Sequence[str], folder: str) -> str:
     from submitit.core.utils import FailedJobError, FailedSubmissionError
 
     try:
-        with _clean_environment():
-            return executor.submit_command(_words(request, command))
+        # submitit shows what sbatch says, and raises it.
+        with _clean_environment(), contextlib.redirect_stderr(io.StringIO()):
+            return str(executor.submit_command(_words(request, command)))
     except (FailedJobError, FailedSubmissionError) as error:
-        lines = [line.strip() for line in str(error).splitlines() if "sbatch: " in line]
-        raise SubmissionError("--slurm: " + ("; ".join(lines) or " ".join(str(error).split()))) from None
+        why = "; ".join(line.removeprefix("sbatch: error: ") for line in str(error).splitlines() if line.strip())
+        raise SubmissionError(f"--slurm: sbatch refuses the job: {why}") from None
 
 
 def _words(request: SlurmRequest, command: Sequence[str]) -> str:
@@ -118,14 +131,14 @@ def _executor(request: SlurmRequest, folder: str) -> Any:
             return str(self._submit_command(command).job_id)
 
     executor = Executor(folder=folder)
-    executor.update_parameters(**_parameters(request))
+    executor.update_parameters(**_parameters(request, str(executor.folder)))
     if request.array:
         # submitit keeps this name for itself; it makes the names of an array's logs.
         executor.parameters["map_count"] = int(request.array.split("%")[0])
     return executor
 
 
-def _parameters(request: SlurmRequest) -> dict[str, Any]:
+def _parameters(request: SlurmRequest, folder: str) -> dict[str, Any]:
     """What submitit is given: its own parameters, and those of sbatch that it leaves alone."""
     further: dict[str, Any] = {"signal": f"USR1@{request.signal}", "requeue": True, **dict(request.further)}
     job_name = further.pop("job_name", "avslowfast")
@@ -145,8 +158,8 @@ def _parameters(request: SlurmRequest) -> dict[str, Any]:
         "time": request.time,
         "wckey": None,
         "stderr_to_stdout": True,
-        "setup": _SETUP,
-        "teardown": _TEARDOWN.split("\n"),
+        "setup": [_SETUP, f"LOGS={shlex.quote(folder)}"],
+        "teardown": (_TEARDOWN % {"futile": _FUTILE_STARTS}).split("\n"),
         "srun_args": srun,
         "additional_parameters": further,
     }

@@ -6,6 +6,7 @@ import os
 import socket
 import threading
 import time
+from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
@@ -34,8 +35,9 @@ class FolderLock:
 
     Args:
         folder: The folder; it exists.
-        patience: Seconds in which a process that holds it may end: after the loss of a machine, torchrun starts this
-            process while an earlier one of the same job may still save, or its lock outlive it on a network drive.
+        patience: Seconds in which a process that holds it may end: after the loss of a machine, torchrun or
+            Slurm start this process while an earlier one of the same job may still save, or its lock outlive it on a
+            network drive.
 
     Raises:
         FolderInUseError: Another process holds it.
@@ -94,7 +96,7 @@ class FolderLock:
                     os.close(file)
                     continue
                 self._check_holder(folder, file)
-                content = simplejson.dumps({"host": socket.gethostname(), "pid": os.getpid(), **_job()})
+                content = simplejson.dumps({"host": socket.gethostname(), "pid": os.getpid(), **batch_job()})
                 os.ftruncate(file, 0)
                 os.pwrite(file, content.encode(), 0)
                 return file
@@ -109,7 +111,7 @@ class FolderLock:
         if not holder:
             return
         age = _now_of(folder) - os.fstat(file).st_mtime
-        alive = age < _STALE and holder.get("host") != socket.gethostname() and not _is_restart(holder)
+        alive = age < _STALE and holder.get("host") != socket.gethostname() and not is_restart_of(holder)
         if alive:
             ends = f"; if that machine is gone, the lock ends in {_STALE - age:.0f} s"
             raise FolderInUseError(_in_use(folder, holder) + ends)
@@ -121,15 +123,25 @@ class FolderLock:
                 os.utime(self._file)
 
 
-def _job() -> dict[str, str]:
-    """The batch job of this process, so that its restart on another machine knows its own lock."""
+def batch_job() -> dict[str, str]:
+    """The batch job of this process and how often it was restarted, by which a restart knows what is its own; or {}."""
     job = os.environ.get("SLURM_JOB_ID")
     return {"job": job, "restart": os.environ.get("SLURM_RESTART_COUNT", "0")} if job else {}
 
 
-def _is_restart(holder: dict[str, Any]) -> bool:
-    job = _job()
+def is_restart_of(holder: Mapping[str, Any]) -> bool:
+    """Whether this process belongs to a later start of the same batch job.
+
+    Args:
+        holder: Has what `batch_job` said in the earlier process.
+    """
+    job = batch_job()
     return bool(job) and job["job"] == holder.get("job") and job["restart"] != holder.get("restart")
+
+
+def starts_again() -> bool:
+    """Whether a job of this process was started before: what an earlier start has left may not have ended yet."""
+    return "TORCHELASTIC_RUN_ID" in os.environ or batch_job().get("restart", "0") != "0"
 
 
 def _holder(file: int) -> dict[str, Any]:

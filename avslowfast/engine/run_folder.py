@@ -28,7 +28,7 @@ from ..loading import ClipDataset
 from ..utils import distributed
 from ..utils.files import paths_in, sweep
 from ..utils.logging import get_logger
-from .lock import FolderLock
+from .lock import batch_job, FolderLock, is_restart_of, starts_again
 from .state import TrainState
 
 logger = get_logger(__name__)
@@ -262,7 +262,8 @@ def _plan(cfg: Cfg, data: RunData) -> FolderPlan:
         if stored is not None and stored.progress:
             logger.warning("the states of the run %s are gone from %s; a new run begins", stored.id, folder)
         return FolderPlan()
-    if not cfg.TRAIN.AUTO_RESUME:
+    # A job that Slurm has requeued resumes what it has begun itself.
+    if not cfg.TRAIN.AUTO_RESUME and not any(map(is_restart_of, stored.starts)):
         if cfg.TRAIN.REPLACE:
             return FolderPlan(replaced=stored)
         raise ConfigError(
@@ -385,7 +386,7 @@ def lock_folder(folder: str, timeout: float) -> Iterator[None]:
 
         def acquire() -> None:
             os.makedirs(folder, exist_ok=True)
-            held.enter_context(FolderLock(folder, timeout / 2 if "TORCHELASTIC_RUN_ID" in os.environ else 0.0))
+            held.enter_context(FolderLock(folder, timeout / 2 if starts_again() else 0.0))
             finish_moves(folder)
 
         distributed.on_main(acquire)
@@ -414,6 +415,7 @@ def facts_of_start(device: torch.device) -> dict[str, Any]:
         "git_commit": git_commit(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU",
         "ranks": distributed.world_size(),
+        **batch_job(),
     }
 
 

@@ -7,13 +7,16 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers import TINY
+from helpers import ROOT, TINY
 from helpers.slurm import Slurm, why_not
 
 from avslowfast.checkpoint import states
 
+from .test_options import NO_TIMES, TIMES
+
 pytestmark = [pytest.mark.slurm, pytest.mark.skipif(bool(why_not()), reason=f"no Slurm can be started: {why_not()}")]
 
+IN_MID_EPOCH = r'"epoch": "2/3".*"iter": "3/8"'
 EPOCHS = 3
 # Eight iterations an epoch, on two machines.
 KEYS = (
@@ -33,8 +36,7 @@ class Submitted:
 
     def __init__(self, slurm, out, words, command="train"):
         self.slurm, self.out = slurm, out
-        words = [sys.executable, "-m", "avslowfast", command, *map(str, words)]
-        done = subprocess.run(words, env=slurm.env, capture_output=True, text=True)
+        done = slurm.submit(command, words)
         assert done.returncode == 0, done.stdout + done.stderr
         self.said = done.stdout
         self.number = re.match(r"job (\d+): ", done.stdout)[1]
@@ -56,12 +58,12 @@ class Submitted:
 
 @pytest.fixture
 def train(slurm, synthav, tmp_path):
-    """Submits a training; gives the job."""
+    """Submits a training on two nodes; gives the job."""
 
-    def submit(*words, options=("partition=debug", "time=30"), out=tmp_path / "out"):
-        asked = ["--slurm", "nodes=2", "gpus=0", "cpus=1", *options]
-        keys = [*KEYS, "DATA.PATH_TO_DATA_DIR", synthav, "OUTPUT_DIR", out, *words]
-        return Submitted(slurm, out, [TINY, *asked, *keys])
+    def submit(*words, options=()):
+        asked = ["--slurm", "nodes=2", "cpus=1", *options]
+        keys = [*KEYS, "DATA.PATH_TO_DATA_DIR", synthav, "OUTPUT_DIR", tmp_path / "out", *words]
+        return Submitted(slurm, tmp_path / "out", [TINY, *asked, *keys])
 
     return submit
 
@@ -93,7 +95,7 @@ def same(out, expected):
 
 def test_a_signal_in_mid_epoch(slurm, train, undisturbed):
     job = train()
-    job.wait_for(r'"epoch": "2/3".*"iter": "3/8"')
+    job.wait_for(IN_MID_EPOCH)
     slurm.call("scancel", "--signal=USR1", job.number)
     job.end(restarts=1)
     assert "stopped by SIGUSR1; the state is saved" in job.log()
@@ -102,19 +104,86 @@ def test_a_signal_in_mid_epoch(slurm, train, undisturbed):
 
 
 def test_preemption(slurm, train, undisturbed):
-    job = train(options=("partition=low", "cpus=4"))
-    job.wait_for(r'"epoch": "2/3".*"iter": "3/8"')
+    # The restart does not take the run that it began itself for one to be replaced.
+    job = train("TRAIN.AUTO_RESUME", False, "TRAIN.REPLACE", True, options=("partition=low",))
+    job.wait_for(IN_MID_EPOCH)
     slurm.call("srun", "--partition=debug", "--nodes=2", "--cpus-per-task=4", "sleep", "1")
     job.end(restarts=1)
     assert "stopped by SIGTERM; the state is saved" in job.log()
     same(job.out, undisturbed)
 
 
-def test_a_lost_node(slurm, train, undisturbed):
+@pytest.mark.parametrize("how", ["silent", "killed"])
+def test_a_lost_node(slurm, train, undisturbed, how):
     job = train()
-    job.wait_for(r'"epoch": "2/3".*"iter": "3/8"')
-    slurm.lose_node("n2")
+    job.wait_for(IN_MID_EPOCH)
+    slurm.lose_node("n2", how)
     slurm.wait(job.number, lambda facts: facts["JobState"] == "PENDING")
     slurm.start_node("n2")
     job.end(restarts=1)
     same(job.out, undisturbed)
+
+
+def test_the_time_limit(slurm, train, tmp_path):
+    job = train("SOLVER.MAX_EPOCH", 40, options=("time=2", "signal=60"))
+    facts = job.end(restarts=1, seconds=600)
+    assert facts["TimeLimit"] == "00:02:00"
+    assert "stopped by SIGUSR1; the state is saved" in job.log()
+    assert "start 2: " in job.log()
+
+
+def test_a_mistake_is_not_requeued(train, tmp_path):
+    job = train("DATA.PATH_TO_DATA_DIR", tmp_path / "nowhere")
+    assert job.end("FAILED")["ExitCode"] == "2:0"
+    assert len(re.findall("^error: .*nowhere", job.log(), re.MULTILINE)) == 1
+    assert "Traceback" not in job.log()
+
+
+def test_a_cancelled_job_has_saved_and_is_not_requeued(slurm, train):
+    job = train()
+    job.wait_for(IN_MID_EPOCH)
+    slurm.call("scancel", job.number)
+    job.end("CANCELLED")
+    slurm.until(lambda: "the state is saved" in job.log(), 60)
+    assert slurm.call("squeue", "-h", "-j", job.number) == ""
+
+
+def test_gpus_come_from_the_allocation(train):
+    job = train(options=("gpus=2",))
+    assert job.end("FAILED")["ExitCode"] == "2:0"
+    assert "NUM_GPUS is 2, but this machine has" in job.log()
+
+
+def test_what_slurm_refuses_is_one_line(slurm, tmp_path):
+    words = [TINY, "--slurm", "partition=nowhere", "OUTPUT_DIR", tmp_path]
+    done = slurm.submit("train", words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert re.fullmatch(
+        "error: --slurm: sbatch refuses the job: invalid partition specified: nowhere; .*\n", done.stderr
+    ), done.stderr
+
+
+def test_times_are_those_of_sbatch(slurm):
+    def takes(text):
+        words = ["sbatch", "--test-only", f"--time={text}", "--wrap=true"]
+        return subprocess.run(words, env=slurm.env, capture_output=True).returncode == 0
+
+    assert [text for text in TIMES if not takes(text)] == []
+    assert [text for text in NO_TIMES if takes(text)] == []
+
+
+def test_the_batch_script_of_the_documentation(slurm, synthav, tmp_path, undisturbed):
+    text = (ROOT / "docs/CLUSTERS.md").read_text()
+    script = re.search(r"```bash\n(#!/bin/bash\n.*?)```", text, re.DOTALL)[1]
+    keys = [*KEYS, "DATA.PATH_TO_DATA_DIR", synthav, "OUTPUT_DIR", tmp_path / "out"]
+    command = re.search(r"avslowfast train .*", script)[0]
+    ours = f"{sys.executable} -m avslowfast train {TINY} --init_method slurm {' '.join(map(str, keys))}"
+    script = script.replace(command, ours).replace("--gpus-per-node=8 --cpus-per-task=72", "--cpus-per-task=1")
+    path = tmp_path / "job.sh"
+    path.write_text(script)
+    number = slurm.call("sbatch", "--parsable", f"--output={tmp_path}/log", path).strip()
+    slurm.until(lambda: (tmp_path / "log").exists() and re.search(IN_MID_EPOCH, (tmp_path / "log").read_text()), 240)
+    slurm.call("scancel", "--signal=USR1", number)
+    facts = slurm.end(number)
+    assert (facts["JobState"], facts["Restarts"]) == ("COMPLETED", "1"), (tmp_path / "log").read_text()[-3000:]
+    same(tmp_path / "out", undisturbed)

@@ -64,3 +64,17 @@ def test_a_lock_of_another_machine_counts_while_it_shows_life(tmp_path, age, hel
             FolderLock(str(tmp_path))
     else:
         FolderLock(str(tmp_path)).release()
+
+
+@pytest.mark.parametrize(
+    ("job", "restart", "held"), [("7", "1", False), ("7", "0", True), ("8", "1", True), (None, None, True)]
+)
+def test_a_requeued_job_knows_its_own_lock_of_another_machine(tmp_path, monkeypatch, job, restart, held):
+    (tmp_path / LOCK).write_text(json.dumps({"host": "elsewhere", "pid": 1, "job": "7", "restart": "0"}))
+    for name, value in (("SLURM_JOB_ID", job), ("SLURM_RESTART_COUNT", restart)):
+        monkeypatch.setenv(name, value) if value else monkeypatch.delenv(name, raising=False)
+    if held:
+        with pytest.raises(FolderInUseError, match="process 1 on elsewhere"):
+            FolderLock(str(tmp_path))
+    else:
+        FolderLock(str(tmp_path)).release()

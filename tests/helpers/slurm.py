@@ -120,15 +120,15 @@ class Slurm:
             daemon.wait()
         self._start(node, "slurmd", "-D", "-N", node)
 
-    def lose_node(self, node):
-        """What a power cut does: nothing on the node answers any more, and no connection is closed."""
+    def lose_node(self, node, how="silent"):
+        """Nothing on a node answers any more: as after a power cut (no connection is closed), or all are killed."""
         daemon = self._processes.pop(node)
         steps = [pid for pid in pids() if _belongs_to(pid, self.folder, node)]
         parents = {parent_of(pid) for pid in steps}
         lost = {daemon.pid, *steps, *(pid for pid in parents if command_line(pid).startswith("slurmstepd"))}
         for pid in lost:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGSTOP)
+                os.kill(pid, signal.SIGSTOP if how == "silent" else signal.SIGKILL)
         self._lost[node] = (daemon, lost)
 
     def call(self, *words, code=0):
@@ -136,6 +136,11 @@ class Slurm:
         done = subprocess.run(words, env=self.env, capture_output=True, text=True)
         assert code is None or done.returncode == code, (words, done.stdout, done.stderr)
         return done.stdout
+
+    def submit(self, command, words):
+        """`avslowfast COMMAND ...`, with this Slurm."""
+        words = [sys.executable, "-m", "avslowfast", command, *map(str, words)]
+        return subprocess.run(words, env=self.env, capture_output=True, text=True)
 
     def job(self, number):
         """Facts of a job: JobState, Restarts, ExitCode ..."""

@@ -107,7 +107,7 @@ def loader(
     """
     torch.set_num_threads(1)
     paths = make_videos(folder, videos)
-    prepared = _prepared(folder, paths)
+    prepared = prepared_videos(folder, paths)
     dataset = clip_dataset(cfg, paths, "train")
     silent, small = clip_dataset(cfg, paths, "train", audio=None), clip_dataset(cfg, prepared, "train")
     settings, rng = dataset.clip_reader.settings, generator(0, "naive")
@@ -157,7 +157,7 @@ def loader(
     return [*rows, {"alternative": "decoding alone", **{k: bare[k] for k in ("seconds_per_clip", "min", "max")}}]
 
 
-def _prepared(folder: str, paths: Sequence[str]) -> list[str]:
+def prepared_videos(folder: str, paths: Sequence[str]) -> list[str]:
     """The videos as `avslowfast prepare` writes them, unless they exist."""
     found = [os.path.join(folder, "prepared", os.path.basename(path)) for path in paths]
     os.makedirs(os.path.join(folder, "prepared"), exist_ok=True)

@@ -3,6 +3,7 @@
 Examples:
     avslowfast benchmark decode Kinetics/AVSLOWFAST_4x16_R50
     avslowfast benchmark loader Kinetics/AVSLOWFAST_4x16_R50 --against baseline --against torchcodec
+    avslowfast benchmark storage Kinetics/AVSLOWFAST_4x16_R50
     avslowfast benchmark memory Kinetics/AVSLOWFAST_4x16_R50
     avslowfast benchmark step Kinetics/AVSLOWFAST_4x16_R50_AUTHORS --batch 2
     avslowfast benchmark profile Kinetics/AVSLOWFAST_4x16_R50_AUTHORS --batch 2
@@ -10,10 +11,11 @@ Examples:
     avslowfast benchmark scaling SynthAV/AVSLOWFAST_TINY
     avslowfast benchmark growth Kinetics/AVSLOWFAST_8x8_R50 --plot docs/growth.png
 
-Medians over repeats, after a warm-up; alternatives that are compared take turns. decode, loader, memory and test read
-rendered videos of Kinetics' kind (10 s, 454x256, 30 frames per second, a key frame every 8.3 s, AAC). step measures
-the GPU's modes where there is a GPU, profile the parts of one step. BENCHMARKS.md has the measured figures. The
-command needs a clone of the repository, whose folder benchmarks/ is not part of the installed package.
+Medians over repeats, after a warm-up; alternatives that are compared take turns. decode, loader, storage, memory and
+test read rendered videos of Kinetics' kind (10 s, 454x256, 30 frames per second, a key frame every 8.3 s, AAC). storage
+reads them from files, tar shards and an S3 server on this machine. step measures the GPU's modes where there is a GPU,
+profile the parts of one step. BENCHMARKS.md has the measured figures. The command needs a clone of the repository,
+whose folder benchmarks/ is not part of the installed package.
 """
 
 import argparse
@@ -30,7 +32,7 @@ def add_arguments(parser: CommandParser) -> None:
     """What to measure, with which configuration."""
     parser.add_argument(
         "what",
-        choices=["decode", "loader", "memory", "step", "profile", "test", "scaling", "growth"],
+        choices=["decode", "loader", "storage", "memory", "step", "profile", "test", "scaling", "growth"],
         help="what to measure",
     )
     parser.add_configuration()
@@ -122,6 +124,10 @@ def _measure(args: argparse.Namespace) -> list[dict[str, Any]]:
         from benchmarks.profile import parts_of_a_step
 
         return parts_of_a_step(cfg, torch.device("cuda" if gpu else "cpu"), args.batch)
+    if args.what == "storage":
+        from benchmarks.storage import storage
+
+        return storage(cfg, args.data, many, args.videos or 8)
     if args.what == "step" and gpu:
         return step.on_gpu(args.config, args.overrides, args.batch)
     torchcodec = "torchcodec" in args.against

@@ -1,7 +1,6 @@
 """Before the first step: every split that a run will use is opened and tried, not only when its turn comes."""
 
 import math
-import os
 import shutil
 from collections.abc import Mapping
 from typing import Any
@@ -15,6 +14,7 @@ from ..loading.build import collation
 from ..loading.samplers import SampleKey
 from ..loading.survey import survey
 from ..media import DecodeError
+from ..media.storage import absence
 from ..models import build_model
 from ..models.network import Network
 from ..tasks.base import Task
@@ -84,10 +84,11 @@ def check_test_weights(cfg: Cfg, datasets: Mapping[str, ClipDataset]) -> None:
 def _check_files(split: str, dataset: ClipDataset) -> None:
     records = dataset.records
     indices = _spread(len(records), _LOOKED_FOR)
-    missing = [index for index in indices if not os.path.exists(records[index].path)]
+    missing = {index: reason for index in indices if (reason := absence(records[index].path)) is not None}
     if missing:
-        first = records[missing[0]]
-        place = f" ({first.where})" if first.where else ""
+        index, reason = next(iter(missing.items()))
+        first = records[index]
+        place = (f" ({first.where})" if first.where else "") + (f": {reason}" if reason else "")
         words = (
             f"{split}: {len(missing)} of {len(indices)} files that were looked for do not exist; the first: "
             f"{first.path}{place}; are DATA.PATH_PREFIX and the list right?"
@@ -95,8 +96,7 @@ def _check_files(split: str, dataset: ClipDataset) -> None:
         if 2 * len(missing) > len(indices):
             raise ConfigError(words)
         logger.warning("%s", words)
-    absent = set(missing)
-    present = [index for index in indices if index not in absent]
+    present = [index for index in indices if index not in missing]
     tried = [present[i] for i in _spread(len(present), _DECODED)]
     reasons = [reason for reason in (_decoding_problem(dataset, index) for index in tried) if reason]
     if reasons and 2 * len(reasons) > len(tried):

@@ -379,6 +379,24 @@ def open_input(path: str, max_pixels: int = MAX_PIXELS, tar: Place | None = None
         raise DecodeError(f"cannot be opened ({reason_of(error)})", path) from None
 
 
+def absence(path: str) -> str | None:
+    """Why there is no file or folder of this path; None where there is one.
+
+    Raises:
+        UnreachableError: Its server does not answer.
+    """
+    local = local_path(path)
+    if local is not None:
+        return None if os.path.exists(local) else ""
+    try:
+        locate(path)
+    except UnreachableError:
+        raise
+    except DecodeError as error:
+        return None if is_folder(path) else error.reason
+    return None
+
+
 def size_of(path: str) -> int:
     """Bytes of a file.
 

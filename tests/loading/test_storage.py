@@ -12,6 +12,7 @@ from avslowfast.loading import build_dataset
 from avslowfast.loading.build import storage_settings
 from avslowfast.loading.samplers import SampleKey
 from avslowfast.media import storage
+from avslowfast.media.storage import absence
 
 
 @pytest.fixture
@@ -69,3 +70,11 @@ def test_options_are_texts_without_secrets(synthav):
     for option in ("s3.key=AKIA", "s3.client_kwargs.aws_secret_access_key=hush", "s3.Token=hush", "anon=True"):
         with pytest.raises(Exception, match="without a secret"):
             cfg_for(synthav, "STORAGE.OPTIONS", f"[{option}]")
+
+
+def test_the_look_at_lists_before_a_training_finds_what_is_missing_on_a_server(synthav, places, tmp_path):
+    for place in places:
+        assert absence(f"{place}/train/000000.mp4") is None
+        assert absence(f"{place}/train") is None
+        assert absence(f"{place}/train/none.mp4")
+    assert absence(str(synthav / "none.mp4")) == ""

@@ -2,11 +2,13 @@
 
 import argparse
 import os
+import shlex
 from collections.abc import Sequence
 
 from ..cluster.allocation import FROM_SLURM
 from ..cluster.options import read_options, SlurmOptionError, SlurmRequest
 from ..cluster.submit import script, SHARE, submit
+from ..utils.files import check_writable
 
 # Keys that follow from what Slurm gives, and how to ask for that.
 _GIVEN = {
@@ -63,10 +65,30 @@ def submit_preparation(args: argparse.Namespace) -> int:
         UserError: The options have a mistake, or the job cannot be submitted.
     """
     request = read_options(args.slurm)
-    if request.nodes > 1:
-        raise SlurmOptionError(f"--slurm nodes={request.nodes}: prepare runs on one node; write array=N for N shares")
+    jobs = any(word.startswith("--j") for word in args.words)
+    for wrong, line in (
+        (request.nodes > 1, f"--slurm nodes={request.nodes}: prepare runs on one node; write array=N for N shares"),
+        (request.gpu_count, f"--slurm gpus={request.gpus}: prepare uses none; leave it out"),
+        (
+            request.array and (args.shard or args.merge),
+            "--slurm array=N gives each task its --shard; leave out the other",
+        ),
+        (not request.cpus and not jobs, "--slurm: write cpus=N, the number of videos that are prepared at a time"),
+    ):
+        if wrong:
+            raise SlurmOptionError(line)
+    check_writable(args.out, "--out")
     words = _command(args)
-    return _submit(args, request, [*words, "--shard", SHARE] if request.array else words, args.out)
+    command = words if jobs else [*words, "--jobs", str(request.cpus)]
+    _submit(
+        args,
+        request.with_defaults("0", args.jobs),
+        [*command, "--shard", SHARE] if request.array else command,
+        args.out,
+    )
+    if request.array and not args.dry_run:
+        print(f"when all tasks are done: {shlex.join(['avslowfast', *words, '--merge'])}")
+    return 0
 
 
 def _command(args: argparse.Namespace) -> list[str]:

@@ -43,12 +43,12 @@ requeue() {
     scontrol requeue "$job"
   fi
 }
-# 75: stopped by a signal, with the state saved.
-if [ $code -eq 75 ] && running; then
-  requeue "stopped by a signal"
-elif [ $code -ne 0 ] && running && lost && running; then
-  requeue "a node is lost"
-fi
+case $code in
+0) ;;
+# Stopped by a signal with the state saved; ended by SIGUSR1 or SIGTERM before there was one.
+75 | 138 | 143) if running; then requeue "stopped by a signal"; fi ;;
+*) if running && lost && running; then requeue "a node is lost"; fi ;;
+esac
 exit $code"""
 
 
@@ -130,6 +130,8 @@ def _executor(request: SlurmRequest, folder: str) -> Any:
             os.makedirs(self.folder, exist_ok=True)
             return str(self._submit_command(command).job_id)
 
+    if "%" in folder:
+        raise SubmissionError(f"{folder}: Slurm takes the % in it for a pattern; choose another folder")
     executor = Executor(folder=folder)
     executor.update_parameters(**_parameters(request, str(executor.folder)))
     if request.array:

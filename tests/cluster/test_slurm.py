@@ -50,9 +50,10 @@ class Submitted:
         return self.slurm.until(lambda: re.search(pattern, self.log()), seconds)
 
     def end(self, state="COMPLETED", restarts=0, seconds=300):
-        """The job ends so, after so many restarts."""
+        """The job ends so, after so many restarts (None: any number)."""
         facts = self.slurm.end(self.number, seconds)
-        assert (facts["JobState"], int(facts["Restarts"])) == (state, restarts), self.log()[-3000:]
+        restarts = facts["Restarts"] if restarts is None else str(restarts)
+        assert (facts["JobState"], facts["Restarts"]) == (state, restarts), self.log()[-3000:]
         return facts
 
 
@@ -60,10 +61,10 @@ class Submitted:
 def train(slurm, synthav, tmp_path):
     """Submits a training on two nodes; gives the job."""
 
-    def submit(*words, options=()):
+    def submit(*words, options=(), name="out"):
         asked = ["--slurm", "nodes=2", "cpus=1", *options]
-        keys = [*KEYS, "DATA.PATH_TO_DATA_DIR", synthav, "OUTPUT_DIR", tmp_path / "out", *words]
-        return Submitted(slurm, tmp_path / "out", [TINY, *asked, *keys])
+        keys = [*KEYS, "DATA.PATH_TO_DATA_DIR", synthav, "OUTPUT_DIR", tmp_path / name, *words]
+        return Submitted(slurm, tmp_path / name, [TINY, *asked, *keys])
 
     return submit
 
@@ -87,8 +88,8 @@ def undisturbed(slurm, synthav, tmp_path_factory):
     return weights(out)
 
 
-def same(out, expected):
-    found = weights(out)
+def same(out, expected, epochs=EPOCHS):
+    found = weights(out, epochs)
     assert found.keys() == expected.keys()
     assert all(torch.equal(found[name], value) for name, value in expected.items())
 
@@ -100,6 +101,15 @@ def test_a_signal_in_mid_epoch(slurm, train, undisturbed):
     job.end(restarts=1)
     assert "stopped by SIGUSR1; the state is saved" in job.log()
     assert "stopped by a signal: requeued, to resume" in job.log()
+    same(job.out, undisturbed)
+
+
+def test_a_signal_at_the_start(slurm, train, undisturbed):
+    job = train()
+    # A step has begun: Python starts.
+    slurm.until(lambda: list(Path(job.out, "slurm").glob(f"{job.number}_1_log.out")), 60)
+    slurm.call("scancel", "--signal=USR1", job.number)
+    job.end(restarts=1)
     same(job.out, undisturbed)
 
 
@@ -124,12 +134,14 @@ def test_a_lost_node(slurm, train, undisturbed, how):
     same(job.out, undisturbed)
 
 
-def test_the_time_limit(slurm, train, tmp_path):
-    job = train("SOLVER.MAX_EPOCH", 40, options=("time=2", "signal=60"))
-    facts = job.end(restarts=1, seconds=600)
-    assert facts["TimeLimit"] == "00:02:00"
-    assert "stopped by SIGUSR1; the state is saved" in job.log()
-    assert "start 2: " in job.log()
+def test_the_time_limit(train):
+    disturbed = train("SOLVER.MAX_EPOCH", 40, options=("time=2", "signal=60"), name="disturbed")
+    facts = disturbed.end(restarts=None, seconds=600)
+    assert facts["TimeLimit"] == "00:02:00" and int(facts["Restarts"]) > 0
+    assert "stopped by SIGUSR1; the state is saved" in disturbed.log()
+    other = train("SOLVER.MAX_EPOCH", 40, name="other")
+    other.end(seconds=600)
+    same(disturbed.out, weights(other.out, 40), 40)
 
 
 def test_a_mistake_is_not_requeued(train, tmp_path):

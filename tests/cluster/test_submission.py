@@ -82,6 +82,17 @@ def test_what_cannot_be_submitted_is_one_line(words, says, tmp_path, monkeypatch
     assert says in command("train", TINY, "OUTPUT_DIR", tmp_path / "out", *words.split(), code=2)
 
 
+def test_the_extra_is_named_where_it_is_missing(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "submitit", None)
+    text = command("train", TINY, "--slurm", "--dry-run", "OUTPUT_DIR", tmp_path, code=2)
+    assert "pip install 'avslowfast[slurm]'" in text
+
+
+def test_a_folder_that_slurm_would_take_for_a_pattern_is_refused(tmp_path):
+    text = command("train", TINY, "--slurm", "--dry-run", "OUTPUT_DIR", tmp_path / "50%j", code=2)
+    assert "takes the % in it for a pattern" in text
+
+
 def test_a_task_knows_its_machine():
     alone = read_allocation({**STEP, "SLURM_GPUS_ON_NODE": "8", "SLURM_CPUS_PER_TASK": "64"})
     assert alone.meeting is None

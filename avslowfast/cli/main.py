@@ -25,6 +25,7 @@ COMMANDS: dict[str, dict[str, str]] = {
     "Videos": {
         "predict": "say what happens in videos",
         "demo": "annotated copies of videos, timelines, predictions over time",
+        "app": "serve a page: drop a video, see and hear what networks make of it",
         "features": "write the features of videos to a file",
         "explain": "show what a network looks at and listens to",
         "sync": "estimate how far a video's audio is from its frames",

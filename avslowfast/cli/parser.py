@@ -59,9 +59,15 @@ class CommandParser(argparse.ArgumentParser):
         )
         self.takes_overrides = True
 
-    def add_weights(self) -> None:
-        """Take a trained network: --weights, and --model for weights without a configuration."""
-        self.add_argument("--weights", required=True, help="OUTPUT_DIR of a run, or a checkpoint")
+    def add_weights(self, several: bool = False) -> None:
+        """Take a trained network: --weights, and --model for weights without a configuration.
+
+        Args:
+            several: Take one or more of them, see `load_models`.
+        """
+        self.add_argument(
+            "--weights", required=True, nargs="+" if several else None, help="OUTPUT_DIR of a run, or a checkpoint"
+        )
         self.add_argument("--model", help="configuration of a checkpoint that has none, e.g. SLOWFAST_8x8_R50")
         self.add_argument("--device", help="cpu, cuda, cuda:1 (default: a GPU where there is one)")
         self.add_argument(
@@ -158,13 +164,20 @@ def seconds(text: str) -> float:
 
 def load_model(args: argparse.Namespace) -> "tuple[Network, ModelMeta]":
     """The network that `CommandParser.add_weights` asked for."""
+    return load_models(argparse.Namespace(**{**vars(args), "weights": [args.weights]}))[0]
+
+
+def load_models(args: argparse.Namespace) -> "list[tuple[Network, ModelMeta]]":
+    """The networks that `CommandParser.add_weights` asked for, where it takes several."""
     import avslowfast
 
     from ..config import import_modules
 
     import_modules(args.imports)
-    name, weights = (args.model, args.weights) if args.model else (args.weights, None)
-    return avslowfast.load_model(name, weights, device=args.device, precision=args.precision)
+    pairs = [(args.model, weights) if args.model else (weights, None) for weights in args.weights]
+    return [
+        avslowfast.load_model(name, weights, device=args.device, precision=args.precision) for name, weights in pairs
+    ]
 
 
 def training_command(args: argparse.Namespace, config: str) -> str:

@@ -25,6 +25,7 @@ class TrainState:
         failures: (path, reason) of the training files that this rank could not read since `share_failures`.
         read_again: Files of `failed` that this rank has read since `share_failures`.
         failed: {path: reason} of the training files that could not be read when they were tried last, by any rank.
+        rank_failures: How many training files each rank could not read since the program was started.
         dropped_boxes: Boxes outside their crops in this epoch, on this rank.
         flaws: Of the files that were read in this epoch, on this rank.
         silent: Clips without audio in this epoch, on this rank, of a network that listens.
@@ -47,6 +48,7 @@ class TrainState:
     failures: list[tuple[str, str]] = field(default_factory=list)
     read_again: set[str] = field(default_factory=set)
     failed: dict[str, str] = field(default_factory=dict)
+    rank_failures: list[int] = field(default_factory=list)
     dropped_boxes: int = 0
     flaws: list[Flaw] = field(default_factory=list)
     silent: int = 0
@@ -110,6 +112,8 @@ class TrainState:
         for read_again, _ in parts:
             for path in read_again:
                 self.failed.pop(path, None)
+        before = self.rank_failures or [0] * len(parts)
+        self.rank_failures = [count + len(failures) for count, (_, failures) in zip(before, parts, strict=True)]
         for _, failures in parts:
             self.failed.update(failures)
         self.failures, self.read_again = [], set()

@@ -23,6 +23,7 @@ from ..tasks.build import build_task
 from ..utils import distributed, seeding
 from ..utils.errors import StopRequested
 from ..utils.logging import get_logger
+from ..utils.timing import WorkMeter
 from .hooks.base import Hook
 from .optim import build_optimizer, load_optimizer, lr_at, parameter_names, set_lr
 from .prefetch import prefetched
@@ -36,13 +37,20 @@ logger = get_logger(__name__)
 Model = TypeVar("Model", bound=nn.Module)
 
 
+def precision(cfg: Cfg, device: torch.device) -> str:
+    """What products are computed in while training: float32 | tf32 | float16 | bfloat16."""
+    if not cfg.TRAIN.MIXED_PRECISION:
+        return "tf32" if cfg.AMP.TF32 and device.type == "cuda" else "float32"
+    if cfg.AMP.DTYPE != "auto":
+        return str(cfg.AMP.DTYPE)
+    return "bfloat16" if device.type == "cpu" or torch.cuda.is_bf16_supported() else "float16"
+
+
 def autocast_context(cfg: Cfg, device: torch.device) -> tuple[Autocast, torch.amp.GradScaler | None]:
     """(function that gives the forward pass's precision context, gradient scaler or None)."""
     if not cfg.TRAIN.MIXED_PRECISION:
         return contextlib.nullcontext, None
-    name = cfg.AMP.DTYPE
-    if name == "auto":
-        name = "bfloat16" if device.type == "cpu" or torch.cuda.is_bf16_supported() else "float16"
+    name = precision(cfg, device)
     scaler = torch.amp.GradScaler(device.type) if name == "float16" else None
     return lambda: torch.autocast(device.type, dtype=getattr(torch, name)), scaler
 
@@ -104,6 +112,7 @@ class Trainer:
         self.accumulate = derived.train_passes_per_step(cfg, distributed.world_size())
         self.state = TrainState(cfg.SOLVER.MAX_EPOCH, self._iters_per_epoch())
         self.identity: dict[str, Any] = {}
+        self.meter = WorkMeter(device)
         self.parallel: DistributedDataParallel | None = None
         self.wrapped: nn.Module = self.model
 
@@ -244,10 +253,24 @@ class Trainer:
     def wrap(self) -> None:
         """Make the network data-parallel and compiled as far as asked for; its weights are in place by then."""
         self.parallel = self._parallel()
+        if self.parallel is not None:
+            self.meter.attach(self.model, self._first_trainable())
         network = self.parallel or self.model
         # Compiled last, so that the graph is cut where a bucket of gradients is full, and buckets travel while others
         # are computed.
         self.wrapped = compiled(network, self.device) if self.cfg.TRAIN.COMPILE else network
+
+    def _first_trainable(self) -> list[nn.Parameter]:
+        """The first weight of each pathway that is trained, or of the network where none is."""
+        parts: list[nn.Module] = [*self.model.pathways.values(), self.model]
+        firsts = [next((p for p in part.parameters() if p.requires_grad), None) for part in parts]
+        found = [p for p in firsts[:-1] if p is not None]
+        return found or [p for p in firsts if p is not None]
+
+    def take_own_seconds(self) -> tuple[float, float]:
+        """(waiting for data, forward and backward passes) of this rank alone since the last call, seconds."""
+        read, self.votes.read_seconds = self.votes.read_seconds, 0.0
+        return read, self.meter.take()
 
     def train(self) -> None:
         """Run to the end, or until all ranks agree to stop (`state.stop`).

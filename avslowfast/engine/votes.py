@@ -27,11 +27,13 @@ class Votes:
 
     Attributes:
         failure: The error of a batch, after which every rank ends; its own on the rank that has it.
+        read_seconds: How long this rank has waited for its own batches; whoever reads it may set it back.
     """
 
     def __init__(self, stop: StopRequest) -> None:
         self.stop = stop
         self.failure: Exception | None = None
+        self.read_seconds = 0.0
         self._clock = time.monotonic()
 
     def clock(self) -> float:
@@ -52,6 +54,7 @@ class Votes:
         count = 0
         while True:
             batch, failure = None, None
+            began = time.perf_counter()
             try:
                 batch = next(source, None)
             except StopRequested:
@@ -59,6 +62,7 @@ class Votes:
                 pass
             except Exception as error:
                 failure = error
+            self.read_seconds += time.perf_counter() - began
             if not self._go_on(batch is not None, failure, f"before batch {count + 1} of {len(loader)}"):
                 return
             if batch is not None:

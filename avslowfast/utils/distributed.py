@@ -1,6 +1,8 @@
 """Thin layer over torch.distributed that also works in a single process."""
 
+import contextlib
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
 import torch
@@ -10,6 +12,24 @@ from .errors import UserError
 
 T = TypeVar("T")
 
+# Gives the context in which features of ranks are exchanged.
+_context: Callable[[], AbstractContextManager[Any]] = contextlib.nullcontext
+
+
+def watch_exchanges(context: Callable[[], AbstractContextManager[Any]]) -> None:
+    """Run each exchange of features between ranks in a context, which may time it.
+
+    Args:
+        context: Gives it.
+    """
+    global _context
+    _context = context
+
+
+def watched() -> AbstractContextManager[Any]:
+    """The context of an exchange of features; none in a compiled graph, which has no room for a clock."""
+    return contextlib.nullcontext() if torch.compiler.is_compiling() else _context()
+
 
 class _Sum(torch.autograd.Function):
     """The sum over ranks; its gradient is the sum of all ranks' gradients."""
@@ -18,7 +38,8 @@ class _Sum(torch.autograd.Function):
     def forward(ctx: Any, x: torch.Tensor, group: dist.ProcessGroup | None) -> torch.Tensor:
         ctx.group = group
         total = x.clone(memory_format=torch.contiguous_format)
-        dist.all_reduce(total, group=group)
+        with watched():
+            dist.all_reduce(total, group=group)
         return total
 
     @staticmethod
@@ -32,13 +53,15 @@ class _Gather(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
         parts = [torch.empty_like(x, memory_format=torch.contiguous_format) for _ in range(world_size())]
-        dist.all_gather(parts, x.contiguous())
+        with watched():
+            dist.all_gather(parts, x.contiguous())
         return torch.cat(parts, dim=0)
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
         total = gradient.clone(memory_format=torch.contiguous_format)
-        dist.all_reduce(total)
+        with watched():
+            dist.all_reduce(total)
         return total.chunk(world_size(), dim=0)[rank()]
 
 

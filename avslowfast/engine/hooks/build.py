@@ -5,13 +5,16 @@ from ...config import derived
 from ...config.derived import Cfg
 from ...evaluation.build import best_metric
 from ...loading import ClipDataset
+from ...models.build import input_shapes
+from ...models.complexity import count_gflops
 from ...utils import distributed
+from ...utils.accelerators import peak_flops_of
 from ...utils.logging import get_logger
 from ..evaluation import failure_policy, Validation
 from ..precise_bn import precise_bn
 from ..run_folder import RunFolder
 from ..state import TrainState
-from ..trainer import Trainer
+from ..trainer import precision, Trainer
 from .base import Hook
 from .checkpoint import CheckpointHook
 from .evaluation import EvalHook
@@ -59,7 +62,14 @@ def build_hooks(cfg: Cfg, trainer: Trainer, folder: RunFolder, validation: ClipD
             cfg.LOG_PERIOD,
         ),
         progress,
-        LogHook(cfg.LOG_PERIOD, derived.train_clips_per_step(cfg), trainer.device, (loggers.write_step, progress.show)),
+        LogHook(
+            cfg.LOG_PERIOD,
+            derived.train_clips_per_step(cfg),
+            trainer.device,
+            (loggers.write_step, progress.show),
+            own_seconds=trainer.take_own_seconds,
+            least_seconds=least_step_seconds(cfg, trainer),
+        ),
         loggers,
         *([PreciseBNHook(recompute_statistics)] if cfg.BN.USE_PRECISE_STATS else []),
         EvalHook(cfg.TRAIN.EVAL_PERIOD, evaluate, best_metric(cfg), (loggers.write_evaluation, evaluate.judge)),
@@ -70,6 +80,26 @@ def build_hooks(cfg: Cfg, trainer: Trainer, folder: RunFolder, validation: ClipD
             seconds=cfg.TRAIN.CHECKPOINT_SECONDS,
         ),
     ]
+
+
+def least_step_seconds(cfg: Cfg, trainer: Trainer) -> float | None:
+    """Seconds of a step at the peak of the accelerator; None for one whose peak is unknown, and where nothing counts.
+
+    A backward pass has twice the multiply-adds of the forward pass, which are counted with all pathways; the optimiser,
+    and what the loss needs besides the network, are not counted. As elsewhere, nothing is counted for boxes.
+
+    Args:
+        cfg: The configuration.
+        trainer: Of this rank.
+    """
+    facts = derived.task_facts(cfg)
+    peak = peak_flops_of(trainer.device, precision(cfg, trainer.device))
+    if peak is None or facts.boxes or not facts.classifier:
+        return None
+    clips = derived.train_clips_per_step(cfg) / distributed.world_size()
+    gflops = count_gflops(trainer.model, input_shapes(cfg, cfg.DATA.TRAIN_CROP_SIZE))
+    # Two operations per multiply-add, three times.
+    return 6e9 * gflops * clips / peak
 
 
 def save_state(trainer: Trainer, folder: RunFolder, keep: int) -> str:

@@ -13,6 +13,7 @@ from ...utils import distributed
 from ...utils.logging import get_logger, log_json_stats
 from ..state import TrainState
 from .base import Hook
+from .ranks import RankReport
 
 logger = get_logger(__name__)
 
@@ -28,21 +29,37 @@ class LogHook(Hook):
         clips_per_step: Clips of one optimiser step, over all machines.
         device: Where the network is, for its peak memory.
         reports: Called with what is logged.
+        own_seconds: Gives (waiting for data, passes) of this rank since it was last called.
+        least_seconds: What a step would take at the peak of the accelerator; None where that is not known.
     """
 
     def __init__(
-        self, period: int, clips_per_step: int, device: torch.device, reports: Sequence[StatsReport] = ()
+        self,
+        period: int,
+        clips_per_step: int,
+        device: torch.device,
+        reports: Sequence[StatsReport] = (),
+        *,
+        own_seconds: Callable[[], tuple[float, float]] = lambda: (0.0, 0.0),
+        least_seconds: float | None = None,
     ) -> None:
         self.period, self.clips_per_step, self.device = period, clips_per_step, device
         self.reports = tuple(reports)
+        self.own_seconds, self.least_seconds = own_seconds, least_seconds
+        self._ranks = RankReport()
         self._losses: defaultdict[str, list[Tensor]] = defaultdict(list)
         self._data_seconds = 0.0
         self._steps = 0
         self._mark = time.perf_counter()
 
+    def before_train(self, state: TrainState) -> None:
+        """Learns the names of all ranks' hosts."""
+        self._ranks.meet()
+
     def before_epoch(self, state: TrainState) -> None:
         """Starts the clock: evaluation and checkpoints between epochs do not count as time of a step."""
         self._restart()
+        self.own_seconds()
 
     def after_step(self, state: TrainState) -> None:
         """Collects; once per period reads the losses back and logs their means."""
@@ -67,11 +84,15 @@ class LogHook(Hook):
     def _log(self, state: TrainState) -> None:
         seconds = (time.perf_counter() - self._mark) / self._steps
         data_seconds = self._data_seconds / self._steps
-        stats = {
-            "_type": "train_iter",
+        place = {
             "epoch": f"{state.epoch + 1}/{state.max_epoch}",
             "iter": f"{state.iteration}/{state.iters_per_epoch}",
-            **self._mean_losses(),
+        }
+        losses, own_seconds = self._gather()
+        stats = {
+            "_type": "train_iter",
+            **place,
+            **losses,
             "lr": state.lr,
             "dt": seconds,
             "dt_data": data_seconds,
@@ -79,18 +100,25 @@ class LogHook(Hook):
             "clips_per_s": self.clips_per_step / seconds,
             "eta": remaining_time((state.total_iterations - state.global_iteration) * seconds),
             **peak_memory(self.device),
+            **({} if self.least_seconds is None else {"mfu": self.least_seconds / seconds}),
+            **self._ranks.slowest(own_seconds),
         }
         log_json_stats(stats, logger)
+        if len(own_seconds) > 1:
+            self._ranks.log(place, own_seconds, state.rank_failures)
         for report in self.reports:
             report(stats, state)
         self._restart()
 
-    def _mean_losses(self) -> dict[str, float]:
+    def _gather(self) -> tuple[dict[str, float], list[list[float]]]:
+        """Mean losses over all ranks, and each rank's own seconds per step, in one exchange."""
         # DropPathway is the same on every rank, so the names are, and one reduction serves all.
-        names = sorted(self._losses)
-        means = torch.stack([torch.stack(self._losses[name]).mean().float() for name in names])
-        means = distributed.all_reduce_sum(means) / distributed.world_size()
-        return dict(zip(names, means.tolist()))
+        names, world = sorted(self._losses), distributed.world_size()
+        means = torch.stack([torch.stack(self._losses[name]).mean().float() for name in names]) / world
+        own = torch.zeros(world, 2)
+        own[distributed.rank()] = torch.tensor(self.own_seconds()) / self._steps
+        sums = distributed.all_reduce_sum(torch.cat([means, own.flatten().to(means.device)])).cpu()
+        return dict(zip(names, sums.tolist())), sums[len(names) :].view(world, 2).tolist()
 
 
 def remaining_time(seconds: float) -> str:

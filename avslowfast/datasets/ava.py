@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..config import ConfigError
-from ..utils.remote import join
+from ..utils.remote import is_file, join
 from ..utils.text import open_text, read_text
 from .base import BoxLabels, Listing, Record, Source
 from .tables import hint, is_box, number, PathLike, shown, split_rows, whole_number
@@ -48,7 +48,7 @@ def read(source: Source, split: str) -> Listing:
     for name in dict.fromkeys([*truth, *predicted]):
         threshold = None if name in unscored else options["DETECTION_SCORE_THRESH"]
         path = os.path.join(folder, name)
-        if not os.path.isfile(path):
+        if not is_file(path):
             raise ConfigError(
                 f"AVA: the list of boxes {path!r} does not exist; set DATA.PATH_TO_DATA_DIR or AVA.ANNOTATION_DIR to "
                 "its folder, or change AVA.TRAIN_GT_BOX_LISTS, TRAIN_PREDICT_BOX_LISTS and TEST_PREDICT_BOX_LISTS"
@@ -63,7 +63,7 @@ def read(source: Source, split: str) -> Listing:
         )
     records = [_record(source, video, second, boxes[video, second]) for video, second in keys]
     names_file, names = os.path.join(folder, options["LABEL_MAP_FILE"]), None
-    if os.path.isfile(names_file):
+    if is_file(names_file):
         label_map = read_label_map(names_file)
         names = [label_map.get(i + 1, f"class {i + 1}") for i in range(source.num_classes)]
     return Listing(records, names, "boxes", info={"annotation_dir": folder})

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..config import ConfigError
-from ..utils.remote import join
+from ..utils.remote import is_file, join
 from ..utils.text import counted
 from .label_columns import BoxLabels, Labels
 from .records import Record, Records
@@ -148,7 +148,7 @@ class Source:
         """
         for name in names:
             path = os.path.join(self.folder, name)
-            if os.path.isfile(path):
+            if is_file(path):
                 return path
         raise ConfigError(
             f"DATA.PATH_TO_DATA_DIR is {self.folder!r}: the {what} {os.path.join(self.folder, names[0])!r} does not "

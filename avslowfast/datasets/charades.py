@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 
 from ..config import ConfigError
-from ..utils.remote import join
+from ..utils.remote import is_file, join
 from .base import Listing, Record, Source
 from .tables import check_span, csv_rows, field, hint, lines_of, number, shown, split_rows, whole_number
 
@@ -30,7 +30,7 @@ def read(source: Source, split: str) -> Listing:
         ConfigError: No such file, or a mistake in it.
     """
     official = os.path.join(source.folder, f"Charades_v1_{'train' if split == 'train' else 'test'}.csv")
-    if os.path.isfile(official):
+    if is_file(official):
         records = read_official(official, source)
     else:
         records = read_frame_list(source.file("train.csv" if split == "train" else "val.csv", what="list"), source)
@@ -126,7 +126,7 @@ def _runs(class_id: int, frames: list[int]) -> Iterator[tuple[int, float, float]
 def _names(source: Source) -> list[str] | None:
     """Names of `Charades_v1_classes.txt`; None without it, or with another number of classes."""
     path = os.path.join(source.folder, "Charades_v1_classes.txt")
-    if not os.path.isfile(path):
+    if not is_file(path):
         return None
     names: list[str] = []
     for line, where in lines_of(path):

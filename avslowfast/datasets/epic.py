@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..config import ConfigError
+from ..utils.remote import is_file
 from .base import Listing, Record, Source
 from .tables import check_distinct, check_span, csv_rows, field, PathLike, shown, whole_number
 
@@ -202,7 +203,7 @@ def _class_id(edition: _Edition, row: Mapping[str, str], where: str, head: str, 
 def _names(edition: _Edition, source: Source, head: str, size: int) -> list[str] | None:
     """Class names from the official list next to the labels; None without it, or with another number of classes."""
     path = os.path.join(source.folder, edition.names_file.format(head=head))
-    if not os.path.isfile(path):
+    if not is_file(path):
         return None
     names = []
     for row, where in csv_rows(path, ()):
@@ -224,7 +225,7 @@ def count_classes(version: str, folder: str | os.PathLike[str]) -> dict[str, int
     edition, counts = _EDITIONS[version], dict(SIZES[version])
     for head in HEADS:
         path = os.path.join(folder, edition.names_file.format(head=head))
-        if os.path.isfile(path):
+        if is_file(path):
             counts[head] = sum(1 for _ in csv_rows(path, ()))
     return counts
 
@@ -261,15 +262,13 @@ def read_validation(version: str, folder: str) -> Any:
 
 def has_many_shot(folder: str) -> bool:
     """Whether the official many-shot lists are in a folder."""
-    return all(
-        os.path.isfile(os.path.join(folder, f"EPIC_many_shot_{part}.csv")) for part in ("verbs", "nouns", "actions")
-    )
+    return all(is_file(os.path.join(folder, f"EPIC_many_shot_{part}.csv")) for part in ("verbs", "nouns", "actions"))
 
 
 def has_groups_100(folder: str) -> bool:
     """Whether the official lists of unseen participants and tail classes are in a folder."""
     return all(
-        os.path.isfile(os.path.join(folder, f"EPIC_100_{part}.csv"))
+        is_file(os.path.join(folder, f"EPIC_100_{part}.csv"))
         for part in ("unseen_participant_ids_validation", "tail_verbs", "tail_nouns")
     )
 

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator, Mapping
 
 from ..config import ConfigError
-from ..utils.remote import join
+from ..utils.remote import is_file, join
 from .base import Listing, Record, Records, Source
 from .list_lines import LineForm, parse
 from .tables import (
@@ -40,7 +40,7 @@ def read(source: Source, split: str) -> Listing:
         ConfigError: The list does not exist, or has a mistake.
     """
     path = os.path.join(source.folder, f"{split}.csv")
-    if not source.folder or not os.path.isfile(path):
+    if not source.folder or not is_file(path):
         raise ConfigError(
             f"DATA.PATH_TO_DATA_DIR is {source.folder!r}: {path!r} does not exist; set it to the folder that holds "
             "train.csv, val.csv and test.csv"
@@ -180,7 +180,7 @@ def read_class_names(folder: str, names_file: str, num_classes: int) -> list[str
         ConfigError: `names_file` does not exist, or the number of names is another.
     """
     path = names_file or os.path.join(folder, "classes.txt")
-    if not os.path.isfile(path):
+    if not is_file(path):
         if names_file:
             raise ConfigError(f"DATA.CLASS_NAMES_FILE is {names_file!r}: the file does not exist")
         return None
@@ -236,7 +236,7 @@ def read_crawled_splits(folder: str, release: int) -> tuple[dict[str, list[tuple
     tables = {}
     for split in ("train", "val", "test"):
         for name in (f"kinetics-{release}_{split}.csv", f"kinetics_{release}_{split}.csv", f"{split}.csv"):
-            if os.path.isfile(os.path.join(folder, name)):
+            if is_file(os.path.join(folder, name)):
                 tables[split] = [row for row in read_crawled(os.path.join(folder, name)) if row[0]["label"]]
                 break
     if not tables:

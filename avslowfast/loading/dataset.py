@@ -5,7 +5,8 @@ A training sample is one clip, see `clips.reader`, with "label", "index" (of the
 the centred clip. A test sample has all views of a video: a first axis of views x crops.
 
 A file that cannot be decoded: in training the next readable one of the epoch's order takes its place, and "failures"
-names it [(path, reason)]; in validation and test the sample holds "failure" (the reason) in place of clips.
+names it [(path, reason)]; in validation and test the sample holds "failure" (the reason) in place of clips. Several
+files in a row whose servers do not answer end the reading: it is no fault of the files, and the run can be resumed.
 """
 
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from ..clips.reader import ClipReader, Tensors, TrainingClip
 from ..datasets.base import BoxLabels, ClassNames, Listing, Records
 from ..media import DecodeError, MediaReader
 from ..media.pixels import Geometry
+from ..media.remote import UnreachableError
 from .flaws import Flaw, flaws_of
 from .labels import Boxes, LabelRule
 from .samplers import epoch_order, SampleKey
@@ -28,6 +30,8 @@ Sample = dict[str, Any]
 
 # Unreadable files in a row that training replaces.
 _MAX_REPLACEMENTS = 1000
+# Files in a row whose server may not answer, each after all of its tries.
+_MAX_UNREACHED = 3
 
 
 class ClipDataset(Dataset[Any]):
@@ -51,6 +55,7 @@ class ClipDataset(Dataset[Any]):
         self.split = split
         self.reading: Callable[[int], None] = _ignore
         self.unreadable: dict[int, str] = {}
+        self._unreached = 0
 
     @property
     def records(self) -> Records:
@@ -93,6 +98,7 @@ class ClipDataset(Dataset[Any]):
 
         Raises:
             DecodeError: No readable file.
+            UnreachableError: A server does not answer, again and again.
         """
         index, failures = key.video, []
         for attempt in range(min(len(self), _MAX_REPLACEMENTS)):
@@ -105,8 +111,10 @@ class ClipDataset(Dataset[Any]):
                     clips = self._training_clips(reader, index, key.epoch)
                     flaws = self._flaws(reader, index)
             except DecodeError as error:
+                self._count_unreached(error)
                 failures.append((record.path, error.reason_for(record.path)))
                 continue
+            self._unreached = 0
             samples = [{**clip.tensors, **self._about(index, clip.span), "failures": [], "flaws": []} for clip in clips]
             samples[0].update(failures=failures, flaws=flaws)
             return samples
@@ -122,13 +130,18 @@ class ClipDataset(Dataset[Any]):
 
         Args:
             index: Number of the record.
+
+        Raises:
+            UnreachableError: A server does not answer, again and again.
         """
         record = self.records[index]
         try:
             with self._open(index) as reader:
                 clips: Sample = dict(self._evaluation_clips(reader, index))
                 clips["flaws"] = self._flaws(reader, index)
+            self._unreached = 0
         except DecodeError as error:
+            self._count_unreached(error)
             clips = {"failure": error.reason_for(record.path), "flaws": []}
         return {**clips, **self._about(index)}
 
@@ -138,6 +151,11 @@ class ClipDataset(Dataset[Any]):
             raise DecodeError(self.unreadable[index], record.path)
         self.reading(index)
         return self.clip_reader.open(record.path, record.audio_path, record.frame_rate, training)
+
+    def _count_unreached(self, error: DecodeError) -> None:
+        self._unreached = self._unreached + 1 if isinstance(error, UnreachableError) else 0
+        if self._unreached > _MAX_UNREACHED:
+            raise error
 
     def _flaws(self, reader: MediaReader, index: int) -> list[Flaw]:
         return flaws_of(reader, self.records[index].path, self.clip_reader.settings.audio is not None)

@@ -70,6 +70,28 @@ def join(folder: str, name: str) -> str:
     return name if is_remote(name) else os.path.join(folder, name)
 
 
+def is_file(path: str) -> bool:
+    """Whether there is a file of this path, which may be an address.
+
+    Raises:
+        RemoteError: Its server does not answer.
+    """
+    if not is_remote(path):
+        return os.path.isfile(path)
+    system, inner = filesystem(path)
+    return retried(lambda: bool(system.isfile(inner)), path)
+
+
+def read(url: str) -> bytes:
+    """A small file, whole.
+
+    Raises:
+        RemoteError: It is not there, or its server does not answer.
+    """
+    system, path = filesystem(url)
+    return retried(lambda: bytes(system.cat_file(path)), url)
+
+
 def without_credentials(text: str) -> str:
     """A text whose addresses have no passwords and no signatures: those of a server's messages, and of lists."""
     return _QUERY.sub(r"\1?...", _USER.sub(r"\1***@", text)) if "://" in text else text

@@ -8,10 +8,9 @@ import stat
 from collections.abc import Iterable
 from typing import Any, TextIO
 
-from iopath.common.file_io import g_pathmgr
-
 from .errors import UserError
 from .files import replacing
+from .remote import is_remote, read, RemoteError
 
 # How a cell begins that a spreadsheet computes.
 _FORMULA = ("=", "+", "-", "@", "\t", "\n")
@@ -25,7 +24,7 @@ def read_text(path: str | os.PathLike[str]) -> str:
     """The text of a file in UTF-8, without a byte order mark.
 
     Args:
-        path: A local path, or one that iopath opens.
+        path: A path, or an address that fsspec opens.
 
     Raises:
         TextError: The file is missing, is no regular file, is in another encoding or holds no text.
@@ -40,7 +39,7 @@ def open_text(path: str | os.PathLike[str]) -> TextIO:
     Line ends are kept as they are, as `csv` asks for.
 
     Args:
-        path: A local path, or one that iopath opens.
+        path: A path, or an address that fsspec opens.
 
     Raises:
         TextError: As `read_text`.
@@ -53,7 +52,7 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
     """As `read_text`, without decoding: bytes that are text in UTF-8, with the byte order mark where there is one.
 
     Args:
-        path: A local path, or one that iopath opens.
+        path: A path, or an address that fsspec opens.
 
     Raises:
         TextError: As `read_text`.
@@ -61,11 +60,16 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
     path = os.fspath(path)
     try:
         # Another kind of file (a pipe, a device) may never end.
-        if "://" not in path and os.path.exists(path) and not stat.S_ISREG(os.stat(path).st_mode):
+        if not is_remote(path) and os.path.exists(path) and not stat.S_ISREG(os.stat(path).st_mode):
             kind = "a folder" if os.path.isdir(path) else "no regular file"
             raise TextError(f"{path}: it is {kind}; give a text file")
-        with g_pathmgr.open(path, "rb") as f:
-            content: bytes = f.read()
+        if is_remote(path):
+            content = read(path)
+        else:
+            with open(path, "rb") as f:
+                content = f.read()
+    except RemoteError:
+        raise
     except FileNotFoundError:
         raise TextError(f"{path}: no such file; check the path") from None
     except OSError as error:

@@ -12,6 +12,7 @@ from avslowfast.loading import build_dataset
 from avslowfast.loading.build import storage_settings
 from avslowfast.loading.samplers import SampleKey
 from avslowfast.media import storage
+from avslowfast.media.remote import UnreachableError
 from avslowfast.media.storage import absence
 
 
@@ -52,6 +53,26 @@ def test_samples_are_the_same_wherever_the_files_lie(synthav, places, tmp_path):
             assert stored.listing.fingerprint() == files.listing.fingerprint()
 
 
+def test_one_unreachable_file_is_replaced_and_a_server_that_is_away_ends_the_reading(synthav, tmp_path):
+    lines = [f"{synthav}/{line}" for line in (synthav / "train.csv").read_text().splitlines()[:8]]
+    away = [f"http://127.0.0.1:9/{number}.mp4 0" for number in range(6)]
+
+    def dataset(split, *lines):
+        (tmp_path / f"{split}.csv").write_text("\n".join(lines) + "\n")
+        return build_dataset(cfg_for(tmp_path, "STORAGE.RETRIES", 0), split)
+
+    mixed = dataset("train", away[0], *lines)
+    for _ in range(5):
+        assert [path for path, _ in mixed[SampleKey(0, 0, 0)]["failures"]] == ["http://127.0.0.1:9/0.mp4"]
+    with pytest.raises(UnreachableError, match="cannot be read .Cannot connect"):
+        dataset("train", *away)[SampleKey(0, 0, 0)]
+    validation = dataset("val", *away)
+    assert all("Cannot connect" in validation[number]["failure"] for number in range(3))
+    with pytest.raises(UnreachableError):
+        validation[3]
+    storage.configure(storage.StorageSettings())
+
+
 def test_an_address_in_a_list_stays_as_it_is(synthav, places, tmp_path):
     lines = (synthav / "train.csv").read_text().split("\n")
     (tmp_path / "train.csv").write_text("\n".join([f"memory://bucket/clips/{lines[0]}", f"x.tar#{lines[1]}"]) + "\n")
@@ -78,3 +99,14 @@ def test_the_look_at_lists_before_a_training_finds_what_is_missing_on_a_server(s
         assert absence(f"{place}/train") is None
         assert absence(f"{place}/train/none.mp4")
     assert absence(str(synthav / "none.mp4")) == ""
+
+
+def test_lists_may_lie_on_a_server_too(synthav, places):
+    system = fsspec.filesystem("memory")
+    for name in ("train.csv", "classes.txt"):
+        system.put(str(synthav / name), f"/bucket/clips/{name}")
+    stored, files = build_dataset(cfg_for("memory://bucket/clips"), "train"), build_dataset(cfg_for(synthav), "train")
+    assert stored.class_names == files.class_names
+    assert_equal(files[SampleKey(4, 0, 4)], stored[SampleKey(4, 0, 4)])
+    with pytest.raises(Exception, match="memory://bucket/clips/val.csv' does not exist"):
+        build_dataset(cfg_for("memory://bucket/clips"), "val")

@@ -5,6 +5,7 @@ Examples:
     avslowfast benchmark loader Kinetics/AVSLOWFAST_4x16_R50 --against baseline --against torchcodec
     avslowfast benchmark storage Kinetics/AVSLOWFAST_4x16_R50
     avslowfast benchmark memory Kinetics/AVSLOWFAST_4x16_R50
+    avslowfast benchmark lists Kinetics/AVSLOWFAST_4x16_R50 --lines 2000000
     avslowfast benchmark step Kinetics/AVSLOWFAST_4x16_R50_AUTHORS --batch 2
     avslowfast benchmark profile Kinetics/AVSLOWFAST_4x16_R50_AUTHORS --batch 2
     avslowfast benchmark test SynthAV/AVSLOWFAST_TINY --against baseline TEST.NUM_ENSEMBLE_VIEWS 10
@@ -32,7 +33,7 @@ def add_arguments(parser: CommandParser) -> None:
     """What to measure, with which configuration."""
     parser.add_argument(
         "what",
-        choices=["decode", "loader", "storage", "memory", "step", "profile", "test", "scaling", "growth"],
+        choices=["decode", "loader", "storage", "memory", "lists", "step", "profile", "test", "scaling", "growth"],
         help="what to measure",
     )
     parser.add_configuration()
@@ -52,9 +53,13 @@ def add_arguments(parser: CommandParser) -> None:
     parser.add_argument(
         "--clips", type=int, default=2000, help="clips over which memory is measured (default: %(default)s)"
     )
+    parser.add_argument("--lines", type=int, default=2_000_000, help="lines of the list file (default: %(default)s)")
     parser.add_argument("--threads", type=int, help="torch's threads (default: torch's choice; loader and memory 1)")
     parser.add_argument(
-        "--data", default="data/benchmark", metavar="DIR", help="folder for the rendered videos (default: %(default)s)"
+        "--data",
+        default="data/benchmark",
+        metavar="DIR",
+        help="folder for rendered videos and lists (default: %(default)s)",
     )
     parser.add_argument("--plot", metavar="FILE", help="plot of growth")
     parser.add_argument("--json", metavar="FILE", help="write the figures to a file")
@@ -106,7 +111,7 @@ def _measure(args: argparse.Namespace) -> list[dict[str, Any]]:
     """Rows of what was asked for."""
     import torch
 
-    from benchmarks import data, step
+    from benchmarks import data, lists, step
     from benchmarks.torchcodec_clips import missing
 
     from ..config import load_cfg
@@ -137,6 +142,7 @@ def _measure(args: argparse.Namespace) -> list[dict[str, Any]]:
         "decode": lambda: data.decode(cfg, args.data, many, args.videos or 8),
         "loader": lambda: data.loader(cfg, args.data, many, args.videos or 8, baseline, torchcodec),
         "memory": lambda: [data.growth(cfg, args.data, args.clips, args.videos or 8)],
+        "lists": lambda: lists.lists(args.config, args.overrides, args.data, args.lines),
         "test": lambda: data.test(cfg, args.data, few, args.videos or 2, baseline, args.batch),
         "scaling": lambda: step.scaling(args.config, args.overrides, args.batch, repeats=few),
         "step": lambda: step.on_cpu(args.config, args.overrides, args.batch, many),

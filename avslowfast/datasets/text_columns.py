@@ -176,6 +176,10 @@ class Paths(Column[str]):
         Interned(Texts.of([folder[start:] for folder in table]), self.folders.ids).feed(digest)
         self.names.feed(digest)
 
+    def count_distinct(self) -> int:
+        """Number of different paths."""
+        return len(np.unique(self.hashes(str)))
+
     def hashes(self, normal: Callable[[str], str]) -> Indices:
         """A hash of each path [N]; another one in each process, 64 bits.
 
@@ -191,7 +195,7 @@ class Paths(Column[str]):
                 folder, slash, name = normal(self.value(i)).rpartition("/")
                 ids[i], names[i] = len(table), hash(name.encode("utf-8", "surrogatepass"))
                 table.append(folder + slash)
-        # The usual spelling of a folder has no slash at its end, that of this one is "".
+        # Asked for with a name in it: the usual spelling of a folder alone has no slash at its end.
         usual = [normal(f"{folder}x")[:-1] for folder in table]
         folders = np.array([hash((folder,)) for folder in usual], np.int64)
         # Numbers of 64 bits wrap.

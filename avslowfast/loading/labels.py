@@ -6,6 +6,7 @@ from collections.abc import Iterable
 import numpy as np
 import torch
 
+from ..config import ConfigError
 from ..datasets.base import BoxLabels, Labels, Record, Records
 from ..datasets.tables import check_class_id
 
@@ -61,6 +62,16 @@ class OneClass(LabelRule):
     def label(self, record: Record, span: tuple[float, float] | None = None) -> torch.Tensor:
         """The id or ids of the record."""
         return torch.tensor(record.label)
+
+    def check(self, records: Records) -> None:
+        """See `LabelRule.check`; also that there is an id for each classifier."""
+        first = records[0].label if len(records) else ()
+        if isinstance(first, tuple) and 0 < len(first) < len(self.sizes):
+            raise ConfigError(
+                f"{records.places[0]}: the label has {len(first)} class ids, but the network {len(self.sizes)} "
+                "classifiers; change MULTI_HEAD.NAMES or the reader"
+            )
+        super().check(records)
 
 
 class _ManyClasses(LabelRule):

@@ -110,6 +110,12 @@ def test_a_class_that_the_network_lacks_is_named_with_file_and_line(register, la
         build_dataset(my_cfg(*overrides), "train")
 
 
+def test_labels_of_too_few_classifiers_are_refused(register):
+    register(lambda source, split: Listing([Record("x.mp4", (1,), "l, line 1")], classifiers=("verb", "noun")))
+    with pytest.raises(ConfigError, match="l, line 1: the label has 1 class ids, but the network 2 classifiers"):
+        build_dataset(my_cfg(*HEADS), "train")
+
+
 def test_labels_by_classifier(register):
     register(lambda source, split: Listing([Record("x.mp4", (2, -1))], classifiers=("verb", "noun")))
     assert build_dataset(my_cfg(*HEADS), "train").label(0).tolist() == [2, -1]

@@ -57,7 +57,7 @@ def build_hooks(cfg: Cfg, trainer: Trainer, folder: RunFolder, validation: ClipD
         finite,
         FailuresHook(
             failure_policy(cfg, cfg.OUTPUT_DIR),
-            len(set(trainer.dataset.records.paths)),
+            trainer.dataset.records.paths.count_distinct(),
             max(derived.train_clips_per_step(cfg) // cfg.AUG.NUM_SAMPLE, 1),
             cfg.LOG_PERIOD,
         ),

@@ -1,0 +1,114 @@
+"""Long list files: seconds to read and to look through them, memory of the process that reads and of its workers."""
+
+import os
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import numpy as np
+
+from avslowfast.config import load_cfg
+from avslowfast.loading import build_dataset, ClipDataset
+from avslowfast.loading.samplers import epoch_order
+from avslowfast.loading.survey import survey
+from avslowfast.utils.memory import return_freed_memory
+from avslowfast.utils.seeding import generator
+from avslowfast.utils.text import write_lines
+
+from .measure import in_new_process, private_mb, Row
+
+T = TypeVar("T")
+
+# Records that a worker reads, spread over the list: every page of it is touched.
+_READ = 200_000
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
+
+def lists(config: str, overrides: list[str], folder: str, lines: int, classes: int = 400) -> list[Row]:
+    """Read a list like Kinetics' in a new process, look through it, and read records in two workers.
+
+    Args:
+        config: The configuration.
+        overrides: Its changed keys.
+        folder: For the list, which is written unless it exists.
+        lines: Lines of the list.
+        classes: Classes, each with a folder of its own.
+
+    Returns:
+        Rows {"what", "seconds" by the clock, "computing": seconds that the process computed, "mb": private memory more
+        than before}.
+    """
+    folder = write_list(os.path.join(folder, f"list_{lines}_{classes}"), lines, classes)
+    keys = ["DATA.PATH_TO_DATA_DIR", folder, "DATA.PATH_PREFIX", "/data/kinetics", "MODEL.NUM_CLASSES", classes]
+    rows: list[Row] = in_new_process("spawn", _measure, config, [*overrides, *keys])
+    return rows
+
+
+def write_list(folder: str, lines: int, classes: int, seed: int = 0) -> str:
+    """Write `train.csv` of lines `class name/abcdefghijk_000012_000022.mp4 class`, shuffled, unless it is there.
+
+    Args:
+        folder: To which it is written.
+        lines: Their number.
+        classes: Number of classes.
+        seed: Of the names.
+
+    Returns:
+        The folder.
+    """
+    path = os.path.join(folder, "train.csv")
+    if not os.path.exists(path):
+        rng = generator(seed, "list")
+        labels, starts = rng.integers(classes, size=lines).tolist(), rng.integers(300, size=lines).tolist()
+        letters = np.array(list(_LETTERS))[rng.integers(len(_LETTERS), size=(lines, 11))]
+        rows = zip(labels, starts, map("".join, letters))
+        write_lines(path, (f"{_class_name(k)}/{name}_{t:06d}_{t + 10:06d}.mp4 {k}" for k, t, name in rows))
+    return folder
+
+
+def _class_name(label: int) -> str:
+    return f"{('playing', 'opening', 'catching')[label % 3]} {('guitar', 'a bottle', 'ball')[label % 7 % 3]} {label}"
+
+
+def _measure(config: str, overrides: list[str]) -> list[Row]:
+    cfg = load_cfg(config, overrides)
+    return_freed_memory()
+    before, rows = private_mb(), []
+
+    def measured(what: str, function: Callable[[], T]) -> T:
+        began, computed = time.perf_counter(), time.process_time()
+        result = function()
+        row = {"what": what, "seconds": time.perf_counter() - began, "computing": time.process_time() - computed}
+        return_freed_memory()
+        rows.append({**row, "mb": private_mb() - before})
+        return result
+
+    high = _peak_mb()
+    dataset = measured("read and check the list", lambda: build_dataset(cfg, "train"))
+    rows.append({"what": "at the peak of reading", "seconds": "", "computing": "", "mb": _peak_mb() - high})
+    measured("fingerprint", dataset.listing.fingerprint)
+    measured("survey", lambda: survey({"train": dataset.listing}, {"": cfg.MODEL.NUM_CLASSES}))
+    measured("order of two epochs", lambda: [epoch_order(cfg.RNG_SEED, epoch, len(dataset)) for epoch in range(2)])
+    for number in (1, 2):
+        seconds, added = in_new_process("fork", _work, dataset, cfg.RNG_SEED)
+        what = f"one record in worker {number}, whose memory grew by"
+        rows.append({"what": what, "seconds": "", "computing": seconds, "mb": added})
+    return rows
+
+
+def _work(dataset: ClipDataset, seed: int) -> tuple[float, float]:
+    """(seconds per record, MB that a worker adds while it reads records of the whole list)."""
+    return_freed_memory()
+    before, records = private_mb(), dataset.records
+    began = time.process_time()
+    for index in epoch_order(seed, 0, len(dataset))[:_READ].tolist():
+        records[index]
+    seconds = (time.process_time() - began) / min(_READ, len(dataset))
+    return_freed_memory()
+    return seconds, private_mb() - before
+
+
+def _peak_mb() -> float:
+    """The most memory that this process has had, MB."""
+    with open("/proc/self/status", encoding="utf-8") as f:
+        return next(int(line.split()[1]) for line in f if line.startswith("VmHWM")) / 1024

@@ -85,6 +85,9 @@ def run_args(synthav, tmp_path):
         8,
         "LOG_MODEL_INFO",
         False,
+        # Its clips are decoded anew after every epoch.
+        "TENSORBOARD.ENABLE",
+        False,
     ]
 
 

@@ -31,9 +31,10 @@ ALLOWED = {
     "checkpoint": {"utils", "config", "models"},
     "tasks": _TASKS,
     "evaluation": {*_TASKS, "tasks"},
-    "engine": {*_TASKS, "tasks", "evaluation"},
+    "watching": {*_TASKS, "tasks", "evaluation"},
+    "engine": {*_TASKS, "tasks", "evaluation", "watching"},
     "inference": {*_TASKS, "tasks", "evaluation", "engine"},
-    "visualization": {*_TASKS, "tasks", "evaluation", "engine", "inference"},
+    "visualization": {*_TASKS, "tasks", "evaluation", "watching", "engine", "inference"},
     "cli": {
         *_TASKS,
         "tasks",

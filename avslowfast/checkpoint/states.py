@@ -39,6 +39,8 @@ _OPTIONAL: dict[str, type | tuple[type, ...]] = {
     "best_epoch": int,
     "best_metric": str,
     "failed_files": Mapping,
+    "steps": int,
+    "epoch_losses": Mapping,
     "data": Mapping,
     "class_names": (list, Mapping),
 }

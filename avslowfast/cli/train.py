@@ -78,11 +78,12 @@ def checked_configuration(args: argparse.Namespace, fixed: Sequence[object]) -> 
         UserError: It has a mistake, or nothing can be written where it says.
     """
     from ..config import derived, load_cfg
-    from ..config.validate import require_work
+    from ..config.validate import require_packages, require_work
     from ..utils.files import check_writable
 
     cfg = load_cfg(args.config, [*args.overrides, *fixed], args.imports)
     require_work(cfg)
+    require_packages(cfg)
     for key, folder in derived.output_folders(cfg).items():
         check_writable(folder, key)
     return cfg

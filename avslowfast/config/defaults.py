@@ -188,8 +188,9 @@ RUN_KEYS = (
     key("RNG_SEED", 1, whole(0, 2**32 - 1, reason="a seed has 32 bits"),
         "Seed of weights, order, augmentation and DropPathway."),
     key("LOG_PERIOD", 10, whole(), "Iterations from one log line to the next."),
-    key("LOGGERS", [], list_of(entry(LOGGERS), distinct=True),
-        'Further loggers of the LOGGERS registry; TENSORBOARD.ENABLE adds "tensorboard". (new)'),
+    key("LOGGERS", ["json", "csv", "tensorboard"], list_of(entry(LOGGERS), distinct=True),
+        "Where a training shows its numbers besides the log: json (metrics.jsonl, all scalars) | csv (epochs.csv, a "
+        "row per epoch) | tensorboard | wandb | mlflow | those of plugins. (new)"),
     key("LOG_MODEL_INFO", True, flag(), "Print the network, its parameters and GFLOPs at the start."),
     key("DIST.INIT_TIMEOUT", 300.0, number(1, 10_000_000),
         "Seconds in which all machines and ranks of a job have to come together. (new)"),
@@ -199,12 +200,17 @@ RUN_KEYS = (
     key("DIST_BACKEND", "nccl", choice("nccl", "gloo"),
         "Backend of torch.distributed: nccl | gloo; on the CPU it is always gloo."),
 
-    key("TENSORBOARD.ENABLE", False, flag(), "Write TensorBoard files."),
+    key("TENSORBOARD.ENABLE", True, flag(), 'Write TensorBoard files; False takes "tensorboard" out of LOGGERS.'),
     key("TENSORBOARD.LOG_DIR", "", path(), 'Folder of the TensorBoard files; "" is OUTPUT_DIR/tensorboard.'),
     key("TENSORBOARD.CONFUSION_MATRIX", True, flag(), "Write the confusion matrix of each validation."),
     key("TENSORBOARD.CLIPS", 4, whole(0, 1000),
         "Number of clips of an epoch's last batch to write, with their audio. (new)"),
     key("TENSORBOARD.HISTOGRAMS", False, flag(), "Write a histogram of each weight after every epoch. (new)"),
+
+    key("WANDB.PROJECT", "avslowfast", text(False), "Project at Weights & Biases. (new)"),
+    key("MLFLOW.TRACKING_URI", "", text(),
+        'Server or folder of MLflow; "" is $MLFLOW_TRACKING_URI, else OUTPUT_DIR/mlruns. (new)'),
+    key("MLFLOW.EXPERIMENT", "avslowfast", text(False), "Experiment in MLflow. (new)"),
 
     key("MULTIGRID.SHORT_CYCLE", False, flag(refused=_MULTIGRID),
         "Multigrid's short cycle; not available yet, so True is refused."),

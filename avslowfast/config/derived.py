@@ -252,8 +252,8 @@ def test_views(cfg: Cfg) -> int:
 
 
 def loggers(cfg: Cfg) -> tuple[str, ...]:
-    """Names of the loggers of a run, without doublets; TENSORBOARD.ENABLE stands for "tensorboard"."""
-    return tuple(dict.fromkeys([*(["tensorboard"] if cfg.TENSORBOARD.ENABLE else []), *cfg.LOGGERS]))
+    """Names of the loggers of a run; TENSORBOARD.ENABLE False takes "tensorboard" out."""
+    return tuple(name for name in cfg.LOGGERS if name != "tensorboard" or cfg.TENSORBOARD.ENABLE)
 
 
 def output_folders(cfg: Cfg) -> dict[str, str]:

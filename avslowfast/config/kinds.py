@@ -94,6 +94,8 @@ _KINDS: dict[str, Kind] = {
     "LOG_MODEL_INFO": "harmless",
     "DIST_BACKEND": "harmless",
     "TENSORBOARD": "harmless",
+    "WANDB": "harmless",
+    "MLFLOW": "harmless",
     "MULTIGRID": "recipe",
     "RESNET": "identity",
     "RESNET.INPLACE_RELU": "harmless",

@@ -268,6 +268,15 @@ METRICS: Registry[Any] = Registry(
         "map": Metric("map", "mAP"),
     },
 )
+# Facts of a logger: (package that it needs and that not everybody has, what pip has to install), or None.
 LOGGERS: Registry[Any] = Registry(
-    "logger", builtin={"tensorboard": "avslowfast.visualization.tensorboard:TensorBoardLogger"}
+    "logger",
+    builtin={
+        "json": "avslowfast.watching.files:JsonLogger",
+        "csv": "avslowfast.watching.files:CsvLogger",
+        "tensorboard": "avslowfast.visualization.tensorboard:TensorBoardLogger",
+        "wandb": "avslowfast.watching.wandb:WandbLogger",
+        "mlflow": "avslowfast.watching.mlflow:MlflowLogger",
+    },
+    facts={"wandb": ("wandb", "avslowfast[watch]"), "mlflow": ("mlflow", "avslowfast[watch]")},
 )

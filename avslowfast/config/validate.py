@@ -5,10 +5,12 @@ What each key takes by itself stands in its row of the table, see `defaults`.
 
 import logging
 
+from ..utils.remote import require_package
 from .derived import (
     Cfg,
     configured_ranks_per_machine,
     has_sync_heads,
+    loggers,
     pathways,
     pretext_facts,
     pretexts,
@@ -17,7 +19,7 @@ from .derived import (
     task_facts,
 )
 from .errors import ConfigError, refuse
-from .names import LATERALS, PRETEXTS, STAGES, TASKS
+from .names import LATERALS, LOGGERS, PRETEXTS, STAGES, TASKS
 from .plugins import check_added
 from .table import check_keys, is_default
 from .validate_model import check_model
@@ -59,6 +61,21 @@ def require_work(cfg: Cfg) -> None:
     """
     if task_facts(cfg).trains and not (cfg.TRAIN.ENABLE or cfg.TEST.ENABLE):
         raise ConfigError("TRAIN.ENABLE and TEST.ENABLE are False: there is nothing to do; set one of them to True")
+
+
+def require_packages(cfg: Cfg) -> None:
+    """Check that the packages are installed that a training needs and that not everybody has.
+
+    Args:
+        cfg: The configuration.
+
+    Raises:
+        UserError: One is not.
+    """
+    for name in loggers(cfg) if cfg.TRAIN.ENABLE else ():
+        if LOGGERS.facts(name):
+            package, install = LOGGERS.facts(name)
+            require_package(package, install, f"LOGGERS {name}")
 
 
 def _check_task(cfg: Cfg) -> None:

@@ -1,12 +1,53 @@
 """Where a training stands: the typed object that the trainer and its hooks share."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
 
 from ..loading.flaws import Flaw
 from ..utils import distributed
+
+
+class LossSums:
+    """Sums of the losses of an epoch, by part, on the device; a resumed epoch continues those of its state."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, Tensor] = {}
+
+    def add(self, losses: Mapping[str, Tensor]) -> None:
+        """Count the losses of a step.
+
+        Args:
+            losses: {name: scalar}, the same names on every rank.
+        """
+        for name, value in losses.items():
+            pair = torch.stack([value.detach().double(), torch.ones_like(value, dtype=torch.float64)])
+            self._sums[name] = self._sums[name] + pair if name in self._sums else pair
+
+    def totals(self) -> dict[str, list[float]]:
+        """{name: [sum, steps times ranks]} over all ranks; all have to call it."""
+        if not self._sums:
+            return {}
+        names = sorted(self._sums)
+        sums = distributed.all_reduce_sum(torch.stack([self._sums[name] for name in names]))
+        return dict(zip(names, sums.tolist()))
+
+    def means(self) -> dict[str, float]:
+        """{name: mean over steps and ranks}; all have to call it."""
+        return {name: total / count for name, (total, count) in self.totals().items()}
+
+    def restore(self, totals: Mapping[str, Sequence[float]], device: torch.device) -> None:
+        """Continue from what `totals` gave.
+
+        Args:
+            totals: By name; {} begins anew.
+            device: Where losses are.
+        """
+        share = 1.0 / distributed.world_size()
+        pairs = {name: torch.tensor(pair, dtype=torch.float64, device=device) for name, pair in totals.items()}
+        self._sums = {name: pair * share for name, pair in pairs.items()}
 
 
 @dataclass
@@ -18,8 +59,10 @@ class TrainState:
         iters_per_epoch: Optimiser steps of an epoch.
         epoch: Epochs done; while an epoch runs, the index of this one.
         iteration: Steps done in the current epoch.
+        steps: Optimiser steps done in the whole training, whatever the length of its epochs was; the axis of curves.
         lr: The schedule's learning rate in the last step.
         losses: Mean losses of the last step by part, scalar tensors on the device.
+        epoch_losses: Their sums in this epoch.
         paths: Files of the clips of the last step.
         data_seconds: How long the last step waited for its data.
         failures: (path, reason) of the training files that this rank could not read since `share_failures`.
@@ -41,8 +84,10 @@ class TrainState:
     iters_per_epoch: int
     epoch: int = 0
     iteration: int = 0
+    steps: int = 0
     lr: float = 0.0
     losses: dict[str, Tensor] = field(default_factory=dict)
+    epoch_losses: LossSums = field(default_factory=LossSums)
     paths: list[str] = field(default_factory=list)
     data_seconds: float = 0.0
     failures: list[tuple[str, str]] = field(default_factory=list)
@@ -126,3 +171,4 @@ class TrainState:
         """Forget what belongs to the epoch that has ended."""
         self.dropped_boxes, self.improved = 0, False
         self.flaws, self.silent = [], 0
+        self.epoch_losses = LossSums()

@@ -183,6 +183,9 @@ class Trainer:
             **self.identity,
             "epoch": state.epoch,
             "iteration": state.iteration,
+            "steps": state.steps,
+            # A finished epoch has been logged.
+            "epoch_losses": state.epoch_losses.totals() if state.iteration else {},
             "iters_per_epoch": state.iters_per_epoch,
             "clips_per_step": derived.train_clips_per_step(self.cfg),
             "evaluation_due": state.evaluation_due,
@@ -212,6 +215,7 @@ class Trainer:
         """
         state, notes = self.state, []
         state.epoch, state.iteration = content["epoch"], content["iteration"]
+        state.steps = int(content.get("steps") or state.global_iteration)
         state.evaluation_due = bool(content.get("evaluation_due"))
         state.best, state.best_epoch = content.get("best"), content.get("best_epoch")
         state.failed = {str(path): str(reason) for path, reason in dict(content.get("failed_files") or {}).items()}
@@ -237,6 +241,7 @@ class Trainer:
         if state.iteration and changed:
             notes.append(f"{changed}: training resumes at the beginning of epoch {state.epoch + 1}, not in its middle")
             state.iteration = 0
+        state.epoch_losses.restore(content.get("epoch_losses") or {} if state.iteration else {}, self.device)
         return notes
 
     def _changed_epoch(self, content: states.State) -> str | None:
@@ -310,7 +315,7 @@ class Trainer:
             micro_batches = [next(batches) for _ in range(self.accumulate)]
             state.data_seconds = time.perf_counter() - began
             state.losses = self.run_step(micro_batches)
-            state.iteration += 1
+            state.iteration, state.steps = state.iteration + 1, state.steps + 1
             state.paths = [path for batch in micro_batches for path in batch["path"]]
             for batch in micro_batches:
                 state.count(

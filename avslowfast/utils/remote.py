@@ -97,21 +97,19 @@ def without_credentials(text: str) -> str:
     return _QUERY.sub(r"\1?...", _USER.sub(r"\1***@", text)) if "://" in text else text
 
 
-def require_package(package: str, extra: str, what: str) -> None:
-    """Check that a package of an extra is installed, without importing it.
+def require_package(package: str, install: str, what: str) -> None:
+    """Check that a package that not everybody has is installed, without importing it.
 
     Args:
         package: The package as it is imported.
-        extra: The extra of this project that has it.
+        install: What pip has to install.
         what: What asks for it, at the beginning of the message.
 
     Raises:
         UserError: It is not installed.
     """
     if importlib.util.find_spec(package) is None:
-        raise UserError(
-            f"{what} needs the package {package}, which is not installed; pip install 'avslowfast[{extra}]'"
-        )
+        raise UserError(f"{what} needs the package {package}, which is not installed; pip install '{install}'")
 
 
 def filesystem(url: str) -> tuple[Any, str]:

@@ -132,11 +132,11 @@ def test_clips_per_pass_are_those_of_one_machine():
 
 def test_folders_that_a_run_writes_to_are_known_by_their_keys(tmp_path):
     keys = ["OUTPUT_DIR", "out", "TEST.SAVE_RESULTS_PATH", "other/scores", "TENSORBOARD.LOG_DIR", "board"]
-    assert derived.output_folders(tiny_cfg(*keys)) == {
+    assert derived.output_folders(tiny_cfg(*keys, "TENSORBOARD.ENABLE", False)) == {
         "OUTPUT_DIR": "out",
         "TEST.SAVE_RESULTS_PATH": os.path.abspath("other"),
     }
-    assert "TENSORBOARD.LOG_DIR" in derived.output_folders(tiny_cfg(*keys, "TENSORBOARD.ENABLE", True))
+    assert "TENSORBOARD.LOG_DIR" in derived.output_folders(tiny_cfg(*keys))
 
 
 @pytest.mark.parametrize(

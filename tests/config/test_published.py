@@ -43,6 +43,7 @@ OTHER_DEFAULTS = {
     "SOLVER.CLIP_GRAD_VAL": "0 is off here, None there",
     "TASK": "its name for supervised learning is empty",
     "TRAIN.CHECKPOINT_EPOCH_RESET": "nothing reads it",
+    "TENSORBOARD.ENABLE": "writes further files, changes nothing else",
 }
 # Defaults that a data set replaces: {key: {family: value}}.
 BROUGHT = {

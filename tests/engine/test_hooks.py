@@ -5,18 +5,19 @@ import torch
 from helpers import tiny_cfg
 
 from avslowfast.checkpoint.states import StateNotSavedError
-from avslowfast.config.names import LOGGERS, Metric
+from avslowfast.config.names import Metric
 from avslowfast.engine import evaluation as engine_evaluation
 from avslowfast.engine.hooks.checkpoint import CheckpointHook
 from avslowfast.engine.hooks.evaluation import EvalHook
 from avslowfast.engine.hooks.finite_loss import FiniteLossHook, NonFiniteLossError
-from avslowfast.engine.hooks.loggers import build_loggers, LoggersHook, RunLogger
+from avslowfast.engine.hooks.loggers import build_loggers, LoggersHook
 from avslowfast.engine.hooks.logging import LogHook
 from avslowfast.engine.hooks.precise_bn import PreciseBNHook
 from avslowfast.engine.state import TrainState
 from avslowfast.engine.stop import StopRequest
 from avslowfast.engine.votes import Votes
 from avslowfast.evaluation.protocols.base import Evaluation
+from avslowfast.watching.base import LoggedRun, RunLogger
 
 
 def run_epochs(hook, state, epochs):
@@ -196,38 +197,71 @@ def test_loggers_get_steps_epochs_and_evaluations():
     calls = []
 
     class Recorder(RunLogger):
-        def write_step(self, stats, iteration):
-            calls.append(("step", stats["loss"], iteration))
+        def write_scalars(self, scalars, step, epoch):
+            calls.append((dict(scalars), step, epoch))
 
-        def write_epoch(self, model, paths, iteration):
-            calls.append(("epoch", paths, iteration))
+        def write_epoch(self, model, paths, step):
+            calls.append(("epoch", paths, step))
 
-        def write_evaluation(self, result, iteration):
-            calls.append(("evaluation", result.metrics["top1"], iteration))
+        def write_evaluation(self, result, step):
+            calls.append(("evaluation", result.metrics["top1"], step))
 
-        def close(self):
-            calls.append(("close",))
+        def close(self, finished):
+            calls.append(("close", finished))
 
-    hook = LoggersHook([Recorder({}, "output")], torch.nn.Linear(1, 1))
-    state = TrainState(max_epoch=1, iters_per_epoch=5, iteration=2, paths=["a.mp4"])
-    hook.write_step({"loss": 1.0}, state)
+    hook = LoggersHook({"recorder": Recorder({}, LoggedRun("id", "output"))}, torch.nn.Linear(1, 1))
+    state = TrainState(max_epoch=1, iters_per_epoch=5, iteration=2, steps=2, lr=0.5, paths=["a.mp4"])
+    for loss in (1.0, 2.0):
+        state.losses = {"loss": torch.tensor(loss)}
+        hook.after_step(state)
+    hook.write_step({"loss": 1.0, "eta": "00:00:01"}, state)
+    state.steps = 5
     state.end_epoch()
     hook.after_epoch(state)
     hook.write_evaluation(result_with(top1=50.0), state)
     hook.after_train(state)
-    assert calls == [("step", 1.0, 2), ("epoch", ["a.mp4"], 5), ("evaluation", 50.0, 5), ("close",)]
+    assert calls == [
+        ({"train/loss": 1.0}, 2, 0.4),
+        ({"epoch/loss": 1.5, "epoch/lr": 0.5}, 5, 1.0),
+        ("epoch", ["a.mp4"], 5),
+        ({"val/top1": 50.0, "val/failed": 0.0, "val/seconds": 0.0}, 5, 1.0),
+        ("evaluation", 50.0, 5),
+        ("close", True),
+    ]
+
+
+def test_a_logger_that_fails_rests_until_the_end_of_the_epoch_and_is_counted(caplog):
+    calls = []
+
+    class Failing(RunLogger):
+        def write_scalars(self, scalars, step, epoch):
+            calls.append(step)
+            raise ConnectionError("no network")
+
+    hook = LoggersHook({"failing": Failing({}, LoggedRun("id", "output"))}, torch.nn.Linear(1, 1))
+    state = TrainState(max_epoch=1, iters_per_epoch=5)
+    for state.steps in (1, 2, 3):
+        hook.write_step({"loss": 1.0}, state)
+    hook.after_epoch(state)
+    hook.after_train(state)
+    assert calls == [1, 3]
+    assert [record.getMessage() for record in caplog.records] == [
+        "LOGGERS failing: no network. Training continues; it is tried again",
+        "LOGGERS failing: 4 writes missed",
+    ]
 
 
 def test_a_configuration_without_loggers_builds_none():
-    assert build_loggers(tiny_cfg()) == []
+    assert build_loggers(tiny_cfg("LOGGERS", []), "id", TrainState(1, 1)) == {}
 
 
-def test_a_registered_logger_gets_its_options_and_the_folder(monkeypatch, tmp_path):
-    monkeypatch.setattr(LOGGERS, "_entries", dict(LOGGERS._entries))
-    LOGGERS.register("recorder")(RunLogger)
-    (logger,) = build_loggers(tiny_cfg("LOGGERS", ["recorder"], "OUTPUT_DIR", str(tmp_path)))
+def test_a_registered_logger_gets_its_options_and_the_run(registry_of, tmp_path):
+    registry_of("LOGGERS").register("recorder")(RunLogger)
+    cfg = tiny_cfg("LOGGERS", ["recorder"], "OUTPUT_DIR", str(tmp_path))
+    logger = build_loggers(cfg, "id", TrainState(1, 5, steps=3))["recorder"]
     assert logger.options == {}
-    assert logger.output_dir == str(tmp_path)
+    assert (logger.run.id, logger.run.output_dir, logger.run.step) == ("id", str(tmp_path), 3)
+    assert logger.run.configuration["OUTPUT_DIR"] == str(tmp_path)
 
 
 def test_an_unknown_logger_is_a_mistake_in_the_configuration():

@@ -37,6 +37,8 @@ SHORT_RUN = (
     8,
     "LOG_MODEL_INFO",
     False,
+    "TENSORBOARD.ENABLE",
+    False,
 )
 
 

@@ -39,7 +39,7 @@ def build_hooks(cfg: Cfg, trainer: Trainer, folder: RunFolder, validation: ClipD
     """
     finite = FiniteLossHook(1 if trainer.device.type == "cpu" else cfg.LOG_PERIOD)
     progress = ProgressHook()
-    loggers = LoggersHook(build_loggers(cfg), trainer.model)
+    loggers = LoggersHook(build_loggers(cfg, folder.record.id, trainer.state), trainer.model)
     evaluate = Validation(cfg, trainer, validation)
 
     def recompute_statistics(epoch: int) -> None:

@@ -4,6 +4,9 @@ Examples:
     avslowfast prepare kinetics400 --annotations k400/annotations --videos k400/downloaded --out data/k400
     avslowfast prepare epic55 --annotations epic55/annotations --videos epic55/videos --out data/epic55
     avslowfast prepare ava --annotations ava/annotations --videos ava/movies --out data/ava --check
+    avslowfast prepare kinetics400 --annotations A --videos V --out data/k400 --shard 3/8
+    avslowfast prepare kinetics400 --annotations A --videos V --out data/k400 --merge
+    avslowfast prepare kinetics400 --annotations A --videos V --out data/k400 --slurm array=8 cpus=16 time=2:00:00
 
 NAME: kinetics400, kinetics600, kinetics_sounds, epic55, epic100, charades, ava, ave, vggsound, ucf101, hmdb51.
 Annotations are the official label files, unchanged. Videos may have any ending and be in any folder, as long as their
@@ -13,18 +16,24 @@ given again. Missing and unreadable videos, and those of which something was lef
 OUT/problems.csv. One that crashes the decoder is tried twice, one that takes longer than --timeout once; the next run
 tries these again only when they have changed since, with more time, or with --retry. For Kinetics OUT/lists receives
 train.csv, val.csv, test.csv and classes.txt.
-Exit codes: 0 done; 2 a mistake, or not one video in the folder.
+Several machines with one OUT: --shard I/N prepares the I-th of N shares (1/N to N/N), --merge puts together what they
+have found out, as a single run would have written it. A share that was killed is given again.
+Exit codes: 0 done; 2 a mistake, not one video in the folder, or shares to merge that are not done.
 """
 
 import argparse
+import contextlib
 import os
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from .parser import CommandParser, count_of, seconds, training_command
+from .parser import CommandParser, count_of, seconds, training_command, UsageError
 
 if TYPE_CHECKING:
+    from ..preparation.plan import NamedVideos
     from ..preparation.prepare import Job
+    from ..preparation.shares import Settings, Share
 
 NAMES = (
     "kinetics400",
@@ -71,49 +80,117 @@ def add_arguments(parser: CommandParser) -> None:
         "--retry", action="store_true", help="try videos again that crashed the decoder or took too long"
     )
     parser.add_argument("--check", action="store_true", help="say what is there and what is missing; write no video")
+    several = parser.add_mutually_exclusive_group()
+    several.add_argument(
+        "--shard", type=_share, metavar="I/N", help="prepare only the I-th of N shares, I from 1 to N, one per machine"
+    )
+    several.add_argument("--merge", action="store_true", help="write the lists and problems of shares that are done")
+    parser.add_slurm()
+    parser.add_argument("--dry-run", action="store_true", help="with --slurm: print the batch script and end")
+
+
+def _share(text: str) -> tuple[int, int]:
+    """The type of --shard."""
+    number = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text, re.ASCII)
+    index, count = map(int, number.groups()) if number else (0, 0)
+    if not 1 <= index <= count:
+        raise argparse.ArgumentTypeError(f"{text!r} is no share I/N with I from 1 to N, such as 1/8 or 8/8")
+    return index, count
 
 
 def run(args: argparse.Namespace) -> int:
-    """Plan, prepare, list, summarise."""
-    from ..config import ConfigError
-    from ..preparation.plan import DATA_SETS, named_videos, write_lists
-    from ..preparation.prepare import find_prepared, plan_jobs, prepare, write_problems
+    """Plan, prepare or merge, list, summarise."""
+    from ..preparation.plan import named_videos
+    from ..preparation.prepare import plan_jobs, write_problems
+    from ..preparation.shares import merge, Settings, Share
 
-    data_set, prepared = DATA_SETS[args.name], os.path.join(args.out, "videos")
+    if args.slurm is not None:
+        from .submission import submit_preparation
+
+        return submit_preparation(args)
+    if args.dry_run:
+        raise UsageError("--dry-run prints what --slurm submits; without it, give --check")
+    if args.merge and args.check:
+        raise UsageError("--check looks for videos, --merge does not; give one of them")
     named = named_videos(args.name, args.annotations, args.videos)
     for note in named.notes:
         print(f"note: {note}")
-    jobs = plan_jobs(named.paths, args.videos, prepared)
+    jobs = plan_jobs(named.paths, args.videos, os.path.join(args.out, "videos"), search=not args.merge)
+    settings = Settings.of(args.name, args.short_side, jobs)
+    problems = os.path.join(args.out, "problems.csv")
+    if args.merge:
+        done = merge(jobs, args.out, settings)
+        write_problems(jobs, problems, done)
+    else:
+        jobs = _prepare(args, jobs, Share(*(args.shard or (1, 1))), settings, problems)
+    print(_summary(jobs, list(named.paths), "problems.csv after --merge" if args.shard else "problems.csv"))
+    if args.shard and not args.check:
+        print(f"\nWhen all {args.shard[1]} shares are done, give the command with --merge in the place of --shard I/N.")
+    elif not args.check:
+        _list(args, named, jobs)
+    return 0
+
+
+def _prepare(
+    args: argparse.Namespace, jobs: "list[Job]", share: "Share", settings: "Settings", problems: str
+) -> "list[Job]":
+    """Prepare a share; gives its jobs.
+
+    Args:
+        args: Of this command.
+        jobs: All videos; those of the share are changed in place.
+        share: The share; 1 of 1 is all.
+        settings: What all shares have in common.
+        problems: The table of an earlier run over all videos, which a run over all videos writes anew.
+    """
+    from ..config import ConfigError
+    from ..preparation.prepare import find_prepared, prepare, write_problems
+    from ..preparation.shares import forget, held, of_share, ShareRecord
+
     if not any(job.source or os.path.isfile(job.out) for job in jobs):
         raise ConfigError(
             f"{args.videos}: not one of the {len(jobs)} videos of {args.name} is in it, "
             f"the first looked for: {jobs[0].wanted}"
         )
-    problems = os.path.join(args.out, "problems.csv")
-    find_prepared(jobs, problems, args.timeout, args.retry)
-    try:
+    jobs, everything = of_share(jobs, share), share.count == 1
+    with contextlib.ExitStack() as stack:
+        record = ShareRecord(args.out, share, settings)
         if not args.check:
-            prepare(jobs, prepared, args.short_side, args.name == "ava", args.jobs, args.timeout)
-    finally:
-        # What a stopped run has found out, the next one need not.
-        write_problems(jobs, problems)
-    print(_summary(jobs, list(named.paths)))
-    if args.check:
-        return 0
-    annotations = args.annotations
+            record = stack.enter_context(held(args.out, share, settings))
+        find_prepared(jobs, problems, args.timeout, args.retry)
+        record.restore(jobs, args.timeout, args.retry)
+        try:
+            if not args.check:
+                record.begin(jobs)
+                videos = os.path.join(args.out, "videos")
+                prepare(jobs, videos, args.short_side, args.name == "ava", args.jobs, args.timeout, record.add)
+                record.finish()
+        finally:
+            # What a stopped run has found out, the next one need not.
+            if everything:
+                write_problems(jobs, problems)
+        if everything and not args.check:
+            forget(args.out)
+    return jobs
+
+
+def _list(args: argparse.Namespace, named: "NamedVideos", jobs: "Sequence[Job]") -> None:
+    """Write the lists of the prepared videos, and say how to train on them."""
+    from ..preparation.plan import DATA_SETS, write_lists
+
+    data_set, annotations = DATA_SETS[args.name], args.annotations
     if data_set.release:
         annotations = os.path.join(args.out, "lists")
         there = [job.name for job in jobs if job.state in ("prepared", "there")]
         if write_lists(annotations, named, there):
             print("note: the test has no labels; test.csv holds the validation videos, as in the literature")
-    words = f"DATA.PATH_TO_DATA_DIR {annotations} DATA.PATH_PREFIX {prepared}"
+    words = f"DATA.PATH_TO_DATA_DIR {annotations} DATA.PATH_PREFIX {os.path.join(args.out, 'videos')}"
     pattern = f" DATA.VIDEO_FILE '{data_set.video_file}'" if data_set.video_file else ""
     print(f"\nNext, for example:\n  {training_command(args, data_set.config)} {words}{pattern}")
-    return 0
 
 
-def _summary(jobs: "Sequence[Job]", splits: Sequence[str]) -> str:
-    """A table of states by split, as lines."""
+def _summary(jobs: "Sequence[Job]", splits: Sequence[str], table: str) -> str:
+    """A table of states by split, as lines; `table` is where all problems stand."""
     from ..preparation.prepare import count_states
     from ..utils.text import counted
 
@@ -143,5 +220,5 @@ def _summary(jobs: "Sequence[Job]", splits: Sequence[str]) -> str:
         first = next((job for job in jobs if job.state == state), None)
         if first:
             reason = f": {first.reason}" if first.reason else ""
-            lines.append(f"{state}: the first is {first.wanted}{reason}; all of them: problems.csv")
+            lines.append(f"{state}: the first is {first.wanted}{reason}; all of them: {table}")
     return "\n".join(lines)

@@ -27,8 +27,8 @@ from ..datasets.base import ClassNames, names_difference
 from ..loading import ClipDataset
 from ..utils import distributed
 from ..utils.files import paths_in, sweep
+from ..utils.lock import batch_job, FolderLock, is_restart_of, starts_again
 from ..utils.logging import get_logger
-from .lock import batch_job, FolderLock, is_restart_of, starts_again
 from .state import TrainState
 
 logger = get_logger(__name__)

@@ -147,6 +147,8 @@ class _Transcoder:
     def _add_video(self, crf: float, first: av.VideoFrame) -> VideoStream:
         # Key frames are asked for by time; the encoder adds none by itself.
         options = {"preset": "veryfast", "crf": str(crf), "forced-idr": "1", "sc_threshold": "0", "threads": "1"}
+        # The same file each time: x264's tree of macroblocks differs from run to run on processors with AVX-512.
+        options["mbtree"] = "0"
         rate = Fraction(self.reader.video.rate).limit_denominator(100_000)
         stream = self.target.add_stream("libx264", rate=rate, options=options)
         assert isinstance(stream, VideoStream)

@@ -2,7 +2,6 @@
 
 import contextlib
 import csv
-import fcntl
 import multiprocessing
 import os
 import re
@@ -13,8 +12,6 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import Any, Generic, TypeVar
 
-from ..media.files import walk_files
-from ..utils.files import sweep
 from ..utils.signals import (
     end_with_parent,
     how_it_ended,
@@ -205,10 +202,22 @@ def lost_before(table: str, files: Mapping[str, str], timeout: float) -> dict[st
         timeout: Seconds that a file may take in this run.
     """
     rows = rows_of(table)
-    written = os.stat(table).st_mtime if rows else 0.0
+    reasons = {path: reason for path, _, reason in rows}
+    return still_lost(reasons, os.stat(table).st_mtime, files, timeout) if rows else {}
+
+
+def still_lost(reasons: Mapping[str, str], written: float, files: Mapping[str, str], timeout: float) -> dict[str, str]:
+    """As `lost_before`, of reasons that an earlier run has given in another way.
+
+    Args:
+        reasons: {path: why it could not be used}.
+        written: When they were written, by the clock of their file system.
+        files: As for `lost_before`.
+        timeout: As for `lost_before`.
+    """
     return {
         path: reason
-        for path, _, reason in rows
+        for path, reason in reasons.items()
         if path in files and _is_final(reason, timeout) and not _changed_since(files[path], written)
     }
 
@@ -233,24 +242,3 @@ def _changed_since(path: str, instant: float) -> bool:
         return os.stat(path).st_ctime >= instant
     except OSError:
         return True
-
-
-@contextlib.contextmanager
-def swept(folder: str) -> Iterator[None]:
-    """Work in a folder whose left-over temporary files are removed first, unless another process works there, too.
-
-    Args:
-        folder: The folder; made where it is missing.
-    """
-    os.makedirs(folder, exist_ok=True)
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        with contextlib.suppress(OSError):
-            # Some file systems have no locks; what a killed run has left stays there.
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            sweep(walk_files(folder))
-        with contextlib.suppress(OSError):
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        yield
-    finally:
-        os.close(descriptor)

@@ -1,7 +1,7 @@
 """From the folders that a person downloads to videos that are quick to read, and lists of what is missing."""
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -9,9 +9,9 @@ from tqdm import tqdm
 
 from ..media import DecodeError, transcode, VideoReader
 from ..media.files import is_video, walk_files
-from ..utils.files import sweep, temporary_of
+from ..utils.files import replaced_by, sweep, temporary_of
 from ..utils.text import counted, write_csv
-from .pool import Lost, lost_before, rows_of, run_each, swept
+from .pool import Lost, lost_before, rows_of, run_each
 
 # Seconds that one video may take.
 TIMEOUT = 7200.0
@@ -71,15 +71,16 @@ def find_files(folder: str) -> dict[str, str]:
     return files
 
 
-def plan_jobs(paths: Mapping[str, Iterable[str]], prefix: str, out: str) -> list[Job]:
+def plan_jobs(paths: Mapping[str, Iterable[str]], prefix: str, out: str, search: bool = True) -> list[Job]:
     """Jobs for the videos that label files name.
 
     Args:
         paths: {split: paths of its videos}, as the data set's reader gives them.
         prefix: Folder of the downloaded videos, with which these paths begin.
         out: Folder of the prepared videos.
+        search: Look for the downloaded files; otherwise all are missing.
     """
-    files = find_files(prefix)
+    files = find_files(prefix) if search else {}
     jobs: dict[str, Job] = {}
     names: dict[str, str] = {}
     for split, wanted in paths.items():
@@ -89,7 +90,8 @@ def plan_jobs(paths: Mapping[str, Iterable[str]], prefix: str, out: str) -> list
                 name = os.path.relpath(path, prefix)
                 stem, ending = os.path.splitext(name)
                 name = name if ending.lower() == ".mp4" else stem + ".mp4"
-                source = path if os.path.isfile(path) else files.get(os.path.splitext(os.path.basename(path))[0])
+                source = files.get(os.path.splitext(os.path.basename(path))[0])
+                source = path if search and os.path.isfile(path) else source
                 job = jobs[path] = Job(name, path, source, os.path.join(out, name))
                 job.reason = _why_refused(job, out, names.setdefault(os.path.normpath(name), path))
                 job.state = "refused" if job.reason else "missing"
@@ -143,29 +145,34 @@ def prepare(
     movies: bool = False,
     workers: int = 1,
     timeout: float = TIMEOUT,
+    report: Callable[[Job], None] = lambda job: None,
 ) -> None:
     """Prepare the videos that have been found, with one progress bar, and fill in the jobs' states.
 
     Args:
-        jobs: They are changed in place.
-        out: Folder of the prepared videos, from which what an earlier run has half written is removed.
+        jobs: They are changed in place. No other process works on them; what one that was killed has half written of
+            them is removed.
+        out: Folder of the prepared videos.
         short_side: Of the prepared videos, pixels.
         movies: Keep only AVA's span of each file.
         workers: Number of processes.
         timeout: Seconds that one video may take.
+        report: Is given each job when it is done.
     """
+    names = {job.out for job in jobs}
+    sweep(path for path in walk_files(out) if replaced_by(path) in names)
     waiting = [job for job in jobs if job.state == "found"]
     tasks = [(str(job.source), job.out, short_side, movies) for job in waiting]
-    with swept(out):
-        results = run_each(_prepare, tasks, workers, timeout, clean=lambda task: _discard(task[1]))
-        for number, result in tqdm(results, total=len(tasks), desc="preparing", disable=None):
-            job = waiting[number]
-            if isinstance(result, Lost):
-                job.reason = result.reason
-            else:
-                job.damaged_packets, job.audio_problem, job.reason = result
-            job.state = "unreadable" if job.reason else "prepared"
-            job.reason = job.reason or _left_out(job)
+    results = run_each(_prepare, tasks, workers, timeout, clean=lambda task: _discard(task[1]))
+    for number, result in tqdm(results, total=len(tasks), desc="preparing", disable=None):
+        job = waiting[number]
+        if isinstance(result, Lost):
+            job.reason = result.reason
+        else:
+            job.damaged_packets, job.audio_problem, job.reason = result
+        job.state = "unreadable" if job.reason else "prepared"
+        job.reason = job.reason or _left_out(job)
+        report(job)
 
 
 def _left_out(job: Job) -> str:
@@ -227,12 +234,13 @@ def count_states(jobs: Sequence[Job], splits: Iterable[str]) -> dict[str, dict[S
     }
 
 
-def write_problems(jobs: Sequence[Job], path: str) -> None:
+def write_problems(jobs: Sequence[Job], path: str, known_since: float | None = None) -> None:
     """Write a CSV of the videos that are not prepared, or not whole; where there are none, an existing one is removed.
 
     Args:
         jobs: All videos.
         path: The file.
+        known_since: The file's time: a video that changes later is another one. None is now.
     """
     bad = [job for job in jobs if job.state in _PROBLEMS or job.state in _PREPARED and job.reason]
     if not bad:
@@ -241,3 +249,5 @@ def write_problems(jobs: Sequence[Job], path: str) -> None:
         return
     rows = [[job.wanted, " ".join(sorted(job.splits)), job.state, job.reason] for job in bad]
     write_csv(path, [["path", "splits", "state", "reason"], *rows])
+    if known_since is not None:
+        os.utime(path, (known_since, known_since))

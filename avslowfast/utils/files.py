@@ -76,6 +76,11 @@ def is_temporary(path: str | os.PathLike[str]) -> bool:
     return _TEMPORARY.search(os.fspath(path)) is not None
 
 
+def replaced_by(path: str) -> str:
+    """The file that a temporary file of `replacing` becomes; the path itself where it is no temporary one."""
+    return _TEMPORARY.sub(r"\1", path)
+
+
 def sweep(paths: Iterable[str]) -> list[str]:
     """Remove the temporary files among some paths: those that killed processes have left where nobody writes now.
 

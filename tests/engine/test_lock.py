@@ -10,11 +10,11 @@ import time
 import pytest
 from helpers.runs import ENV
 
-from avslowfast.engine.lock import FolderInUseError, FolderLock, LOCK
+from avslowfast.utils.lock import FolderInUseError, FolderLock, LOCK
 
 HOLDER = """
 import sys, time
-from avslowfast.engine.lock import FolderLock
+from avslowfast.utils.lock import FolderLock
 lock = FolderLock(sys.argv[1])
 print("held", flush=True)
 time.sleep(60)

@@ -15,7 +15,7 @@ from helpers.runs import ENV, log_of, newest_state, output_of, run, stats, weigh
 from avslowfast.checkpoint import states
 from avslowfast.checkpoint.record import read_record, resolve
 from avslowfast.checkpoint.states import BEST
-from avslowfast.engine.lock import FolderLock
+from avslowfast.utils.lock import FolderLock
 
 SHORT = keys("SOLVER.WARMUP_EPOCHS 0 BN.USE_PRECISE_STATS False TEST.ENABLE False")
 

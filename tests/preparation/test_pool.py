@@ -19,8 +19,8 @@ from avslowfast.datasets.kinetics import read_list
 from avslowfast.media import write_video
 from avslowfast.media.files import is_video, list_videos
 from avslowfast.preparation import folders
-from avslowfast.preparation.pool import Lost, lost_before, run_each, swept
-from avslowfast.preparation.prepare import plan_jobs, write_problems
+from avslowfast.preparation.pool import Lost, lost_before, run_each
+from avslowfast.preparation.prepare import plan_jobs, prepare, write_problems
 from avslowfast.utils.files import sweep, temporary_of
 from avslowfast.utils.text import write_csv
 
@@ -126,12 +126,16 @@ def test_half_written_files_are_swept_and_are_no_videos(tmp_path):
     # A person's file may be called so.
     assert is_video("x.part.mp4")
     assert [os.path.basename(path) for path in list_videos([tmp_path])] == ["other.mp4", "x.mp4"]
-    with swept(str(tmp_path)):
-        assert sorted(os.listdir(part.parent)) == ["other.mp4", "x.mp4", "x.part.txt"]
-        part.write_bytes(b"")
-        # Another process works here, too: what is half written is its.
-        with swept(str(tmp_path)):
-            assert part.exists()
+    # Of a folder in which others work as well, only what belongs to one's own videos is removed.
+    jobs = [
+        plan_jobs({"train": [str(tmp_path / name)]}, str(tmp_path), str(tmp_path))
+        for name in ("other.mp4", "deep/x.mp4")
+    ]
+    prepare(jobs[0], str(tmp_path))
+    assert part.exists()
+    prepare(jobs[1], str(tmp_path))
+    assert sorted(os.listdir(part.parent)) == ["other.mp4", "x.mp4", "x.part.txt"]
+    part.write_bytes(b"")
     sweep(temporary_of(part.parent / "other.mp4"))
     assert part.exists()
     sweep(temporary_of(part.parent / "x.mp4"))

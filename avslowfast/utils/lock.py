@@ -12,8 +12,8 @@ from typing import Any
 
 import simplejson
 
-from ..utils.errors import UserError
-from ..utils.logging import get_logger
+from .errors import UserError
+from .logging import get_logger
 
 logger = get_logger(__name__)
 
@@ -38,12 +38,17 @@ class FolderLock:
         patience: Seconds in which a process that holds it may end: after the loss of a machine, torchrun or
             Slurm start this process while an earlier one of the same job may still save, or its lock outlive it on a
             network drive.
+        name: What names it, for the message.
+        instead: What a person can choose in its place, for the message.
 
     Raises:
         FolderInUseError: Another process holds it.
     """
 
-    def __init__(self, folder: str, patience: float = 0.0) -> None:
+    def __init__(
+        self, folder: str, patience: float = 0.0, name: str = "OUTPUT_DIR", instead: str = "another folder"
+    ) -> None:
+        self._name, self._instead = name, instead
         self.path = os.path.join(folder, LOCK)
         self._file = self._wait(folder, min(patience, _STALE + _SIGN_OF_LIFE))
         self._released = threading.Event()
@@ -88,7 +93,7 @@ class FolderLock:
                     # Record locks, which belong to the process: loader workers do not inherit them.
                     fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
-                    raise FolderInUseError(_in_use(folder, _holder(file))) from None
+                    raise FolderInUseError(self._in_use(folder, _holder(file))) from None
                 except OSError:
                     logger.warning("%s: this file system has no locks; the record in the file alone counts", self.path)
                 if not _is_file_of(file, self.path):
@@ -114,8 +119,15 @@ class FolderLock:
         alive = age < _STALE and holder.get("host") != socket.gethostname() and not is_restart_of(holder)
         if alive:
             ends = f"; if that machine is gone, the lock ends in {_STALE - age:.0f} s"
-            raise FolderInUseError(_in_use(folder, holder) + ends)
+            raise FolderInUseError(self._in_use(folder, holder) + ends)
         logger.info("the lock of process %s on %s is stale: that run has ended", holder.get("pid"), holder.get("host"))
+
+    def _in_use(self, folder: str, holder: dict[str, Any]) -> str:
+        where = f"process {holder.get('pid', '?')} on {holder.get('host', '?')}"
+        return (
+            f"{self._name} is {folder!r}: another run is using it ({where}); "
+            f"wait for its end, or choose {self._instead}"
+        )
 
     def _show_life(self) -> None:
         while not self._released.wait(_SIGN_OF_LIFE):
@@ -150,11 +162,6 @@ def _holder(file: int) -> dict[str, Any]:
     except ValueError:
         return {}
     return content if isinstance(content, dict) else {}
-
-
-def _in_use(folder: str, holder: dict[str, Any]) -> str:
-    where = f"process {holder.get('pid', '?')} on {holder.get('host', '?')}"
-    return f"OUTPUT_DIR is {folder!r}: another run is using it ({where}); wait for its end, or choose another folder"
 
 
 def _is_file_of(file: int, path: str) -> bool:

@@ -264,8 +264,15 @@ def _point(path: str, overrides: Sequence[Any], clips: int, repeats: int) -> Row
     }
 
 
-def scaling(path: str, overrides: Sequence[Any], batch: int = 4, steps: int = 8, repeats: int = 3) -> list[Row]:
-    """Clips per second of one process with one thread, and of two with one each; data are random.
+def scaling(
+    path: str,
+    overrides: Sequence[Any],
+    batch: int = 4,
+    steps: int = 8,
+    repeats: int = 3,
+    worlds: Sequence[int] = (1, 2),
+) -> list[Row]:
+    """Clips per second of one process with one thread, and of several with one each; data are random.
 
     Args:
         path: Configuration.
@@ -273,11 +280,12 @@ def scaling(path: str, overrides: Sequence[Any], batch: int = 4, steps: int = 8,
         batch: Clips of one process.
         steps: Steps that are timed.
         repeats: Measurements.
+        worlds: Numbers of processes, the first of which is 1.
 
     Returns:
         Rows {"processes", "clips_per_s", "min", "max", "times_one"}.
     """
-    rates: dict[int, list[float]] = {1: [], 2: []}
+    rates: dict[int, list[float]] = {world: [] for world in worlds}
     for _ in range(repeats):
         for world in rates:
             launcher = ["torch.distributed.run", f"--nproc_per_node={world}", "--standalone", "-m"] if world > 1 else []

@@ -135,9 +135,9 @@ def test_a_lost_node(slurm, train, undisturbed, how):
 
 
 def test_the_time_limit(train):
-    disturbed = train("SOLVER.MAX_EPOCH", 40, options=("time=2", "signal=60"), name="disturbed")
+    disturbed = train("SOLVER.MAX_EPOCH", 40, options=("time=3", "signal=60"), name="disturbed")
     facts = disturbed.end(restarts=None, seconds=600)
-    assert facts["TimeLimit"] == "00:02:00" and int(facts["Restarts"]) > 0
+    assert facts["TimeLimit"] == "00:03:00" and int(facts["Restarts"]) > 0
     assert "stopped by SIGUSR1; the state is saved" in disturbed.log()
     other = train("SOLVER.MAX_EPOCH", 40, name="other")
     other.end(seconds=600)

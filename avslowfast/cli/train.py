@@ -10,6 +10,7 @@ Examples:
 TRAIN.ENABLE False leaves the training out, TEST.ENABLE False the test. Exit codes: 0 done; 2 a mistake in the
 configuration or the data, a process that was lost; 75 stopped by a signal (SIGTERM, SIGINT, SIGUSR1, SIGHUP) with the
 state saved: the same command resumes; 130 ended at once by a second Ctrl-C. torchrun ends with 1 in place of 2 and 75.
+--slurm submits the command as a job, which is requeued after 75 (docs/CLUSTERS.md).
 """
 
 import argparse

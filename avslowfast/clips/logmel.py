@@ -3,6 +3,7 @@
 STFT of 32 ms Hann windows every 16 ms, not centred, power 2 -> 80 mel bands (HTK scale, Slaney norm) -> ln(S + 1e-8).
 """
 
+import copy
 import functools
 from typing import Any
 
@@ -94,6 +95,12 @@ class AudioFrontEnd(nn.Module):
         super().__init__()
         self.log_mel = LogMel(sample_rate, window, step, num_mels)
         self.num_frames, self.mean, self.std = num_frames, mean, std
+
+    def with_frames(self, num_frames: int) -> "AudioFrontEnd":
+        """The same front end, sharing all tensors, with another number of spectrogram frames."""
+        other = copy.copy(self)
+        other.num_frames = num_frames
+        return other
 
     def forward(self, waveform: torch.Tensor) -> torch.Tensor:
         """[..., N] -> [..., 1, num_frames, num_mels], normalised."""

@@ -14,12 +14,13 @@ that the device applies). Where synchronisation is measured, evaluation clips ha
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ..config.multigrid import Shape
 from ..media import DecodeError, MediaReader, open_media
 from ..media.pixels import ChooseGeometry, Geometry
 from ..media.storage import configure
@@ -66,12 +67,16 @@ class CentredClip:
 
 @dataclass(frozen=True)
 class _Draw:
-    """What is drawn for a training clip before its file is read; `rng` draws what comes later."""
+    """What is drawn for a training clip before its file is read.
+
+    `rng` draws what comes later; `cuts` has the sampling rate that was drawn.
+    """
 
     rng: np.random.Generator
     start: float
     geometry: transforms.RecordedGeometry
     flip: bool
+    cuts: "ClipReader"
 
 
 class ClipReader:
@@ -86,10 +91,19 @@ class ClipReader:
     def __init__(self, settings: ClipSettings) -> None:
         self.settings = settings
         configure(settings.storage)
+        self._shaped: dict[Shape, ClipReader] = {}
 
     def __repr__(self) -> str:
         s = self.settings
         return f"ClipReader({', '.join(s.pathways)}: {s.num_frames} frames in {s.duration:.2f} s)"
+
+    def shaped(self, shape: Shape | None) -> "ClipReader":
+        """A reader for training clips in a shape of multigrid; None is the configured one."""
+        if shape is None:
+            return self
+        if shape not in self._shaped:
+            self._shaped[shape] = ClipReader(self.settings.in_shape(shape))
+        return self._shaped[shape]
 
     def open(
         self, path: PathLike, audio_path: PathLike = "", frame_rate: float = 0.0, training: bool = False
@@ -181,19 +195,14 @@ class ClipReader:
             DecodeError: The file cannot be read there.
         """
         s = self.settings
-        if instant is None:
-            begin, end = self.bounds(reader, span)
-        else:
-            begin = self.centred_start(reader, instant)
-            end = reader.clock.start + instant + s.duration / 2
-        last = None if span is None else end
         draws = [
-            self._draw(begin, end, generator(s.seed, epoch, index, *([n] if n else []), "clip"))
+            self._draw(reader, span, instant, generator(s.seed, epoch, index, *([n] if n else []), "clip"))
             for n in range(s.num_samples)
         ]
+        last = None if span is None else self.bounds(reader, span)[1]
         clips: list[Tensors] = [{"start": torch.tensor(draw.start, dtype=torch.float64)} for draw in draws]
         if s.has_frames:
-            requests = [(self.frame_times(draw.start, last), draw.geometry) for draw in draws]
+            requests = [(draw.cuts.frame_times(draw.start, last), draw.geometry) for draw in draws]
             for clip, draw, frames in zip(clips, draws, reader.read_clips(requests)):
                 clip.update(self.visual_inputs(self._augment(frames.pixels, draw.rng), draw.flip))
         if s.audio:
@@ -202,28 +211,43 @@ class ClipReader:
         return [
             TrainingClip(
                 clip,
-                (draw.start - reader.clock.start, draw.start - reader.clock.start + s.placed_duration),
+                (draw.start - reader.clock.start, draw.start - reader.clock.start + draw.cuts.settings.placed_duration),
                 draw.geometry.chosen if s.has_frames else None,
                 draw.flip,
             )
             for clip, draw in zip(clips, draws)
         ]
 
-    def _draw(self, begin: float, end: float, rng: np.random.Generator) -> _Draw:
+    def _at_some_rate(self, rng: np.random.Generator) -> "ClipReader":
+        """A reader with the sampling rate of one clip, as in PySlowFast's multigrid training; else this one."""
         s = self.settings
+        if s.longest_rate <= s.sampling_rate:
+            return self
+        return ClipReader(replace(s, sampling_rate=int(rng.integers(s.sampling_rate, s.longest_rate, endpoint=True))))
+
+    def _draw(
+        self, reader: MediaReader, span: tuple[float, float] | None, instant: float | None, rng: np.random.Generator
+    ) -> _Draw:
+        cuts = self._at_some_rate(rng)
+        s = cuts.settings
+        if instant is None:
+            begin, end = self.bounds(reader, span)
+        else:
+            begin = cuts.centred_start(reader, instant)
+            end = reader.clock.start + instant + s.duration / 2
         start = spans.random_start(begin, end, s.placed_duration, rng, not s.has_frames, s.frame_step)
         if not s.has_frames:
-            return _Draw(rng, start, transforms.RecordedGeometry(transforms.only_scale(s.crop)), False)
+            return _Draw(rng, start, transforms.RecordedGeometry(transforms.only_scale(s.crop)), False, cuts)
         geometry = transforms.RecordedGeometry(transforms.random_crop(rng, s.scales, s.crop, s.inverse_scale))
-        return _Draw(rng, start, geometry, s.flip and rng.random() < 0.5)
+        return _Draw(rng, start, geometry, s.flip and rng.random() < 0.5, cuts)
 
     def _augment(self, frames: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
         return self.settings.augmentation(frames, rng) if self.settings.augmentation else frames
 
     def _training_audio(self, reader: MediaReader, audio: AudioSettings, draw: _Draw, epoch: int) -> Tensors:
         """Audio of a training clip, its hard negative where it has one, masked by SpecAugment."""
-        tensors = self.audio_inputs(reader, draw.start)
-        negative = training_negative(reader, *self.audio_span(draw.start), audio, epoch, draw.rng)
+        tensors = draw.cuts.audio_inputs(reader, draw.start)
+        negative = training_negative(reader, *draw.cuts.audio_span(draw.start), audio, epoch, draw.rng)
         if negative is not None:
             tensors.update(_spectrogram(audio, negative, "audio_hard_negative"))
         if audio.spec_masks is not None:

@@ -1,11 +1,12 @@
 """How a video becomes clips: plain numbers, without the configuration they come from."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..config.multigrid import Shape
 from ..media.storage import StorageSettings
 from ..media.streams import MAX_PIXELS
 from . import spans
@@ -54,6 +55,14 @@ class AudioSettings:
     shifts: tuple[float, ...] = ()
     spec_masks: tuple[int, int, int] | None = None
 
+    def with_frames(self, num_frames: int) -> "AudioSettings":
+        """The same settings for a spectrogram of another number of frames; time masks keep their share of it."""
+        masks = self.spec_masks
+        if masks is not None:
+            masks = (masks[0], round(masks[1] * num_frames / self.num_frames), masks[2])
+        front_end = self.front_end.with_frames(num_frames)
+        return replace(self, front_end=front_end, num_frames=num_frames, spec_masks=masks)
+
 
 @dataclass(frozen=True)
 class ClipSettings:
@@ -83,6 +92,7 @@ class ClipSettings:
         loop_filter: Whether training videos are opened with H.264's deblocking filter, see `media.open_media`.
         max_pixels: Of the largest frame that is decoded.
         storage: How remote objects are read.
+        longest_rate: The sampling rate of a training clip is drawn from `sampling_rate` to this; 0 draws none.
     """
 
     pathways: tuple[str, ...]
@@ -107,6 +117,25 @@ class ClipSettings:
     loop_filter: bool = True
     max_pixels: int = MAX_PIXELS
     storage: StorageSettings = StorageSettings()
+    longest_rate: int = 0
+
+    def in_shape(self, shape: Shape) -> "ClipSettings":
+        """The settings of training clips in a shape of multigrid.
+
+        A smaller crop comes from frames of a smaller shortest side, down to the same share of the scene. Fewer frames
+        come with fewer spectrogram frames, in the same proportion: audio meets Slow's frames as in the full shape, and
+        where the sampling rate is higher, both are further apart.
+        """
+        smallest = round(self.scales[0] * shape.crop / self.crop) if self.has_frames else self.scales[0]
+        audio = self.audio and self.audio.with_frames(self.audio.num_frames * shape.frames // self.num_frames)
+        return replace(
+            self,
+            num_frames=shape.frames,
+            crop=shape.crop,
+            scales=(smallest, self.scales[1]),
+            audio=audio,
+            longest_rate=shape.longest_rate,
+        )
 
     @property
     def duration(self) -> float:

@@ -13,11 +13,6 @@ from .ranges import choice, entry, flag, list_of, number, path, positive, share,
 # Configurations of PySlowFast for data sets without a reader load, so that their networks can be used.
 _DATASET = entry(DATASETS, any_case=True, also=DATASETS_ELSEWHERE)
 
-_MULTIGRID = (
-    "multigrid training is not available yet; the rest of the configuration loads with MULTIGRID.SHORT_CYCLE False and "
-    "MULTIGRID.LONG_CYCLE False"
-)
-
 # Rows are set by hand: name, default and range, then the comment.
 # fmt: off
 RUN_KEYS = (
@@ -212,9 +207,32 @@ RUN_KEYS = (
         'Server or folder of MLflow; "" is $MLFLOW_TRACKING_URI, else OUTPUT_DIR/mlruns. (new)'),
     key("MLFLOW.EXPERIMENT", "avslowfast", text(False), "Experiment in MLflow. (new)"),
 
-    key("MULTIGRID.SHORT_CYCLE", False, flag(refused=_MULTIGRID),
-        "Multigrid's short cycle; not available yet, so True is refused."),
-    key("MULTIGRID.LONG_CYCLE", False, flag(refused=_MULTIGRID),
-        "Multigrid's long cycle; not available yet, so True is refused."),
+    # ---- Multigrid training ------------------------------------------------------------------------------------------
+    key("MULTIGRID.SHORT_CYCLE", False, flag(),
+        "Change the crop, and the batch with it, from step to step (multigrid training, arXiv 1912.00998)."),
+    key("MULTIGRID.LONG_CYCLE", False, flag(),
+        "Change frames, crop, batch, learning rate and batch norm every few epochs, by a schedule that follows from "
+        "SOLVER.STEPS, SOLVER.LRS and SOLVER.MAX_EPOCH."),
+    key("MULTIGRID.SHORT_CYCLE_FACTORS", [0.5, 0.5**0.5], list_of(share(above=True), 1, 8),
+        "Crops of the short cycle as shares of DATA.TRAIN_CROP_SIZE; that of the long cycle follows them."),
+    key("MULTIGRID.LONG_CYCLE_FACTORS", [[0.25, 0.5**0.5], [0.5, 0.5**0.5], [0.5, 1], [1, 1]],
+        list_of(list_of(share(above=True), 2, 2), 1, 16),
+        "Shapes of the long cycle as [share of DATA.NUM_FRAMES, share of DATA.TRAIN_CROP_SIZE]; the last is also that "
+        "of the last learning-rate step."),
+    key("MULTIGRID.EPOCH_FACTOR", 1.5, positive(1000),
+        "Epochs with multigrid / SOLVER.MAX_EPOCH."),
+    key("MULTIGRID.BN_BASE_SIZE", 8, whole(1, 1_000_000),
+        "Clips over which batch norm takes its statistics in every shape of the long cycle, by sub-BN or sync-BN, "
+        "unless BN.NORM_TYPE is frozen_batchnorm."),
+    key("MULTIGRID.EVAL_FREQ", 3, whole(),
+        "Validations in each shape of the long cycle, about; in place of TRAIN.EVAL_PERIOD."),
+    key("MULTIGRID.LONG_CYCLE_SAMPLING_RATE", 0, whole(0),
+        "PySlowFast writes it while it trains: the largest sampling rate of the present shape; unused.", inert=True),
+    key("MULTIGRID.DEFAULT_B", 0, whole(0),
+        "PySlowFast writes it while it trains: the configured TRAIN.BATCH_SIZE; unused.", inert=True),
+    key("MULTIGRID.DEFAULT_T", 0, whole(0),
+        "PySlowFast writes it while it trains: the configured DATA.NUM_FRAMES; unused.", inert=True),
+    key("MULTIGRID.DEFAULT_S", 0, whole(0),
+        "PySlowFast writes it while it trains: the configured DATA.TRAIN_CROP_SIZE; unused.", inert=True),
 )
 # fmt: on

@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+from . import multigrid
 from .names import ARCHITECTURES, DatasetFacts, DATASETS, PretextFacts, PRETEXTS, STAGES, TaskFacts, TASKS
 from .pyslowfast import READ_AS_BGR
 
@@ -93,7 +94,46 @@ def reads_hard_negatives(cfg: Cfg) -> bool:
 def hard_negatives_from_epoch(cfg: Cfg) -> float:
     """Epoch from which hard negatives are mixed in."""
     share = float(cfg.SYNC.HARD_FROM)
-    return float(cfg.DATA.MIX_NEG_EPOCH) if share < 0 else share * float(cfg.SOLVER.MAX_EPOCH)
+    return float(cfg.DATA.MIX_NEG_EPOCH) if share < 0 else share * schedule(cfg).max_epoch
+
+
+def schedule(cfg: Cfg) -> multigrid.Schedule:
+    """The shapes of the training's batches, its learning-rate steps and its length: one shape without MULTIGRID."""
+    m, s = cfg.MULTIGRID, cfg.SOLVER
+    recipe = multigrid.Recipe(
+        cfg.DATA.NUM_FRAMES,
+        cfg.DATA.TRAIN_CROP_SIZE if "slow" in pathways(cfg) else 0,
+        cfg.DATA.SAMPLING_RATE,
+        tuple(s.STEPS),
+        tuple(s.LRS),
+        s.MAX_EPOCH,
+        cfg.TRAIN.EVAL_PERIOD,
+        tuple(map(tuple, m.LONG_CYCLE_FACTORS)) if m.LONG_CYCLE else (),
+        tuple(m.SHORT_CYCLE_FACTORS) if m.SHORT_CYCLE else (),
+        m.EPOCH_FACTOR,
+        m.EVAL_FREQ,
+    )
+    return multigrid.schedule(recipe)
+
+
+def spectrogram_frames(cfg: Cfg, shape: multigrid.Shape) -> int:
+    """Spectrogram frames of a clip in a shape of multigrid: in every one AU_ALPHA for each frame of Slow."""
+    return int(cfg.DATA.AUDIO_FRAME_NUM) * shape.frames // int(cfg.DATA.NUM_FRAMES)
+
+
+def norm_parts(cfg: Cfg, shape: multigrid.Shape, world_size: int) -> multigrid.NormParts:
+    """The batch norm of a shape of multigrid's long cycle.
+
+    Args:
+        cfg: The configuration.
+        shape: The long cycle's shape.
+        world_size: Processes on all machines; where they do not divide into groups of the size that is needed, groups
+            are smaller.
+    """
+    clips = train_videos_per_pass(cfg, world_size) * shape.batch * int(cfg.AUG.NUM_SAMPLE)
+    parts = multigrid.norm_parts(clips, cfg.MULTIGRID.BN_BASE_SIZE)
+    group = max(n for n in range(1, min(parts.sync_devices, world_size) + 1) if world_size % n == 0)
+    return parts._replace(sync_devices=group)
 
 
 def per_pathway(values: list[Any], pathway: str) -> Any:

@@ -185,6 +185,7 @@ def translated(given: Given) -> Given:
     _translate_epic(found)
     if "BN.FREEZE" in found and _plain(found["BN.FREEZE"][0]) is True:
         found["BN.NORM_TYPE"] = ("frozen_batchnorm", found.pop("BN.FREEZE")[1])
+    _translate_multigrid(found)
     _leave_out(found)
     return found
 
@@ -232,6 +233,16 @@ def _translate_epic(found: Given) -> None:
         name = f"EPICKITCHENS.{key}"
         if name in found and _plain(found[name][0]) == test:
             found.setdefault("DATA.TEST_PART", ("test", found.pop(name)[1]))
+
+
+def _translate_multigrid(found: Given) -> None:
+    """What PySlowFast writes while it trains with multigrid: the present shape, and the schedule as plain steps."""
+    shape = {"TRAIN.BATCH_SIZE": "DEFAULT_B", "DATA.NUM_FRAMES": "DEFAULT_T", "DATA.TRAIN_CROP_SIZE": "DEFAULT_S"}
+    values = {key: found.get(f"MULTIGRID.{name}", (0, "")) for key, name in shape.items()}
+    if all(_plain(value) for value, _ in values.values()):
+        found.update(values)
+        for key in ("SHORT_CYCLE", "LONG_CYCLE"):
+            found[f"MULTIGRID.{key}"] = (False, values["DATA.NUM_FRAMES"][1])
 
 
 def _leave_out(found: Given) -> None:

@@ -62,17 +62,6 @@ _NODES: dict[str, dict[str, Any]] = {
         "DUMMY_LOAD": False,
     },
     "SOLVER": {"GAMMA": 0.1, "STEP_SIZE": 1, "WARMUP_FACTOR": 0.1, "LARS_ON": False, "LAYER_DECAY": 1.0},
-    "MULTIGRID": {
-        "EPOCH_FACTOR": 1.5,
-        "SHORT_CYCLE_FACTORS": [0.5, 0.5**0.5],
-        "LONG_CYCLE_FACTORS": [[0.25, 0.5**0.5], [0.5, 0.5**0.5], [0.5, 1], [1, 1]],
-        "BN_BASE_SIZE": 8,
-        "EVAL_FREQ": 3,
-        "LONG_CYCLE_SAMPLING_RATE": 0,
-        "DEFAULT_B": 0,
-        "DEFAULT_T": 0,
-        "DEFAULT_S": 0,
-    },
     "EPICKITCHENS": {
         "VISUAL_DATA_DIR": "",
         "ANNOTATIONS_DIR": "",

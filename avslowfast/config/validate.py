@@ -14,7 +14,9 @@ from .derived import (
     pathways,
     pretext_facts,
     pretexts,
+    schedule,
     score_activation,
+    spectrogram_frames,
     step_at,
     task_facts,
 )
@@ -46,6 +48,7 @@ def validate_cfg(cfg: Cfg) -> None:
     _check_sync(cfg)
     _check_finetuning(cfg)
     _check_training(cfg)
+    _check_shapes(cfg)
     _check_batches(cfg)
     check_added(cfg)
 
@@ -154,12 +157,49 @@ def _check_training(cfg: Cfg) -> None:
     s = cfg.SOLVER
     if s.LR_POLICY == "steps_with_relative_lrs":
         _check_steps(cfg)
-    if 0 < s.WARMUP_EPOCHS >= s.MAX_EPOCH:
-        refuse(cfg, "SOLVER.WARMUP_EPOCHS", f"the warm-up does not end within {s.MAX_EPOCH} epochs", "shorten it")
+    if cfg.MULTIGRID.LONG_CYCLE:
+        _check_long_cycle(cfg)
+    epochs = schedule(cfg).max_epoch
+    if epochs < 1:
+        refuse(cfg, "MULTIGRID.EPOCH_FACTOR", f"of SOLVER.MAX_EPOCH {s.MAX_EPOCH} it leaves no epoch", "raise it")
+    if 0 < s.WARMUP_EPOCHS >= epochs:
+        refuse(cfg, "SOLVER.WARMUP_EPOCHS", f"the warm-up does not end within {epochs} epochs", "shorten it")
     mixing = cfg.MIXUP
     if mixing.ENABLE and not (mixing.ALPHA or mixing.CUTMIX_ALPHA):
         remedy = "set one of them above 0, or MIXUP.ENABLE False"
         refuse(cfg, "MIXUP.ALPHA", "MIXUP.CUTMIX_ALPHA is 0 as well, so nothing would be mixed", remedy)
+
+
+def _check_shapes(cfg: Cfg) -> None:
+    """The network works in every shape of multigrid."""
+    multigrid = schedule(cfg)
+    for shape in multigrid.shapes if multigrid.is_multigrid else ():
+        key = f"MULTIGRID.{'LONG' if cfg.MULTIGRID.LONG_CYCLE else 'SHORT'}_CYCLE_FACTORS"
+        remedy = "change these factors, or what does not fit"
+        if "audio" in pathways(cfg) and cfg.DATA.AUDIO_FRAME_NUM * shape.frames % cfg.DATA.NUM_FRAMES:
+            problem = f"{shape.frames} frames have no whole share of DATA.AUDIO_FRAME_NUM {cfg.DATA.AUDIO_FRAME_NUM}"
+            refuse(cfg, key, problem, remedy)
+        shaped = cfg.clone()
+        shaped.DATA.NUM_FRAMES, shaped.DATA.AUDIO_FRAME_NUM = shape.frames, spectrogram_frames(cfg, shape)
+        shaped.DATA.TRAIN_CROP_SIZE = shape.crop or cfg.DATA.TRAIN_CROP_SIZE
+        try:
+            check_model(shaped)
+        except ConfigError as error:
+            refuse(cfg, key, f"the shape {shape.text} does not fit the network ({error})", remedy)
+
+
+def _check_long_cycle(cfg: Cfg) -> None:
+    """The long cycle runs once in each learning-rate step but the last."""
+    s, key = cfg.SOLVER, "MULTIGRID.LONG_CYCLE"
+    if s.LR_POLICY != "steps_with_relative_lrs":
+        problem = f"the long cycle divides learning-rate steps, which SOLVER.LR_POLICY {s.LR_POLICY} has not"
+        refuse(cfg, key, problem, "set SOLVER.LR_POLICY steps_with_relative_lrs, or use SHORT_CYCLE alone")
+    if len(s.STEPS) < 2 or sorted(set(s.STEPS)) != s.STEPS or s.STEPS[-1] >= s.MAX_EPOCH:
+        problem = f"the long cycle divides learning-rate steps, and SOLVER.STEPS is {s.STEPS}"
+        refuse(cfg, key, problem, f"give two or more that ascend and lie below SOLVER.MAX_EPOCH {s.MAX_EPOCH}")
+    if cfg.DATA.LOGMEL_ON_DEVICE and "audio" in pathways(cfg):
+        problem = "the clips of a batch have waveforms of different lengths in the long cycle"
+        refuse(cfg, "DATA.LOGMEL_ON_DEVICE", problem, "set it to False")
 
 
 def _check_steps(cfg: Cfg) -> None:

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from ..checkpoint import states
-from ..config.derived import Cfg, step_at
+from ..config.derived import Cfg, schedule, step_at
 from ..models.norm import is_batch_norm
 
 
@@ -38,20 +38,20 @@ def stepped_lr(epoch: float, *, base_lr: float, steps: Sequence[float], rates: S
 
 
 def lr_at(cfg: Cfg, epoch: float) -> float:
-    """Learning rate at a fractional epoch: linear warm-up, then cosine or steps.
+    """Learning rate at a fractional epoch: linear warm-up, then cosine or steps (those of multigrid's schedule).
 
     Args:
-        cfg: The configuration; SOLVER and NUM_SHARDS are read.
+        cfg: The configuration.
         epoch: Epochs done, with the share of the current one.
     """
-    s = cfg.SOLVER
+    s, epochs = cfg.SOLVER, schedule(cfg)
     scale = cfg.NUM_SHARDS if s.BASE_LR_SCALE_NUM_SHARDS else 1
 
     def policy(at: float) -> float:
         if s.LR_POLICY == "cosine":
             offset = s.WARMUP_EPOCHS if s.COSINE_AFTER_WARMUP else 0.0
-            return cosine_lr(at, base_lr=s.BASE_LR, max_epoch=s.MAX_EPOCH, end_lr=s.COSINE_END_LR, offset=offset)
-        return stepped_lr(at, base_lr=s.BASE_LR, steps=s.STEPS, rates=s.LRS)
+            return cosine_lr(at, base_lr=s.BASE_LR, max_epoch=epochs.max_epoch, end_lr=s.COSINE_END_LR, offset=offset)
+        return stepped_lr(at, base_lr=s.BASE_LR, steps=epochs.steps, rates=epochs.rates)
 
     lr = policy(epoch)
     if epoch < s.WARMUP_EPOCHS:

@@ -2,7 +2,7 @@
 
 import math
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -17,6 +17,7 @@ from ..media import DecodeError
 from ..media.storage import absence
 from ..models import build_model
 from ..models.network import Network
+from ..models.norm import set_parts
 from ..tasks.base import Task
 from ..tasks.build import build_task
 from ..utils import distributed, seeding
@@ -140,7 +141,8 @@ def try_batches(trainer: Trainer, datasets: Mapping[str, ClipDataset]) -> None:
     with torch.no_grad(), trainer.autocast():
         if not trainer.state.finished:
             drop_audio = False if model.drop_pathway is not None else None
-            task.losses(model.train(), _training_batch(trainer), drop_audio, trainer.state.global_iteration)
+            for batch in _training_batches(trainer):
+                task.losses(model.train(), batch, drop_audio, trainer.state.global_iteration)
         model.eval()
         for split, dataset in datasets.items():
             if split != "train":
@@ -157,12 +159,20 @@ def _try_scores(cfg: Cfg, model: Network, task: Task[Any], dataset: ClipDataset)
         task.scores(model, batch, derived.test_clips_per_pass(cfg, distributed.world_size()))
 
 
-def _training_batch(trainer: Trainer) -> dict[str, Any]:
-    splits = trainer.cfg.BN.NUM_SPLITS if trainer.cfg.BN.NORM_TYPE == "sub_batchnorm" else 1
-    # Two clips, so that each has another one's audio as its negative.
-    count = 2 * splits
-    keys = [SampleKey(i % len(trainer.dataset), 0, i % len(trainer.dataset)) for i in range(count)]
-    return trainer.loader.collate([trainer.dataset[key] for key in keys])
+def _training_batches(trainer: Trainer) -> Iterator[dict[str, Any]]:
+    """A few clips in each shape of the training, for which the network is set up."""
+    cfg, schedule, seen = trainer.cfg, trainer.schedule, set()
+    for phase in schedule.phases:
+        parts = derived.norm_parts(cfg, phase.shape, distributed.world_size())
+        set_parts(trainer.model, parts)
+        splits = cfg.BN.NUM_SPLITS if cfg.BN.NORM_TYPE == "sub_batchnorm" else 1
+        # Two clips, so that each has another one's audio as its negative.
+        count = 2 * (parts.splits if cfg.MULTIGRID.LONG_CYCLE else splits)
+        for shape in (shape for shape in phase.cycle if shape not in seen):
+            seen.add(shape)
+            asked = shape if schedule.is_multigrid else None
+            videos = [i % len(trainer.dataset) for i in range(count)]
+            yield trainer.loader.collate([trainer.dataset[SampleKey(i, 0, i, asked)] for i in videos])
 
 
 def _evaluation_batch(dataset: ClipDataset) -> dict[str, Any] | None:
@@ -185,7 +195,7 @@ def log_disk(cfg: Cfg, trainer: Trainer) -> None:
         ConfigError: Not even one state fits.
     """
     size = _state_bytes(trainer)
-    kept = cfg.TRAIN.CHECKPOINT_KEEP or math.ceil(cfg.SOLVER.MAX_EPOCH / cfg.TRAIN.CHECKPOINT_PERIOD)
+    kept = cfg.TRAIN.CHECKPOINT_KEEP or math.ceil(trainer.state.max_epoch / cfg.TRAIN.CHECKPOINT_PERIOD)
     # The best one, and the one that is being written.
     needed = (kept + 2) * size
     free = shutil.disk_usage(cfg.OUTPUT_DIR).free
@@ -208,8 +218,28 @@ def _state_bytes(trainer: Trainer) -> int:
     return weights * (1 if trainer.ema is None else 2) + moments * trained
 
 
+def _try_steps(trainer: Trainer) -> None:
+    """One step in each shape of the training, with a whole batch: one step where there is no multigrid."""
+    begin, seen = 0, set()
+    for phase in trainer.schedule.phases:
+        if phase.shape not in seen:
+            seen.add(phase.shape)
+            trainer.state.epoch = begin
+            trainer.begin_shape()
+            trainer.sampler.set_epoch(begin)
+            batches = iter(trainer.loader)
+            for shape in phase.cycle[: trainer.state.iters_per_epoch]:
+                losses = trainer.run_step([next(batches) for _ in range(trainer.accumulate)])
+                words = f" at {shape.text}" if trainer.schedule.is_multigrid else ""
+                parts = ", ".join(f"{name} {float(value):.4f}" for name, value in losses.items())
+                logger.info("one step%s: %s", words, parts)
+        begin = phase.end
+
+
 def check(cfg: Cfg, device: torch.device, stop: StopRequest) -> int:
-    """Do everything that a run does before its first step, and one step and one batch of each split; write nothing.
+    """Do everything that a run does before its first step, one step and one batch of each split; write nothing.
+
+    In multigrid training there is a step in each shape.
 
     Args:
         cfg: The configuration.
@@ -234,9 +264,7 @@ def check(cfg: Cfg, device: torch.device, stop: StopRequest) -> int:
         try_batches(trainer, datasets)
         trainer.wrap()
         trainer.model.train()
-        batches = iter(trainer.loader)
-        losses = trainer.run_step([next(batches) for _ in range(trainer.accumulate)])
-        logger.info("one step: %s", ", ".join(f"{name} {float(value):.4f}" for name, value in losses.items()))
+        _try_steps(trainer)
     elif "test" in datasets:
         model = place_model(cfg, build_model(cfg), device).eval()
         with torch.no_grad():

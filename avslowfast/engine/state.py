@@ -1,5 +1,6 @@
 """Where a training stands: the typed object that the trainer and its hooks share."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -55,8 +56,7 @@ class TrainState:
     """Progress of a training. The trainer counts; hooks read it, and write the fields named so.
 
     Attributes:
-        max_epoch: Epochs of the whole training.
-        iters_per_epoch: Optimiser steps of an epoch.
+        epoch_steps: Optimiser steps of each epoch of the whole training.
         epoch: Epochs done; while an epoch runs, the index of this one.
         iteration: Steps done in the current epoch.
         steps: Optimiser steps done in the whole training, whatever the length of its epochs was; the axis of curves.
@@ -64,6 +64,7 @@ class TrainState:
         losses: Mean losses of the last step by part, scalar tensors on the device.
         epoch_losses: Their sums in this epoch.
         paths: Files of the clips of the last step.
+        shape: Of the batches of this epoch, in words; "" where all epochs have the configured one.
         data_seconds: How long the last step waited for its data.
         failures: (path, reason) of the training files that this rank could not read since `share_failures`.
         read_again: Files of `failed` that this rank has read since `share_failures`.
@@ -80,8 +81,7 @@ class TrainState:
         stop: The training ends before its last epoch: all ranks have agreed to stop.
     """
 
-    max_epoch: int
-    iters_per_epoch: int
+    epoch_steps: Sequence[int]
     epoch: int = 0
     iteration: int = 0
     steps: int = 0
@@ -89,6 +89,7 @@ class TrainState:
     losses: dict[str, Tensor] = field(default_factory=dict)
     epoch_losses: LossSums = field(default_factory=LossSums)
     paths: list[str] = field(default_factory=list)
+    shape: str = ""
     data_seconds: float = 0.0
     failures: list[tuple[str, str]] = field(default_factory=list)
     read_again: set[str] = field(default_factory=set)
@@ -104,15 +105,29 @@ class TrainState:
     improved: bool = False
     stop: bool = False
 
+    def __post_init__(self) -> None:
+        self._before = list(itertools.accumulate(self.epoch_steps, initial=0))
+
+    @property
+    def max_epoch(self) -> int:
+        """Epochs of the whole training."""
+        return len(self.epoch_steps)
+
+    @property
+    def iters_per_epoch(self) -> int:
+        """Optimiser steps of the current epoch."""
+        return self.epoch_steps[min(self.epoch, self.max_epoch - 1)]
+
     @property
     def global_iteration(self) -> int:
         """Optimiser steps done in the whole training."""
-        return self.epoch * self.iters_per_epoch + self.iteration
+        later = max(self.epoch - self.max_epoch, 0) * self.iters_per_epoch
+        return self._before[min(self.epoch, self.max_epoch)] + later + self.iteration
 
     @property
     def total_iterations(self) -> int:
         """Optimiser steps of the whole training."""
-        return self.max_epoch * self.iters_per_epoch
+        return self._before[-1]
 
     @property
     def finished(self) -> bool:

@@ -2,6 +2,7 @@
 
 import contextlib
 import time
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any, cast, TypeVar
@@ -18,6 +19,7 @@ from ..evaluation.evaluator import Autocast
 from ..loading import build_loader, ClipDataset
 from ..models import build_model
 from ..models.network import Network
+from ..models.norm import set_parts
 from ..tasks.base import Batch
 from ..tasks.build import build_task
 from ..utils import distributed, seeding
@@ -77,7 +79,7 @@ def compiled(model: nn.Module, device: torch.device) -> nn.Module:
 
 
 class Trainer:
-    """Trains a network for cfg.SOLVER.MAX_EPOCH epochs.
+    """Trains a network, by the schedule of a configuration.
 
     Args:
         cfg: The configuration.
@@ -92,6 +94,7 @@ class Trainer:
         wrapped: What a step calls: the network, data-parallel and compiled as far as asked for.
         identity: Entries that every state of the run has: "run_id" and "data".
         sampler: Chooses the epoch of `loader`, and the batch at which it starts.
+        schedule: The shapes of batches by epoch.
     """
 
     def __init__(
@@ -110,7 +113,8 @@ class Trainer:
         decay = get_ema_multi_avg_fn(cfg.EMA.DECAY)
         self.ema = AveragedModel(self.model, multi_avg_fn=decay, use_buffers=True) if cfg.EMA.ENABLE else None
         self.accumulate = derived.train_passes_per_step(cfg, distributed.world_size())
-        self.state = TrainState(cfg.SOLVER.MAX_EPOCH, self._iters_per_epoch())
+        self.schedule = derived.schedule(cfg)
+        self.state = TrainState(self._steps())
         self.identity: dict[str, Any] = {}
         self.meter = WorkMeter(device)
         self.parallel: DistributedDataParallel | None = None
@@ -124,16 +128,43 @@ class Trainer:
             seeding.seed_everything(self.cfg.RNG_SEED + distributed.rank())
         return model
 
-    def _iters_per_epoch(self) -> int:
-        count = len(self.loader) // self.accumulate
-        if not count:
-            steps = self.cfg.TRAIN.ACCUMULATION_STEPS
-            raise ConfigError(
-                f"TRAIN.ACCUMULATION_STEPS is {steps}: "
-                f"an epoch has {len(self.loader)} batches, not one step of {self.accumulate}; lower it, or use a "
-                "smaller TRAIN.BATCH_SIZE"
-            )
-        return count
+    def _steps(self) -> tuple[int, ...]:
+        """Optimiser steps of each epoch."""
+        steps: list[int] = []
+        for phase in self.schedule.phases:
+            batches = self.sampler.batches(len(steps))
+            if batches < self.accumulate:
+                raise ConfigError(
+                    f"TRAIN.ACCUMULATION_STEPS is {self.cfg.TRAIN.ACCUMULATION_STEPS}: an epoch has {batches} batches, "
+                    f"not one step of {self.accumulate}; lower it, or use a smaller TRAIN.BATCH_SIZE"
+                )
+            steps += [batches // self.accumulate] * (phase.end - len(steps))
+        return tuple(steps)
+
+    def shape_of(self, epoch: int) -> str:
+        """The batches of an epoch in multigrid training, as clips x frames x height x width by step; else ""."""
+        if not self.schedule.is_multigrid:
+            return ""
+        clips = derived.train_clips_per_step(self.cfg)
+        return ", ".join(f"{clips * shape.batch}x{shape.text}" for shape in self.schedule.phase(epoch).cycle)
+
+    def steps_to_come(self) -> Counter[str]:
+        """{shape, see `shape_of`: optimiser steps that are not done}."""
+        state, found = self.state, Counter[str]()
+        for epoch in range(state.epoch, state.max_epoch):
+            found[self.shape_of(epoch)] += state.epoch_steps[epoch]
+        found[self.shape_of(state.epoch)] -= state.iteration
+        return found
+
+    def begin_shape(self) -> None:
+        """Adapt the network's batch norms to the shape of the current epoch. Called on every rank."""
+        state, phase = self.state, self.schedule.phase(self.state.epoch)
+        parts = derived.norm_parts(self.cfg, phase.shape, distributed.world_size())
+        adapted = set_parts(self.model, parts)
+        norm = f"{parts.kind} ({max(parts)})" if adapted else "batch norm as configured"
+        shape, state.shape = state.shape, self.shape_of(state.epoch)
+        if shape != state.shape:
+            logger.info("epochs %d to %d: batches of %s, %s", state.epoch + 1, phase.end, state.shape, norm)
 
     def load_start_weights(self) -> None:
         """The weights of TRAIN.CHECKPOINT_FILE_PATH, if there are any, with a fresh optimiser."""
@@ -143,7 +174,7 @@ class Trainer:
         path, content = read_weights(lambda: read_path(cfg.TRAIN.CHECKPOINT_FILE_PATH))
         warn_of_other_inputs(cfg, content, path)
         require(load_content(self.model, content, path), cfg.TRAIN.CHECKPOINT_REQUIRED)
-        logger.info("training starts at epoch 1 of %d from these weights, with a fresh optimizer", cfg.SOLVER.MAX_EPOCH)
+        logger.info("training starts at epoch 1 of %d from these weights, with a fresh optimizer", self.state.max_epoch)
         if self.ema is not None:
             self.ema.module.load_state_dict(self.model.state_dict())
 
@@ -188,6 +219,7 @@ class Trainer:
             "epoch_losses": state.epoch_losses.totals() if state.iteration else {},
             "iters_per_epoch": state.iters_per_epoch,
             "clips_per_step": derived.train_clips_per_step(self.cfg),
+            "shape": self.shape_of(state.epoch),
             "evaluation_due": state.evaluation_due,
             "model_state": self.model.state_dict(),
             "ema_state": None if self.ema is None else self.ema.module.state_dict(),
@@ -249,9 +281,10 @@ class Trainer:
         now = {
             "iters_per_epoch": (self.state.iters_per_epoch, "iterations per epoch"),
             "clips_per_step": (derived.train_clips_per_step(self.cfg), "clips per step"),
+            "shape": (self.shape_of(self.state.epoch), "shape of batches"),
         }
         for name, (value, words) in now.items():
-            if content.get(name) != value:
+            if content.get(name, "") != value:
                 return f"{words}: {content.get(name)}, now {value}"
         return None
 
@@ -306,6 +339,7 @@ class Trainer:
 
     def _run_epoch(self) -> None:
         state = self.state
+        self.begin_shape()
         self.sampler.set_epoch(state.epoch, state.iteration * self.accumulate)
         batches = prefetched(self.votes.batches(self.loader), self.device)
         for hook in self.hooks:

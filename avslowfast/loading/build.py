@@ -15,6 +15,7 @@ from ..clips.settings import AudioSettings, Augmentation, ClipSettings
 from ..clips.transforms import ColourJitter, RandAugment
 from ..config import ConfigError, derived
 from ..config.derived import Cfg
+from ..config.multigrid import Schedule
 from ..config.names import DATASETS
 from ..datasets.base import Labels, Listing, Source
 from ..datasets.label_columns import OneId
@@ -154,8 +155,9 @@ def build_loader(cfg: Cfg, split: str, videos_of: str | None = None, dataset: Cl
     """A loader of collated batches for this rank, see `loading.collate`.
 
     A training loader's `epochs.set_epoch` chooses epoch and place. Training batches hold
-    TRAIN.BATCH_SIZE / (ranks of a machine x ACCUMULATION_STEPS) videos, AUG.NUM_SAMPLE clips of each. Evaluation
-    batches hold whole videos, as many as go into one forward pass, one at least.
+    TRAIN.BATCH_SIZE / (ranks of a machine x ACCUMULATION_STEPS) videos, in multigrid training a multiple of that,
+    AUG.NUM_SAMPLE clips of each. Evaluation batches hold whole videos, as many as go into one forward pass, one at
+    least.
 
     Args:
         cfg: The configuration.
@@ -174,18 +176,28 @@ def build_loader(cfg: Cfg, split: str, videos_of: str | None = None, dataset: Cl
         "pin_memory": cfg.DATA_LOADER.PIN_MEMORY and torch.cuda.is_available() and cfg.NUM_GPUS > 0,
     }
     if split == "train":
-        batch = derived.train_videos_per_pass(cfg, world)
-        batches = TrainBatchSampler(len(dataset), batch, rank, world, cfg.RNG_SEED)
-        if not len(batches):
-            raise ConfigError(
-                f"TRAIN.BATCH_SIZE is {cfg.TRAIN.BATCH_SIZE}: the training list has {len(dataset)} videos, "
-                "not one batch; use a smaller batch"
-            )
+        batch, schedule = derived.train_videos_per_pass(cfg, world), derived.schedule(cfg)
+        batches = TrainBatchSampler(
+            len(dataset), batch, rank, world, cfg.RNG_SEED, schedule, derived.train_passes_per_step(cfg, world)
+        )
+        _check_batches(cfg, batches, schedule)
         return ClipLoader(dataset, batches, collation(dataset), **common)
     views = derived.test_views(cfg) if split == "test" and not isinstance(dataset, KeyFrameDataset) else 1
     videos = max(derived.test_clips_per_pass(cfg, world) // views, 1)
     in_order = BatchSampler(EvalSampler(len(dataset), rank, world), videos, drop_last=False)
     return ClipLoader(dataset, in_order, collation(dataset), **common)
+
+
+def _check_batches(cfg: Cfg, batches: TrainBatchSampler, schedule: Schedule) -> None:
+    """The training list fills the batches of a step in each shape."""
+    for begin, phase in zip((0, *(phase.end for phase in schedule.phases)), schedule.phases):
+        if batches.batches(begin) < batches.accumulate:
+            clips = f"TRAIN.BATCH_SIZE is {cfg.TRAIN.BATCH_SIZE}"
+            if schedule.is_multigrid:
+                clips = f"{clips}, in the shape {phase.cycle[0].text} of MULTIGRID {phase.cycle[0].batch} times as much"
+            raise ConfigError(
+                f"{clips}: the training list has {batches.length} videos, not one batch; use a smaller batch"
+            )
 
 
 def collation(dataset: ClipDataset) -> Collate:

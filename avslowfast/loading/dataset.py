@@ -108,7 +108,7 @@ class ClipDataset(Dataset[Any]):
             record = self.records[index]
             try:
                 with self._open(index, training=True) as reader:
-                    clips = self._training_clips(reader, index, key.epoch)
+                    clips = self._training_clips(self.clip_reader.shaped(key.shape), reader, index, key.epoch)
                     flaws = self._flaws(reader, index)
             except DecodeError as error:
                 self._count_unreached(error)
@@ -160,9 +160,9 @@ class ClipDataset(Dataset[Any]):
     def _flaws(self, reader: MediaReader, index: int) -> list[Flaw]:
         return flaws_of(reader, self.records[index].path, self.clip_reader.settings.audio is not None)
 
-    def _training_clips(self, reader: MediaReader, index: int, epoch: int) -> list[TrainingClip]:
-        """The training clips of an open record."""
-        return self.clip_reader.training_clips(reader, epoch=epoch, index=index, span=self.records[index].span)
+    def _training_clips(self, cuts: ClipReader, reader: MediaReader, index: int, epoch: int) -> list[TrainingClip]:
+        """The training clips of an open record, in the shape that `cuts` gives them."""
+        return cuts.training_clips(reader, epoch=epoch, index=index, span=self.records[index].span)
 
     def _evaluation_clips(self, reader: MediaReader, index: int) -> Tensors:
         """The validation clip or the test views of an open record."""
@@ -211,9 +211,9 @@ class KeyFrameDataset(ClipDataset):
             )
         return instant
 
-    def _training_clips(self, reader: MediaReader, index: int, epoch: int) -> list[TrainingClip]:
+    def _training_clips(self, cuts: ClipReader, reader: MediaReader, index: int, epoch: int) -> list[TrainingClip]:
         instant = self._instant(reader, index)
-        clips = self.clip_reader.training_clips(reader, epoch=epoch, index=index, instant=instant)
+        clips = cuts.training_clips(reader, epoch=epoch, index=index, instant=instant)
         for clip in clips:
             if clip.geometry is not None:
                 clip.tensors.update(self._moved_boxes(index, clip.geometry, clip.flip))

@@ -1,4 +1,7 @@
-"""Which videos form a batch. The order depends on (seed, epoch) alone: not on ranks, workers or an interruption."""
+"""Which videos form a batch. The order depends on (seed, epoch) alone: not on ranks, workers or an interruption.
+
+Nor do the shapes of batches, which differ in multigrid training.
+"""
 
 import functools
 from collections.abc import Iterator
@@ -8,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import Sampler
 
+from ..config.multigrid import Schedule, Shape
 from ..utils.seeding import generator
 
 
@@ -18,11 +22,13 @@ class SampleKey(NamedTuple):
         video: Number of the video in its data set.
         epoch: The training's epoch, from 0.
         position: Place of the video in the epoch's order.
+        shape: Of its clips; None is the configured one.
     """
 
     video: int
     epoch: int
     position: int
+    shape: Shape | None = None
 
 
 @functools.lru_cache(maxsize=2)
@@ -39,28 +45,74 @@ class TrainBatchSampler(Sampler[list[SampleKey]]):
 
     Args:
         length: Number of videos.
-        batch: Videos per rank and batch.
+        batch: Videos per rank and batch, in the configured shape.
         rank: This rank's number.
         world: Number of ranks.
         seed: Seed of the order.
+        schedule: The shapes of batches by epoch; None is one shape.
+        accumulate: Batches of a step, which have the same shape.
     """
 
-    def __init__(self, length: int, batch: int, rank: int = 0, world: int = 1, seed: int = 0) -> None:
+    def __init__(
+        self,
+        length: int,
+        batch: int,
+        rank: int = 0,
+        world: int = 1,
+        seed: int = 0,
+        schedule: Schedule | None = None,
+        accumulate: int = 1,
+    ) -> None:
         self.length, self.batch, self.rank, self.world, self.seed = length, batch, rank, world, seed
-        self.epoch, self.start = 0, 0
+        self.schedule, self.accumulate = schedule, accumulate
+        self.epoch, self.start, self.full = 0, 0, False
 
     def __len__(self) -> int:
-        return self.length // (self.batch * self.world)
+        return self.batches(self.epoch)
 
-    def set_epoch(self, epoch: int, start: int = 0) -> None:
-        """Iterate over `epoch`, from batch number `start` on."""
-        self.epoch, self.start = epoch, start
+    def set_epoch(self, epoch: int, start: int = 0, full: bool = False) -> None:
+        """Iterate over `epoch`, from batch number `start` on.
+
+        Args:
+            epoch: From 0.
+            start: From 0.
+            full: Give batches in the configured shape, whatever the epoch's is.
+        """
+        self.epoch, self.start, self.full = epoch, start, full
+
+    def batches(self, epoch: int) -> int:
+        """Batches of an epoch, and of each rank: as many as its videos fill."""
+        sizes = self._sizes(epoch)
+        count = self.length // sum(sizes) * len(sizes)
+        return count + next(i for i in range(len(sizes)) if self._videos(sizes, count + i + 1) > self.length)
+
+    def videos(self, count: int) -> int:
+        """Videos of the epoch's first batches, over all ranks."""
+        return self._videos(self._sizes(self.epoch), count)
 
     def __iter__(self) -> Iterator[list[SampleKey]]:
-        order = epoch_order(self.seed, self.epoch, self.length)
+        order, cycle = epoch_order(self.seed, self.epoch, self.length), self._cycle(self.epoch)
         for number in range(self.start, len(self)):
-            first = (number * self.world + self.rank) * self.batch
-            yield [SampleKey(int(order[p]), self.epoch, p) for p in range(first, first + self.batch)]
+            shape = cycle[number // self.accumulate % len(cycle)]
+            batch = self.batch * (shape.batch if shape else 1)
+            first = self.videos(number) + self.rank * batch
+            yield [SampleKey(int(order[p]), self.epoch, p, shape) for p in range(first, first + batch)]
+
+    def _cycle(self, epoch: int) -> tuple[Shape | None, ...]:
+        """The shapes of the steps of an epoch in turn."""
+        if self.full or self.schedule is None or not self.schedule.is_multigrid:
+            return (None,)
+        return self.schedule.phase(epoch).cycle
+
+    def _sizes(self, epoch: int) -> list[int]:
+        """Videos of each batch of a turn of the cycle, over all ranks."""
+        factors = (shape.batch if shape else 1 for shape in self._cycle(epoch))
+        return [self.batch * self.world * factor for factor in factors for _ in range(self.accumulate)]
+
+    @staticmethod
+    def _videos(sizes: list[int], count: int) -> int:
+        turns, rest = divmod(count, len(sizes))
+        return turns * sum(sizes) + sum(sizes[:rest])
 
 
 class EvalSampler(Sampler[int]):

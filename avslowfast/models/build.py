@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import torch
-import torch.distributed as dist
 from torch import nn
 
 from ..config import ConfigError, derived
@@ -74,7 +73,7 @@ class _Builder:
         self.audiovisual = derived.is_audiovisual(cfg)
         self.norm = _norm(cfg)
         same = cfg.BN.AUDIO_NORM_TYPE == "same"
-        self.audio_norm = self.norm if same else replace(self.norm, kind=cfg.BN.AUDIO_NORM_TYPE)
+        self.audio_norm = self.norm if same else replace(self.norm, kind=_kind(cfg, cfg.BN.AUDIO_NORM_TYPE))
         self.sync_stages = derived.sync_stages(cfg)
         self.pathways: dict[str, Pathway] = {}
         self.fast_to_slow: dict[str, FastToSlow] = {}
@@ -271,11 +270,14 @@ def _check_head_names(classes: dict[str, int]) -> None:
             )
 
 
+def _kind(cfg: Cfg, asked: str) -> str:
+    """The kind of batch norm: that of the long cycle changes with its shape."""
+    return "multigrid" if cfg.MULTIGRID.LONG_CYCLE and asked != "frozen_batchnorm" else asked
+
+
 def _norm(cfg: Cfg) -> NormSpec:
-    group = None
+    kind, group = _kind(cfg, cfg.BN.NORM_TYPE), None
     size = cfg.BN.NUM_SYNC_DEVICES
-    if cfg.BN.NORM_TYPE == "sync_batchnorm" and distributed.is_distributed() and 0 < size < distributed.world_size():
-        # Every rank has to take part in making every group.
-        groups = [dist.new_group(range(i, i + size)) for i in range(0, distributed.world_size(), size)]
-        group = groups[distributed.rank() // size]
-    return NormSpec(cfg.BN.NORM_TYPE, cfg.BN.EPSILON, cfg.BN.MOMENTUM, cfg.BN.NUM_SPLITS, group, cfg.NUM_GPUS > 0)
+    if kind == "sync_batchnorm" and 0 < size < distributed.world_size():
+        group = distributed.neighbours(size)
+    return NormSpec(kind, cfg.BN.EPSILON, cfg.BN.MOMENTUM, cfg.BN.NUM_SPLITS, group, cfg.NUM_GPUS > 0)

@@ -1,6 +1,7 @@
 """Thin layer over torch.distributed that also works in a single process."""
 
 import contextlib
+import functools
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any, TypeVar
@@ -87,6 +88,24 @@ def rank() -> int:
 def is_main() -> bool:
     """True on the one rank that writes files and prints."""
     return rank() == 0
+
+
+def neighbours(size: int) -> dist.ProcessGroup | None:
+    """The group of `size` ranks in a row that this rank is in. Called on every rank, in the same order of sizes.
+
+    Args:
+        size: A divisor of the number of ranks.
+
+    Returns:
+        None in a single process.
+    """
+    return _neighbours(dist.group.WORLD, size) if is_distributed() else None
+
+
+@functools.lru_cache
+def _neighbours(world: dist.ProcessGroup, size: int) -> dist.ProcessGroup:
+    mine: dist.ProcessGroup = world if size == world.size() else dist.new_subgroups(size)[0]
+    return mine
 
 
 def barrier() -> None:

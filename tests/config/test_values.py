@@ -108,7 +108,10 @@ REFUSED = [
     ("PROBE.STAGE res6", "PROBE.STAGE", "res5"),
     ("AMP.DTYPE float8", "AMP.DTYPE", "bfloat16"),
     ("TENSORBOARD.CLIPS -1", "TENSORBOARD.CLIPS", "0"),
-    ("MULTIGRID.LONG_CYCLE True", "MULTIGRID.LONG_CYCLE", "set it to False"),
+    ("MULTIGRID.LONG_CYCLE True", "MULTIGRID.LONG_CYCLE", "steps_with_relative_lrs"),
+    ("MULTIGRID.LONG_CYCLE_FACTORS [[0,1]]", "MULTIGRID.LONG_CYCLE_FACTORS", "above 0"),
+    ("MULTIGRID.EPOCH_FACTOR 0", "MULTIGRID.EPOCH_FACTOR", "above 0"),
+    ("MULTIGRID.EVAL_FREQ 0", "MULTIGRID.EVAL_FREQ", "1"),
     ("AVA.TEST_FORCE_FLIP yes", "AVA.TEST_FORCE_FLIP", "set it to False"),
     # Pixels and clips.
     ("DATA.MEAN ['a','b','c']", "DATA.MEAN", "value 1 in it, 'a'"),

@@ -100,11 +100,11 @@ def test_chance_does_not_end_a_training_whose_list_is_in_order():
 
 
 def state_with(*failures, **values):
-    return TrainState(max_epoch=2, iters_per_epoch=100, failures=[(path, "torn") for path in failures], **values)
+    return TrainState((100,) * 2, failures=[(path, "torn") for path in failures], **values)
 
 
 def hook_for(folder, total=100, **values):
-    return FailuresHook(policy(folder=folder, **values), total, files_per_step=8, period=10)
+    return FailuresHook(policy(folder=folder, **values), total, lambda steps: 8 * steps, period=10)
 
 
 def rows_of(folder):

@@ -5,6 +5,7 @@ import torch
 from helpers import tiny_cfg
 
 from avslowfast.checkpoint.states import StateNotSavedError
+from avslowfast.config import derived
 from avslowfast.config.names import Metric
 from avslowfast.engine import evaluation as engine_evaluation
 from avslowfast.engine.hooks.checkpoint import CheckpointHook
@@ -31,18 +32,27 @@ def run_epochs(hook, state, epochs):
         state.clear_epoch()
 
 
+def always(done):
+    return True
+
+
+def tiny_schedule(*overrides):
+    return derived.schedule(tiny_cfg(*overrides))
+
+
 def result_with(**metrics):
     return Evaluation(scores=None, labels=None, paths=[], failed={}, metrics=metrics)
 
 
 def test_validation_runs_every_few_epochs_and_after_the_last():
-    state, epochs = TrainState(max_epoch=5, iters_per_epoch=1), []
+    state, epochs = TrainState((1,) * 5), []
 
     def evaluate():
         epochs.append(state.epoch)
         return result_with(top1=float(state.epoch))
 
-    list(run_epochs(EvalHook(2, evaluate, Metric("top1", "top-1 accuracy")), state, 5))
+    due = tiny_schedule("TRAIN.EVAL_PERIOD", 2, "SOLVER.MAX_EPOCH", 5).is_evaluated
+    list(run_epochs(EvalHook(due, evaluate, Metric("top1", "top-1 accuracy")), state, 5))
     assert epochs == [2, 4, 5]
 
 
@@ -55,23 +65,23 @@ def test_validation_runs_every_few_epochs_and_after_the_last():
     ],
 )
 def test_the_best_epoch_follows_the_direction_of_the_metric(better, values, improved, best):
-    state, coming = TrainState(max_epoch=len(values), iters_per_epoch=1), iter(values)
-    hook = EvalHook(1, lambda: result_with(first=0.0, chosen=next(coming)), Metric("chosen", "", "", better))
+    state, coming = TrainState((1,) * len(values)), iter(values)
+    hook = EvalHook(always, lambda: result_with(first=0.0, chosen=next(coming)), Metric("chosen", "", "", better))
     assert [state.improved for state in run_epochs(hook, state, len(values))] == improved
     assert state.best == best
 
 
 def test_validation_is_reported_with_the_iteration_of_the_training():
     seen = []
-    state = TrainState(max_epoch=2, iters_per_epoch=7)
+    state = TrainState((7,) * 2)
     report = lambda result, state: seen.append((result.metrics["top1"], state.global_iteration))  # noqa: E731
-    list(run_epochs(EvalHook(1, lambda: result_with(top1=50.0), Metric("top1", ""), [report]), state, 2))
+    list(run_epochs(EvalHook(always, lambda: result_with(top1=50.0), Metric("top1", ""), [report]), state, 2))
     assert seen == [(50.0, 7), (50.0, 14)]
 
 
 def test_statistics_are_recomputed_over_the_epoch_that_has_ended():
     epochs = []
-    PreciseBNHook(epochs.append).evaluate(TrainState(max_epoch=3, iters_per_epoch=1, epoch=2))
+    PreciseBNHook(epochs.append).evaluate(TrainState((1,) * 3, epoch=2))
     assert epochs == [1]
 
 
@@ -89,12 +99,12 @@ class Checkpoints:
 
 def test_states_are_saved_every_few_epochs_and_after_the_last():
     made = Checkpoints(epochs=2)
-    list(run_epochs(made.hook, TrainState(max_epoch=5, iters_per_epoch=1), 5))
+    list(run_epochs(made.hook, TrainState((1,) * 5), 5))
     assert made.saved == [(2, 0), (4, 0), (5, 0)]
 
 
 def test_an_epoch_is_saved_before_it_is_evaluated_and_once_more_afterwards():
-    made, state = Checkpoints(), TrainState(max_epoch=5, iters_per_epoch=1, epoch=3, evaluation_due=True)
+    made, state = Checkpoints(), TrainState((1,) * 5, epoch=3, evaluation_due=True)
     made.hook.after_epoch(state)
     assert made.saved == [(3, 0)]
     made.hook.after_evaluation(state)
@@ -102,7 +112,7 @@ def test_an_epoch_is_saved_before_it_is_evaluated_and_once_more_afterwards():
 
 
 def test_a_save_that_fails_is_tried_again_where_an_earlier_state_is_whole(caplog):
-    made, state = Checkpoints(epochs=1), TrainState(max_epoch=5, iters_per_epoch=1, epoch=1)
+    made, state = Checkpoints(epochs=1), TrainState((1,) * 5, epoch=1)
     made.hook.after_epoch(state)
     made.hook.save = failing_save
     state.epoch = 2
@@ -115,7 +125,7 @@ def test_a_save_that_fails_is_tried_again_where_an_earlier_state_is_whole(caplog
 
 
 def test_the_first_save_has_to_succeed():
-    made, state = Checkpoints(epochs=1), TrainState(max_epoch=5, iters_per_epoch=1, epoch=1)
+    made, state = Checkpoints(epochs=1), TrainState((1,) * 5, epoch=1)
     made.hook.save = failing_save
     with pytest.raises(StateNotSavedError):
         made.hook.after_epoch(state)
@@ -126,7 +136,7 @@ def failing_save(state):
 
 
 def test_a_stop_saves_the_steps_that_would_be_lost():
-    made, state = Checkpoints(), TrainState(max_epoch=5, iters_per_epoch=4, iteration=1)
+    made, state = Checkpoints(), TrainState((4,) * 5, iteration=1)
     made.hook.before_train(state)
     state.iteration, state.stop = 2, True
     made.hook.after_train(state)
@@ -135,8 +145,8 @@ def test_a_stop_saves_the_steps_that_would_be_lost():
 
 @pytest.mark.parametrize("stop", [True, False])
 def test_what_is_saved_already_is_not_saved_again_at_the_end(stop):
-    made, state = Checkpoints(epochs=1), TrainState(max_epoch=5, iters_per_epoch=4, epoch=1)
-    made.hook.before_train(TrainState(max_epoch=5, iters_per_epoch=4))
+    made, state = Checkpoints(epochs=1), TrainState((4,) * 5, epoch=1)
+    made.hook.before_train(TrainState((4,) * 5))
     made.hook.after_epoch(state)
     state.stop = stop
     made.hook.after_train(state)
@@ -144,14 +154,14 @@ def test_what_is_saved_already_is_not_saved_again_at_the_end(stop):
 
 
 def test_the_last_iteration_of_an_epoch_leaves_saving_to_the_end_of_the_epoch():
-    made, state = Checkpoints(seconds=1), TrainState(max_epoch=5, iters_per_epoch=4, iteration=4)
+    made, state = Checkpoints(seconds=1), TrainState((4,) * 5, iteration=4)
     made.now = 10
     made.hook.after_step(state)
     assert made.saved == []
 
 
 def test_states_are_saved_when_their_time_has_come():
-    made, state = Checkpoints(seconds=5), TrainState(max_epoch=5, iters_per_epoch=4, iteration=1)
+    made, state = Checkpoints(seconds=5), TrainState((4,) * 5, iteration=1)
     made.hook.before_train(state)
     for now in (4, 6, 10, 12):
         made.now = now
@@ -163,7 +173,7 @@ def test_states_are_saved_when_their_time_has_come():
 
 def after_losses(hook, *values):
     """The hook after steps with these losses, of an epoch with one step more."""
-    state = TrainState(max_epoch=1, iters_per_epoch=len(values) + 1)
+    state = TrainState((len(values) + 1,))
     for value in values:
         state.iteration += 1
         state.losses, state.paths = {"loss": torch.tensor(value)}, [f"clip{state.iteration}.mp4"]
@@ -183,8 +193,8 @@ def test_losses_are_read_once_per_period_or_before_a_save():
 
 
 def test_the_log_gives_means_over_its_period():
-    seen, state = [], TrainState(max_epoch=2, iters_per_epoch=3, lr=0.5)
-    hook = LogHook(2, 8, torch.device("cpu"), [lambda stats, state: seen.append(stats)])
+    seen, state = [], TrainState((3,) * 2, lr=0.5)
+    hook = LogHook(2, dict, torch.device("cpu"), [lambda stats, state: seen.append(stats)])
     hook.before_epoch(state)
     for value in (1.0, 3.0, 5.0):
         state.iteration += 1
@@ -210,7 +220,7 @@ def test_loggers_get_steps_epochs_and_evaluations():
             calls.append(("close", finished))
 
     hook = LoggersHook({"recorder": Recorder({}, LoggedRun("id", "output"))}, torch.nn.Linear(1, 1))
-    state = TrainState(max_epoch=1, iters_per_epoch=5, iteration=2, steps=2, lr=0.5, paths=["a.mp4"])
+    state = TrainState((5,), iteration=2, steps=2, lr=0.5, paths=["a.mp4"])
     for loss in (1.0, 2.0):
         state.losses = {"loss": torch.tensor(loss)}
         hook.after_step(state)
@@ -239,7 +249,7 @@ def test_a_logger_that_fails_rests_until_the_end_of_the_epoch_and_is_counted(cap
             raise ConnectionError("no network")
 
     hook = LoggersHook({"failing": Failing({}, LoggedRun("id", "output"))}, torch.nn.Linear(1, 1))
-    state = TrainState(max_epoch=1, iters_per_epoch=5)
+    state = TrainState((5,))
     for state.steps in (1, 2, 3):
         hook.write_step({"loss": 1.0}, state)
     hook.after_epoch(state)

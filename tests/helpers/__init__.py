@@ -31,6 +31,23 @@ VERB_AND_NOUN = (
     "MULTI_HEAD.LOSS_WEIGHTS",
     [1.0, 1.0],
 )
+# Both cycles of multigrid in the tiny configuration: clips of 4 and 8 frames, of 32 and 48 pixels.
+MULTIGRID = (
+    "MULTIGRID.LONG_CYCLE",
+    True,
+    "MULTIGRID.SHORT_CYCLE",
+    True,
+    "MULTIGRID.SHORT_CYCLE_FACTORS",
+    [0.67],
+    "MULTIGRID.LONG_CYCLE_FACTORS",
+    [[0.5, 0.67], [1, 1]],
+    "SOLVER.LR_POLICY",
+    "steps_with_relative_lrs",
+    "SOLVER.STEPS",
+    [0, 4],
+    "SOLVER.LRS",
+    [1, 0.1],
+)
 
 
 def tiny_cfg(*overrides):

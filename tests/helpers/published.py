@@ -25,7 +25,6 @@ NAMES = {
     "maskmvit": "masked autoencoders",
     "contrastive": "self-supervised",
     "auditory": "auditory-slow-fast",
-    "multigrid": "multigrid training is not available yet",
 }
 LOADS = {
     "slow": "Slow",
@@ -36,8 +35,8 @@ LOADS = {
     "ssv2": "SlowFast for SSv2",
     "epic": "SlowFast for EPIC-Kitchens-100",
     "ptv": "Slow, SlowFast of PyTorchVideo",
+    "multigrid": "SlowFast with multigrid training",
 }
-WITHOUT_MULTIGRID = ["MULTIGRID.SHORT_CYCLE", False, "MULTIGRID.LONG_CYCLE", False]
 
 
 def values_of(project, path):

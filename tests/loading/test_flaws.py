@@ -72,7 +72,8 @@ def test_flaws_are_summed_up_with_the_first_file_of_each_kind():
 
 def test_an_epoch_tells_its_flaws_once(tmp_path, caplog):
     caplog.set_level("INFO")
-    hook, state = FailuresHook(FailurePolicy(0.0, 5, str(tmp_path)), 9, 8, 10), TrainState(2, 100, epoch=1)
+    hook = FailuresHook(FailurePolicy(0.0, 5, str(tmp_path)), 9, lambda steps: 8 * steps, 10)
+    state = TrainState((100,) * 2, epoch=1)
     state.count([], ["a", "b"], 0, [Flaw("b", 2)], 1)
     hook.after_epoch(state)
     assert caplog.messages == [

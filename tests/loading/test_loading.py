@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from helpers import tiny_cfg
+from helpers import MULTIGRID, tiny_cfg
 from helpers.lists import cfg_for, copy_lists
 
-from avslowfast.config import ConfigError
+from avslowfast.config import ConfigError, derived
 from avslowfast.loading import build_dataset, build_loader
 from avslowfast.loading.samplers import epoch_order, EvalSampler, SampleKey, TrainBatchSampler
 from avslowfast.media import DecodeError, VideoReader, write_video
@@ -274,6 +274,61 @@ def test_the_global_batch_is_the_same_for_any_number_of_ranks():
     assert len(joined) == 4
     one.set_epoch(5)
     assert [k.video for batch in one for k in batch] != [k.video for batch in joined for k in batch]
+
+
+@pytest.mark.parametrize("ranks, accumulate", [(1, 1), (2, 1), (1, 2), (2, 2)])
+def test_batches_of_multigrid_follow_the_schedule_on_any_number_of_ranks(ranks, accumulate):
+    schedule = derived.schedule(tiny_cfg(*MULTIGRID))
+    batch = 8 // (ranks * accumulate)
+    samplers = [TrainBatchSampler(1000, batch, rank, ranks, 3, schedule, accumulate) for rank in range(ranks)]
+    whole = TrainBatchSampler(1000, 8, seed=3, schedule=schedule)
+    for epoch in (0, schedule.max_epoch - 1):
+        for sampler in (*samplers, whole):
+            sampler.set_epoch(epoch)
+        # The micro-batches of all ranks in turn are the step's batch.
+        parts = [part for together in zip(*samplers) for part in together]
+        steps = [sum(parts[i : i + ranks * accumulate], []) for i in range(0, len(parts), ranks * accumulate)]
+        cycle = schedule.phase(epoch).cycle
+        expected = list(whole)
+        assert steps[: len(expected)] == expected
+        for number, step in enumerate(expected):
+            assert {key.shape for key in step} == {cycle[number % len(cycle)]}
+            assert len(step) == 8 * cycle[number % len(cycle)].batch
+        videos = [key.video for step in expected for key in step]
+        assert len(set(videos)) == len(videos) > 1000 - 8 * max(shape.batch for shape in cycle)
+        assert len(expected) == len(whole)
+        whole.set_epoch(epoch, start=3)
+        assert list(whole) == expected[3:]
+
+
+def test_precise_statistics_are_of_the_configured_shape():
+    sampler = TrainBatchSampler(1000, 8, schedule=derived.schedule(tiny_cfg(*MULTIGRID)))
+    sampler.set_epoch(0, full=True)
+    assert len(sampler) == 125
+    assert {(len(keys), keys[0].shape) for keys in sampler} == {(8, None)}
+    sampler.set_epoch(0)
+    assert next(iter(sampler))[0].shape is not None
+
+
+def test_a_list_that_does_not_fill_a_batch_of_multigrid_names_the_shape(synthav):
+    cfg = cfg_for(synthav, *MULTIGRID, "TRAIN.BATCH_SIZE", 16)
+    with pytest.raises(
+        ConfigError, match=r"BATCH_SIZE is 16, in the shape 4x32x32 of MULTIGRID 4 times as much: .* 32"
+    ):
+        build_loader(cfg, "train")
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_the_loader_gives_batches_in_their_shapes(synthav, workers):
+    cfg = cfg_for(synthav, *MULTIGRID, "TRAIN.BATCH_SIZE", 2, "DATA_LOADER.NUM_WORKERS", workers)
+    loader, schedule = build_loader(cfg, "train"), derived.schedule(cfg)
+    for epoch in (0, schedule.max_epoch - 1):
+        loader.epochs.set_epoch(epoch)
+        cycle = schedule.phase(epoch).cycle
+        for number, batch in zip(range(3), loader):
+            shape = cycle[number % len(cycle)]
+            assert batch["fast"].shape == (2 * shape.batch, 3, shape.frames, shape.crop, shape.crop)
+            assert batch["audio"].shape == (2 * shape.batch, 1, derived.spectrogram_frames(cfg, shape), 40)
 
 
 def test_evaluation_visits_each_video_once():

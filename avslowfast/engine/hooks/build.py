@@ -7,6 +7,7 @@ from ...evaluation.build import best_metric
 from ...loading import ClipDataset
 from ...models.build import input_shapes
 from ...models.complexity import count_gflops
+from ...models.norm import set_parts
 from ...utils import distributed
 from ...utils.accelerators import peak_flops_of
 from ...utils.logging import get_logger
@@ -43,7 +44,10 @@ def build_hooks(cfg: Cfg, trainer: Trainer, folder: RunFolder, validation: ClipD
     evaluate = Validation(cfg, trainer, validation)
 
     def recompute_statistics(epoch: int) -> None:
-        trainer.sampler.set_epoch(epoch)
+        # Whatever is trained, the configured shape is validated.
+        trainer.sampler.set_epoch(epoch, full=True)
+        full = trainer.schedule.recipe.full
+        set_parts(trainer.eval_model, derived.norm_parts(cfg, full, distributed.world_size()))
         batches = (trainer.task.inputs(batch) for batch in trainer.votes.batches(trainer.loader))
         count = min(cfg.BN.NUM_BATCHES_PRECISE, len(trainer.loader))
         precise_bn(trainer.eval_model.train(), trainer.task, batches, count)
@@ -58,13 +62,13 @@ def build_hooks(cfg: Cfg, trainer: Trainer, folder: RunFolder, validation: ClipD
         FailuresHook(
             failure_policy(cfg, cfg.OUTPUT_DIR),
             trainer.dataset.records.paths.count_distinct(),
-            max(derived.train_clips_per_step(cfg) // cfg.AUG.NUM_SAMPLE, 1),
+            lambda steps: trainer.sampler.videos(steps * trainer.accumulate),
             cfg.LOG_PERIOD,
         ),
         progress,
         LogHook(
             cfg.LOG_PERIOD,
-            derived.train_clips_per_step(cfg),
+            trainer.steps_to_come,
             trainer.device,
             (loggers.write_step, progress.show),
             own_seconds=trainer.take_own_seconds,
@@ -72,7 +76,7 @@ def build_hooks(cfg: Cfg, trainer: Trainer, folder: RunFolder, validation: ClipD
         ),
         loggers,
         *([PreciseBNHook(recompute_statistics)] if cfg.BN.USE_PRECISE_STATS else []),
-        EvalHook(cfg.TRAIN.EVAL_PERIOD, evaluate, best_metric(cfg), (loggers.write_evaluation, evaluate.judge)),
+        EvalHook(trainer.schedule.is_evaluated, evaluate, best_metric(cfg), (loggers.write_evaluation, evaluate.judge)),
         CheckpointHook(
             save,
             trainer.votes.clock,

@@ -17,10 +17,10 @@ EvaluationReport = Callable[[Evaluation[Any], TrainState], None]
 
 
 class EvalHook(Hook):
-    """Calls a function every few epochs and after the last, and keeps the best of its results.
+    """Calls a function after some epochs, and keeps the best of its results.
 
     Args:
-        period: Epochs.
+        due: Whether it is called after a number of epochs.
         function: Gives the evaluation.
         metric: Chooses the best one.
         reports: Called with each result.
@@ -28,12 +28,12 @@ class EvalHook(Hook):
 
     def __init__(
         self,
-        period: int,
+        due: Callable[[int], bool],
         function: Callable[[], Evaluation[Any]],
         metric: Metric,
         reports: Sequence[EvaluationReport] = (),
     ) -> None:
-        self.period, self.function, self.metric, self.reports = period, function, metric, tuple(reports)
+        self.due, self.function, self.metric, self.reports = due, function, metric, tuple(reports)
 
     def before_train(self, state: TrainState) -> None:
         """Forgets a best value of another metric, with which values of this one cannot be compared."""
@@ -46,7 +46,7 @@ class EvalHook(Hook):
 
     def after_epoch(self, state: TrainState) -> None:
         """Says whether the epoch is to be evaluated."""
-        state.evaluation_due = state.ends_period(self.period)
+        state.evaluation_due = self.due(state.epoch)
 
     def evaluate(self, state: TrainState) -> None:
         """Evaluates, writes `state.best`, `state.best_epoch` and `state.improved`, logs."""

@@ -1,6 +1,7 @@
 """What happens to a training whose files cannot be read, or only in part."""
 
 import itertools
+from collections.abc import Callable
 
 from ...evaluation.failures import FailurePolicy, report_flaws, write_failed_files
 from ...utils import distributed
@@ -20,12 +21,12 @@ class FailuresHook(Hook):
     Args:
         policy: How many may fail.
         total: Different files of the training list.
-        files_per_step: Files that a step reads, over all ranks.
+        files: Files that a number of steps of the epoch read, over all ranks.
         period: Iterations.
     """
 
-    def __init__(self, policy: FailurePolicy, total: int, files_per_step: int, period: int) -> None:
-        self.policy, self.total, self.files_per_step, self.period = policy, total, files_per_step, period
+    def __init__(self, policy: FailurePolicy, total: int, files: Callable[[int], int], period: int) -> None:
+        self.policy, self.total, self.files, self.period = policy, total, files, period
         self._named: set[str] = set()
 
     def before_train(self, state: TrainState) -> None:
@@ -44,7 +45,7 @@ class FailuresHook(Hook):
         if state.epoch:
             self.policy.check(state.failed, self.total, "training")
         else:
-            tried = min(state.iteration * self.files_per_step + len(state.failed), self.total)
+            tried = min(self.files(state.iteration) + len(state.failed), self.total)
             self.policy.check_early(state.failed, tried, self.total, "training")
 
     def after_epoch(self, state: TrainState) -> None:

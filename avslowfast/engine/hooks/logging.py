@@ -26,7 +26,7 @@ class LogHook(Hook):
 
     Args:
         period: Iterations.
-        clips_per_step: Clips of one optimiser step, over all machines.
+        to_come: Gives {shape of batches: steps to come}; the time that is left is estimated from those of each shape.
         device: Where the network is, for its peak memory.
         reports: Called with what is logged.
         own_seconds: Gives (waiting for data, passes) of this rank since it was last called.
@@ -36,20 +36,22 @@ class LogHook(Hook):
     def __init__(
         self,
         period: int,
-        clips_per_step: int,
+        to_come: Callable[[], Mapping[str, int]],
         device: torch.device,
         reports: Sequence[StatsReport] = (),
         *,
         own_seconds: Callable[[], tuple[float, float]] = lambda: (0.0, 0.0),
         least_seconds: float | None = None,
     ) -> None:
-        self.period, self.clips_per_step, self.device = period, clips_per_step, device
+        self.period, self.to_come, self.device = period, to_come, device
         self.reports = tuple(reports)
         self.own_seconds, self.least_seconds = own_seconds, least_seconds
         self._ranks = RankReport()
         self._losses: defaultdict[str, list[Tensor]] = defaultdict(list)
         self._data_seconds = 0.0
-        self._steps = 0
+        self._steps = self._clips = 0
+        # Seconds of a step by shape, where they have been measured.
+        self._seconds: dict[str, float] = {}
         self._mark = time.perf_counter()
 
     def before_train(self, state: TrainState) -> None:
@@ -67,6 +69,7 @@ class LogHook(Hook):
             self._losses[name].append(value)
         self._data_seconds += state.data_seconds
         self._steps += 1
+        self._clips += len(state.paths) * distributed.world_size()
         if state.iteration % self.period == 0 or state.epoch_complete:
             self._log(state)
 
@@ -78,12 +81,13 @@ class LogHook(Hook):
 
     def _restart(self) -> None:
         self._losses.clear()
-        self._data_seconds, self._steps = 0.0, 0
+        self._data_seconds, self._steps, self._clips = 0.0, 0, 0
         self._mark = time.perf_counter()
 
     def _log(self, state: TrainState) -> None:
         seconds = (time.perf_counter() - self._mark) / self._steps
         data_seconds = self._data_seconds / self._steps
+        self._seconds[state.shape] = seconds
         place = {
             "epoch": f"{state.epoch + 1}/{state.max_epoch}",
             "iter": f"{state.iteration}/{state.iters_per_epoch}",
@@ -92,13 +96,14 @@ class LogHook(Hook):
         stats = {
             "_type": "train_iter",
             **place,
+            **({"shape": state.shape} if state.shape else {}),
             **losses,
             "lr": state.lr,
             "dt": seconds,
             "dt_data": data_seconds,
             "dt_net": seconds - data_seconds,
-            "clips_per_s": self.clips_per_step / seconds,
-            "eta": remaining_time((state.total_iterations - state.global_iteration) * seconds),
+            "clips_per_s": self._clips / self._steps / seconds,
+            "eta": remaining_time(sum(n * self._seconds.get(shape, seconds) for shape, n in self.to_come().items())),
             **peak_memory(self.device),
             **({} if self.least_seconds is None else {"mfu": self.least_seconds / seconds}),
             **self._ranks.slowest(own_seconds),

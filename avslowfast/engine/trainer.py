@@ -161,7 +161,7 @@ class Trainer:
         state, phase = self.state, self.schedule.phase(self.state.epoch)
         parts = derived.norm_parts(self.cfg, phase.shape, distributed.world_size())
         adapted = set_parts(self.model, parts)
-        norm = f"{parts.kind} ({max(parts)})" if adapted else "batch norm as configured"
+        norm = f"{parts.kind} of {max(parts)}" if adapted else "batch norm as configured"
         shape, state.shape = state.shape, self.shape_of(state.epoch)
         if shape != state.shape:
             logger.info("epochs %d to %d: batches of %s, %s", state.epoch + 1, phase.end, state.shape, norm)

@@ -70,7 +70,7 @@ def test_the_log_tells_shapes_rates_and_validations(run_args):
     assert {row["lr"] for row in rows if row["epoch"] == "8/8"} == {0.005}
     # About three in each shape, in place of TRAIN.EVAL_PERIOD.
     assert [row["epoch"] for row in stats(folder, "val_epoch")] == [f"{epoch}/8" for epoch in (1, 3, 5, 6, 7, 8)]
-    log = log_of(run_args)
+    log = log_of(output_of(run_args))
     assert f"epochs 1 to 5: batches of {SHAPES[0]}, sub_batchnorm of 2" in log
     assert f"epochs 6 to 7: batches of {SHAPES[1]}, sync_batchnorm of 1" not in log
 
@@ -101,8 +101,8 @@ def test_a_stopped_run_resumes_in_the_middle_of_a_cycle_bit_for_bit(run_args, tm
         assert code == (75 if number == signal.SIGTERM else -signal.SIGKILL)
         assert "_iter_" in newest_state(output_of(stopped))
     run(stopped, *extra)
-    assert log_of(stopped).count("resumed from") == 2
-    assert "training resumes at the beginning" not in log_of(stopped)
+    assert log_of(output_of(stopped)).count("resumed from") == 2
+    assert "training resumes at the beginning" not in log_of(output_of(stopped))
     a, b = weights(output_of(whole)), weights(output_of(stopped))
     for key in ("model_state", "ema_state"):
         assert all(torch.equal(a[key][n], b[key][n]) for n in a[key])
@@ -159,7 +159,7 @@ def test_batch_norm_of_a_small_batch_is_shared_by_ranks(run_args, tmp_path):
     # Two clips on each of two ranks, of eight that statistics are to be taken over.
     args = [*KEYS, "MULTIGRID.BN_BASE_SIZE", 8, "LOG_PERIOD", 1, "TEST.ENABLE", False, "NUM_CPU_PROCESSES", 2]
     run(run_args, *args)
-    log = log_of(run_args)
+    log = log_of(output_of(run_args))
     assert f"epochs 1 to 5: batches of {SHAPES[0]}, sync_batchnorm of 2" in log
     assert f"epochs 6 to 7: batches of {SHAPES[1]}, sync_batchnorm of 2" in log
     assert len(stats(output_of(run_args), "train_iter")) == 50

@@ -191,7 +191,7 @@ def build_loader(cfg: Cfg, split: str, videos_of: str | None = None, dataset: Cl
 def _check_batches(cfg: Cfg, batches: TrainBatchSampler, schedule: Schedule) -> None:
     """The training list fills the batches of a step in each shape."""
     for begin, phase in zip((0, *(phase.end for phase in schedule.phases)), schedule.phases):
-        if batches.batches(begin) < batches.accumulate:
+        if not batches.batches(begin):
             clips = f"TRAIN.BATCH_SIZE is {cfg.TRAIN.BATCH_SIZE}"
             if schedule.is_multigrid:
                 clips = f"{clips}, in the shape {phase.cycle[0].text} of MULTIGRID {phase.cycle[0].batch} times as much"

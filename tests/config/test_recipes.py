@@ -14,6 +14,7 @@ from avslowfast.config.zoo import list_models
 from avslowfast.models import build_model
 
 _C2, _VISUAL = "configs/Kinetics/c2", "SLOWFAST_4x16_R50 SLOWFAST_8x8_R50 SLOWFAST_NLN_4x16_R50 SLOWFAST_NLN_8x8_R50"
+_VISUAL += " SLOWFAST_8x8_R50_stepwise_multigrid"
 # {configuration: (project, the file that it is named after)}.
 PUBLISHED = {
     "AVA/SLOWFAST_32x2_R101_50_50": ("PySlowFast", "configs/AVA/c2/SLOWFAST_32x2_R101_50_50.yaml"),

@@ -262,13 +262,13 @@ def test_a_logger_that_fails_rests_until_the_end_of_the_epoch_and_is_counted(cap
 
 
 def test_a_configuration_without_loggers_builds_none():
-    assert build_loggers(tiny_cfg("LOGGERS", []), "id", TrainState(1, 1)) == {}
+    assert build_loggers(tiny_cfg("LOGGERS", []), "id", TrainState((1,))) == {}
 
 
 def test_a_registered_logger_gets_its_options_and_the_run(registry_of, tmp_path):
     registry_of("LOGGERS").register("recorder")(RunLogger)
     cfg = tiny_cfg("LOGGERS", ["recorder"], "OUTPUT_DIR", str(tmp_path))
-    logger = build_loggers(cfg, "id", TrainState(1, 5, steps=3))["recorder"]
+    logger = build_loggers(cfg, "id", TrainState((5,), steps=3))["recorder"]
     assert logger.options == {}
     assert (logger.run.id, logger.run.output_dir, logger.run.step) == ("id", str(tmp_path), 3)
     assert logger.run.configuration["OUTPUT_DIR"] == str(tmp_path)

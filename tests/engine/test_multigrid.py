@@ -47,7 +47,7 @@ def test_steps_epochs_and_what_is_left_follow_the_schedule(run_args):
     cfg = tiny_cfg(*run_args, *KEYS)
     trainer = Trainer(cfg, torch.device("cpu"))
     state = trainer.state
-    assert state.steps == (4,) * 5 + (10,) * 3
+    assert state.epoch_steps == (4,) * 5 + (10,) * 3
     assert (state.max_epoch, state.total_iterations) == (8, 50)
     state.epoch, state.iteration = 6, 3
     assert (state.global_iteration, state.iters_per_epoch) == (33, 10)

@@ -50,7 +50,7 @@ def evaluation(epoch):
 
 def train(folder, name, first=0, last=STEPS * EPOCHS, run_id="20260101-000000-abcdef", state=None, hooks=None):
     """The calls of a training of 3 epochs of 4 steps, from behind step `first` to step `last`; gives its state."""
-    state = state or TrainState(EPOCHS, STEPS)
+    state = state or TrainState((STEPS,) * EPOCHS)
     cfg = tiny_cfg("LOGGERS", [name], "OUTPUT_DIR", str(folder), "TENSORBOARD.CLIPS", 0)
     hook = LoggersHook(build_loggers(cfg, run_id, state), torch.nn.Linear(1, 1))
     (hooks if hooks is not None else []).append(hook)
@@ -100,14 +100,14 @@ OTHERS = tuple(pytest.param(name, marks=pytest.mark.slow) for name in ("wandb", 
 @pytest.mark.parametrize("name", [*OWN, *OTHERS])
 def test_a_resumed_run_continues_without_doublets(tmp_path, name):
     """Killed behind step 10; the newest state is that of step 6, in the second epoch."""
-    train(tmp_path, name, last=6)[1].after_train(TrainState(EPOCHS, STEPS, stop=True))
-    saved, hook = train(tmp_path, name, first=6, last=6, state=TrainState(EPOCHS, STEPS, 1, 2, 6))
+    train(tmp_path, name, last=6)[1].after_train(TrainState((STEPS,) * EPOCHS, stop=True))
+    saved, hook = train(tmp_path, name, first=6, last=6, state=TrainState((STEPS,) * EPOCHS, 1, 2, 6))
     saved.epoch_losses.restore({"loss": [rounded(loss_at(5)) + rounded(loss_at(6)), 2.0]}, torch.device("cpu"))
     for step in range(7, 11):
         saved.iteration, saved.steps = saved.iteration + 1, step
         hook.write_step({"loss": loss_at(step)}, saved)
-    hook.after_train(TrainState(EPOCHS, STEPS, stop=True))
-    again = TrainState(EPOCHS, STEPS, 1, 2, 6)
+    hook.after_train(TrainState((STEPS,) * EPOCHS, stop=True))
+    again = TrainState((STEPS,) * EPOCHS, 1, 2, 6)
     again.epoch_losses.restore({"loss": [rounded(loss_at(5)) + rounded(loss_at(6)), 2.0]}, torch.device("cpu"))
     state, hook = train(tmp_path, name, first=6, state=again)
     hook.after_train(state)
@@ -125,7 +125,7 @@ def test_the_validation_that_was_still_to_come_is_not_written_twice(tmp_path):
     train(tmp_path, "json", last=4)
     train(tmp_path, "csv", last=4)
     for name in ("json", "csv"):
-        train(tmp_path, name, first=4, last=4, state=TrainState(EPOCHS, STEPS, 1, 0, 4, evaluation_due=True))
+        train(tmp_path, name, first=4, last=4, state=TrainState((STEPS,) * EPOCHS, 1, 0, 4, evaluation_due=True))
         assert READERS[name](tmp_path)["val/top1"] == [(4, 20.0)]
         assert READERS[name](tmp_path)["epoch/loss"] == [(4, pytest.approx(sum(map(loss_at, range(1, 5))) / 4))]
 
@@ -183,7 +183,7 @@ def test_a_torn_line_is_left_out_at_the_next_start(tmp_path, caplog):
 
 
 def test_values_that_are_not_finite_are_written_as_such(tmp_path):
-    state = TrainState(1, 2, 0, 1, 1)
+    state = TrainState((2,), 0, 1, 1)
     for name in ("json", "mlflow"):
         cfg = tiny_cfg("LOGGERS", [name], "OUTPUT_DIR", str(tmp_path))
         hook = LoggersHook(build_loggers(cfg, "20260101-000000-abcdef", state), torch.nn.Linear(1, 1))
@@ -195,7 +195,7 @@ def test_values_that_are_not_finite_are_written_as_such(tmp_path):
 def test_a_server_that_is_not_there_is_one_warning(tmp_path, caplog, monkeypatch):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-    assert build_loggers(tiny_cfg("LOGGERS", ["mlflow"], "OUTPUT_DIR", str(tmp_path)), "r", TrainState(1, 1)) == {}
+    assert build_loggers(tiny_cfg("LOGGERS", ["mlflow"], "OUTPUT_DIR", str(tmp_path)), "r", TrainState((1,))) == {}
     assert len(caplog.records) == 1
     assert "LOGGERS mlflow: " in caplog.text and "Training continues without it" in caplog.text
 

@@ -1,22 +1,44 @@
 """A run as one page."""
 
+import base64
+import io
 import json
+import os
 import re
+import shutil
 
+import numpy as np
 import pytest
 from helpers.tools import command
+from PIL import Image
 
+from avslowfast.evaluation.metrics.classification import confusion_matrix
+from avslowfast.tasks.scores import ClassScores, SavedScores
 from avslowfast.utils.errors import UserError
-from avslowfast.visualization.report import make_report
+from avslowfast.visualization.report import make_comparison, make_report
+from avslowfast.visualization.report.compare import paired_interval
+from avslowfast.visualization.report.confusion import most_confused
+from avslowfast.visualization.report.provenance import facts
+from avslowfast.visualization.report.run import read_run
 
 
 def test_a_report_is_one_page_that_needs_nothing_else(trained, tmp_path):
     text = open(make_report(trained, tmp_path / "r.html"), encoding="utf-8").read()
-    for title in ("Training", "Results", "Classes", "Confusion", "Clips", "Failed files", "Speed", "Configuration"):
+    for title in (
+        "Training",
+        "Results",
+        "Classes",
+        "Confusion",
+        "Clips",
+        "Failed files",
+        "Speed",
+        "Where it comes from",
+        "Configuration",
+    ):
         assert f"<h2>{title}</h2>" in text
     # The only addresses are names of namespaces, which nothing fetches.
     assert not [a for a in re.findall(r"""(?:src|href|url)\s*=?\(?["']?(https?:[^"')\s>]+)""", text)]
-    assert text.count("<audio") >= 4 and "data:audio/mp4;base64," in text
+    assert text.count("<video") >= 4 and "data:video/mp4;base64," in text
     assert "data:image/jpeg;base64," in text and len(text) < 4e6
     assert "no run" not in text
     assert "top-1 accuracy, %" in text and "validation top-1 accuracy, %" in text
@@ -55,3 +77,129 @@ def test_a_run_that_has_not_ended_has_a_page(tmp_path):
     text = open(make_report(tmp_path), encoding="utf-8").read()
     assert "Not tested yet" in text and "<h2>Training</h2>" in text and "seconds per step" in text
     assert "<h2>Failed files</h2>" not in text
+
+
+def test_a_page_says_where_its_run_comes_from(trained):
+    run = read_run(os.path.join(trained))
+    known = facts(run)
+    record = json.load(open(os.path.join(trained, "run.json")))
+    assert known["run"] == record["id"] and known["device"] == "CPU, 1 rank" and known["epochs"] == "1 of 1"
+    assert "torch " in known["versions"] and known["seed"] == "1" and known["time"].endswith(" s")
+
+
+def test_the_time_of_a_run_has_no_pauses_in_it(tmp_path):
+    lines = [
+        "[2026-01-01 10:00:00,000][INFO] a:  1: lists",
+        "[2026-01-01 10:00:02,000][INFO] b:  1: run x-1, start 1: avslowfast train",
+        "[2026-01-01 10:01:00,500][INFO] c:  1: json_stats: {}",
+        "[2026-01-01 12:00:00,000][INFO] a:  1: lists",
+        "[2026-01-01 12:00:03,000][INFO] b:  1: run x-1, start 2: avslowfast train",
+        "no time in this line",
+        "[2026-01-01 12:00:10,000][INFO] c:  1: the end",
+    ]
+    (tmp_path / "stdout.log").write_text("\n".join(lines))
+    (tmp_path / "results.json").write_text('{"top1": 1.0}')
+    assert read_run(tmp_path).seconds == pytest.approx(60.5 + 10)
+
+
+def run_of(folder, scores, labels, names, **results):
+    folder.mkdir()
+    saved = SavedScores(ClassScores({"": scores}), labels, [f"{i}.mp4" for i in range(len(labels))], names)
+    saved.save(str(folder / "scores"))
+    per_class = {name: 100.0 * (scores[labels == i].argmax(1) == i).mean() for i, name in enumerate(names)}
+    (folder / "results.json").write_text(json.dumps({"per_class_accuracy": per_class, **results}))
+    return folder
+
+
+def confused(classes, pairs, each=4, seed=0):
+    """Scores and labels in which both classes of each pair are taken for one another in half of their videos."""
+    rng, labels = np.random.default_rng(seed), np.repeat(np.arange(classes), each)
+    best = labels.copy()
+    for a, b in pairs:
+        best[np.flatnonzero(labels == a)[: each // 2]] = b
+        best[np.flatnonzero(labels == b)[: each // 2]] = a
+    scores = rng.random((len(labels), classes)).astype(np.float32) * 0.1
+    scores[np.arange(len(labels)), best] = 0.9
+    return scores, labels
+
+
+def test_four_hundred_classes_have_a_matrix_whole_and_its_most_confused_part(tmp_path):
+    pairs = [(7, 391), (50, 211), (100, 305)]
+    scores, labels = confused(400, pairs)
+    names = [f"class <{i}>" for i in range(400)]
+    text = open(make_report(run_of(tmp_path / "run", scores, labels, names)), encoding="utf-8").read()
+    image = Image.open(
+        io.BytesIO(base64.b64decode(re.search(r"id='matrix' src='data:image/png;base64,([^']*)'", text)[1]))
+    )
+    assert image.size == (400, 400)
+    order = [int(name) for name in re.findall(r"class &lt;(\d+)&gt;", re.search(r"<pre>(.*?)</pre>", text, re.S)[1])]
+    assert sorted(order) == list(range(400))
+    dark = np.asarray(image) < 250
+    for a, b in pairs:
+        # Alike classes stand side by side, and the pixel of their mistakes is where their names are.
+        assert abs(order.index(a) - order.index(b)) == 1
+        assert dark[order.index(a), order.index(b)] and dark[order.index(b), order.index(a)]
+    assert dark.sum() == 400 + 2 * len(pairs)
+    block = most_confused(confusion_matrix(scores, labels), 6)
+    assert sorted(block) == sorted(sum(pairs, ()))
+    row = re.search(r"<tr><td>class &lt;7&gt;</td>.*?</tr>", text)[0]
+    assert ">50.0<" in row and "class &lt;391&gt; (2)" in row and len(text) < 2e6
+
+
+def test_runs_are_compared_on_the_same_videos(tmp_path):
+    scores, labels = confused(20, [(0, 1), (2, 3)], each=20)
+    better, _ = confused(20, [(0, 1)], each=20)
+    names = [f"c{i}" for i in range(20)]
+    folders = [run_of(tmp_path / "a", scores, labels, names), run_of(tmp_path / "b", better, labels, names)]
+    out = make_comparison(folders, tmp_path / "page" / "c.html")
+    text = open(out, encoding="utf-8").read()
+    # 20 of 400 videos are right in the second run alone.
+    assert "<td class=n>+5.00</td>" in text and "400 videos" in text
+    low, high = map(float, re.search(r"<td class=n>\+([\d.]+) to \+([\d.]+)</td>", text).groups())
+    assert 2.5 < low < 5 < high < 7.5
+    assert re.search(r"<tr><td>c2</td><td class=n>50.0</td><td class=n>100.0</td></tr>", text)
+    low, high = paired_interval(np.zeros(10))
+    assert low == high == 0
+
+
+def test_the_command_compares_several_runs(trained, tmp_path):
+    out = tmp_path / "c.html"
+    assert "c.html" in command("report", trained, trained, "--out", out)
+    assert "<p>Nothing.</p>" in out.read_text(), "a run does not differ from itself"
+    assert "--players goes with a single run" in command("report", trained, trained, "--players", code=2)
+
+
+@pytest.mark.slow
+def test_a_report_has_pages_to_play_with_and_works_in_a_browser(trained, tmp_path):
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if shutil.which("chromium") is None:
+        pytest.skip("there is no chromium here")
+    page = tmp_path / "r.html"
+    make_report(trained, page, players=True)
+    said = []
+    with playwright.sync_playwright() as p:
+        chromium = p.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        for width, scheme in ((390, "light"), (1200, "dark")):
+            tab = chromium.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+            tab.on("console", lambda message: said.append(message.text))
+            tab.on("pageerror", lambda error: said.append(str(error)))
+            tab.goto(page.as_uri())
+            assert tab.evaluate("document.documentElement.scrollWidth") == width
+            ends = "[...document.querySelectorAll('.figures svg')].map(svg => svg.getBoundingClientRect().right)"
+            assert max(tab.evaluate(ends)) <= width
+            tab.fill("input[type=search]", "bob")
+            assert set(tab.locator("#classes tbody tr:visible td:first-child").all_inner_texts()) == {
+                "bob+tone",
+                "bob+beeps",
+                "bob+sweep",
+                "bob+hiss",
+            }
+            tab.click("#classes th button >> nth=0")
+            names = tab.locator("#classes tbody tr:visible td:first-child").all_inner_texts()
+            assert names == sorted(names)
+            tab.locator("details:has(iframe) summary").first.click()
+            frame = tab.frame_locator("iframe").first
+            frame.locator("#bars li").first.wait_for()
+            tab.close()
+        chromium.close()
+    assert said == []

@@ -1,8 +1,10 @@
 """HTML of the page: tables, figures, style."""
 
+import functools
 import html
 import io
 from collections.abc import Iterable, Sequence
+from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from ..draw import plain_text
@@ -10,21 +12,34 @@ from ..draw import plain_text
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+# No line of data has this colour.
+_INK = "#010203"
+
 _STYLE = """
 :root { color-scheme: light dark; --line: #8885; --soft: #8882; }
 body { font: 15px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 1100px; padding: 1rem; }
 h1 { font-size: 1.5rem; margin: 0 0 .2rem; }
 h2 { font-size: 1.15rem; margin: 2rem 0 .6rem; border-bottom: 1px solid var(--line); }
 .wide { overflow-x: auto; }
-.figure { background: #fff; border-radius: 6px; padding: .3rem; width: fit-content; }
-.figure svg { max-width: min(100%, 1080px); min-width: 340px; height: auto; display: block; }
-.figure.row svg { min-width: 700px; }
+.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 320px), 1fr)); gap: .8rem; }
+.figure svg { width: 100%; max-width: 560px; height: auto; display: block; }
+.figure.big svg { max-width: 1080px; min-width: 640px; }
+.matrix { max-height: 80vh; overflow: auto; }
+.matrix img { --zoom: 1; width: calc(var(--side) * var(--zoom) * 1.5); max-width: none; image-rendering: pixelated; }
+@media (prefers-color-scheme: dark) { .matrix img { filter: invert(1); } }
+input { font: inherit; padding: .3rem .5rem; max-width: 100%; }
+th button { font: inherit; font-weight: bold; background: none; border: 0; padding: 0; color: inherit; }
+th[aria-sort=ascending] button::after { content: " ▲"; }
+th[aria-sort=descending] button::after { content: " ▼"; }
+:focus-visible { outline: 3px solid #56B4E9; outline-offset: 2px; }
+iframe { border: 0; width: 100%; height: 90vh; }
 table { border-collapse: collapse; }
 td, th { padding: .2rem .7rem; border-bottom: 1px solid var(--soft); text-align: left; }
 td.n { text-align: right; font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
 .cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(230px, 1fr)); gap: .8rem; }
 .card { border: 1px solid var(--line); border-radius: 6px; padding: .5rem; overflow-wrap: anywhere; font-size: .85rem; }
-.card img, .card audio { width: 100%; }
+.card img, .card audio, .card video { width: 100%; }
+.card.wide { grid-column: 1 / -1; }
 .big { display: flex; flex-wrap: wrap; gap: 1.2rem; }
 .big div { border-left: 3px solid #0072B2; padding-left: .6rem; }
 .big b { display: block; font-size: 1.4rem; }
@@ -47,7 +62,7 @@ def document(title: str, sections: Iterable[tuple[str, str]]) -> str:
     )
     return (
         f"<!doctype html><html lang='en'><head>{head}</head>"
-        f"<body><h1>{html.escape(title)}</h1>{''.join(parts)}</body></html>"
+        f"<body><h1>{html.escape(title)}</h1>{''.join(parts)}<script>{_script()}</script></body></html>"
     )
 
 
@@ -74,17 +89,71 @@ def number(value: float | int | str) -> str:
     return f"{value:.2f}" if isinstance(value, float) else html.escape(str(value))
 
 
-def svg(figure: "Figure", row: bool = False) -> str:
-    """A figure as inline SVG.
+def searchable(name: str, rows: Iterable[Sequence[str]], numbers: Sequence[int], headings: Sequence[str]) -> str:
+    """A table whose rows can be searched by their first cell and sorted by any column; "" without rows.
+
+    Args:
+        name: Of the table, different from other tables' of the page.
+        rows: HTML of the cells.
+        numbers: Columns that hold numbers.
+        headings: Of the columns, HTML.
+    """
+    lines = [
+        "".join(f"<td{' class=n' if i in numbers else ''}>{cell}</td>" for i, cell in enumerate(row)) for row in rows
+    ]
+    if not lines:
+        return ""
+    head = "".join(f"<th scope='col'><button type='button'>{cell}</button></th>" for cell in headings)
+    return (
+        f"<p><label>Search <input type='search' data-searches='{name}'></label> <output></output></p>"
+        f"<div class='wide'><table id='{name}'><thead><tr>{head}</tr></thead>"
+        f"<tbody>{''.join(f'<tr>{line}</tr>' for line in lines)}</tbody></table></div>"
+    )
+
+
+@functools.cache
+def _script() -> str:
+    return files(__package__).joinpath("report.js").read_text(encoding="utf-8")
+
+
+def figures(drawn: Iterable[str]) -> str:
+    """Figures beside one another, below one another where there is no room; "" without any.
+
+    Args:
+        drawn: From `svg`.
+    """
+    body = "".join(drawn)
+    return f"<div class='figures'>{body}</div>" if body else ""
+
+
+def svg(figure: "Figure", words: str, wide: bool = False) -> str:
+    """A figure as inline SVG, whose lines and letters have the page's colour.
 
     Args:
         figure: The figure.
-        row: It is a row of panels, which scrolls where it would become too small to read.
+        words: What it shows, for those who do not see it.
+        wide: It scrolls where it would become too small to read.
     """
     from matplotlib import rc_context
 
     buffer = io.StringIO()
+    _ink(figure)
     with plain_text(figure), rc_context({"svg.fonttype": "none", "svg.hashsalt": "avslowfast"}):
-        figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None})
-    text = buffer.getvalue()
-    return f"<div class='wide'><div class='figure{' row' if row else ''}'>{text[text.index('<svg') :]}</div></div>"
+        figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None}, transparent=True)
+    text = buffer.getvalue().replace(_INK, "currentColor")
+    text = text[text.index("<svg") :].replace(
+        "<svg", f"<svg role='img' aria-label='{html.escape(words, quote=True)}'", 1
+    )
+    return f"<div class='{'wide' if wide else ''}'><div class='figure{' big' if wide else ''}'>{text}</div></div>"
+
+
+def _ink(figure: "Figure") -> None:
+    """Axes and words of a figure in a colour that stands for the page's."""
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):
+        text.set_color(_INK)
+    for axes in figure.axes:
+        axes.tick_params(color=_INK, labelcolor=_INK)
+        for spine in axes.spines.values():
+            spine.set_edgecolor(_INK)

@@ -1,23 +1,33 @@
 """What a run has left in its folder: configuration, log, results, scores."""
 
+import datetime
 import json
 import os
 import re
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import yaml
+from numpy.typing import NDArray
 
 from ...config import parse_cfg
 from ...config.names import Metric
 from ...evaluation.build import best_metric
 from ...evaluation.results import FACTS
-from ...tasks.scores import SavedScores
+from ...tasks.scores import FloatArray, names_of_head, ONLY, SavedScores
 from ...utils.errors import UserError
 from ...utils.text import counted, read_json, read_text, TextError
 
 # What begins the numbers in a line of the log; a line that a kill has torn may have another one behind it.
 _STATS = "json_stats: "
+# What begins a line, and what the first line of a start says.
+_TIME, _START = (
+    re.compile(r"\[(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3})\]", re.ASCII),
+    re.compile(r": run \S+, start \d+: "),
+)
+# Seconds that a start needs for its lists, at most.
+_READING = 120.0
 _FRACTION = re.compile(r"\d+/[1-9]\d*", re.ASCII)
 
 
@@ -38,6 +48,8 @@ class Run:
         metrics: {name: record} of the metrics and facts in `results`, in their order.
         best_metric: The metric that chooses the best checkpoint; None where the configuration cannot be read.
         scores: Scores of the test's videos, where the run wrote them.
+        record: Content of run.json; {} without it.
+        seconds: How long it was at work, over all starts; None without a log.
         notes: What could not be read, as a kill leaves it behind.
     """
 
@@ -49,6 +61,8 @@ class Run:
     metrics: dict[str, Metric]
     best_metric: Metric | None
     scores: SavedScores | None
+    record: dict[str, Any]
+    seconds: float | None
     notes: list[str]
 
     @property
@@ -69,7 +83,8 @@ def read_run(folder: str | os.PathLike[str]) -> Run:
     """
     folder, notes = os.fspath(folder), list[str]()
     config = _text(folder, "config.yaml", notes)
-    stats = _stats(_text(folder, "stdout.log", notes), notes)
+    log = _text(folder, "stdout.log", notes)
+    stats = _stats(log, notes)
     results = _results(folder, notes)
     if not stats and not results:
         found = f" that can be read ({'; '.join(notes)})" if notes else ""
@@ -83,8 +98,59 @@ def read_run(folder: str | os.PathLike[str]) -> Run:
         metrics=_metrics(results),
         best_metric=_best_metric(config, folder),
         scores=_scores(folder, notes),
+        record=_record(folder, notes),
+        seconds=_seconds(log),
         notes=notes,
     )
+
+
+def single_label(run: Run) -> tuple[FloatArray, NDArray[np.int64], list[str]] | None:
+    """(scores [N, K], labels [N], class names) where one classifier scored videos with one label each; else None.
+
+    Args:
+        run: The run.
+    """
+    saved = run.scores
+    scores = None if saved is None else saved.scores.single_label(saved.labels)
+    if saved is None or scores is None:
+        return None
+    names = names_of_head(saved.class_names, ONLY) or [f"class {i}" for i in range(scores.shape[1])]
+    return scores, saved.labels, names
+
+
+def _record(folder: str, notes: list[str]) -> dict[str, Any]:
+    """The content of run.json; {} where it is missing or torn, which the notes say."""
+    path = os.path.join(folder, "run.json")
+    if not os.path.isfile(path):
+        return {}
+    try:
+        content = read_json(path)
+    except TextError as error:
+        notes.append(str(error))
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _seconds(log: str) -> float | None:
+    """Seconds at work: from the first to the last line, without the time between a start's end and the next start."""
+    times, starts = list[float](), list[int]()
+    for line in log.split("\n"):
+        found = _TIME.match(line)
+        try:
+            now = datetime.datetime.strptime(found[1] if found else "", "%Y-%m-%d %H:%M:%S,%f")
+        except ValueError:
+            continue
+        if _START.search(line):
+            starts.append(len(times))
+        times.append(now.timestamp())
+    if not times:
+        return None
+    gaps = np.diff(times).clip(0)
+    for index in starts[1:]:
+        # A start has read its lists before the line that names it: it began behind the longest gap shortly before.
+        first = int(np.searchsorted(times[:index], times[index] - _READING))
+        gaps[max(first - 1, 0) + int(gaps[max(first - 1, 0) : index].argmax())] = 0
+    return float(gaps.sum())
 
 
 def _stats(log: str, notes: list[str]) -> list[dict[str, Any]]:

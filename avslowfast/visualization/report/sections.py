@@ -5,18 +5,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...evaluation.metrics.classification import confusion_matrix
-from ...tasks.scores import FloatArray, names_of_head, ONLY
-from ..draw import COLOURS, new_figure, plain_text
-from .markup import number, svg, table
-from .run import Run
+from ...tasks.scores import names_of_head, ONLY
+from ..draw import COLOURS, new_figure
+from .markup import figures, number, searchable, svg, table
+from .run import Run, single_label
 
 # Metrics at the top of the page, at most; then these facts.
 _HEADLINE_METRICS, _HEADLINE_FACTS = 4, ("parameters_m", "gflops", "videos")
-# Confusion matrices of more classes are not drawn, only their largest entries listed.
-_DRAWN_CLASSES, _LISTED_PAIRS = 60, 10
 # What log lines say of the speed, in the order of the table.
 _SPEED = {
     "clips_per_s": "clips per second",
@@ -41,30 +38,45 @@ def training(run: Run) -> str:
     """Losses, learning rate and the metric that chooses the best checkpoint, over epochs."""
     if not run.steps:
         return ""
-    metric = run.best_metric if run.validations else None
-    figure = new_figure(11, 3)
-    panels = figure.subplots(1, 3 if metric else 2)
     names = dict.fromkeys(name for step in run.steps for name in step)
-    losses = [name for name in names if name == "loss" or name.startswith(("loss_", "avs_"))]
-    for colour, name in zip(COLOURS, losses):
-        logged = [step for step in run.steps if name in step]
-        panels[0].plot(*zip(*[(_epochs(step), step[name]) for step in logged]), color=colour, label=name)
-    panels[0].set(xlabel="epoch", ylabel="loss")
-    panels[0].legend(frameon=False, fontsize=8)
-    panels[1].plot([_epochs(step) for step in run.steps], [step["lr"] for step in run.steps], color=COLOURS[0])
-    panels[1].set(xlabel="epoch", ylabel="learning rate")
-    if metric:
-        measured = [line for line in run.validations if line.get(metric.name) is not None]
+    # Synchronisation losses are much smaller than those of classes: on one scale they would be a line at the bottom.
+    groups = {
+        "loss": [name for name in names if name == "loss" or name.startswith("loss_")],
+        "synchronisation loss": [name for name in names if name.startswith("avs_")],
+        "learning rate": ["lr"],
+    }
+    drawn = [_over_epochs(run, title, group) for title, group in groups.items() if group]
+    metric = run.best_metric
+    measured = [line for line in run.validations if metric and line.get(metric.name) is not None]
+    if metric and measured:
+        figure = new_figure(4.6, 3)
+        axes = figure.subplots()
         epochs = [int(line["epoch"].split("/")[0]) for line in measured]
-        panels[2].plot(epochs, [line[metric.name] for line in measured], "o-", color=COLOURS[2])
-        panels[2].set(xlabel="epoch", ylabel=f"validation {metric.title}")
-    with plain_text(figure):
-        figure.tight_layout()
-    return svg(figure, row=True)
+        axes.plot(epochs, [line[metric.name] for line in measured], "o-", color=COLOURS[2])
+        axes.set(xlabel="epoch", ylabel=f"validation {metric.title}")
+        last = number(measured[-1][metric.name])
+        drawn.append(svg(figure, f"Validation {metric.title} over epochs, at the end {last}"))
+    return figures(drawn)
 
 
-def _epochs(step: dict[str, Any]) -> float:
-    """Epochs that were done at a log line."""
+def _over_epochs(run: Run, title: str, names: Sequence[str]) -> str:
+    figure = new_figure(4.6, 3)
+    axes = figure.subplots()
+    for colour, name in zip(COLOURS, names):
+        logged = [step for step in run.steps if name in step]
+        axes.plot(*zip(*[(epochs_of(step), step[name]) for step in logged]), color=colour, label=name)
+    axes.set(xlabel="epoch", ylabel=title)
+    if len(names) > 1:
+        axes.legend(frameon=False, fontsize=8)
+    return svg(figure, f"{title} over epochs: {', '.join(names)}")
+
+
+def epochs_of(step: dict[str, Any]) -> float:
+    """Epochs that were done at a log line.
+
+    Args:
+        step: The numbers of the line.
+    """
     epoch = int(step["epoch"].split("/")[0])
     iteration, per_epoch = map(int, step["iter"].split("/"))
     return epoch - 1 + iteration / per_epoch
@@ -82,73 +94,57 @@ def synchronisation(run: Run) -> str:
     stages = run.results.get("synchronisation")
     if not stages:
         return ""
-    figure = new_figure(11, 3)
-    curves, histogram = figure.subplots(1, 2)
+    figure = new_figure(4.6, 3)
+    axes = figure.subplots()
     for colour, (stage, values) in zip(COLOURS, stages.items()):
         distances = [np.nan if d is None else d for d in values["distance"]]
-        curves.plot(values["shifts"], distances, color=colour, label=stage)
-    curves.set(xlabel="shift of the audio, s", ylabel="mean distance")
-    curves.legend(frameon=False)
+        axes.plot(values["shifts"], distances, color=colour, label=stage)
+    axes.set(xlabel="shift of the audio, s", ylabel="mean distance")
+    axes.legend(frameon=False)
+    drawn = [svg(figure, f"Mean distance of frames and audio over shifts of the audio, at {', '.join(stages)}")]
     stage, values = next(iter(stages.items()))
+    figure = new_figure(4.6, 3)
+    axes = figure.subplots()
     for colour, (kind, counts) in zip(COLOURS, values["histogram"].items()):
-        histogram.stairs(counts, np.linspace(0, 1, len(counts) + 1), color=colour, label=kind.replace("_", " "))
-    histogram.set(xlabel=f"distance at {stage}", ylabel="clips")
-    histogram.legend(frameon=False)
-    with plain_text(figure):
-        figure.tight_layout()
-    return svg(figure, row=True)
+        axes.stairs(counts, np.linspace(0, 1, len(counts) + 1), color=colour, label=kind.replace("_", " "))
+    axes.set(xlabel=f"distance at {stage}", ylabel="clips")
+    axes.legend(frameon=False)
+    return figures([*drawn, svg(figure, f"Histogram of distances at {stage}: {', '.join(values['histogram'])}")])
 
 
 def classes(run: Run) -> str:
-    """Accuracy or average precision of each class, the lowest first."""
-    values = run.results.get("per_class_accuracy") or run.results.get("per_class_ap") or {}
+    """Accuracy or average precision of each class, the lowest first, with what it is taken for most often."""
+    name = "per_class_accuracy" if run.results.get("per_class_accuracy") else "per_class_ap"
+    values = run.results.get(name) or {}
     known = sorted(((name, v) for name, v in values.items() if v is not None), key=lambda row: row[1])
+    counts, mistaken = _mistakes(run)
     rows = [
-        (html.escape(name), f"{v:.1f}", f"<span class='bar' style='width:calc(var(--w) * {v / 100:.3f})'></span>")
+        (
+            html.escape(name),
+            f"{v:.1f}",
+            f"<span class='bar' style='width:calc(var(--w) * {v / 100:.3f})'></span>",
+            counts.get(name, ""),
+            html.escape(mistaken.get(name, "")),
+        )
         for name, v in known
     ]
-    return table(rows, headings=("class", "%", ""))
+    title = "accuracy, %" if name == "per_class_accuracy" else "average precision, %"
+    return searchable("classes", rows, (1, 3), ("class", title, "", "videos", "taken for"))
 
 
-def confusion(run: Run) -> str:
-    """The confusion matrix and the pairs that are confused most often."""
-    scored = single_label(run)
+def _mistakes(run: Run) -> tuple[dict[str, str], dict[str, str]]:
+    """({class: its videos}, {class: what it is taken for most often}); {} where videos have several labels."""
+    saved, scored = run.scores, single_label(run)
     if scored is None:
-        return ""
+        if saved is None or ONLY not in saved.scores.heads or saved.labels.ndim != 2:
+            return {}, {}
+        names = names_of_head(saved.class_names, ONLY) or []
+        return {name: str(int((saved.labels[:, i] > 0).sum())) for i, name in enumerate(names)}, {}
     scores, labels, names = scored
     counts = confusion_matrix(scores, labels)
-    body = _draw_confusion(counts, names) if len(names) <= _DRAWN_CLASSES else ""
-    mistakes = counts - np.diag(np.diag(counts))
-    order = np.argsort(-mistakes, axis=None)[:_LISTED_PAIRS]
-    pairs = [(int(i), int(j)) for i, j in zip(*np.unravel_index(order, mistakes.shape)) if mistakes[i, j]]
-    if not pairs:
-        return body or "<p>No mistakes.</p>"
-    rows = [(html.escape(names[i]), html.escape(names[j]), str(mistakes[i, j])) for i, j in pairs]
-    return body + "<p>Most confused pairs</p>" + table(rows, numbers=(2,), headings=("class", "predicted", "videos"))
-
-
-def single_label(run: Run) -> tuple[FloatArray, NDArray[np.int64], list[str]] | None:
-    """(scores [N, K], labels [N], class names) where one classifier scored videos with one label each; else None.
-
-    Args:
-        run: The run.
-    """
-    saved = run.scores
-    scores = None if saved is None else saved.scores.single_label(saved.labels)
-    if saved is None or scores is None:
-        return None
-    names = names_of_head(saved.class_names, ONLY) or [f"class {i}" for i in range(scores.shape[1])]
-    return scores, saved.labels, names
-
-
-def _draw_confusion(counts: NDArray[np.int64], names: Sequence[str]) -> str:
-    side = max(3.5, 0.28 * len(names) + 2)
-    figure = new_figure(side, side)
-    axes = figure.subplots()
-    axes.imshow(counts / np.maximum(counts.sum(axis=1, keepdims=True), 1), cmap="Blues", vmin=0, vmax=1)
-    axes.set(xticks=range(len(names)), yticks=range(len(names)), yticklabels=names, xlabel="predicted", ylabel="true")
-    axes.set_xticklabels(names, rotation=90)
-    return svg(figure)
+    wrong = counts - np.diag(np.diag(counts))
+    mistaken = {name: f"{names[int(row.argmax())]} ({row.max()})" for name, row in zip(names, wrong) if row.max() > 0}
+    return {name: str(count) for name, count in zip(names, counts.sum(axis=1))}, mistaken
 
 
 def failed_files(run: Run) -> str:

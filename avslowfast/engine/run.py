@@ -20,6 +20,7 @@ from ..utils.errors import StopRequested
 from ..utils.logging import get_logger, setup_logging
 from ..utils.memory import keep_freed_memory
 from ..utils.text import counted
+from .copies import bring_newest
 from .evaluation import evaluate_as_configured, failure_policy
 from .hooks.build import build_hooks
 from .preflight import build_datasets, check_lists, check_test_weights, log_disk, try_batches
@@ -97,6 +98,7 @@ def train(cfg: Cfg, device: torch.device, votes: Votes) -> bool:
     """
     datasets = build_datasets(cfg)
     data = RunData.of(datasets)
+    bring_newest(cfg)
     plan = RunFolder.plan(cfg, data)
     # An old run is moved away only when everything else has been tried.
     replaces = plan.replaced is not None

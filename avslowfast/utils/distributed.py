@@ -161,16 +161,17 @@ def gather_objects(value: T) -> list[T]:
     return values
 
 
-def broadcast_object(value: T) -> T:
-    """The main rank's value on every rank.
+def broadcast_object(value: T, source: int = 0) -> T:
+    """A rank's value, of the main one by default, on every rank.
 
     Args:
         value: Anything that can be pickled; what other ranks give is not looked at.
+        source: The rank.
     """
     if not is_distributed():
         return value
-    values: list[Any] = [value if is_main() else None]
-    dist.broadcast_object_list(values, src=0)
+    values: list[Any] = [value if rank() == source else None]
+    dist.broadcast_object_list(values, src=source)
     result: T = values[0]
     return result
 

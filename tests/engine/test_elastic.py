@@ -80,3 +80,24 @@ def test_an_agent_is_lost_and_comes_back(args, clusters, tmp_path, whole, nodes)
     assert [end.code for end in ends] == [0, 0], ends[0].text[-3000:] + ends[1].text[-3000:]
     assert_equal(losses(folder), whole)
     print(nodes, [start["ranks"] for start in read_record(folder).starts])
+
+
+@pytest.mark.slow
+def test_on_local_disks_the_newest_state_is_that_of_the_machine_that_was_not_lost(args, clusters, tmp_path, whole):
+    cluster = clusters("1:2")
+    start = lambda name, log: cluster.agent([*args, "OUTPUT_DIR", tmp_path / name], tmp_path / f"{log}.log")  # noqa: E731
+    jobs = {name: start(name, name) for name in ("a", "b")}
+    jobs["a"].until(lambda: sum(job.count('"train_iter"') for job in jobs.values()) > 2 * _STEPS + 2)
+    main, other = ("a", "b") if jobs["a"].count('"train_iter"') else ("b", "a")
+    jobs[main].kill()
+    jobs[other].wait_for(r'"epoch": "4/')
+    again = start(main, "again")
+    ends = [jobs[other].end(seconds=300), again.end(seconds=300)]
+    assert [end.code for end in ends] == [0, 0], ends[0].text[-3000:] + ends[1].text[-3000:]
+    assert_equal(losses(tmp_path / main, tmp_path / other), whole)
+    # Both have the run to its end.
+    records = [read_record(tmp_path / name) for name in ("a", "b")]
+    assert records[0].id == records[1].id
+    assert [record.states[-1].epoch for record in records] == [_EPOCHS, _EPOCHS]
+    assert all(record.newest(tmp_path / name) for record, name in zip(records, "ab"))
+    print("local disks", [start["ranks"] for start in records[0].starts])

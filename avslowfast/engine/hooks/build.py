@@ -11,6 +11,7 @@ from ...models.norm import set_parts
 from ...utils import distributed
 from ...utils.accelerators import peak_flops_of
 from ...utils.logging import get_logger
+from ..copies import keeps_copy, write_copy
 from ..evaluation import failure_policy, Validation
 from ..precise_bn import precise_bn
 from ..run_folder import RunFolder
@@ -42,6 +43,7 @@ def build_hooks(cfg: Cfg, trainer: Trainer, folder: RunFolder, validation: ClipD
     progress = ProgressHook()
     loggers = LoggersHook(build_loggers(cfg, folder.record.id, trainer.state), trainer.model)
     evaluate = Validation(cfg, trainer, validation)
+    copies = keeps_copy(cfg)
 
     def recompute_statistics(epoch: int) -> None:
         # Whatever is trained, the configured shape is validated.
@@ -55,7 +57,7 @@ def build_hooks(cfg: Cfg, trainer: Trainer, folder: RunFolder, validation: ClipD
     def save(state: TrainState) -> str:
         # A state whose last losses have not been read yet may hold weights that are not finite.
         finite.check()
-        return save_state(trainer, folder, cfg.TRAIN.CHECKPOINT_KEEP)
+        return save_state(trainer, folder, cfg.TRAIN.CHECKPOINT_KEEP, copies)
 
     return [
         finite,
@@ -106,13 +108,16 @@ def least_step_seconds(cfg: Cfg, trainer: Trainer) -> float | None:
     return 6e9 * gflops * clips / peak
 
 
-def save_state(trainer: Trainer, folder: RunFolder, keep: int) -> str:
+def save_state(trainer: Trainer, folder: RunFolder, keep: int, keeps_copy: bool = False) -> str:
     """Save the state of a training, on every rank together: all give their part, the main one writes.
+
+    Other machines that do not see its folder write a copy; one that cannot is named, and training continues.
 
     Args:
         trainer: Whose state.
         folder: Of the run.
         keep: States that stay; 0 keeps all.
+        keeps_copy: This rank writes a copy (`copies.keeps_copy`).
 
     Returns:
         The file.
@@ -128,10 +133,15 @@ def save_state(trainer: Trainer, folder: RunFolder, keep: int) -> str:
             logger.info("saved %s%s", path, ", the best so far" if state.improved else "")
         except states.StateNotSavedError as error:
             problem = str(error)
-    path, problem, best = distributed.broadcast_object((path, problem, folder.record.best))
+    path, problem, record = distributed.broadcast_object((path, problem, folder.record))
     if problem is not None:
+        best = record.best
         if state.improved:
             # What is not on disk is not the best.
             state.best, state.best_epoch = (None, None) if best is None else (best.value, best.epoch)
         raise states.StateNotSavedError(problem)
+    own_folder = trainer.cfg.OUTPUT_DIR
+    copied = write_copy(own_folder, content, record, state.improved) if keeps_copy else None
+    for line in filter(None, distributed.gather_objects(copied)):
+        logger.warning("no copy of the newest state on %s", line)
     return path

@@ -80,9 +80,9 @@ class WorkMeter:
 
 
 def _seconds(begin: Mark, end: Mark) -> float:
-    if isinstance(begin, torch.cuda.Event) and isinstance(end, torch.cuda.Event):
-        end.synchronize()
-        return float(begin.elapsed_time(end)) / 1000
     if isinstance(begin, float) and isinstance(end, float):
         return end - begin
-    raise TypeError("marks of two kinds")
+    if isinstance(begin, float) or isinstance(end, float):
+        raise TypeError("marks of two kinds")
+    end.synchronize()
+    return float(begin.elapsed_time(end)) / 1000

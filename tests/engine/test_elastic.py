@@ -85,7 +85,10 @@ def test_an_agent_is_lost_and_comes_back(args, clusters, tmp_path, whole, nodes)
 @pytest.mark.slow
 def test_on_local_disks_the_newest_state_is_that_of_the_machine_that_was_not_lost(args, clusters, tmp_path, whole):
     cluster = clusters("1:2")
-    start = lambda name, log: cluster.agent([*args, "OUTPUT_DIR", tmp_path / name], tmp_path / f"{log}.log")  # noqa: E731
+
+    def start(name, log):
+        return cluster.agent([*args, "OUTPUT_DIR", tmp_path / name], tmp_path / f"{log}.log")
+
     jobs = {name: start(name, name) for name in ("a", "b")}
     jobs["a"].until(lambda: sum(job.count('"train_iter"') for job in jobs.values()) > 2 * _STEPS + 2)
     main, other = ("a", "b") if jobs["a"].count('"train_iter"') else ("b", "a")

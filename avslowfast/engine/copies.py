@@ -10,8 +10,8 @@ from ..config import derived
 from ..config.derived import Cfg
 from ..utils import distributed
 from ..utils.files import replacing
+from ..utils.lock import LOCK
 from ..utils.logging import get_logger
-from .lock import LOCK
 
 logger = get_logger(__name__)
 

@@ -78,9 +78,11 @@ def in_turns(functions: Mapping[str, Callable[[], float]], repeats: int = 5, war
         warmup: Turns before, which do not.
     """
     times: dict[str, list[float]] = {name: [] for name in functions}
+    names = list(functions)
     for i in range(warmup + repeats):
-        for name, function in functions.items():
-            seconds = function()
+        # Each turn begins with another one: who comes after whom counts for caches.
+        for name in names[i % len(names) :] + names[: i % len(names)]:
+            seconds = functions[name]()
             if i >= warmup:
                 times[name].append(seconds)
     return times

@@ -68,15 +68,14 @@ class BlockCache:
         part = f"{path}.{secrets.token_hex(4)}{PART}"
         try:
             os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-            with self.locked("size"):
-                if os.path.exists(path):
-                    return
-                self._reserve(size)
             try:
                 with open(part, "wb") as file:
                     file.write(data)
                     file.write(_TAIL.pack(zlib.crc32(data)))
-                os.replace(part, path)
+                with self.locked("size"):
+                    if not os.path.exists(path):
+                        self._reserve(size)
+                        os.replace(part, path)
             finally:
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(part)
@@ -137,7 +136,7 @@ class BlockCache:
             os.close(descriptor)
 
     def _reserve(self, size: int) -> None:
-        """Count a block that is about to be written, under the lock; make room where there is none."""
+        """Count a block that is about to get its name, under the lock; make room where there is none."""
         path = os.path.join(self.folder, "size")
         try:
             with open(path, encoding="ascii") as file:

@@ -20,7 +20,7 @@ from av.stream import Disposition, Stream
 from av.video.stream import VideoStream
 
 from ..utils.arguments import ArgumentTypeError
-from ..utils.errors import UserError
+from ..utils.errors import UserError, without_credentials
 
 PathLike = str | os.PathLike[str]
 Opened = TypeVar("Opened", bound="OpenFile")
@@ -66,7 +66,7 @@ class DecodeError(UserError, RuntimeError):
         self.reason, self.path = reason, str(path)
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.reason}" if self.path else self.reason
+        return without_credentials(f"{self.path}: {self.reason}" if self.path else self.reason)
 
     def reason_for(self, path: PathLike) -> str:
         """The reason, for a line that names a file already; another file, such as that of the audio, is named."""

@@ -69,6 +69,10 @@ _WRAPPED = re.compile(r"Caught (\w+) in [\s\S]*?\nOriginal Traceback[\s\S]*\n(?:
 _SYSTEM_ERROR = re.compile(r"\[Errno (\d+)\] (.*?)(?:: '(.*)')?$", re.DOTALL)
 
 
+# What stands in an address for a user, and behind its path, as in an address that was signed.
+_USER, _QUERY = re.compile(r"(\w://)[^/@\s'\"]+@"), re.compile(r"(\w://[^\s'\"?]+)\?[^\s'\")]+?(?=:?(?:[\s'\")]|$))")
+
+
 class UserError(Exception):
     """An error whose message says in one line what is wrong, where, and what to do.
 
@@ -85,6 +89,11 @@ def first_of_machine() -> bool:
     return os.environ.get("LOCAL_RANK", "0") == "0"
 
 
+def without_credentials(text: str) -> str:
+    """A text whose addresses have no passwords and no signatures: those of a server's messages, and of lists."""
+    return _QUERY.sub(r"\1?...", _USER.sub(r"\1***@", text)) if "://" in text else text
+
+
 def one_line(error: BaseException) -> str | None:
     """What to tell a person about an error that is no fault of the program: what is wrong, where, and what to do.
 
@@ -98,7 +107,7 @@ def one_line(error: BaseException) -> str | None:
     """
     kind, text = _original(error)
     line = _meaning(error, kind, text)
-    return None if line is None else _in_one_line(line)
+    return None if line is None else without_credentials(_in_one_line(line))
 
 
 def tell(error: BaseException) -> bool:

@@ -12,6 +12,8 @@ from typing import Any
 import simplejson
 from tqdm import tqdm
 
+from .errors import without_credentials
+
 
 def get_logger(name: str) -> logging.Logger:
     """The logger of a module; `setup_logging` decides where its lines go."""
@@ -27,6 +29,14 @@ class _TerminalHandler(logging.StreamHandler[Any]):
             return
         tqdm.write(self.format(record), file=sys.stdout)
         sys.stdout.flush()
+
+
+class _Formatter(logging.Formatter):
+    """A line without the passwords and signatures of the addresses in it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """See `logging.Formatter`."""
+        return without_credentials(super().format(record))
 
 
 class _LogFile(logging.FileHandler):
@@ -65,16 +75,16 @@ def setup_logging(output_dir: str | None = None) -> None:
     if not distributed.is_main():
         errors = logging.StreamHandler()
         errors.setLevel(logging.ERROR)
-        errors.setFormatter(logging.Formatter(f"rank {distributed.rank()}: %(message)s"))
+        errors.setFormatter(_Formatter(f"rank {distributed.rank()}: %(message)s"))
         root.addHandler(errors)
         return
     terminal = _TerminalHandler()
-    terminal.setFormatter(logging.Formatter("[%(asctime)s] %(levelname).1s %(message)s", datefmt="%H:%M:%S"))
+    terminal.setFormatter(_Formatter("[%(asctime)s] %(levelname).1s %(message)s", datefmt="%H:%M:%S"))
     root.addHandler(terminal)
     if output_dir:
         os.makedirs(output_dir, exist_ok=True)
         file = _LogFile(os.path.join(output_dir, "stdout.log"), encoding="utf-8", errors="backslashreplace")
-        file.setFormatter(logging.Formatter("[%(asctime)s][%(levelname)s] %(name)s: %(lineno)4d: %(message)s"))
+        file.setFormatter(_Formatter("[%(asctime)s][%(levelname)s] %(name)s: %(lineno)4d: %(message)s"))
         root.addHandler(file)
 
 

@@ -19,7 +19,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO, TypeVar
 
-from .errors import UserError
+from .errors import UserError, without_credentials
 from .logging import get_logger
 
 logger = get_logger(__name__)
@@ -40,8 +40,6 @@ _PERMANENT = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirecto
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 # Faults of a program, not of a network.
 _FAULTS = (TypeError, AttributeError, NameError, LookupError, AssertionError)
-# What stands in an address for a user, and behind its path, as in an address that was signed.
-_USER, _QUERY = re.compile(r"(\w://)[^/@\s'\"]+@"), re.compile(r"(\w://[^\s'\"?]+)\?[^\s'\")]+")
 # Tries are counted here; botocore's own would make minutes of the seconds in which a server that is away is told.
 _S3 = {"retries": {"total_max_attempts": 1}, "connect_timeout": 10, "read_timeout": _TIMEOUT}
 _CREDENTIALS = ("NoCredentialsError", "PartialCredentialsError", "DefaultCredentialsError")
@@ -90,11 +88,6 @@ def read(url: str) -> bytes:
     """
     system, path = filesystem(url)
     return retried(lambda: bytes(system.cat_file(path)), url)
-
-
-def without_credentials(text: str) -> str:
-    """A text whose addresses have no passwords and no signatures: those of a server's messages, and of lists."""
-    return _QUERY.sub(r"\1?...", _USER.sub(r"\1***@", text)) if "://" in text else text
 
 
 def require_package(package: str, install: str, what: str) -> None:

@@ -5,8 +5,10 @@ lost, it is restored from what the states hold.
 """
 
 import dataclasses
+import math
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +16,7 @@ import simplejson
 
 from ..config import ConfigError
 from ..config.kinds import stored_values
+from ..config.names import Metric
 from ..utils.files import is_temporary, replacing
 from ..utils.logging import get_logger
 from . import states
@@ -51,9 +54,13 @@ class StateEntry(_Entry):
 
     Attributes:
         iteration: Iterations of the next epoch done.
+        metric: Name of the metric by which the epoch was evaluated; "" for a state that was not.
+        value: Its value.
     """
 
     iteration: int
+    metric: str = ""
+    value: float | None = None
 
 
 @dataclass(frozen=True)
@@ -67,6 +74,44 @@ class BestEntry(_Entry):
 
     metric: str
     value: float
+
+
+@dataclass(frozen=True)
+class Retention:
+    """Which states of a run stay when a further one has been saved.
+
+    Attributes:
+        newest: So many newest ones; 0 means all.
+        best: So many best ones by the metric; the best state of all has a file of its own besides.
+        every: Those of every so many epochs; 0 means none.
+        metric: Compares values; values of other metrics are not compared.
+    """
+
+    newest: int
+    best: int
+    every: int
+    metric: Metric
+
+    def kept(self, entries: Sequence[StateEntry]) -> list[StateEntry]:
+        """The states that stay, in the given order.
+
+        Args:
+            entries: All that are there, newest last.
+        """
+        if not self.newest:
+            return list(entries)
+        name, rank = self.metric.name, self.metric.rank
+        ranked = [
+            (rank(entry.value), entry.epoch, entry.file)
+            for entry in entries
+            if entry.metric == name and entry.value is not None and not math.isnan(entry.value)
+        ]
+        best = {file for _, _, file in sorted(ranked)[-self.best :]}
+        newest = {entry.file for entry in entries[-self.newest :]}
+        return [entry for entry in entries if entry.file in newest | best or self._is_milestone(entry)]
+
+    def _is_milestone(self, entry: StateEntry) -> bool:
+        return bool(self.every) and not entry.iteration and entry.epoch % self.every == 0
 
 
 @dataclass
@@ -149,7 +194,10 @@ def read_record(output_dir: str | os.PathLike[str]) -> RunRecord | None:
 def _parsed(content: dict[str, Any]) -> RunRecord:
     fields = {f.name for f in dataclasses.fields(RunRecord)}
     record = RunRecord(**{name: value for name, value in content.items() if name in fields})
-    record.states = [StateEntry(str(e["file"]), int(e["epoch"]), int(e["iteration"])) for e in content["states"]]
+    record.states = [
+        StateEntry(str(e["file"]), int(e["epoch"]), int(e["iteration"]), *_evaluated(e.get("metric"), e.get("value")))
+        for e in content["states"]
+    ]
     best = content.get("best")
     record.best = (
         None
@@ -170,6 +218,11 @@ def _parsed(content: dict[str, Any]) -> RunRecord:
         int(facts["records"]), str(facts["fingerprint"])
     int(record.progress.get("epoch", 0))
     return record
+
+
+def _evaluated(metric: object, value: Any) -> tuple[str, float | None]:
+    """(metric, value) of a state that was evaluated; ("", None) of one that was not."""
+    return (str(metric or ""), float(value)) if value is not None else ("", None)
 
 
 def _from_states(output_dir: str | os.PathLike[str]) -> RunRecord | None:
@@ -202,14 +255,18 @@ def _from_states(output_dir: str | os.PathLike[str]) -> RunRecord | None:
     except ConfigError as error:
         raise CheckpointError(f"{os.path.join(folder, found[-1][0])}: {error}; move the file away") from None
     record = RunRecord(newest["run_id"], configuration, newest["class_names"], newest["data"] or {})
-    record.states = [StateEntry(n, c["epoch"], c["iteration"]) for n, c in found if n != states.BEST]
+    record.states = [
+        StateEntry(n, c["epoch"], c["iteration"], *_evaluated(c["best_metric"], c["value"]))
+        for n, c in found
+        if n != states.BEST
+    ]
     best = next((content for name, content in found if name == states.BEST), None)
     if best is not None and best["best"] is not None:
         record.best = BestEntry(states.BEST, best["epoch"], str(best["best_metric"]), best["best"])
     return record
 
 
-_KEPT = ("run_id", "cfg", "class_names", "data", "best", "best_metric")
+_KEPT = ("run_id", "cfg", "class_names", "data", "best", "best_metric", "value")
 
 
 def resolve(path: str | os.PathLike[str]) -> str:

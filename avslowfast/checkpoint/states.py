@@ -38,6 +38,7 @@ _OPTIONAL: dict[str, type | tuple[type, ...]] = {
     "scaler_state": Mapping,
     "best_epoch": int,
     "best_metric": str,
+    "value": (int, float),
     "failed_files": Mapping,
     "steps": int,
     "epoch_losses": Mapping,

@@ -14,7 +14,7 @@ needs a GPU.
 import argparse
 import os
 
-from .parser import CommandParser, UsageError
+from .parser import CommandParser, UsageError, written
 
 
 def add_arguments(parser: CommandParser) -> None:
@@ -26,9 +26,13 @@ def add_arguments(parser: CommandParser) -> None:
     parser.add_argument(
         "--jobs", type=int, default=os.cpu_count(), help="networks trained at a time (default: one per core)"
     )
-    parser.add_argument("--output", default="output/ablations", help="folder for the runs (default: %(default)s)")
-    parser.add_argument("--data", default="data", help="folder for the videos (default: %(default)s)")
-    parser.add_argument("--docs", help="folder for the page (default: docs of the repository, else ./docs)")
+    parser.add_argument(
+        "--output", type=written, default="output/ablations", help="folder for the runs (default: %(default)s)"
+    )
+    parser.add_argument("--data", type=written, default="data", help="folder for the videos (default: %(default)s)")
+    parser.add_argument(
+        "--docs", type=written, help="folder for the page (default: docs of the repository, else ./docs)"
+    )
     parser.add_imports()
 
 

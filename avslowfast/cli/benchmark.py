@@ -26,7 +26,7 @@ import platform
 import sys
 from typing import Any
 
-from .parser import CommandParser, UsageError
+from .parser import CommandParser, UsageError, written
 
 
 def add_arguments(parser: CommandParser) -> None:
@@ -62,7 +62,7 @@ def add_arguments(parser: CommandParser) -> None:
         help="folder for rendered videos and lists (default: %(default)s)",
     )
     parser.add_argument("--plot", metavar="FILE", help="plot of growth")
-    parser.add_argument("--json", metavar="FILE", help="write the figures to a file")
+    parser.add_argument("--json", type=written, metavar="FILE", help="write the figures to a file")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ..utils.errors import MISTAKE
-from .parser import CommandParser, load_model, UsageError
+from .parser import CommandParser, load_model, UsageError, written
 
 if TYPE_CHECKING:
     from ..models.network import Network
@@ -36,9 +36,12 @@ def add_arguments(parser: CommandParser) -> None:
         required=True,
         help="video file (sound file for a network without frames), URL, folder of them, or webcam",
     )
-    parser.add_argument("--output", help="annotated video to write (.mp4), or a folder")
+    parser.add_argument("--output", type=written, help="annotated video to write (.mp4), or a folder")
     parser.add_argument(
-        "--html", metavar="PAGE", help="page to play with, which needs nothing else (.html), or a folder of them"
+        "--html",
+        type=written,
+        metavar="PAGE",
+        help="page to play with, which needs nothing else (.html), or a folder of them",
     )
     parser.add_argument("--topk", type=int, default=5, help="classes to show (default: %(default)s)")
     parser.add_argument(

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ..utils.errors import MISTAKE
-from .parser import CommandParser, load_model
+from .parser import CommandParser, load_model, written
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -34,7 +34,9 @@ def add_arguments(parser: CommandParser) -> None:
     parser.add_weights()
     parser.add_argument("--class", dest="name", help="name or number of the class (default: the best one)")
     parser.add_argument("--stage", help="stage to look at, e.g. res4 (default: the deepest with spatial extent)")
-    parser.add_argument("--out", default="explanations", help="folder for the images (default: %(default)s)")
+    parser.add_argument(
+        "--out", type=written, default="explanations", help="folder for the images (default: %(default)s)"
+    )
     parser.add_argument(
         "videos", nargs="+", help="video files (sound files for a network without frames), or folders of them"
     )

@@ -17,7 +17,7 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from .parser import CommandParser, count_of, seconds, training_command, UsageError
+from .parser import CommandParser, count_of, seconds, training_command, UsageError, written
 
 if TYPE_CHECKING:
     from ..preparation.folders import Lengths, VideoFolder
@@ -30,7 +30,7 @@ _NAMED = 20
 def add_arguments(parser: CommandParser) -> None:
     """A folder, where the lists go, how the videos are split."""
     parser.add_argument("folder", help="folder with one folder per class")
-    parser.add_argument("--out", required=True, help="folder for the lists")
+    parser.add_argument("--out", type=written, required=True, help="folder for the lists")
     parser.add_argument(
         "--val", type=float, default=0.1, help="share of each class for validation (default: %(default)s)"
     )

@@ -17,7 +17,7 @@ import os
 import re
 import time
 
-from .parser import CommandParser
+from .parser import CommandParser, written
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
 
@@ -39,7 +39,7 @@ def _name(text: str) -> str:
 def add_arguments(parser: CommandParser) -> None:
     """A data set, where it goes, how large the shards are."""
     parser.add_configuration()
-    parser.add_argument("--out", required=True, metavar="DIR", help="folder to write")
+    parser.add_argument("--out", type=written, required=True, metavar="DIR", help="folder to write")
     parser.add_argument("--size", type=_bytes, default=10**9, help="of a shard, at most (default: 1GB)")
     parser.add_argument("--name", type=_name, help="what the shards are called (default: the data set)")
     parser.add_argument("--splits", default="train,val,test", help="which lists (default: %(default)s)")

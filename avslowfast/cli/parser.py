@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..cluster.options import NAMES
 from ..utils.errors import UserError
+from ..utils.remote import is_remote
 
 if TYPE_CHECKING:
     from ..inference.load import ModelMeta
@@ -149,6 +150,13 @@ def count_of(low: int, high: int) -> Callable[[str], int]:
         return int(text)
 
     return whole
+
+
+def written(text: str) -> str:
+    """The type of an argument that names a file or folder to write: one of this machine."""
+    if is_remote(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is an address; files are written to this machine, copy them then")
+    return text
 
 
 def seconds(text: str) -> float:

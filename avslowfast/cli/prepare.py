@@ -28,7 +28,7 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from .parser import CommandParser, count_of, seconds, training_command, UsageError
+from .parser import CommandParser, count_of, seconds, training_command, UsageError, written
 
 if TYPE_CHECKING:
     from ..preparation.plan import NamedVideos
@@ -55,7 +55,7 @@ def add_arguments(parser: CommandParser) -> None:
     parser.add_argument("name", choices=NAMES, metavar="NAME", help="the data set")
     parser.add_argument("--annotations", required=True, metavar="DIR", help="folder of the label files")
     parser.add_argument("--videos", required=True, metavar="DIR", help="folder of the downloaded videos")
-    parser.add_argument("--out", required=True, metavar="DIR", help="folder to write")
+    parser.add_argument("--out", type=written, required=True, metavar="DIR", help="folder to write")
     parser.add_argument(
         "--short-side",
         type=count_of(2, 8192),

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import time
 
-from .parser import CommandParser
+from .parser import CommandParser, written
 
 _ARCHITECTURES = (
     ("avslowfast", "visual and audio", 100),
@@ -29,7 +29,10 @@ def add_arguments(parser: CommandParser) -> None:
     """Folders, and how much of it."""
     parser.add_argument("--data", default="data/synthav", help="folder for the videos (default: %(default)s)")
     parser.add_argument(
-        "--output", default="output", help="folder for checkpoints, logs and results (default: %(default)s)"
+        "--output",
+        type=written,
+        default="output",
+        help="folder for checkpoints, logs and results (default: %(default)s)",
     )
     parser.add_argument(
         "--short",

@@ -12,13 +12,15 @@ in a folder.
 import argparse
 import os
 
-from .parser import CommandParser, UsageError
+from .parser import CommandParser, UsageError, written
 
 
 def add_arguments(parser: CommandParser) -> None:
     """Folders of runs, and the file to write."""
     parser.add_argument("folders", metavar="OUTPUT_DIR", nargs="+", help="folder of a run, or of several")
-    parser.add_argument("--out", help="file to write (default: report.html in the folder; comparison.html of several)")
+    parser.add_argument(
+        "--out", type=written, help="file to write (default: report.html in the folder; comparison.html of several)"
+    )
     parser.add_argument(
         "--players",
         action="store_true",

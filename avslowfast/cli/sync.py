@@ -19,7 +19,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from ..utils.errors import MISTAKE
-from .parser import CommandParser, load_model, UsageError
+from .parser import CommandParser, load_model, UsageError, written
 
 if TYPE_CHECKING:
     from ..inference.offset import Offset
@@ -44,8 +44,10 @@ def add_arguments(parser: CommandParser) -> None:
         nargs="+",
         help="stages whose distances are averaged, e.g. res4 res5 (default: all that the network compares)",
     )
-    parser.add_argument("--csv", metavar="FILE", help="table: path, seconds, confidence, clips, reason, error")
-    parser.add_argument("--json", metavar="FILE", help="the same as JSON")
+    parser.add_argument(
+        "--csv", type=written, metavar="FILE", help="table: path, seconds, confidence, clips, reason, error"
+    )
+    parser.add_argument("--json", type=written, metavar="FILE", help="the same as JSON")
     parser.add_argument(
         "--plot",
         metavar="FILE",

@@ -13,7 +13,7 @@ of AVA). Writes real video files and the label files of the layout. Running it a
 import argparse
 import os
 
-from .parser import CommandParser, UsageError
+from .parser import CommandParser, UsageError, written
 
 # The parts of a variant's videos, in the order in which --num-clips takes them.
 PARTS = {
@@ -26,7 +26,7 @@ PARTS = {
 
 def add_arguments(parser: CommandParser) -> None:
     """A folder, the variant, how many videos."""
-    parser.add_argument("--out", default="data/synthav", help="folder to write (default: %(default)s)")
+    parser.add_argument("--out", type=written, default="data/synthav", help="folder to write (default: %(default)s)")
     parser.add_argument("--variant", default="pairs", choices=list(PARTS), help="kind of clips (default: %(default)s)")
     parser.add_argument(
         "--num-clips",

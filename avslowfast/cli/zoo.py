@@ -11,7 +11,7 @@ import argparse
 import csv
 from collections.abc import Mapping, Sequence
 
-from .parser import CommandParser
+from .parser import CommandParser, written
 
 # Folder of configs/: title, {column of configs/published.csv: its heading}.
 _SECTIONS = {
@@ -41,7 +41,7 @@ start an audiovisual network (`TRAIN.CHECKPOINT_FILE_PATH`) whose audio pathway 
 def add_arguments(parser: CommandParser) -> None:
     """The file to write."""
     parser.add_argument(
-        "--out", metavar="FILE", help="file to write (default: MODEL_ZOO.md of the repository, else here)"
+        "--out", type=written, metavar="FILE", help="file to write (default: MODEL_ZOO.md of the repository, else here)"
     )
 
 

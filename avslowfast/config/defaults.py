@@ -53,7 +53,12 @@ RUN_KEYS = (
     key("TRAIN.CHECKPOINT_SECONDS", 1800.0, number(0),
         "Seconds from one checkpoint in the middle of an epoch to the next; 0 saves none there. (new)"),
     key("TRAIN.CHECKPOINT_KEEP", 3, whole(0),
-        "Number of newest checkpoints to keep, in addition to the best one by validation; 0 keeps all. (new)"),
+        "Number of newest checkpoints to keep, in addition to those of the two keys below; 0 keeps all. (new)"),
+    key("TRAIN.CHECKPOINT_KEEP_BEST", 1, whole(),
+        "Number of best checkpoints to keep, by the validation metric BEST_METRIC; the best one of them is "
+        "checkpoint_best.pyth. (new)"),
+    key("TRAIN.CHECKPOINT_KEEP_EVERY", 0, whole(0),
+        "Every so many epochs a checkpoint is saved and never removed; 0 keeps none this way. (new)"),
     key("TRAIN.AUTO_RESUME", True, flag(),
         "Resume the run in OUTPUT_DIR from its newest whole state; a folder that holds another run is refused. False "
         "begins a new run, for which OUTPUT_DIR has to hold none (see REPLACE)."),

@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+from ..utils.remote import is_remote
 from . import multigrid
 from .names import ARCHITECTURES, DatasetFacts, DATASETS, PretextFacts, PRETEXTS, STAGES, TaskFacts, TASKS
 from .pyslowfast import READ_AS_BGR
@@ -300,7 +301,8 @@ def output_folders(cfg: Cfg) -> dict[str, str]:
     """{key: folder} of all folders that a run writes to."""
     folders = {"OUTPUT_DIR": str(cfg.OUTPUT_DIR)}
     if cfg.TEST.ENABLE and cfg.TEST.SAVE_RESULTS_PATH:
-        folders["TEST.SAVE_RESULTS_PATH"] = os.path.dirname(os.path.abspath(cfg.TEST.SAVE_RESULTS_PATH))
+        path = str(cfg.TEST.SAVE_RESULTS_PATH)
+        folders["TEST.SAVE_RESULTS_PATH"] = path if is_remote(path) else os.path.dirname(os.path.abspath(path))
     if cfg.TRAIN.ENABLE and "tensorboard" in loggers(cfg) and cfg.TENSORBOARD.LOG_DIR:
         folders["TENSORBOARD.LOG_DIR"] = str(cfg.TENSORBOARD.LOG_DIR)
     return folders

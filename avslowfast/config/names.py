@@ -134,6 +134,10 @@ class Metric:
         """Label and unit, for tables and axes."""
         return f"{self.label}, {self.unit}" if self.unit else self.label
 
+    def rank(self, value: float) -> float:
+        """A number that is higher for a better value."""
+        return value if self.better == "higher" else -abs(value)
+
     def improves(self, value: float, best: float | None) -> bool:
         """Whether a value is as good as the best one so far (None: there is none) or better; NaN never is.
 
@@ -143,7 +147,7 @@ class Metric:
             return False
         if best is None or math.isnan(best):
             return True
-        return value >= best if self.better == "higher" else abs(value) <= abs(best)
+        return self.rank(value) >= self.rank(best)
 
 
 PATHWAYS: Registry[Any] = Registry(

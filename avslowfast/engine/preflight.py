@@ -1,6 +1,5 @@
 """Before the first step: every split that a run will use is opened and tried, not only when its turn comes."""
 
-import math
 import shutil
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -195,9 +194,8 @@ def log_disk(cfg: Cfg, trainer: Trainer) -> None:
         ConfigError: Not even one state fits.
     """
     size = _state_bytes(trainer)
-    kept = cfg.TRAIN.CHECKPOINT_KEEP or math.ceil(trainer.state.max_epoch / cfg.TRAIN.CHECKPOINT_PERIOD)
     # The best one, and the one that is being written.
-    needed = (kept + 2) * size
+    needed = (_states_kept(cfg, trainer) + 2) * size
     free = shutil.disk_usage(cfg.OUTPUT_DIR).free
     text = (
         f"checkpoints: {_in_words(size)} each, {_in_words(needed)} in all; {_in_words(free)} free in {cfg.OUTPUT_DIR}"
@@ -205,6 +203,18 @@ def log_disk(cfg: Cfg, trainer: Trainer) -> None:
     if free < size:
         raise ConfigError(f"OUTPUT_DIR is {cfg.OUTPUT_DIR!r}: {text}; make room or choose another folder")
     (logger.warning if free < needed else logger.info)("%s", text)
+
+
+def _states_kept(cfg: Cfg, trainer: Trainer) -> int:
+    """States of which a run keeps the files at its end, at most; those in the middle of an epoch are the newest."""
+    keys, last = cfg.TRAIN, trainer.state.max_epoch
+    epochs = range(1, last + 1)
+    forever = {epoch for epoch in epochs if keys.CHECKPOINT_KEEP_EVERY and not epoch % keys.CHECKPOINT_KEEP_EVERY}
+    evaluated = set(filter(trainer.schedule.is_evaluated, epochs))
+    saved = {epoch for epoch in epochs if not epoch % keys.CHECKPOINT_PERIOD} | forever | evaluated | {last}
+    # The best of the best ones has the name checkpoint_best.pyth as well, and takes its room once.
+    best = min(keys.CHECKPOINT_KEEP_BEST, len(evaluated)) - 1
+    return min(keys.CHECKPOINT_KEEP + best + len(forever), len(saved)) if keys.CHECKPOINT_KEEP else len(saved)
 
 
 def _in_words(size: float) -> str:

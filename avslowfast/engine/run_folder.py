@@ -19,7 +19,7 @@ import torch
 from .. import __version__
 from ..checkpoint import CheckpointError, states
 from ..checkpoint import record as records
-from ..checkpoint.record import BestEntry, read_record, RunRecord, StateEntry
+from ..checkpoint.record import BestEntry, read_record, Retention, RunRecord, StateEntry
 from ..config import ConfigError
 from ..config.derived import Cfg
 from ..config.kinds import Difference, differences, values_of
@@ -170,7 +170,7 @@ class RunFolder:
         best = self.record.best_file(self.output_dir)
         return self.record.files(self.output_dir)[::-1] + ([best] if best else [])
 
-    def save(self, content: states.State, state: TrainState, keep: int) -> str:
+    def save(self, content: states.State, state: TrainState, retention: Retention) -> str:
         """Write a state and remove old ones. Main rank alone.
 
         The record names a state before its file is there, so that no kill leaves one that the record does not know.
@@ -178,7 +178,7 @@ class RunFolder:
         Args:
             content: What `Trainer.state_dict` gave.
             state: Of the training.
-            keep: Newest states that stay; 0 keeps all.
+            retention: Which states stay.
 
         Returns:
             The file.
@@ -188,7 +188,8 @@ class RunFolder:
         """
         record, folder = self.record, self.output_dir
         path = states.checkpoint_path(folder, state.epoch, state.iteration)
-        entry = StateEntry(os.path.basename(path), state.epoch, state.iteration)
+        metric = state.best_metric if state.value is not None else ""
+        entry = StateEntry(os.path.basename(path), state.epoch, state.iteration, metric, state.value)
         record.states = [other for other in record.states if other.file != entry.file] + [entry]
         record.write(folder)
         if state.improved and state.best is not None:
@@ -204,10 +205,12 @@ class RunFolder:
             "iters_per_epoch": state.iters_per_epoch,
             "max_epoch": state.max_epoch,
         }
-        for old in record.states[:-keep] if keep else ():
-            if os.path.isfile(old.path(folder)):
+        there = [entry for entry in record.states if os.path.isfile(entry.path(folder))]
+        kept = retention.kept(there)
+        for old in there:
+            if old not in kept:
                 os.remove(old.path(folder))
-        record.states = record.states[-keep:] if keep else record.states
+        record.states = kept
         record.write(folder)
         return path
 

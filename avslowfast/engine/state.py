@@ -77,6 +77,7 @@ class TrainState:
         best: The best validation metric so far; None before the first validation. Written by the evaluation.
         best_epoch: Epochs done when it was reached. Written by the evaluation.
         best_metric: Name of the metric. Written by the evaluation.
+        value: Of the epoch that has just ended, if it was evaluated. Written and cleared like `improved`.
         improved: The epoch that has just ended set `best`. Written by the evaluation, cleared before each epoch.
         stop: The training ends before its last epoch: all ranks have agreed to stop.
     """
@@ -102,6 +103,7 @@ class TrainState:
     best: float | None = None
     best_epoch: int | None = None
     best_metric: str = ""
+    value: float | None = None
     improved: bool = False
     stop: bool = False
 
@@ -184,6 +186,6 @@ class TrainState:
 
     def clear_epoch(self) -> None:
         """Forget what belongs to the epoch that has ended."""
-        self.dropped_boxes, self.improved = 0, False
+        self.dropped_boxes, self.value, self.improved = 0, None, False
         self.flaws, self.silent = [], 0
         self.epoch_losses = LossSums()

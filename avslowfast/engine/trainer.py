@@ -232,6 +232,7 @@ class Trainer:
             "best": state.best,
             "best_epoch": state.best_epoch,
             "best_metric": state.best_metric,
+            "value": state.value,
             "cfg": self.cfg.dump(),
             "class_names": self.dataset.class_names,
         }
@@ -370,7 +371,7 @@ class Trainer:
             hook.evaluate(self.state)
         for hook in self.hooks:
             hook.after_evaluation(self.state)
-        self.state.improved = False
+        self.state.value, self.state.improved = None, False
 
     def run_step(self, micro_batches: Sequence[Batch]) -> dict[str, Tensor]:
         """One optimiser step over the micro-batches.

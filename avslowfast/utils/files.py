@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Iterable, Iterator
 
 from .errors import concerning, UserError
+from .remote import is_remote
 
 # What every temporary name has before its ending: what a killed process has left is found by it.
 PART = ".part"
@@ -26,9 +27,11 @@ def check_writable(folder: str | os.PathLike[str], name: str) -> None:
         name: What asks for it, for the message, e.g. the key OUTPUT_DIR.
 
     Raises:
-        FolderError: It cannot be made, or nothing can be written there.
+        FolderError: It is an address or cannot be made, or nothing can be written there.
     """
     folder = os.fspath(folder)
+    if is_remote(folder):
+        raise FolderError(f"{name} is {folder!r}: an address; files are written to this machine, choose a local folder")
     trial = os.path.join(folder, f".{secrets.token_hex(4)}{PART}")
     try:
         os.makedirs(folder, exist_ok=True)

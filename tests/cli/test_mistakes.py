@@ -1,8 +1,14 @@
 """A mistake gets one line that says what is wrong."""
 
+import importlib
 import os
+import re
 
+import pytest
 from helpers.tools import command, script
+
+from avslowfast.cli.main import COMMANDS, run_command
+from avslowfast.cli.parser import CommandParser
 
 
 def test_mistakes_get_one_line(trained, synthav, tmp_path):
@@ -29,3 +35,36 @@ def test_mistakes_get_one_line(trained, synthav, tmp_path):
     assert "no class 'dancing'" in command("explain", "--weights", trained, "--class", "dancing", video, code=2)
     assert "no camera could be opened" in command("demo", "--weights", trained, "--input", "webcam", code=2)
     assert "no videos in" in command("explain", "--weights", trained, tmp_path / "nothing", code=2)
+
+
+def written_by(name):
+    """Options of a command that name what it writes."""
+    parser = CommandParser(name, "")
+    importlib.import_module(f"avslowfast.cli.{name}").add_arguments(parser)
+    options = set(re.findall(r"--[a-z]+", parser.format_help()))
+    return options & {"--out", "--output", "--csv", "--json", "--html", "--docs"}
+
+
+@pytest.mark.parametrize(
+    ("name", "option"), [(n, o) for group in COMMANDS.values() for n in group for o in sorted(written_by(n))]
+)
+def test_nothing_is_written_to_an_address(name, option, capsys):
+    with pytest.raises(SystemExit):
+        run_command(name, [option, "s3://bucket/x"])
+    assert f"argument {option}: 's3://bucket/x' is an address" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("key", "more"),
+    [
+        ("OUTPUT_DIR", ()),
+        ("TENSORBOARD.LOG_DIR", ()),
+        ("TEST.SAVE_RESULTS_PATH", ("TEST.ENABLE", "True")),
+    ],
+)
+def test_a_run_writes_to_folders_of_this_machine(tmp_path, monkeypatch, capsys, key, more):
+    monkeypatch.chdir(tmp_path)
+    words = ["SynthAV/AVSLOWFAST_TINY", key, "s3://bucket/x/scores.pt", *more]
+    assert run_command("train", words) == 2
+    assert f"{key} is 's3://bucket/x/scores.pt': an address" in capsys.readouterr().err
+    assert not os.path.exists("s3:")

@@ -67,8 +67,11 @@ def test_validation_runs_every_few_epochs_and_after_the_last():
 def test_the_best_epoch_follows_the_direction_of_the_metric(better, values, improved, best):
     state, coming = TrainState((1,) * len(values)), iter(values)
     hook = EvalHook(always, lambda: result_with(first=0.0, chosen=next(coming)), Metric("chosen", "", "", better))
-    assert [state.improved for state in run_epochs(hook, state, len(values))] == improved
-    assert state.best == best
+    seen = [(state.improved, state.value) for state in run_epochs(hook, state, len(values))]
+    assert [one for one, _ in seen] == improved
+    assert [value for _, value in seen] == pytest.approx(values, nan_ok=True)
+    # A state in the middle of the next epoch was not evaluated.
+    assert (state.best, state.value) == (best, None)
 
 
 def test_validation_is_reported_with_the_iteration_of_the_training():
@@ -88,9 +91,9 @@ def test_statistics_are_recomputed_over_the_epoch_that_has_ended():
 class Checkpoints:
     """What a CheckpointHook saves."""
 
-    def __init__(self, *, epochs=10, seconds=0.0):
+    def __init__(self, *, epochs=10, more=(), seconds=0.0):
         self.saved, self.now = [], 0.0
-        self.hook = CheckpointHook(self.save, lambda: self.now, epochs=epochs, seconds=seconds)
+        self.hook = CheckpointHook(self.save, lambda: self.now, periods=[epochs, *more], seconds=seconds)
 
     def save(self, state):
         self.saved.append((state.epoch, state.iteration))
@@ -101,6 +104,12 @@ def test_states_are_saved_every_few_epochs_and_after_the_last():
     made = Checkpoints(epochs=2)
     list(run_epochs(made.hook, TrainState((1,) * 5), 5))
     assert made.saved == [(2, 0), (4, 0), (5, 0)]
+
+
+def test_epochs_that_stay_for_ever_are_saved_as_well():
+    made = Checkpoints(epochs=4, more=[3])
+    list(run_epochs(made.hook, TrainState((1,) * 7), 7))
+    assert made.saved == [(3, 0), (4, 0), (6, 0), (7, 0)]
 
 
 def test_an_epoch_is_saved_before_it_is_evaluated_and_once_more_afterwards():

@@ -1,6 +1,7 @@
 """From configuration and trainer to hooks."""
 
 from ...checkpoint import states
+from ...checkpoint.record import Retention
 from ...config import derived
 from ...config.derived import Cfg
 from ...evaluation.build import best_metric
@@ -44,6 +45,9 @@ def build_hooks(cfg: Cfg, trainer: Trainer, folder: RunFolder, validation: ClipD
     loggers = LoggersHook(build_loggers(cfg, folder.record.id, trainer.state), trainer.model)
     evaluate = Validation(cfg, trainer, validation)
     copies = keeps_copy(cfg)
+    metric = best_metric(cfg)
+    milestones = cfg.TRAIN.CHECKPOINT_KEEP_EVERY
+    retention = Retention(cfg.TRAIN.CHECKPOINT_KEEP, cfg.TRAIN.CHECKPOINT_KEEP_BEST, milestones, metric)
 
     def recompute_statistics(epoch: int) -> None:
         # Whatever is trained, the configured shape is validated.
@@ -57,7 +61,7 @@ def build_hooks(cfg: Cfg, trainer: Trainer, folder: RunFolder, validation: ClipD
     def save(state: TrainState) -> str:
         # A state whose last losses have not been read yet may hold weights that are not finite.
         finite.check()
-        return save_state(trainer, folder, cfg.TRAIN.CHECKPOINT_KEEP, copies)
+        return save_state(trainer, folder, retention, copies)
 
     return [
         finite,
@@ -78,11 +82,11 @@ def build_hooks(cfg: Cfg, trainer: Trainer, folder: RunFolder, validation: ClipD
         ),
         loggers,
         *([PreciseBNHook(recompute_statistics)] if cfg.BN.USE_PRECISE_STATS else []),
-        EvalHook(trainer.schedule.is_evaluated, evaluate, best_metric(cfg), (loggers.write_evaluation, evaluate.judge)),
+        EvalHook(trainer.schedule.is_evaluated, evaluate, metric, (loggers.write_evaluation, evaluate.judge)),
         CheckpointHook(
             save,
             trainer.votes.clock,
-            epochs=cfg.TRAIN.CHECKPOINT_PERIOD,
+            periods=[cfg.TRAIN.CHECKPOINT_PERIOD, *([milestones] if milestones else [])],
             seconds=cfg.TRAIN.CHECKPOINT_SECONDS,
         ),
     ]
@@ -108,7 +112,7 @@ def least_step_seconds(cfg: Cfg, trainer: Trainer) -> float | None:
     return 6e9 * gflops * clips / peak
 
 
-def save_state(trainer: Trainer, folder: RunFolder, keep: int, keeps_copy: bool = False) -> str:
+def save_state(trainer: Trainer, folder: RunFolder, retention: Retention, keeps_copy: bool = False) -> str:
     """Save the state of a training, on every rank together: all give their part, the main one writes.
 
     Other machines that do not see its folder write a copy; one that cannot is named, and training continues.
@@ -116,7 +120,7 @@ def save_state(trainer: Trainer, folder: RunFolder, keep: int, keeps_copy: bool 
     Args:
         trainer: Whose state.
         folder: Of the run.
-        keep: States that stay; 0 keeps all.
+        retention: Which states stay.
         keeps_copy: This rank writes a copy (`copies.keeps_copy`).
 
     Returns:
@@ -129,7 +133,7 @@ def save_state(trainer: Trainer, folder: RunFolder, keep: int, keeps_copy: bool 
     path, problem = "", None
     if distributed.is_main():
         try:
-            path = folder.save(content, state, keep)
+            path = folder.save(content, state, retention)
             logger.info("saved %s%s", path, ", the best so far" if state.improved else "")
         except states.StateNotSavedError as error:
             problem = str(error)

@@ -1,6 +1,6 @@
 """When the state of a training is saved."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from ...checkpoint.states import StateNotSavedError
 from ...utils.logging import get_logger
@@ -19,7 +19,7 @@ class CheckpointHook(Hook):
     Args:
         save: Saves the state on every rank together and gives its path.
         clock: Seconds, the same on every rank.
-        epochs: Epochs between two states.
+        periods: Epochs between two states; several periods add up.
         seconds: Seconds between two states; 0 means never.
     """
 
@@ -28,11 +28,11 @@ class CheckpointHook(Hook):
         save: Callable[[TrainState], str],
         clock: Callable[[], float],
         *,
-        epochs: int,
+        periods: Sequence[int],
         seconds: float,
     ) -> None:
         self.save, self.clock = save, clock
-        self.epochs, self.seconds = epochs, seconds
+        self.periods, self.seconds = tuple(periods), seconds
         self._last_save = 0.0
         self._has_saved = False
         self._newest = 0
@@ -49,7 +49,7 @@ class CheckpointHook(Hook):
 
     def after_epoch(self, state: TrainState) -> None:
         """Saves where anything asks for it."""
-        if self._is_overdue() or state.evaluation_due or state.ends_period(self.epochs):
+        if self._is_overdue() or state.evaluation_due or any(map(state.ends_period, self.periods)):
             self._save(state)
 
     def after_evaluation(self, state: TrainState) -> None:

@@ -49,9 +49,9 @@ class EvalHook(Hook):
         state.evaluation_due = self.due(state.epoch)
 
     def evaluate(self, state: TrainState) -> None:
-        """Evaluates, writes `state.best`, `state.best_epoch` and `state.improved`, logs."""
+        """Evaluates, writes `state.value`, `best`, `best_epoch` and `improved`, logs."""
         result = self.function()
-        value = result.value(self.metric)
+        state.value = value = result.value(self.metric)
         state.improved = self.metric.improves(value, state.best)
         if state.improved:
             state.best, state.best_epoch = value, state.epoch

@@ -9,7 +9,7 @@ import numpy as np
 
 from avslowfast.config import load_cfg
 from avslowfast.loading import build_dataset, ClipDataset
-from avslowfast.loading.samplers import epoch_order
+from avslowfast.loading.samplers import VideoOrder
 from avslowfast.loading.survey import survey
 from avslowfast.utils.memory import return_freed_memory
 from avslowfast.utils.seeding import generator
@@ -88,7 +88,7 @@ def _measure(config: str, overrides: list[str]) -> list[Row]:
     rows.append({"what": "at the peak of reading", "seconds": "", "computing": "", "mb": _peak_mb() - high})
     measured("fingerprint", dataset.listing.fingerprint)
     measured("survey", lambda: survey({"train": dataset.listing}, {"": cfg.MODEL.NUM_CLASSES}))
-    measured("order of two epochs", lambda: [epoch_order(cfg.RNG_SEED, epoch, len(dataset)) for epoch in range(2)])
+    measured("order of two epochs", lambda: [dataset.order.of(epoch) for epoch in range(2)])
     for number in (1, 2):
         seconds, added = in_new_process("fork", _work, dataset, cfg.RNG_SEED)
         what = f"one record in worker {number}, whose memory grew by"
@@ -101,7 +101,7 @@ def _work(dataset: ClipDataset, seed: int) -> tuple[float, float]:
     return_freed_memory()
     before, records = private_mb(), dataset.records
     began = time.process_time()
-    for index in epoch_order(seed, 0, len(dataset))[:_READ].tolist():
+    for index in VideoOrder(seed, len(dataset)).of(0)[:_READ].tolist():
         records[index]
     seconds = (time.process_time() - began) / min(_READ, len(dataset))
     return_freed_memory()

@@ -46,6 +46,11 @@ RUN_KEYS = (
     key("TRAIN.DATASET", "kinetics", _DATASET, "Data set to train and validate on, an entry of the DATASETS registry."),
     key("TRAIN.BATCH_SIZE", 64, whole(1, 1_000_000),
         "Clips per iteration, over all ranks of one machine (PySlowFast's meaning)."),
+    key("TRAIN.LIMIT_BATCHES", 0, whole(0, 1_000_000),
+        "For a trial of a whole run: steps of an epoch, passes of a validation and of a test, at most; 0 is all. (new)"),
+    key("TRAIN.OVERFIT_BATCHES", 0, whole(0, 1_000_000),
+        "To see whether a network learns at all: train on as many videos as fill this number of steps, and validate on "
+        "the same; 0 is off. (new)"),
     key("TRAIN.EVAL_PERIOD", 10, whole(),
         "Epochs from one validation to the next; the last epoch is always validated."),
     key("TRAIN.CHECKPOINT_PERIOD", 10, whole(),
@@ -170,6 +175,9 @@ RUN_KEYS = (
     key("SOLVER.WARMUP_EPOCHS", 0.0, number(0, 1e6), "Epochs of linear warm-up."),
     key("SOLVER.WARMUP_START_LR", 0.01, number(0, 1000), "Learning rate at the start of the warm-up."),
     key("SOLVER.OPTIMIZING_METHOD", "sgd", choice("sgd", "adam", "adamw"), "sgd | adam | adamw."),
+    key("SOLVER.BASE_LR_FOR_BATCH", 0, whole(0, 10_000_000),
+        "Clips of a step for which the learning rates of SOLVER are given; with another number they are scaled "
+        "linearly (arXiv 1706.02677). 0 takes them as they are. (new)"),
     key("SOLVER.BASE_LR_SCALE_NUM_SHARDS", False, flag(), "Multiply the learning rates by NUM_SHARDS."),
     key("SOLVER.COSINE_AFTER_WARMUP", False, flag(),
         "Start the cosine at its peak after the warm-up; it still ends at MAX_EPOCH."),

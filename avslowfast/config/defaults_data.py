@@ -164,6 +164,9 @@ DATA_KEYS = (
     key("DATA.TRAIN_FRACTION", 1.0, share(above=True),
         "Share of the training videos that is used, the same for every class, drawn by RNG_SEED; above 0, up to 1. "
         "(new)"),
+    key("DATA.BALANCE", "none", choice("none", "sampling", "weights"),
+        "Classes of unequal numbers of training videos: none | sampling (an epoch visits every class equally often) | "
+        "weights (a clip counts in the loss by the inverse of its class's number). (new)"),
     key("DATA.FOLD", 1, whole(1, 1000), "Split of the data sets that have several (UCF101, HMDB51), from 1. (new)"),
     key("DATA.TRAIN_PART", "", text(),
         'Part of the data to train on, where a data set has several; "" is its default. EPIC-Kitchens-55: local '

@@ -60,6 +60,8 @@ MODEL_KEYS = (
     key("MODEL.LOSS_FUNC", "cross_entropy", choice("cross_entropy", "soft_cross_entropy", "bce_logit", "bce"),
         "Loss: cross_entropy | soft_cross_entropy | bce_logit (several labels per clip) | bce (PySlowFast's name for "
         "boxes)."),
+    key("MODEL.LABEL_SMOOTHING", 0.0, share(below=True),
+        "Share of each label that is spread over all classes; with MIXUP.ENABLE it is MIXUP.LABEL_SMOOTH_VALUE. (new)"),
     key("MODEL.DROPOUT_RATE", 0.5, share(below=True), "Dropout rate before the classifier; at least 0, below 1."),
     key("MODEL.FC_INIT_STD", 0.01, number(0, 10),
         "Standard deviation of the fully connected layers' initial weights."),

@@ -281,6 +281,29 @@ def train_clips_per_step(cfg: Cfg) -> int:
     return int(cfg.TRAIN.BATCH_SIZE) * int(cfg.AUG.NUM_SAMPLE) * int(cfg.NUM_SHARDS)
 
 
+def most_videos(cfg: Cfg, split: str) -> int:
+    """Videos of a split that are used where a run is cut short for a trial; 0 is all.
+
+    TRAIN.OVERFIT_BATCHES cuts the training list to so many steps. TRAIN.LIMIT_BATCHES cuts the other lists; epochs of
+    training, which it cuts to so many steps, visit all of their list in turn.
+
+    Args:
+        cfg: The configuration.
+        split: train | val | test.
+    """
+    if split == "train":
+        return int(cfg.TRAIN.OVERFIT_BATCHES) * int(cfg.TRAIN.BATCH_SIZE) * int(cfg.NUM_SHARDS)
+    views = test_views(cfg) if split == "test" else 1
+    return int(cfg.TRAIN.LIMIT_BATCHES) * max(int(cfg.TEST.BATCH_SIZE) // views, 1) * int(cfg.NUM_SHARDS)
+
+
+def lr_scale(cfg: Cfg) -> float:
+    """Factor on the learning rates: of SOLVER.BASE_LR_FOR_BATCH or SOLVER.BASE_LR_SCALE_NUM_SHARDS."""
+    if cfg.SOLVER.BASE_LR_FOR_BATCH:
+        return train_clips_per_step(cfg) / float(cfg.SOLVER.BASE_LR_FOR_BATCH)
+    return float(cfg.NUM_SHARDS) if cfg.SOLVER.BASE_LR_SCALE_NUM_SHARDS else 1.0
+
+
 def test_clips_per_pass(cfg: Cfg, world_size: int) -> int:
     """Clips in one forward pass of one rank in validation and test, at most."""
     return max(int(cfg.TEST.BATCH_SIZE) // ranks_per_machine(cfg, world_size), 1)

@@ -93,6 +93,16 @@ def _check_task(cfg: Cfg) -> None:
         refuse(cfg, "DETECTION.ENABLE", "boxes need a single visual classifier", remedy)
     if cfg.MIXUP.ENABLE and not (facts.labels and facts.trains):
         refuse(cfg, "MIXUP.ENABLE", f"TASK {cfg.TASK} trains on no labels that could be mixed", "set it to False")
+    single = facts.labels and facts.trains and not (facts.boxes or cfg.DATA.MULTI_LABEL)
+    if cfg.DATA.BALANCE != "none" and not single:
+        refuse(cfg, "DATA.BALANCE", "classes are balanced where clips have one label per classifier", "set it to none")
+    if cfg.MODEL.LABEL_SMOOTHING and not single:
+        refuse(cfg, "MODEL.LABEL_SMOOTHING", "it is for one label per clip and classifier", "set it to 0")
+    if cfg.MODEL.LABEL_SMOOTHING and cfg.MIXUP.ENABLE:
+        refuse(cfg, "MODEL.LABEL_SMOOTHING", "MIXUP.ENABLE smooths by MIXUP.LABEL_SMOOTH_VALUE", "set it to 0")
+    if cfg.SOLVER.BASE_LR_FOR_BATCH and cfg.SOLVER.BASE_LR_SCALE_NUM_SHARDS:
+        remedy = "set SOLVER.BASE_LR_SCALE_NUM_SHARDS to False"
+        refuse(cfg, "SOLVER.BASE_LR_FOR_BATCH", "it counts the clips of all machines already", remedy)
     if cfg.MIXUP.ENABLE and (facts.boxes or cfg.DATA.MULTI_LABEL or cfg.MULTI_HEAD.NAMES):
         refuse(cfg, "MIXUP.ENABLE", "mixing needs one label per clip", "set it to False")
     if facts.pretexts is not None:

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from ..checkpoint import states
-from ..config.derived import Cfg, schedule, step_at
+from ..config.derived import Cfg, lr_scale, schedule, step_at
 from ..models.norm import is_batch_norm
 
 
@@ -45,7 +45,6 @@ def lr_at(cfg: Cfg, epoch: float) -> float:
         epoch: Epochs done, with the share of the current one.
     """
     s, epochs = cfg.SOLVER, schedule(cfg)
-    scale = cfg.NUM_SHARDS if s.BASE_LR_SCALE_NUM_SHARDS else 1
 
     def policy(at: float) -> float:
         if s.LR_POLICY == "cosine":
@@ -57,7 +56,7 @@ def lr_at(cfg: Cfg, epoch: float) -> float:
     if epoch < s.WARMUP_EPOCHS:
         peak = policy(s.WARMUP_EPOCHS)
         lr = s.WARMUP_START_LR + epoch * (peak - s.WARMUP_START_LR) / s.WARMUP_EPOCHS
-    return float(lr * scale)
+    return float(lr * lr_scale(cfg))
 
 
 def parameter_groups(

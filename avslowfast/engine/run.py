@@ -116,6 +116,7 @@ def train(cfg: Cfg, device: torch.device, votes: Votes) -> bool:
         save_config(cfg, cfg.OUTPUT_DIR)
         log_start(folder)
         log_missing_machines(cfg, trainer.accumulate)
+        log_scaled_lr(cfg)
     trainer.identity = {"run_id": folder.record.id, "data": folder.record.data}
     if not resume(trainer, folder) and not replaces:
         trainer.load_start_weights()
@@ -156,6 +157,24 @@ def log_missing_machines(cfg: Cfg, passes: int) -> None:
             counted(machines, "machine"),
             clips,
             passes,
+        )
+
+
+def log_scaled_lr(cfg: Cfg) -> None:
+    """Say by which factor the learning rates are scaled for the clips of a step.
+
+    Args:
+        cfg: The configuration.
+    """
+    meant, clips = cfg.SOLVER.BASE_LR_FOR_BATCH, derived.train_clips_per_step(cfg)
+    if meant and meant != clips:
+        scaled = cfg.SOLVER.BASE_LR * derived.lr_scale(cfg)
+        logger.info(
+            "learning rate: SOLVER.BASE_LR %g is for %d clips, a step has %d: %g",
+            cfg.SOLVER.BASE_LR,
+            meant,
+            clips,
+            scaled,
         )
 
 

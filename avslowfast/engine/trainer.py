@@ -17,6 +17,7 @@ from ..config import ConfigError, derived
 from ..config.derived import Cfg
 from ..evaluation.evaluator import Autocast
 from ..loading import build_loader, ClipDataset
+from ..loading.build import class_weights
 from ..models import build_model
 from ..models.network import Network
 from ..models.norm import set_parts
@@ -108,6 +109,8 @@ class Trainer:
         self.sampler = self.loader.epochs
         self.model = place_model(cfg, self._first_weights(), device)
         self.task = build_task(cfg, device)
+        if cfg.DATA.BALANCE == "weights":
+            self.task.weight_classes(class_weights(self.dataset.listing, derived.head_classes(cfg)))
         self.optimizer = build_optimizer(cfg, self.model)
         self.autocast, self.scaler = autocast_context(cfg, device)
         decay = get_ema_multi_avg_fn(cfg.EMA.DECAY)

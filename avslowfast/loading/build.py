@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.utils.data import BatchSampler
 
 from ..clips import spans
@@ -22,14 +23,17 @@ from ..datasets.label_columns import OneId
 from ..datasets.tables import check_distinct
 from ..media.storage import StorageSettings
 from ..utils import distributed
+from ..utils.logging import get_logger
 from ..utils.memory import return_freed_memory
 from ..utils.seeding import generator
 from .collate import collate_boxes, collate_eval, collate_train
 from .dataset import ClipDataset, KeyFrameDataset
 from .labels import Boxes, label_rule
 from .loader import ClipLoader
-from .samplers import EvalSampler, TrainBatchSampler
+from .samplers import EvalSampler, TrainBatchSampler, VideoOrder
 from .workers import Collate
+
+logger = get_logger(__name__)
 
 SPLITS = ("train", "val", "test")
 # What DATA.MULTI_LABEL has to be for a kind of labels; for the others it has no meaning.
@@ -50,13 +54,58 @@ def build_dataset(cfg: Cfg, split: str, videos_of: str | None = None) -> ClipDat
     for name in (split, videos_of or split):
         if name not in SPLITS:
             raise ValueError(f"a split is train, val or test, not {name!r}")
-    listing = read_listing(cfg, videos_of or split)
+    source = videos_of or split
+    if cfg.TRAIN.OVERFIT_BATCHES and source == "val":
+        # What is learnt by heart is what is validated.
+        source = "train"
+    listing = read_listing(cfg, source)
     rule = label_rule(listing.labels, tuple(derived.head_classes(cfg).values()))
     rule.check(listing.records)
     reader = ClipReader(clip_settings(cfg, split))
     if isinstance(rule, Boxes):
         return KeyFrameDataset(listing, reader, rule, split)
-    return ClipDataset(listing, reader, rule, split)
+    dataset = ClipDataset(listing, reader, rule, split)
+    if split == "train" and cfg.DATA.BALANCE == "sampling":
+        dataset.order = VideoOrder(cfg.RNG_SEED, len(dataset), _combined(class_ids(listing)))
+    return dataset
+
+
+def _combined(ids: NDArray[np.int64]) -> NDArray[np.int64]:
+    """A number for each combination of class ids [N, heads] that occurs."""
+    return np.unique(ids, axis=0, return_inverse=True)[1].reshape(-1)
+
+
+def class_ids(listing: Listing) -> NDArray[np.int64]:
+    """The class of each record for each classifier, [N, heads]; -1 for none.
+
+    Args:
+        listing: With one label for each classifier.
+
+    Raises:
+        ConfigError: It has other labels.
+    """
+    labels = listing.records.labels
+    if not isinstance(labels, OneId):
+        raise ConfigError("DATA.BALANCE: the records have not one label each; set it to none")
+    return labels.ids.reshape(len(labels), -1).astype(np.int64)
+
+
+def class_weights(listing: Listing, heads: Mapping[str, int]) -> dict[str, torch.Tensor]:
+    """Weights of classes with which all classes count the same in a loss; over the records their mean is 1.
+
+    Args:
+        listing: The training records.
+        heads: {classifier: classes}.
+
+    Returns:
+        {classifier: float32 [classes]}; 1 for a class without a record.
+    """
+    weights = {}
+    for column, (head, total) in zip(class_ids(listing).T, heads.items()):
+        counts = np.bincount(column[column >= 0], minlength=total)
+        of_class = counts.sum() / (np.count_nonzero(counts) * np.maximum(counts, 1))
+        weights[head] = torch.from_numpy(np.where(counts, of_class, 1).astype(np.float32))
+    return weights
 
 
 def read_listing(cfg: Cfg, split: str) -> Listing:
@@ -79,8 +128,19 @@ def read_listing(cfg: Cfg, split: str) -> Listing:
         check_distinct(names or (), f"the data set '{name}' of {key}", f"{head} class".strip())
     _check_labels(cfg, name, listing)
     if split == "train" and cfg.DATA.TRAIN_FRACTION < 1:
-        return keep_fraction(listing, cfg.DATA.TRAIN_FRACTION, cfg.RNG_SEED)
+        listing = keep_fraction(listing, cfg.DATA.TRAIN_FRACTION, cfg.RNG_SEED)
+    limit = derived.most_videos(cfg, split)
+    if limit and limit < len(listing.records):
+        # Evenly over the list, which is often in order of the classes.
+        chosen = np.arange(limit) * len(listing.records) // limit
+        logger.warning("%s: %d of %d videos are used (%s)", split, limit, len(listing.records), _limits(cfg))
+        return dataclasses.replace(listing, records=listing.records.take(chosen))
     return listing
+
+
+def _limits(cfg: Cfg) -> str:
+    keys = ("TRAIN.OVERFIT_BATCHES", "TRAIN.LIMIT_BATCHES")
+    return ", ".join(f"{key} {cfg.TRAIN[key.split('.')[1]]}" for key in keys if cfg.TRAIN[key.split(".")[1]])
 
 
 def _check_labels(cfg: Cfg, name: str, listing: Listing) -> None:
@@ -177,9 +237,8 @@ def build_loader(cfg: Cfg, split: str, videos_of: str | None = None, dataset: Cl
     }
     if split == "train":
         batch, schedule = derived.train_videos_per_pass(cfg, world), derived.schedule(cfg)
-        batches = TrainBatchSampler(
-            len(dataset), batch, rank, world, cfg.RNG_SEED, schedule, derived.train_passes_per_step(cfg, world)
-        )
+        passes = derived.train_passes_per_step(cfg, world)
+        batches = TrainBatchSampler(dataset.order, batch, rank, world, schedule, passes, cfg.TRAIN.LIMIT_BATCHES)
         _check_batches(cfg, batches, schedule)
         return ClipLoader(dataset, batches, collation(dataset), **common)
     views = derived.test_views(cfg) if split == "test" and not isinstance(dataset, KeyFrameDataset) else 1

@@ -23,7 +23,7 @@ from ..media.pixels import Geometry
 from ..media.remote import UnreachableError
 from .flaws import Flaw, flaws_of
 from .labels import Boxes, LabelRule
-from .samplers import epoch_order, SampleKey
+from .samplers import SampleKey, VideoOrder
 
 # Tensors of a clip, with what says where it comes from.
 Sample = dict[str, Any]
@@ -45,6 +45,7 @@ class ClipDataset(Dataset[Any]):
 
     Attributes:
         reading: Called with the number of each record before it is opened.
+        order: In which training visits the records.
         unreadable: Reasons by number of the records that are not to be opened, since they end or stop their reader.
     """
 
@@ -56,6 +57,7 @@ class ClipDataset(Dataset[Any]):
         self.reading: Callable[[int], None] = _ignore
         self.unreadable: dict[int, str] = {}
         self._unreached = 0
+        self.order = VideoOrder(clip_reader.settings.seed, len(listing.records))
 
     @property
     def records(self) -> Records:
@@ -103,8 +105,7 @@ class ClipDataset(Dataset[Any]):
         index, failures = key.video, []
         for attempt in range(min(len(self), _MAX_REPLACEMENTS)):
             if attempt:
-                order = epoch_order(self.clip_reader.settings.seed, key.epoch, len(self))
-                index = int(order[(key.position + attempt) % len(self)])
+                index = int(self.order.of(key.epoch)[(key.position + attempt) % len(self)])
             record = self.records[index]
             try:
                 with self._open(index, training=True) as reader:

@@ -3,9 +3,8 @@
 Nor do the shapes of batches, which differ in multigrid training.
 """
 
-import functools
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,10 +30,47 @@ class SampleKey(NamedTuple):
     shape: Shape | None = None
 
 
-@functools.lru_cache(maxsize=2)
-def epoch_order(seed: int, epoch: int, length: int) -> NDArray[np.uint32]:
-    """The permutation of 0 .. length - 1 in which an epoch visits the videos."""
-    return generator(seed, epoch, "order").permutation(length).astype(np.uint32)
+class VideoOrder:
+    """The order in which epochs visit videos: a permutation, or balanced, where each class comes equally often.
+
+    A balanced epoch is as long, and visits some videos of frequent classes not at all and those of rare ones several
+    times; each video of a class comes once before any comes twice.
+
+    Args:
+        seed: Seed of the order.
+        length: Number of videos.
+        classes: The class of each video, [length], by which epochs are balanced; None leaves them as they are.
+    """
+
+    def __init__(self, seed: int, length: int, classes: NDArray[np.integer[Any]] | None = None) -> None:
+        self.seed, self.length, self._members = seed, length, list[NDArray[np.intp]]()
+        if classes is not None:
+            order = np.argsort(classes, kind="stable")
+            firsts = np.unique(classes[order], return_index=True)[1]
+            self._members = np.split(order, firsts[1:])
+        self._drawn: dict[int, NDArray[np.uint32]] = {}
+
+    def of(self, epoch: int) -> NDArray[np.uint32]:
+        """The numbers of the videos that an epoch visits, in their order, [length]."""
+        if epoch not in self._drawn:
+            # Loading is ahead of training by part of an epoch: two are in use, at most.
+            self._drawn = {**dict([*self._drawn.items()][-1:]), epoch: self._draw(epoch)}
+        return self._drawn[epoch]
+
+    def _draw(self, epoch: int) -> NDArray[np.uint32]:
+        rng = generator(self.seed, epoch, "order")
+        order = rng.permutation(self.length).astype(np.uint32)
+        if not self._members:
+            return order
+        # Which classes have one visit more than the others is drawn as well.
+        visits = np.full(len(self._members), self.length // len(self._members))
+        visits[rng.permutation(len(visits))[: self.length - visits.sum()]] += 1
+        chosen = [
+            np.concatenate([rng.permutation(members) for _ in range(-(-count // len(members)))])[:count]
+            for members, count in zip(self._members, visits.tolist())
+            if count
+        ]
+        return np.concatenate(chosen)[order].astype(np.uint32)
 
 
 class TrainBatchSampler(Sampler[list[SampleKey]]):
@@ -44,26 +80,27 @@ class TrainBatchSampler(Sampler[list[SampleKey]]):
     last videos of an epoch that fill no whole batch are left out of it; every epoch has an order of its own.
 
     Args:
-        length: Number of videos.
+        order: Of the videos.
         batch: Videos per rank and batch, in the configured shape.
         rank: This rank's number.
         world: Number of ranks.
-        seed: Seed of the order.
         schedule: The shapes of batches by epoch; None is one shape.
         accumulate: Batches of a step, which have the same shape.
+        limit: Steps of an epoch, at most; 0 takes all.
     """
 
     def __init__(
         self,
-        length: int,
+        order: VideoOrder,
         batch: int,
         rank: int = 0,
         world: int = 1,
-        seed: int = 0,
         schedule: Schedule | None = None,
         accumulate: int = 1,
+        limit: int = 0,
     ) -> None:
-        self.length, self.batch, self.rank, self.world, self.seed = length, batch, rank, world, seed
+        self.order, self.length, self.batch, self.rank, self.world = order, order.length, batch, rank, world
+        self.limit = limit * accumulate or None
         self.schedule, self.accumulate = schedule, accumulate
         self.epoch, self.start, self.full = 0, 0, False
 
@@ -81,17 +118,18 @@ class TrainBatchSampler(Sampler[list[SampleKey]]):
         self.epoch, self.start, self.full = epoch, start, full
 
     def batches(self, epoch: int) -> int:
-        """Batches of an epoch, and of each rank: as many as its videos fill."""
+        """Batches of an epoch, and of each rank: as many as its videos fill, up to the limit."""
         sizes = self._sizes(epoch)
         count = self.length // sum(sizes) * len(sizes)
-        return count + next(i for i in range(len(sizes)) if self._videos(sizes, count + i + 1) > self.length)
+        count += next(i for i in range(len(sizes)) if self._videos(sizes, count + i + 1) > self.length)
+        return count if self.limit is None else min(count, self.limit)
 
     def videos(self, count: int) -> int:
         """Videos of the epoch's first batches, over all ranks."""
         return self._videos(self._sizes(self.epoch), count)
 
     def __iter__(self) -> Iterator[list[SampleKey]]:
-        order, cycle = epoch_order(self.seed, self.epoch, self.length), self._cycle(self.epoch)
+        order, cycle = self.order.of(self.epoch), self._cycle(self.epoch)
         for number in range(self.start, len(self)):
             shape = cycle[number // self.accumulate % len(cycle)]
             batch = self.batch * (shape.batch if shape else 1)

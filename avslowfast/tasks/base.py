@@ -4,13 +4,14 @@ The training and evaluation loops never ask which task they run. Legend: B clips
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, cast, Generic
 
 import torch
 from torch import nn
 
 from ..clips.logmel import apply_spec_masks
+from ..config import ConfigError
 from ..config.derived import Cfg
 from ..loading.build import audio_front_end
 from ..models.network import Network
@@ -96,6 +97,17 @@ class Task(ABC, Generic[S]):
             raise ValueError("the batch has waveforms, but the task has no front end (DATA.LOGMEL_ON_DEVICE is False)")
         spectrogram: torch.Tensor = self.front_end(waveform)
         return spectrogram
+
+    def weight_classes(self, weights: Mapping[str, torch.Tensor]) -> None:
+        """Let clips count in the loss by their class (DATA.BALANCE weights).
+
+        Args:
+            weights: {classifier: [classes]}.
+
+        Raises:
+            ConfigError: The task has no classes.
+        """
+        raise ConfigError(f"DATA.BALANCE is weights: {type(self).__name__} has no classes to weight; set it to none")
 
     @abstractmethod
     def losses(self, model: nn.Module, batch: Batch, drop_audio: bool | None, iteration: int) -> Losses:

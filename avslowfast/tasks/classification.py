@@ -1,5 +1,6 @@
 """One or several labels per clip."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -37,13 +38,18 @@ class ClassificationTask(Task[ClassScores]):
         self.head_weights = head_weights or {}
         self.mixing = mixing
         self.seed = seed
+        self.class_weights: dict[str, torch.Tensor] = {}
+
+    def weight_classes(self, weights: Mapping[str, torch.Tensor]) -> None:
+        """See `Task.weight_classes`."""
+        self.class_weights = {head: of_class.to(self.device) for head, of_class in weights.items()}
 
     @classmethod
     def options(cls, cfg: Cfg, device: torch.device) -> dict[str, Any]:
         """See `Task.options`."""
         return {
             **super().options(cfg, device),
-            "criterion": criterion_named(cfg.MODEL.LOSS_FUNC),
+            "criterion": criterion_named(cfg.MODEL.LOSS_FUNC, cfg.MODEL.LABEL_SMOOTHING),
             "head_weights": dict(zip(cfg.MULTI_HEAD.NAMES, cfg.MULTI_HEAD.LOSS_WEIGHTS)),
             "mixing": _mixing(cfg) if cfg.MIXUP.ENABLE else None,
             "seed": cfg.RNG_SEED,
@@ -60,9 +66,10 @@ class ClassificationTask(Task[ClassScores]):
         parts = {}
         for column, (head, logits) in enumerate(by_head(out["logits"]).items()):
             if head:
-                parts[f"loss_{head}"] = self.head_weights[head] * self.criterion(logits, labels[:, column])
+                of_head = self.criterion(logits, labels[:, column], self.class_weights.get(head))
+                parts[f"loss_{head}"] = self.head_weights[head] * of_head
             else:
-                parts["loss_cls"] = self.criterion(logits, labels)
+                parts["loss_cls"] = self.criterion(logits, labels, self.class_weights.get(head))
         return self.with_total(parts, out["losses"])
 
     def scores(self, model: nn.Module, batch: Batch, max_clips: int) -> ClassScores:

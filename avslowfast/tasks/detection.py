@@ -44,7 +44,7 @@ class DetectionTask(Task[BoxScores]):
         inputs, targets = self.inputs(batch), batch["targets"].to(self.device, non_blocking=True)
         out = self.forward(model, inputs, drop_audio)
         # Without a box in the batch there is nothing to learn from, and a mean over nothing would be NaN.
-        loss = self.criterion(out["logits"], targets) if len(targets) else out["logits"].sum() * 0.0
+        loss = self.criterion(out["logits"], targets, None) if len(targets) else out["logits"].sum() * 0.0
         return self.with_total({"loss_cls": loss}, out["losses"])
 
     def scores(self, model: nn.Module, batch: Batch, max_clips: int) -> BoxScores:

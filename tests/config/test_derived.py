@@ -22,8 +22,9 @@ KEYS = {
     "HARD_FROM": "hard_negatives_from_epoch",
     "HEAD_ACT": "score_activation",
     "MULTI_HEAD.NUM_CLASSES": "head_classes",
-    "NUM_SHARDS": "machines, ranks_per_machine, train_passes_per_step, train_videos_per_pass, train_clips_per_step",
-    "TEST.BATCH_SIZE": "test_clips_per_pass",
+    "NUM_SHARDS": "machines, ranks_per_machine, train_passes_per_step, train_videos_per_pass, train_clips_per_step, "
+    "most_videos, lr_scale",
+    "TEST.BATCH_SIZE": "test_clips_per_pass, most_videos",
     "TENSORBOARD.ENABLE": "loggers",
     "SLS_PT": "supervision_levels",
     "SLS_TL": "supervision_levels",
@@ -32,7 +33,6 @@ KEYS = {
 # {(file, key): why it reads the key itself}.
 EXCEPTIONS = {
     ("engine/launch.py", "NUM_SHARDS"): "starts the processes of several machines and names the key in its messages",
-    ("engine/optim.py", "NUM_SHARDS"): "SOLVER.BASE_LR_SCALE_NUM_SHARDS multiplies the learning rate by it",
 }
 FILES = [
     path

@@ -8,7 +8,7 @@ from helpers.lists import cfg_for, copy_lists
 
 from avslowfast.config import ConfigError, derived
 from avslowfast.loading import build_dataset, build_loader
-from avslowfast.loading.samplers import epoch_order, EvalSampler, SampleKey, TrainBatchSampler
+from avslowfast.loading.samplers import EvalSampler, SampleKey, TrainBatchSampler, VideoOrder
 from avslowfast.media import DecodeError, VideoReader, write_video
 from avslowfast.models import build_model
 from avslowfast.synthav.render import render_clip
@@ -192,7 +192,7 @@ def test_unreadable_training_files_are_replaced_by_the_next_of_the_order_and_nam
     folder = copy_lists(synthav, tmp_path, lambda split, lines: [f"{bad} 3", *lines[1:]] if split == "train" else lines)
     cfg = cfg_for(folder)
     dataset = build_dataset(cfg, "train")
-    order = epoch_order(cfg.RNG_SEED, 0, len(dataset)).tolist()
+    order = VideoOrder(cfg.RNG_SEED, len(dataset)).of(0).tolist()
     position = order.index(0)
     sample = dataset[SampleKey(0, 0, position)]
     following = order[(position + 1) % len(order)]
@@ -265,8 +265,8 @@ def test_separators_prefixes_and_several_labels(tmp_path):
 
 
 def test_the_global_batch_is_the_same_for_any_number_of_ranks():
-    one = TrainBatchSampler(50, 8, 0, 1, seed=3)
-    two = [TrainBatchSampler(50, 4, rank, 2, seed=3) for rank in (0, 1)]
+    one = TrainBatchSampler(VideoOrder(3, 50), 8, 0, 1)
+    two = [TrainBatchSampler(VideoOrder(3, 50), 4, rank, 2) for rank in (0, 1)]
     for sampler in (one, *two):
         sampler.set_epoch(4, start=2)
     joined = [a + b for a, b in zip(*two)]
@@ -280,8 +280,10 @@ def test_the_global_batch_is_the_same_for_any_number_of_ranks():
 def test_batches_of_multigrid_follow_the_schedule_on_any_number_of_ranks(ranks, accumulate):
     schedule = derived.schedule(tiny_cfg(*MULTIGRID))
     batch = 8 // (ranks * accumulate)
-    samplers = [TrainBatchSampler(1000, batch, rank, ranks, 3, schedule, accumulate) for rank in range(ranks)]
-    whole = TrainBatchSampler(1000, 8, seed=3, schedule=schedule)
+    samplers = [
+        TrainBatchSampler(VideoOrder(3, 1000), batch, rank, ranks, schedule, accumulate) for rank in range(ranks)
+    ]
+    whole = TrainBatchSampler(VideoOrder(3, 1000), 8, schedule=schedule)
     for epoch in (0, schedule.max_epoch - 1):
         for sampler in (*samplers, whole):
             sampler.set_epoch(epoch)
@@ -302,7 +304,7 @@ def test_batches_of_multigrid_follow_the_schedule_on_any_number_of_ranks(ranks, 
 
 
 def test_precise_statistics_are_of_the_configured_shape():
-    sampler = TrainBatchSampler(1000, 8, schedule=derived.schedule(tiny_cfg(*MULTIGRID)))
+    sampler = TrainBatchSampler(VideoOrder(0, 1000), 8, schedule=derived.schedule(tiny_cfg(*MULTIGRID)))
     sampler.set_epoch(0, full=True)
     assert len(sampler) == 125
     assert {(len(keys), keys[0].shape) for keys in sampler} == {(8, None)}

@@ -47,7 +47,7 @@ RUN_KEYS = (
     key("TRAIN.BATCH_SIZE", 64, whole(1, 1_000_000),
         "Clips per iteration, over all ranks of one machine (PySlowFast's meaning)."),
     key("TRAIN.LIMIT_BATCHES", 0, whole(0, 1_000_000),
-        "For a trial of a whole run: steps of an epoch, passes of a validation and of a test, at most; 0 is all. (new)"),
+        "For a trial of a whole run: steps of an epoch, passes of validation and of test, at most; 0 is all. (new)"),
     key("TRAIN.OVERFIT_BATCHES", 0, whole(0, 1_000_000),
         "To see whether a network learns at all: train on as many videos as fill this number of steps, and validate on "
         "the same; 0 is off. (new)"),

@@ -123,6 +123,13 @@ def test_what_stands_in_code_exists(page):
     assert missing == []
 
 
+def test_what_serves_for_a_key_of_pyslowfast_stands_on_its_page():
+    page = (ROOT / "docs/PYSLOWFAST.md").read_text()
+    keys = {key for key in DEFAULTS if what_serves(key) and not belongs_to(key.split(".")[0])}
+    assert len(keys) > 10
+    assert {key for key in keys if f"`{key}`" not in page} == set()
+
+
 def test_every_page_is_in_the_navigation():
     nav = yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"]
 

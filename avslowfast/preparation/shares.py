@@ -12,7 +12,7 @@ import simplejson
 
 from ..utils.errors import UserError
 from ..utils.files import paths_in
-from ..utils.lock import FolderLock
+from ..utils.lock import FolderLock, starts_again
 from ..utils.text import counted, open_text, parse_json, write_lines
 from .pool import still_lost
 from .prepare import Job
@@ -20,6 +20,8 @@ from .prepare import Job
 # Folder of the shares' records in the folder that is written.
 FOLDER = "shares"
 _RECORD = "videos.jsonl"
+# Seconds for which a task that starts again waits for its former start.
+_PATIENCE = 300.0
 # What a record says of a video, as `Job` does.
 _FIELDS = ("source", "state", "reason", "damaged_packets", "audio_problem", "lost_before")
 # Shares that one message names, at most.
@@ -221,7 +223,9 @@ def held(out: str, share: Share, settings: Settings) -> Iterator[ShareRecord]:
     folder = _folder(out, share)
     _check_others(out, share, settings)
     os.makedirs(folder, exist_ok=True)
-    with FolderLock(folder, name=f"the record of share {share}", instead="another share"):
+    # A task that Slurm starts again may find the lock of its former start, on another machine, for a while.
+    patience = _PATIENCE if starts_again() else 0.0
+    with FolderLock(folder, patience, name=f"the record of share {share}", instead="another share"):
         yield ShareRecord(out, share, settings)
 
 

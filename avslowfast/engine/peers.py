@@ -69,6 +69,7 @@ class Peers:
         self.rank, self.world, self.timeout, self.stop, self.spawner = rank, world, timeout, stop, spawner
         self._peers: dict[int, _Peer] = {}
         self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True, name="peers")
         self._told_stop = False
 
     def meet(self, master: str, seconds: float) -> None:
@@ -89,7 +90,7 @@ class Peers:
         for i in range(self.world):
             if i != self.rank:
                 self._peers[i] = _Peer(**json.loads(self.store.get(f"rank/{i}")))
-        threading.Thread(target=self._watch, daemon=True, name="peers").start()
+        self._thread.start()
 
     def leave(self, line: str = "") -> None:
         """This rank ends.
@@ -104,7 +105,10 @@ class Peers:
             self.store.set(f"end/{self.rank}", line)
         except RuntimeError:
             # Who kept the store has ended before.
-            return
+            pass
+        # Where Python ends while a thread is in the library that keeps the store, the process aborts.
+        if self._thread.is_alive():
+            self._thread.join(2 * _BEAT)
 
     def is_told_by_main(self, line: str) -> bool:
         """Whether the main rank ends with the same line; then the others need not repeat it.

@@ -21,7 +21,18 @@ logger = get_logger(__name__)
 # A network's weights by name.
 Weights = dict[str, torch.Tensor]
 # Where a checkpoint holds them; the first key that is there counts.
-WEIGHT_KEYS = ("ema_state", "model_state", "state_dict", "model", "blobs")
+WEIGHT_KEYS = (
+    "ema_state",
+    "model_state",
+    "model_state_dict",
+    "state_dict",
+    "model",
+    "net",
+    "network",
+    "weights",
+    "params",
+    "blobs",
+)
 
 # Caffe2's solver state, stored with the weights.
 _SOLVER_BLOB = re.compile(r"_momentum$|^lr$|^model_iter$")
@@ -138,7 +149,9 @@ def weights_of(content: Any, path: str | os.PathLike[str]) -> tuple[Weights, lis
     if isinstance(state, dict):
         tensors = {str(name): _tensor(value) for name, value in state.items() if _is_array(value)}
     if not tensors:
-        raise CheckpointError(f"{path}: no model weights in it (neither `model_state` nor a state dict)")
+        raise CheckpointError(
+            f"{path}: no model weights in it (neither a state dict nor one under a name such as `model_state`)"
+        )
     if "conv1_w" in tensors:
         blobs = len(tensors)
         tensors = {name: value for name, value in tensors.items() if not _SOLVER_BLOB.search(name)}

@@ -13,9 +13,12 @@ from dataclasses import dataclass, field
 import torch
 
 from ..config.names import STAGES
+from ..utils.logging import get_logger
 from .files import CheckpointError, Weights
 from .others import refuse_other_networks
 from .unpickling import in_words
+
+logger = get_logger(__name__)
 
 _SLOWFAST = ("slow", "fast")
 _RES = STAGES[1:]
@@ -333,7 +336,22 @@ def _unwrapped(state: Weights) -> Weights:
     Self-supervised files have a second network or a queue besides the one that matters; these keep their names.
     """
     bare = {_WRAPPERS.sub("", name, count=1): tensor for name, tensor in state.items()}
-    return bare if len(bare) == len(state) else state
+    if len(bare) < len(state):
+        return state
+    # Whatever a module was called that held the whole network.
+    holders = {name.partition(".")[0] for name in bare}
+    if len(holders) == 1 and not _is_known(bare):
+        inner = {name.partition(".")[2]: tensor for name, tensor in bare.items()}
+        if _is_known(inner):
+            logger.info("the names of the weights begin with '%s.', which is left out", *holders)
+            return inner
+    return bare
+
+
+def _is_known(names: Iterable[str]) -> bool:
+    """Whether names have the mark of any format."""
+    marks = [re.compile(fmt.marks) for fmt in FORMATS]
+    return any(mark.match(name) for name in names for mark in marks)
 
 
 # Running statistics of the parts of a batch in sub-BN: PySlowFast's and this project's.

@@ -129,6 +129,10 @@ _SERVES = {
     "EPICKITCHENS.TEST_SPLIT": "DATA.TEST_PART is validation or test",
 }
 
+_FROZEN = "frozen_batchnorm"
+# Where an override stands.
+_COMMAND_LINE = "command line"
+
 _logger = logging.getLogger(__name__)
 
 
@@ -184,24 +188,48 @@ def translated(given: Given) -> Given:
     _translate_classes(found)
     _translate_epic(found)
     if "BN.FREEZE" in found and _plain(found["BN.FREEZE"][0]) is True:
-        found["BN.NORM_TYPE"] = ("frozen_batchnorm", found.pop("BN.FREEZE")[1])
+        _translate_freeze(found)
     _translate_multigrid(found)
     _leave_out(found)
     return found
 
 
+def _is_chosen(found: Given, key: str) -> bool:
+    """Whether a key is set by an override, which nothing that follows from a file may replace."""
+    return key in found and found[key][1] == _COMMAND_LINE
+
+
+def _translate_freeze(found: Given) -> None:
+    """BN.FREEZE, which is a kind of batch norm here; the kind that a person has chosen on the command line stays."""
+    given, chosen = found.get("BN.NORM_TYPE", ("", ""))
+    kind = _plain(given)
+    is_chosen = _is_chosen(found, "BN.NORM_TYPE") and not _is_chosen(found, "BN.FREEZE")
+    _, where = found.pop("BN.FREEZE")
+    if is_chosen:
+        _logger.warning("%s: BN.FREEZE True is replaced by BN.NORM_TYPE %s of the command line", where, kind)
+        return
+    if kind and kind not in ("batchnorm", _FROZEN):
+        _logger.warning("%s: BN.FREEZE True makes BN.NORM_TYPE %s, not %s (%s)", where, _FROZEN, kind, chosen)
+    found["BN.NORM_TYPE"] = (_FROZEN, where)
+
+
 def _translate_written(found: Given) -> None:
     """A configuration with all of PySlowFast's defaults, as its checkpoints have it."""
     for key, default in _WRITTEN_DEFAULTS.items():
-        if key in found and _plain(found[key][0]) == default:
+        if key in found and _plain(found[key][0]) == default and not _is_chosen(found, key):
             del found[key]
     scaled = found.get("SOLVER.BASE_LR_SCALE_NUM_SHARDS")
-    if scaled and _plain(scaled[0]) is True:
+    if scaled and _plain(scaled[0]) is True and not _is_chosen(found, "SOLVER.BASE_LR_SCALE_NUM_SHARDS"):
         # PySlowFast multiplies the rates when it reads them, and writes the products.
         del found["SOLVER.BASE_LR_SCALE_NUM_SHARDS"]
     dataset = _word(found, "TRAIN.DATASET", "TEST.DATASET").removeprefix("ptv")
     reverse = found.get("DATA.REVERSE_INPUT_CHANNEL")
-    if dataset in READ_AS_BGR and reverse and _plain(reverse[0]) is False:
+    if (
+        dataset in READ_AS_BGR
+        and reverse
+        and _plain(reverse[0]) is False
+        and not _is_chosen(found, "DATA.USE_BGR_ORDER")
+    ):
         found["DATA.USE_BGR_ORDER"] = (True, reverse[1])
 
 
@@ -240,9 +268,9 @@ def _translate_multigrid(found: Given) -> None:
     shape = {"TRAIN.BATCH_SIZE": "DEFAULT_B", "DATA.NUM_FRAMES": "DEFAULT_T", "DATA.TRAIN_CROP_SIZE": "DEFAULT_S"}
     values = {key: found.get(f"MULTIGRID.{name}", (0, "")) for key, name in shape.items()}
     if all(_plain(value) for value, _ in values.values()):
-        found.update(values)
-        for key in ("SHORT_CYCLE", "LONG_CYCLE"):
-            found[f"MULTIGRID.{key}"] = (False, values["DATA.NUM_FRAMES"][1])
+        off = (False, values["DATA.NUM_FRAMES"][1])
+        values |= dict.fromkeys(("MULTIGRID.SHORT_CYCLE", "MULTIGRID.LONG_CYCLE"), off)
+        found.update({key: value for key, value in values.items() if not _is_chosen(found, key)})
 
 
 def _leave_out(found: Given) -> None:

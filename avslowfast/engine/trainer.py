@@ -33,7 +33,7 @@ from .prefetch import prefetched
 from .state import TrainState
 from .stop import StopRequest
 from .votes import Votes
-from .weights import read_path, read_weights, warn_of_other_inputs
+from .weights import read_path, read_weights, warn_of_fresh_frozen, warn_of_other_inputs
 
 logger = get_logger(__name__)
 
@@ -173,10 +173,13 @@ class Trainer:
         """The weights of TRAIN.CHECKPOINT_FILE_PATH, if there are any, with a fresh optimiser."""
         cfg = self.cfg
         if not cfg.TRAIN.CHECKPOINT_FILE_PATH:
+            warn_of_fresh_frozen(self.model, [])
             return
         path, content = read_weights(lambda: read_path(cfg.TRAIN.CHECKPOINT_FILE_PATH))
         warn_of_other_inputs(cfg, content, path)
-        require(load_content(self.model, content, path), cfg.TRAIN.CHECKPOINT_REQUIRED)
+        report = load_content(self.model, content, path)
+        require(report, cfg.TRAIN.CHECKPOINT_REQUIRED)
+        warn_of_fresh_frozen(self.model, report.loaded)
         logger.info("training starts at epoch 1 of %d from these weights, with a fresh optimizer", self.state.max_epoch)
         if self.ema is not None:
             self.ema.module.load_state_dict(self.model.state_dict())

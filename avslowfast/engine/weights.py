@@ -1,8 +1,11 @@
 """Which weights a test or a training starts from, and whether they were made for what they get to see."""
 
 import os
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from typing import Any
+
+from torch import nn
 
 from ..checkpoint import class_names_of, load_content, read_checkpoint, require
 from ..checkpoint.record import BestEntry, read_record, resolve, RunRecord, StateEntry
@@ -13,6 +16,7 @@ from ..config.kinds import differences, stored_values, values_of
 from ..config.table import get_cfg
 from ..datasets.base import ClassNames, names_difference
 from ..models.network import Network
+from ..models.norm import FrozenBatchNorm
 from ..utils.logging import get_logger
 from .sharing import on_every_rank
 
@@ -21,6 +25,8 @@ logger = get_logger(__name__)
 # Keys under which weights make no sense with another value than they were trained with: order of the channels, what a
 # column and a row of the spectrogram is.
 _CHANNEL_ORDER = ("DATA.REVERSE_INPUT_CHANNEL", "DATA.USE_BGR_ORDER", "AVA.BGR")
+# Parts of a network that belong to audio, by their names.
+_OF_AUDIO = re.compile(r"^(?:pathways\.audio|audio_laterals|sync_heads)\.")
 _SPECTROGRAM = ("DATA.AUDIO_MEL_NUM", "DATA.AUDIO_SAMPLE_RATE", "DATA.AUDIO_WIN_SZ", "DATA.AUDIO_STEP_SZ")
 
 
@@ -159,3 +165,27 @@ def _check_class_names(stored: Any, names: ClassNames, path: str) -> None:
         f"{os.fspath(path)}: other class names than the list's ({difference}); set DATA.CLASS_NAMES_FILE to the names "
         "it was trained with, or test with its own list"
     )
+
+
+def warn_of_fresh_frozen(model: nn.Module, loaded: Sequence[str]) -> None:
+    """Say which frozen batch norms would never learn the statistics that they have not been given.
+
+    Args:
+        model: The network.
+        loaded: Names of its tensors that came from a file.
+    """
+    given = set(loaded)
+    frozen = [name for name, module in model.named_modules() if isinstance(module, FrozenBatchNorm)]
+    fresh = [name for name in frozen if f"{name}.running_mean" not in given]
+    if fresh:
+        of_audio = all(_OF_AUDIO.match(name) for name in fresh)
+        remedy = (
+            "BN.AUDIO_NORM_TYPE batchnorm lets those of audio learn" if of_audio else "BN.NORM_TYPE batchnorm lets them"
+        )
+        logger.warning(
+            "%d of %d frozen batch norms have no statistics from a file and will not learn any (the first: %s); %s",
+            len(fresh),
+            len(frozen),
+            fresh[0],
+            remedy,
+        )

@@ -109,6 +109,24 @@ def test_pytorchvideo_is_read_under_every_prefix(arch, detects):
         assert all(torch.equal(translation.tensors[name], tensor) for name, tensor in state.items())
 
 
+@pytest.mark.parametrize("wrapper", ["model_state_dict", "net", "network", "weights", "params", "state_dict", ""])
+@pytest.mark.parametrize("prefix", ["net.", "student.", "encoder.", "module.network."])
+def test_weights_are_found_under_usual_names_and_a_prefix_of_all(tmp_path, wrapper, prefix):
+    theirs = from_avslowfast(make("MODEL.ARCH", "slow").state_dict(), "pyslowfast")
+    state = {f"{prefix}{name}": tensor for name, tensor in theirs.items()}
+    torch.save({wrapper: state, "epoch": 3} if wrapper else state, tmp_path / "x.pyth")
+    fresh = build_model(tiny_cfg(*BOTTLENECK, "MODEL.ARCH", "slow"))
+    assert load_weights(fresh, tmp_path / "x.pyth").complete
+    assert torch.equal(fresh.head.projection.bias, theirs["head.projection.bias"])
+
+
+def test_teacher_and_student_are_not_mixed(tmp_path):
+    theirs = from_avslowfast(make("MODEL.ARCH", "slow").state_dict(), "pyslowfast")
+    state = {f"{who}.{name}": tensor for who in ("student", "teacher") for name, tensor in theirs.items()}
+    with pytest.raises(CheckpointError, match="unknown checkpoint format; its first tensor is 'student"):
+        load_weights(build_model(tiny_cfg(*BOTTLENECK, "MODEL.ARCH", "slow")), save(state, tmp_path / "x.pyth"))
+
+
 def test_two_networks_in_one_file_are_not_mixed(tmp_path):
     theirs = from_avslowfast(make("MODEL.ARCH", "slow").state_dict(), "pyslowfast")
     save({**{f"model.{n}": t for n, t in theirs.items()}, **{n: t + 1 for n, t in theirs.items()}}, tmp_path / "x.pyth")

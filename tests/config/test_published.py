@@ -8,7 +8,7 @@ from helpers.published import CASES, DEFAULTS, family, flat, LOADS, NAMES, value
 
 import avslowfast
 from avslowfast.checkpoint import from_avslowfast
-from avslowfast.config import ConfigError, derived, parse_cfg
+from avslowfast.config import ConfigError, derived, load_cfg, parse_cfg
 from avslowfast.config.errors import value_of
 from avslowfast.config.pyslowfast_defaults import DEFAULTS as LEFT_OUT
 from avslowfast.config.table import TABLE
@@ -126,6 +126,38 @@ EPIC = ("epic-kitchens-slowfast", "configs/EPIC-KITCHENS/SLOWFAST_8x8_R50.yaml")
 def test_commands_of_epic_kitchens_readme_mean_the_same(overrides, expected):
     cfg = published.load(*EPIC, overrides)
     assert {key: value_of(cfg, key) for key in expected} == expected
+
+
+def test_the_kind_of_batch_norm_on_the_command_line_wins_and_one_of_a_file_is_named(caplog):
+    with caplog.at_level("WARNING"):
+        assert published.load(*EPIC, ["BN.NORM_TYPE", "sync_batchnorm"]).BN.NORM_TYPE == "sync_batchnorm"
+    assert "BN.FREEZE True is replaced by BN.NORM_TYPE sync_batchnorm of the command line" in caplog.text
+    caplog.clear()
+    with caplog.at_level("WARNING"):
+        cfg = parse_cfg("BN:\n  FREEZE: True\n  NORM_TYPE: sub_batchnorm\n", "x.yaml")
+    assert cfg.BN.NORM_TYPE == "frozen_batchnorm"
+    assert "BN.FREEZE True makes BN.NORM_TYPE frozen_batchnorm, not sub_batchnorm (x.yaml, line 3)" in caplog.text
+    both = ["BN.FREEZE", True, "BN.NORM_TYPE", "sub_batchnorm"]
+    assert load_cfg("Kinetics/SLOW_8x8_R50", both).BN.NORM_TYPE == "frozen_batchnorm"
+
+
+@pytest.mark.parametrize(
+    "text, overrides",
+    [
+        ([], {"DATA.TARGET_FPS": 30}),
+        (["SOLVER.BASE_LR_SCALE_NUM_SHARDS", True], {"SOLVER.BASE_LR_SCALE_NUM_SHARDS": True}),
+        (["DATA.REVERSE_INPUT_CHANNEL", False], {"DATA.USE_BGR_ORDER": False}),
+        (
+            ["MULTIGRID.DEFAULT_B", 64, "MULTIGRID.DEFAULT_T", 32, "MULTIGRID.DEFAULT_S", 224],
+            {"TRAIN.BATCH_SIZE": 8, "DATA.NUM_FRAMES": 16},
+        ),
+    ],
+)
+def test_overrides_are_not_replaced_by_what_follows_from_a_written_configuration(text, overrides):
+    charades = ["TRAIN.DATASET", "charades", "TEST.DATASET", "charades", "DATA.MULTI_LABEL", True]
+    charades += ["MODEL.LOSS_FUNC", "bce_logit", "MODEL.HEAD_ACT", "sigmoid"]
+    cfg = parse_cfg(written([*charades, *text]), "x.pyth", [word for pair in overrides.items() for word in pair])
+    assert {key: value_of(cfg, key) for key in overrides} == overrides
 
 
 def test_pictures_of_epic_kitchens_have_the_rate_of_their_video(tmp_path):

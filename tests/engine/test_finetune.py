@@ -14,6 +14,7 @@ from helpers.runs import output_of, run, stats, weights, with_output
 from avslowfast.checkpoint import states
 from avslowfast.engine.optim import build_optimizer, parameter_groups, set_lr
 from avslowfast.engine.precise_bn import precise_bn
+from avslowfast.engine.weights import warn_of_fresh_frozen
 from avslowfast.models import build_model
 from avslowfast.synthav import render_dataset
 from avslowfast.tasks.build import build_task
@@ -227,3 +228,21 @@ def test_fine_tuning_beats_the_same_epochs_from_nothing(tmp_path):
         top1[name] = json.load(open(tmp_path / name / "results.json"))["top1"]
     # One standard deviation of a difference of two shares of 320 clips is at most 4 points.
     assert top1["weights"] > top1["nothing"] + 18, top1
+
+
+def test_frozen_batch_norms_without_statistics_are_named(caplog):
+    frozen = ("RESNET.WIDTH_PER_GROUP", 8, "BN.NORM_TYPE", "frozen_batchnorm")
+    visual, both = (build_model(tiny_cfg(*frozen, "MODEL.ARCH", arch)) for arch in ("slowfast", "avslowfast"))
+    with caplog.at_level("WARNING"):
+        warn_of_fresh_frozen(both, [*visual.state_dict()])
+    words = r"\d+ of \d+ frozen batch norms .*\(the first: pathways.audio.pool1.bn\); BN.AUDIO_NORM_TYPE batchnorm"
+    assert re.search(words, caplog.text)
+    caplog.clear()
+    with caplog.at_level("WARNING"):
+        warn_of_fresh_frozen(visual, [*visual.state_dict()])
+        learns = build_model(tiny_cfg(*frozen, "BN.AUDIO_NORM_TYPE", "batchnorm"))
+        warn_of_fresh_frozen(learns, [*visual.state_dict()])
+    assert caplog.text == ""
+    with caplog.at_level("WARNING"):
+        warn_of_fresh_frozen(visual, [])
+    assert "BN.NORM_TYPE batchnorm lets them" in caplog.text

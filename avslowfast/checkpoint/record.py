@@ -25,6 +25,28 @@ from .files import CheckpointError
 logger = get_logger(__name__)
 
 RECORD = "run.json"
+# What a training and its tests leave in OUTPUT_DIR; what else lies there is somebody's own.
+_FILES_OF_A_RUN = (
+    RECORD,
+    "checkpoints",
+    "config.yaml",
+    "results.json",
+    "stdout.log",
+    "failed_files.csv",
+    "detections.csv",
+    "submission.json",
+    "submission.zip",
+    "tensorboard",
+    "metrics.jsonl",
+    "epochs.csv",
+    "wandb",
+    "mlruns",
+    "report.html",
+    "test",
+    "probe",
+    "validation",
+)
+_RESULT = re.compile(r"(scores(_\w+)?|features_\w+)\.(pt|csv)")
 
 
 @dataclass(frozen=True)
@@ -172,6 +194,15 @@ class RunRecord:
             raise states.StateNotSavedError(f"{path}: cannot be written ({error.strerror or error})") from None
 
 
+def is_of_run(name: str) -> bool:
+    """Whether what has this name in OUTPUT_DIR is a training's or a test's; what else lies there is somebody's own.
+
+    Args:
+        name: Of a file or folder.
+    """
+    return name in _FILES_OF_A_RUN or _RESULT.fullmatch(name) is not None
+
+
 def read_record(output_dir: str | os.PathLike[str]) -> RunRecord | None:
     """The record of the run that a folder holds; None where it holds none.
 
@@ -185,13 +216,21 @@ def read_record(output_dir: str | os.PathLike[str]) -> RunRecord | None:
     if os.path.isfile(path):
         try:
             with open(path, encoding="utf-8") as f:
-                return _parsed(simplejson.load(f))
+                return parse_record(simplejson.load(f))
         except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
             logger.warning("%s: damaged (%s); it is restored from the states", path, type(error).__name__)
     return _from_states(output_dir)
 
 
-def _parsed(content: dict[str, Any]) -> RunRecord:
+def parse_record(content: dict[str, Any]) -> RunRecord:
+    """The record in the content of its file.
+
+    Args:
+        content: As JSON gives it.
+
+    Raises:
+        ValueError: It makes no sense; as well as TypeError, KeyError and AttributeError.
+    """
     fields = {f.name for f in dataclasses.fields(RunRecord)}
     record = RunRecord(**{name: value for name, value in content.items() if name in fields})
     record.states = [

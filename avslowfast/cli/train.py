@@ -78,14 +78,20 @@ def checked_configuration(args: argparse.Namespace, fixed: Sequence[object]) -> 
     Raises:
         UserError: It has a mistake, or nothing can be written where it says.
     """
-    from ..config import derived, load_cfg
+    from ..config import ConfigError, derived, load_cfg
     from ..config.validate import require_packages, require_work
     from ..utils.files import check_writable
+    from ..utils.remote import is_remote
 
     cfg = load_cfg(args.config, [*args.overrides, *fixed], args.imports)
     require_work(cfg)
     require_packages(cfg)
     for key, folder in derived.output_folders(cfg).items():
+        if key == "OUTPUT_DIR" and is_remote(folder):
+            raise ConfigError(
+                f"OUTPUT_DIR is {folder!r}: an address, and a run writes to this machine; choose a local folder, and "
+                "set TRAIN.MIRROR to the address to which it is copied"
+            )
         check_writable(folder, key)
     return cfg
 

@@ -64,6 +64,11 @@ RUN_KEYS = (
         "checkpoint_best.pyth. (new)"),
     key("TRAIN.CHECKPOINT_KEEP_EVERY", 0, whole(0),
         "Every so many epochs a checkpoint is saved and never removed; 0 keeps none this way. (new)"),
+    key("TRAIN.MIRROR", "", path(),
+        "Address (s3://, gs:// or what else fsspec can write to) or folder to which checkpoints, run.json, logs and "
+        "results are copied in the background; a run whose OUTPUT_DIR is empty is brought back from there. (new)"),
+    key("TRAIN.MIRROR_WAIT", 120.0, number(0),
+        "Seconds that the end of a run, or a stop, waits for what is not copied yet. (new)"),
     key("TRAIN.AUTO_RESUME", True, flag(),
         "Resume the run in OUTPUT_DIR from its newest whole state; a folder that holds another run is refused. False "
         "begins a new run, for which OUTPUT_DIR has to hold none (see REPLACE)."),

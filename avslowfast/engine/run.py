@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from ..checkpoint.mirror import Mirror, mirrored
 from ..config import derived
 from ..config.derived import Cfg
 from ..evaluation.build import build_protocol
@@ -26,7 +27,7 @@ from .hooks.build import build_hooks
 from .preflight import build_datasets, check_lists, check_test_weights, log_disk, try_batches
 from .probe import probe
 from .resume import check_ranks_agree, resume
-from .run_folder import folder_of_results, lock_folder, RunData, RunFolder
+from .run_folder import bring_back, folder_of_results, lock_folder, RunData, RunFolder
 from .stop import STOPPED, StopRequest
 from .trainer import autocast_context, place_model, Trainer
 from .votes import Votes
@@ -56,8 +57,13 @@ def run(cfg: Cfg, device: torch.device, stop: StopRequest) -> int:
         folder = folder_of_results(cfg, "probe")
         setup_logging(folder)
         return _unless_stopped(lambda: probe(cfg, device, votes, folder), stop, "probe")
-    with lock_folder(cfg.OUTPUT_DIR, cfg.DIST.TIMEOUT) if cfg.TRAIN.ENABLE else contextlib.nullcontext():
-        if cfg.TRAIN.ENABLE and not train(cfg, device, votes):
+    with contextlib.ExitStack() as held:
+        mirror = None
+        if cfg.TRAIN.ENABLE:
+            held.enter_context(lock_folder(cfg.OUTPUT_DIR, cfg.DIST.TIMEOUT))
+            url = cfg.TRAIN.MIRROR if distributed.is_main() else ""
+            mirror = held.enter_context(mirrored(url, cfg.OUTPUT_DIR, cfg.TRAIN.MIRROR_WAIT))
+        if cfg.TRAIN.ENABLE and not train(cfg, device, votes, mirror):
             logger.info("stopped by %s; the state is saved: the same command resumes from it", stop.name)
             return STOPPED
         return _unless_stopped(lambda: test(cfg, device, votes), stop, "test") if cfg.TEST.ENABLE else 0
@@ -85,20 +91,22 @@ def set_up(cfg: Cfg, device: torch.device) -> None:
     torch.backends.cudnn.benchmark = not derived.task_facts(cfg).boxes
 
 
-def train(cfg: Cfg, device: torch.device, votes: Votes) -> bool:
+def train(cfg: Cfg, device: torch.device, votes: Votes, mirror: Mirror | None = None) -> bool:
     """Train to the end (True) or until a signal (False).
 
     Args:
         cfg: The configuration.
         device: Of this rank.
         votes: Whether to continue.
+        mirror: Copies what is saved; of the main rank.
 
     Raises:
-        ConfigError: The folder holds another run, or the lists have mistakes.
+        ConfigError: The folder or the mirror holds another run, or the lists have mistakes.
     """
     datasets = build_datasets(cfg)
     data = RunData.of(datasets)
     bring_newest(cfg)
+    bring_back(cfg, data)
     plan = RunFolder.plan(cfg, data)
     # An old run is moved away only when everything else has been tried.
     replaces = plan.replaced is not None
@@ -120,8 +128,10 @@ def train(cfg: Cfg, device: torch.device, votes: Votes) -> bool:
     trainer.identity = {"run_id": folder.record.id, "data": folder.record.data}
     if not resume(trainer, folder) and not replaces:
         trainer.load_start_weights()
+    if mirror is not None:
+        mirror.want()
     check_ranks_agree(trainer, folder.record.id, data)
-    trainer.hooks = build_hooks(cfg, trainer, folder, datasets["val"])
+    trainer.hooks = build_hooks(cfg, trainer, folder, datasets["val"], mirror)
     describe(cfg, trainer.model)
     try_batches(trainer, datasets)
     with votes.stop.deferred():

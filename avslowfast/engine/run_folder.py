@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import re
 import secrets
 import shutil
 import subprocess
@@ -18,8 +17,8 @@ import torch
 
 from .. import __version__
 from ..checkpoint import CheckpointError, states
-from ..checkpoint import record as records
-from ..checkpoint.record import BestEntry, read_record, Retention, RunRecord, StateEntry
+from ..checkpoint.mirror import restore, Store
+from ..checkpoint.record import BestEntry, is_of_run, read_record, Retention, RunRecord, StateEntry
 from ..config import ConfigError
 from ..config.derived import Cfg
 from ..config.kinds import Difference, differences, values_of
@@ -36,28 +35,6 @@ logger = get_logger(__name__)
 PREVIOUS = "previous"
 # Differences that one message names, at most.
 _NAMED = 6
-# What a training and its tests leave in OUTPUT_DIR; what else lies there is somebody's own.
-_FILES_OF_A_RUN = (
-    records.RECORD,
-    "checkpoints",
-    "config.yaml",
-    "results.json",
-    "stdout.log",
-    "failed_files.csv",
-    "detections.csv",
-    "submission.json",
-    "submission.zip",
-    "tensorboard",
-    "metrics.jsonl",
-    "epochs.csv",
-    "wandb",
-    "mlruns",
-    "report.html",
-    "test",
-    "probe",
-    "validation",
-)
-_RESULT = re.compile(r"(scores(_\w+)?|features_\w+)\.(pt|csv)")
 _RESULT_FOLDERS = ("test", "probe", "validation")
 _MOVING = ".moving"
 
@@ -291,6 +268,32 @@ def _plan(cfg: Cfg, data: RunData) -> FolderPlan:
     )
 
 
+def bring_back(cfg: Cfg, data: RunData) -> None:
+    """Fill OUTPUT_DIR from TRAIN.MIRROR where its copies of this run are further. Called on every rank.
+
+    Args:
+        cfg: The configuration.
+        data: What is learnt from.
+
+    Raises:
+        ConfigError: The mirror holds another run, or one that is not to be resumed.
+    """
+
+    def usable(record: RunRecord) -> None:
+        differing = other_run(record, values_of(cfg), data)
+        reason = f"which differs in {_shortened(differing)}" if differing else ""
+        # A job that Slurm has requeued resumes what it has begun itself.
+        if not cfg.TRAIN.AUTO_RESUME and not any(map(is_restart_of, record.starts)):
+            reason = "and TRAIN.AUTO_RESUME is False"
+        if reason:
+            raise ConfigError(
+                f"TRAIN.MIRROR is {cfg.TRAIN.MIRROR!r}: it holds the run {record.id}, {reason}; choose another one"
+            )
+
+    if cfg.TRAIN.MIRROR:
+        distributed.on_main(lambda: restore(Store(cfg.TRAIN.MIRROR), cfg.OUTPUT_DIR, usable))
+
+
 def other_run(record: RunRecord, values: Mapping[str, Any], data: RunData) -> list[str]:
     """What makes a training another run than the recorded one: network, data, classes or labels.
 
@@ -356,7 +359,7 @@ def finish_moves(folder: str) -> None:
 def _finish_move(folder: str, target: str) -> None:
     for name in sorted(os.listdir(folder)):
         path, new = os.path.join(folder, name), os.path.join(target, name)
-        if not (name in _FILES_OF_A_RUN or _RESULT.fullmatch(name)) or os.path.lexists(new):
+        if not is_of_run(name) or os.path.lexists(new):
             continue
         if os.path.islink(path):
             # A relative link would lead elsewhere from there.

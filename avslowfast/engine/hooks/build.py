@@ -1,6 +1,7 @@
 """From configuration and trainer to hooks."""
 
 from ...checkpoint import states
+from ...checkpoint.mirror import Mirror
 from ...checkpoint.record import Retention
 from ...config import derived
 from ...config.derived import Cfg
@@ -31,7 +32,9 @@ from .progress import ProgressHook
 logger = get_logger(__name__)
 
 
-def build_hooks(cfg: Cfg, trainer: Trainer, folder: RunFolder, validation: ClipDataset) -> list[Hook]:
+def build_hooks(
+    cfg: Cfg, trainer: Trainer, folder: RunFolder, validation: ClipDataset, mirror: Mirror | None = None
+) -> list[Hook]:
     """The hooks of a training, in the order in which they act.
 
     Args:
@@ -39,6 +42,7 @@ def build_hooks(cfg: Cfg, trainer: Trainer, folder: RunFolder, validation: ClipD
         trainer: Whose steps they follow.
         folder: Of the run.
         validation: The validation videos.
+        mirror: Copies what is saved.
     """
     finite = FiniteLossHook(1 if trainer.device.type == "cpu" else cfg.LOG_PERIOD)
     progress = ProgressHook()
@@ -61,7 +65,10 @@ def build_hooks(cfg: Cfg, trainer: Trainer, folder: RunFolder, validation: ClipD
     def save(state: TrainState) -> str:
         # A state whose last losses have not been read yet may hold weights that are not finite.
         finite.check()
-        return save_state(trainer, folder, retention, copies)
+        path = save_state(trainer, folder, retention, copies)
+        if mirror is not None:
+            mirror.want()
+        return path
 
     return [
         finite,

@@ -46,6 +46,8 @@ RUN_KEYS = (
     key("TRAIN.DATASET", "kinetics", _DATASET, "Data set to train and validate on, an entry of the DATASETS registry."),
     key("TRAIN.BATCH_SIZE", 64, whole(1, 1_000_000),
         "Clips per iteration, over all ranks of one machine (PySlowFast's meaning)."),
+    key("TRAIN.PATIENCE", 0, whole(0, 1_000_000),
+        "Validations in a row without a better TRAIN.BEST_METRIC after which the training ends; 0 is never. (new)"),
     key("TRAIN.LIMIT_BATCHES", 0, whole(0, 1_000_000),
         "For a trial of a whole run: steps of an epoch, passes of validation and of test, at most; 0 is all. (new)"),
     key("TRAIN.OVERFIT_BATCHES", 0, whole(0, 1_000_000),

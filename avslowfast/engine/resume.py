@@ -127,6 +127,8 @@ def _say_where(trainer: Trainer, path: str) -> None:
     logger.info("resumed from %s: %d epochs and %d iterations are done", path, state.epoch, state.iteration)
     if state.finished and not state.evaluation_due:
         done = f"{state.epoch} of {state.max_epoch} epochs are done"
+        if state.epoch < state.max_epoch:
+            done += f", {state.stale} validations in a row were not better (TRAIN.PATIENCE {state.patience})"
         if state.epoch > state.max_epoch:
             done = f"{state.epoch} epochs are done, {state.max_epoch} are asked for (SOLVER.MAX_EPOCH)"
         logger.info("nothing left to train: %s", done)

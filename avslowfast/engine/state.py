@@ -77,6 +77,8 @@ class TrainState:
         best: The best validation metric so far; None before the first validation. Written by the evaluation.
         best_epoch: Epochs done when it was reached. Written by the evaluation.
         best_metric: Name of the metric. Written by the evaluation.
+        stale: Validations since `best`. Written by the evaluation.
+        patience: Such validations after which the training ends; 0 is never.
         value: Of the epoch that has just ended, if it was evaluated. Written and cleared like `improved`.
         improved: The epoch that has just ended set `best`. Written by the evaluation, cleared before each epoch.
         stop: The training ends before its last epoch: all ranks have agreed to stop.
@@ -103,6 +105,8 @@ class TrainState:
     best: float | None = None
     best_epoch: int | None = None
     best_metric: str = ""
+    stale: int = 0
+    patience: int = 0
     value: float | None = None
     improved: bool = False
     stop: bool = False
@@ -133,8 +137,13 @@ class TrainState:
 
     @property
     def finished(self) -> bool:
-        """Whether all epochs are done."""
-        return self.epoch >= self.max_epoch
+        """Whether all epochs are done, or no further one is worth its time."""
+        return self.epoch >= self.max_epoch or self.out_of_patience
+
+    @property
+    def out_of_patience(self) -> bool:
+        """Whether `patience` validations in a row were no better than the best."""
+        return 0 < self.patience <= self.stale
 
     @property
     def epoch_complete(self) -> bool:

@@ -117,7 +117,7 @@ class Trainer:
         self.ema = AveragedModel(self.model, multi_avg_fn=decay, use_buffers=True) if cfg.EMA.ENABLE else None
         self.accumulate = derived.train_passes_per_step(cfg, distributed.world_size())
         self.schedule = derived.schedule(cfg)
-        self.state = TrainState(self._steps())
+        self.state = TrainState(self._steps(), patience=cfg.TRAIN.PATIENCE)
         self.identity: dict[str, Any] = {}
         self.meter = WorkMeter(device)
         self.parallel: DistributedDataParallel | None = None
@@ -238,6 +238,7 @@ class Trainer:
             "best": state.best,
             "best_epoch": state.best_epoch,
             "best_metric": state.best_metric,
+            "stale": state.stale,
             "value": state.value,
             "cfg": self.cfg.dump(),
             "class_names": self.dataset.class_names,
@@ -258,7 +259,7 @@ class Trainer:
         state.evaluation_due = bool(content.get("evaluation_due"))
         state.best, state.best_epoch = content.get("best"), content.get("best_epoch")
         state.failed = {str(path): str(reason) for path, reason in dict(content.get("failed_files") or {}).items()}
-        state.best_metric = str(content.get("best_metric") or "")
+        state.best_metric, state.stale = str(content.get("best_metric") or ""), int(content.get("stale") or 0)
         self.model.load_state_dict(content["model_state"])
         notes += load_optimizer(self.optimizer, content, parameter_names(self.optimizer, self.model))
         if self.ema is not None:

@@ -127,6 +127,21 @@ def test_overfitting_trains_and_validates_on_the_same_few(synthav):
     assert derived.most_videos(tiny_cfg(), "val") == 0
 
 
+def test_a_training_ends_when_it_has_not_become_better_for_a_while(run_args):
+    # With a learning rate of 0 nothing changes after the first validation.
+    still = ("SOLVER.BASE_LR", 0.0, "SOLVER.WARMUP_EPOCHS", 0.0, "SOLVER.MAX_EPOCH", 9, "BN.USE_PRECISE_STATS", False)
+    args = [*run_args, *still, "TRAIN.LIMIT_BATCHES", 1, "BN.MOMENTUM", 0.0]
+    text = run([*args, "TRAIN.PATIENCE", 2]).stdout
+    out = output_of(run_args)
+    assert "training ends after epoch 3 of 9: 2 validations in a row were not better (TRAIN.PATIENCE)" in text
+    assert json.load(open(os.path.join(out, "run.json")))["progress"]["epoch"] == 3
+    assert os.path.exists(os.path.join(out, "results.json"))
+    again = run([*args, "TRAIN.PATIENCE", 2]).stdout
+    assert "nothing left to train: 3 of 9 epochs are done, 2 validations in a row were not better" in again
+    more = run([*args, "TRAIN.PATIENCE", 4]).stdout
+    assert "training ends after epoch 5 of 9: 4 validations" in more
+
+
 def test_a_short_run_with_everything_on(run_args):
     extra = ("DATA.BALANCE", "weights", "MODEL.LABEL_SMOOTHING", 0.1, "TRAIN.LIMIT_BATCHES", 2, "TEST.BATCH_SIZE", 4)
     run([*run_args, *extra, "SOLVER.BASE_LR_FOR_BATCH", 64])

@@ -39,7 +39,7 @@ class EvalHook(Hook):
         """Forgets a best value of another metric, with which values of this one cannot be compared."""
         if state.best_metric not in ("", self.metric.name):
             logger.warning("the best epoch was chosen by %s; %s chooses it again", state.best_metric, self.metric.name)
-            state.best, state.best_epoch = None, None
+            state.best, state.best_epoch, state.stale = None, None, 0
             # After the last epoch nothing else would choose.
             state.evaluation_due = state.evaluation_due or state.finished
         state.best_metric = self.metric.name
@@ -49,14 +49,23 @@ class EvalHook(Hook):
         state.evaluation_due = self.due(state.epoch)
 
     def evaluate(self, state: TrainState) -> None:
-        """Evaluates, writes `state.value`, `best`, `best_epoch` and `improved`, logs."""
+        """Evaluates, writes `state.value`, `best`, `best_epoch`, `improved` and `stale`, logs."""
         result = self.function()
         state.value = value = result.value(self.metric)
         state.improved = self.metric.improves(value, state.best)
+        # A later epoch that is as good is the best one, but not better.
+        state.stale = 0 if state.improved and value != state.best else state.stale + 1
         if state.improved:
             state.best, state.best_epoch = value, state.epoch
         state.evaluation_due = False
         self._log(result, state)
+        if state.out_of_patience and state.epoch < state.max_epoch:
+            logger.info(
+                "training ends after epoch %d of %d: %d validations in a row were not better (TRAIN.PATIENCE)",
+                state.epoch,
+                state.max_epoch,
+                state.stale,
+            )
         for report in self.reports:
             report(result, state)
 

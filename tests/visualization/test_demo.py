@@ -74,7 +74,9 @@ def test_a_url_is_fetched_and_read_like_a_file(trained, synthav, tmp_path):
         url = f"http://127.0.0.1:{server.server_port}/000004.mp4"
         far = command("demo", "--weights", trained, "--input", url, "--output", tmp_path / "out.mp4").split("\n")
         missing = url.replace("000004", "none")
-        assert "cannot be downloaded" in command("demo", "--weights", trained, "--input", missing, code=2)
+        assert "none.mp4: cannot be read (No such file or directory); check the address" in command(
+            "demo", "--weights", trained, "--input", missing, code=2
+        )
         server.shutdown()
     near = command("demo", "--weights", trained, "--input", synthav / "test/000004.mp4").split("\n")
     assert [line for line in far if "%" in line] == [line for line in near if "%" in line]

@@ -1,8 +1,10 @@
 """Multigrid's schedules and shapes: those of PySlowFast's three files, and what holds for every recipe."""
 
+import copy
 import json
 
 import pytest
+import yaml
 from helpers import published, ROOT, tiny_cfg
 
 from avslowfast.config import ConfigError, derived, load_cfg, parse_cfg
@@ -144,11 +146,12 @@ def test_what_pyslowfast_writes_in_a_run_with_multigrid_is_its_network():
     case = CASES[0]
     cfg = cfg_of(case)
     first = case["epochs"][0]
-    written = ["MULTIGRID.DEFAULT_B", 64, "MULTIGRID.DEFAULT_T", 32, "MULTIGRID.DEFAULT_S", 224]
-    written += ["MULTIGRID.LONG_CYCLE_SAMPLING_RATE", 8, "DATA.NUM_FRAMES", first["frames"]]
-    written += ["DATA.TRAIN_CROP_SIZE", first["crop"], "TRAIN.BATCH_SIZE", first["batch"]]
-    written += ["SOLVER.STEPS", case["STEPS"], "SOLVER.LRS", case["LRS"], "SOLVER.MAX_EPOCH", case["MAX_EPOCH"]]
-    theirs = parse_cfg(published.text_of("PySlowFast", f"configs/{case['yaml']}.yaml"), "x.pyth", written)
+    written = copy.deepcopy(published.values_of("PySlowFast", f"configs/{case['yaml']}.yaml"))
+    written["MULTIGRID"] |= {"DEFAULT_B": 64, "DEFAULT_T": 32, "DEFAULT_S": 224, "LONG_CYCLE_SAMPLING_RATE": 8}
+    written["DATA"] |= {"NUM_FRAMES": first["frames"], "TRAIN_CROP_SIZE": first["crop"]}
+    written["TRAIN"]["BATCH_SIZE"] = first["batch"]
+    written["SOLVER"] |= {"STEPS": case["STEPS"], "LRS": case["LRS"], "MAX_EPOCH": case["MAX_EPOCH"]}
+    theirs = parse_cfg(yaml.safe_dump(written), "x.pyth")
     assert theirs.DATA == cfg.DATA
     assert theirs.TRAIN.BATCH_SIZE == 64
     made = derived.schedule(theirs)

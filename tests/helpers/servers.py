@@ -84,6 +84,8 @@ def s3_server(monkeypatch, bucket="bucket"):
     for name, value in {"ENDPOINT_URL": f"http://{host}:{port}", "ACCESS_KEY_ID": "user", "DEFAULT_REGION": "us-east-1",
                         "SECRET_ACCESS_KEY": "hush-hush"}.items():  # fmt: skip
         monkeypatch.setenv(f"AWS_{name}", value)
+    # One that a thread of an earlier test has left has the address of its server.
+    fsspec.get_filesystem_class("s3").clear_instance_cache()
     system = fsspec.filesystem("s3", use_listings_cache=False)
     system.mkdir(bucket)
     try:

@@ -20,13 +20,12 @@ from avslowfast.models import build_model
 from avslowfast.models.build import input_shapes
 from avslowfast.models.complexity import count_gflops
 from avslowfast.tasks.build import build_task
+from avslowfast.utils.accelerators import peak_flops_of
 from avslowfast.utils.memory import keep_freed_memory
 
 from . import baselines
 from .measure import collect, in_new_process, Row, seconds_of, spread
 
-# Dense bf16 matrix operations per second of cards, from their makers' data sheets.
-BF16_PEAK = {"H100": 989e12, "H200": 989e12, "A100": 312e12}
 # Steps of a process that do not count: allocator and optimiser settle.
 _WARM_UP = 3
 # Operators that bring values from the device to the host, and so wait for it.
@@ -173,7 +172,7 @@ def on_gpu(path: str, overrides: Sequence[Any], batch: int, repeats: int = 20) -
         Rows {"alternative", "clips_per_s", "seconds", "memory_gb", "share_of_bf16_peak", "times_fp32"}.
     """
     device, rows = torch.device("cuda"), list[Row]()
-    peak = next((value for name, value in BF16_PEAK.items() if name in torch.cuda.get_device_name()), None)
+    peak = peak_flops_of(device, "bfloat16")
     bf16 = ["TRAIN.MIXED_PRECISION", True, "AMP.DTYPE", "bfloat16"]
     last = [*bf16, "TRAIN.CHANNELS_LAST", True]
     alternatives: dict[str, tuple[bool, list[Any], bool]] = {

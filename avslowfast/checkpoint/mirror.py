@@ -175,13 +175,12 @@ class Ledger:
     @classmethod
     def read(cls, output_dir: str, url: str, run_id: str) -> "Ledger":
         """The ledger in a folder; an empty one for another store or run, or where it cannot be read."""
-        try:
+        # Without it all files are copied again.
+        with contextlib.suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
             with open(os.path.join(output_dir, LEDGER), encoding="utf-8") as f:
                 content = simplejson.load(f)
             if (content["url"], content["run_id"]) == (url, run_id):
                 return cls(url, run_id, {str(n): (int(s), int(t)) for n, (s, t) in content["files"].items()})
-        except (OSError, ValueError, TypeError, KeyError, AttributeError):
-            pass
         return cls(url, run_id)
 
     def write(self, output_dir: str) -> None:

@@ -14,6 +14,7 @@ from torch import nn, Tensor
 
 from ..config.derived import head_classes, is_bgr, task_facts
 from ..config.names import STAGES
+from ..models.network import Network
 from ..tasks.scores import ONLY
 from ..utils.arguments import whole
 from ..utils.errors import UserError
@@ -133,11 +134,10 @@ def explain_clips(
         ArgumentError: The network has no such class.
         ExplanationError: The network has several classifiers, classifies boxes, or does not have the stage.
     """
-    found = locate(model, clips, class_id, stage)
-    network = network_of(model)
-    inputs = with_own_audio(network_inputs(network, clips))
+    network, inputs = network_of(model), _inputs(model, clips)
+    found = _located(network, inputs, class_id, stage)
     with evaluating(network):
-        shares = contributions(network, inputs, found.class_ids)
+        shares = contributions(network, inputs, found)
     visual_input = inputs.get("fast", inputs.get("slow"))
     visual = audio = frames = spectrograms = None
     if visual_input is not None:
@@ -168,12 +168,19 @@ def locate(
         ArgumentError: The network has no such class.
         ExplanationError: The network has several classifiers, classifies boxes, or does not have the stage.
     """
-    network = network_of(model)
+    return _located(network_of(model), _inputs(model, clips), class_id, stage)
+
+
+def _inputs(model: nn.Module, clips: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The inputs of clips, each with its own audio, for a network that can be explained."""
     if not is_explainable(model):
         raise ExplanationError("only networks with a single classifier of clips can be explained")
-    inputs = with_own_audio(network_inputs(network, clips))
+    return with_own_audio(network_inputs(model, clips))
+
+
+def _located(network: Network, inputs: Mapping[str, Tensor], class_id: int | None, stage: str | None) -> Evidence:
     stages = {name: _stage_of(pathway, inputs[name], stage) for name, pathway in network.pathways.items()}
-    classes = int(meta_of(model).cfg.MODEL.NUM_CLASSES)
+    classes = int(meta_of(network).cfg.MODEL.NUM_CLASSES)
     wanted = None if class_id is None else whole("class_id", class_id, 0, classes - 1)
     with evaluating(network):
         scores, features = _forward(network, inputs, stages)
@@ -283,13 +290,13 @@ def _rgb(clips: Tensor, bgr: bool) -> NDArray[np.uint8]:
 
 
 @torch.no_grad()
-def contributions(model: nn.Module, inputs: Mapping[str, Tensor], class_ids: Tensor) -> dict[str, Tensor]:
-    """Scores of a class with both modalities and with either one removed.
+def contributions(model: nn.Module, inputs: Mapping[str, Tensor], found: Evidence) -> dict[str, Tensor]:
+    """Scores of the class of each clip with both modalities and with either one removed.
 
     Args:
         model: The network.
         inputs: Of B clips, on the network's device.
-        class_ids: The class of each clip, [B].
+        found: Their classes and scores.
 
     Returns:
         {"audiovisual", "without audio" (masked), "without frames" (blank): scores [B]}; {} for a network with one
@@ -297,12 +304,12 @@ def contributions(model: nn.Module, inputs: Mapping[str, Tensor], class_ids: Ten
     """
     if not {"audio", "slow"} <= set(inputs):
         return {}
-    cases = {
-        "audiovisual": inputs,
-        "without audio": without_audio(inputs),
-        "without frames": without_frames(model, inputs),
+    scores = {
+        "audiovisual": found.scores,
+        "without audio": model(without_audio(inputs))["scores"],
+        "without frames": model(without_frames(model, inputs))["scores"],
     }
-    return {name: model(case)["scores"].gather(1, class_ids[:, None])[:, 0].cpu() for name, case in cases.items()}
+    return {name: of_case.gather(1, found.class_ids[:, None])[:, 0].float().cpu() for name, of_case in scores.items()}
 
 
 def without_audio(inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-from ..tasks.scores import FloatArray
+from ..tasks.scores import FloatArray, ONLY
 from ..utils.arguments import whole
 from ..utils.batches import chunks
 from .explain import is_explainable, locate, without_audio, without_frames
@@ -72,14 +72,16 @@ def moments(
     network, found = network_of(model), []
     both = {"audio", "slow"} <= set(network.pathways)
     for spans, clips in clips_of_windows(model, video, step, whole("batch", batch), progress):
-        cases = {"both": clips}
-        if both:
-            cases |= {"deaf": without_audio(clips), "blind": without_frames(model, clips)}
-        scores = {case: score_clips(model, inputs, batch).heads for case, inputs in cases.items()}
+        cases = {"deaf": without_audio(clips), "blind": without_frames(model, clips)} if both else {}
         evidence: list[dict[str, Any]] = [{} for _ in spans]
+        scores: dict[str, dict[str, FloatArray]] = {}
         if is_explainable(model):
             parts = [locate(model, part) for part in chunks(clips, len(spans), _EXPLAINED)]
             evidence = [row for part in parts for row in _rows(part.class_ids.tolist(), part.visual(), part.audio())]
+            scores["both"] = {ONLY: np.concatenate([part.scores.cpu().numpy() for part in parts])}
+        else:
+            cases["both"] = clips
+        scores |= {case: score_clips(model, inputs, batch).heads for case, inputs in cases.items()}
         for i, span in enumerate(spans):
             of_case = {case: {head: rows[i] for head, rows in heads.items()} for case, heads in scores.items()}
             found.append(

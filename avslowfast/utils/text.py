@@ -134,6 +134,17 @@ def write_lines(path: str | os.PathLike[str], lines: Iterable[str]) -> None:
         f.writelines(f"{line}\n" for line in lines)
 
 
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write a text file, whole or not at all; what is no Unicode, such as a file's name, stands as escapes.
+
+    Args:
+        path: The file.
+        text: Its content.
+    """
+    with replacing(path) as part, open(part, "w", encoding="utf-8", errors="backslashreplace") as f:
+        f.write(text)
+
+
 def write_csv(path: str | os.PathLike[str], rows: Iterable[Iterable[object]]) -> None:
     """Write a CSV file for people, whole or not at all.
 

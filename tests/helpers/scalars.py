@@ -83,3 +83,6 @@ def _records(data):
         if kind in (1, 4):
             yield b"".join(parts)
             parts = []
+
+
+READERS = {"json": of_json, "csv": of_csv, "tensorboard": of_tensorboard, "wandb": of_wandb, "mlflow": of_mlflow}

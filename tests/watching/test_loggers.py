@@ -18,13 +18,6 @@ from avslowfast.evaluation.protocols.base import Evaluation
 from avslowfast.tasks.scores import ClassScores
 from avslowfast.watching.base import RunLogger
 
-READERS = {
-    "json": scalars.of_json,
-    "csv": scalars.of_csv,
-    "tensorboard": scalars.of_tensorboard,
-    "wandb": scalars.of_wandb,
-    "mlflow": scalars.of_mlflow,
-}
 STEPS, EPOCHS = 4, 3
 
 
@@ -72,11 +65,11 @@ def train(folder, name, first=0, last=STEPS * EPOCHS, run_id="20260101-000000-ab
     return state, hook
 
 
-@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize("name", scalars.READERS)
 def test_every_logger_has_the_same_scalars_under_the_same_names(tmp_path, name):
     state, hook = train(tmp_path, name)
     hook.after_train(state)
-    found = READERS[name](tmp_path)
+    found = scalars.READERS[name](tmp_path)
     expected = {
         "train/loss": [(step, loss_at(step)) for step in range(2, 13, 2)],
         "epoch/loss": [(end, sum(map(loss_at, range(end - 3, end + 1))) / 4) for end in (4, 8, 12)],
@@ -115,7 +108,7 @@ def test_a_resumed_run_continues_without_doublets(tmp_path, name):
     undisturbed.mkdir()
     state, hook = train(undisturbed, name)
     hook.after_train(state)
-    expected, found = READERS[name](undisturbed), READERS[name](tmp_path)
+    expected, found = scalars.READERS[name](undisturbed), scalars.READERS[name](tmp_path)
     for key in ("train/loss", "epoch/loss", "val/top1"):
         kept = [pair for pair in found.get(key, []) if key != "train/loss" or pair[0] % 2 == 0]
         assert kept == expected.get(key, []), key
@@ -126,8 +119,8 @@ def test_the_validation_that_was_still_to_come_is_not_written_twice(tmp_path):
     train(tmp_path, "csv", last=4)
     for name in ("json", "csv"):
         train(tmp_path, name, first=4, last=4, state=TrainState((STEPS,) * EPOCHS, 1, 0, 4, evaluation_due=True))
-        assert READERS[name](tmp_path)["val/top1"] == [(4, 20.0)]
-        assert READERS[name](tmp_path)["epoch/loss"] == [(4, pytest.approx(sum(map(loss_at, range(1, 5))) / 4))]
+        assert scalars.READERS[name](tmp_path)["val/top1"] == [(4, 20.0)]
+        assert scalars.READERS[name](tmp_path)["epoch/loss"] == [(4, pytest.approx(sum(map(loss_at, range(1, 5))) / 4))]
 
 
 @pytest.mark.parametrize("name", ["json", "csv", *OTHERS])
@@ -145,7 +138,7 @@ def test_a_new_run_in_the_same_folder_does_not_continue_another(tmp_path, name):
         assert {run.info.status for run in runs} == {"KILLED"}
         assert runs[0].data.params["MODEL.ARCH"] == "avslowfast"
     else:
-        assert len(READERS[name](tmp_path)["val/top1"]) == (2 if name == "wandb" else 1)
+        assert len(scalars.READERS[name](tmp_path)["val/top1"]) == (2 if name == "wandb" else 1)
 
 
 def test_a_full_disk_is_one_warning_and_the_rest_is_whole(tmp_path, caplog):

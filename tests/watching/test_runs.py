@@ -10,13 +10,6 @@ from helpers import scalars
 from helpers.runs import command, ENV, run, with_output
 
 pytestmark = pytest.mark.slow
-READERS = {
-    "json": scalars.of_json,
-    "csv": scalars.of_csv,
-    "tensorboard": scalars.of_tensorboard,
-    "wandb": scalars.of_wandb,
-    "mlflow": scalars.of_mlflow,
-}
 # What depends on the clock or on the process.
 CLOCK = ("dt", "dt_data", "dt_net", "clips_per_s", "ram_gb", "seconds")
 
@@ -48,7 +41,7 @@ def test_a_killed_and_resumed_training_has_every_point_once(run_args, tmp_path, 
     run(disturbed)
     everything = of_the_training(scalars.of_json(tmp_path / "whole"))
     assert {"train/loss", "train/loss_cls", "epoch/loss", "epoch/lr", "val/top1", "val/best"} <= set(everything)
-    for name, read in READERS.items():
+    for name, read in scalars.READERS.items():
         whole, resumed = (of_the_training(read(tmp_path / folder)) for folder in ("whole", "killed"))
         assert resumed == whole, name
         expected = {key: v for key, v in everything.items() if name != "csv" or not key.startswith("train/")}

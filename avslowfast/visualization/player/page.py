@@ -23,7 +23,7 @@ from ...inference.moments import Moment, moments
 from ...inference.offset import estimate_offset, SyncNotMeasurableError
 from ...inference.sliding_window import segments, Window
 from ...media import DecodeError, open_media, transcode
-from ...utils.files import replacing
+from ...utils.text import write_text
 from ..colours import class_colour
 from ..media import encoded_sound, has_frames, Pixels, Spectrogram
 
@@ -97,9 +97,7 @@ def write_player(
     }
     file = _media(source, (begin, end), short_side) if shown else encoded_sound(source)
     page = _document(name, meta, content, file, offset)
-    os.makedirs(os.path.dirname(os.path.abspath(out)), exist_ok=True)
-    with replacing(out) as part, open(part, "w", encoding="utf-8", errors="backslashreplace") as f:
-        f.write(page)
+    write_text(out, page)
     return PlayerPage(os.fspath(out), os.path.getsize(out), len(found), offset)
 
 

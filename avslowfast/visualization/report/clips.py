@@ -14,7 +14,7 @@ from torch import nn
 from ...evaluation.metrics.classification import topk_correct
 from ...media import AudioSamples, open_media, transcode
 from ...utils.errors import UserError
-from ..media import encode_aac, has_frames, preview
+from ..media import encode_aac, frame_strip, has_frames, preview
 from ..player import write_player
 from .run import Run, single_label
 
@@ -67,13 +67,12 @@ def _card(path: str, caption: str, model: nn.Module | None) -> str:
 def _video(path: str, name: str) -> str:
     """The beginning of a video, with its sound."""
     with open_media(path) as reader:
-        start, silent = reader.extent.start, reader.audio is None
+        start, silent, pixels = reader.extent.start, reader.audio is None, frame_strip(reader, 1, _HEIGHT)
     with tempfile.TemporaryDirectory() as folder:
         part = os.path.join(folder, "clip.mp4")
         transcode(path, part, _SHORT_SIDE, span=(start, start + _SECONDS), crf=_CRF)
         with open(part, "rb") as f:
             content = base64.b64encode(f.read()).decode()
-    pixels, _ = preview(path, 1, _HEIGHT, _SECONDS)
     return (
         f"<video controls playsinline preload='none' aria-label='{name}' "
         f"poster='data:image/jpeg;base64,{_jpeg(pixels)}' src='data:video/mp4;base64,{content}'></video>"

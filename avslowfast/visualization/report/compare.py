@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...evaluation.metrics.classification import topk_correct
-from ...utils.files import replacing
 from ...utils.seeding import generator
+from ...utils.text import write_text
 from ..draw import COLOURS, new_figure
 from . import provenance
 from .markup import document, figures, number, svg, table
@@ -50,9 +50,7 @@ def make_comparison(folders: Sequence[str | os.PathLike[str]], out: str | os.Pat
         ],
     )
     path = os.fspath(out)
-    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-    with replacing(path) as part, open(part, "w", encoding="utf-8", errors="backslashreplace") as f:
-        f.write(text)
+    write_text(path, text)
     return path
 
 

@@ -77,8 +77,17 @@ def clustered(counts: NDArray[np.int64]) -> list[int]:
     return [int(i) for i in leaves_list(linkage(distances, "average"))]
 
 
+def mistakes_of(counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The videos that are taken for another class, [K, K].
+
+    Args:
+        counts: Videos by true and predicted class, [K, K].
+    """
+    return counts - np.diag(np.diag(counts))
+
+
 def _mutual(counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    mistakes = counts - np.diag(np.diag(counts))
+    mistakes = mistakes_of(counts)
     return mistakes + mistakes.T
 
 
@@ -124,7 +133,7 @@ def _whole(counts: NDArray[np.int64], names: Sequence[str]) -> str:
 
 
 def _pairs(counts: NDArray[np.int64], names: Sequence[str]) -> str:
-    mistakes = counts - np.diag(np.diag(counts))
+    mistakes = mistakes_of(counts)
     order = np.argsort(-mistakes, axis=None, kind="stable")[:_LISTED_PAIRS]
     pairs = [(int(i), int(j)) for i, j in zip(*np.unravel_index(order, mistakes.shape)) if mistakes[i, j]]
     if not pairs:

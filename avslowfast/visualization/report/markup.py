@@ -74,14 +74,19 @@ def table(rows: Iterable[Sequence[str]], numbers: Sequence[int] = (1,), headings
         numbers: Columns that hold numbers.
         headings: Of the columns, HTML; none by default.
     """
-    lines = [
-        "".join(f"<td{' class=n' if i in numbers else ''}>{cell}</td>" for i, cell in enumerate(row)) for row in rows
-    ]
-    if not lines:
+    body = _lines(rows, numbers)
+    if not body:
         return ""
-    if headings:
-        lines.insert(0, "".join(f"<th>{cell}</th>" for cell in headings))
-    return f"<div class='wide'><table>{''.join(f'<tr>{line}</tr>' for line in lines)}</table></div>"
+    head = f"<tr>{''.join(f'<th>{cell}</th>' for cell in headings)}</tr>" if headings else ""
+    return f"<div class='wide'><table>{head}{body}</table></div>"
+
+
+def _lines(rows: Iterable[Sequence[str]], numbers: Sequence[int]) -> str:
+    """The rows of a table."""
+    lines = (
+        "".join(f"<td{' class=n' if i in numbers else ''}>{cell}</td>" for i, cell in enumerate(row)) for row in rows
+    )
+    return "".join(f"<tr>{line}</tr>" for line in lines)
 
 
 def number(value: float | int | str) -> str:
@@ -98,16 +103,14 @@ def searchable(name: str, rows: Iterable[Sequence[str]], numbers: Sequence[int],
         numbers: Columns that hold numbers.
         headings: Of the columns, HTML.
     """
-    lines = [
-        "".join(f"<td{' class=n' if i in numbers else ''}>{cell}</td>" for i, cell in enumerate(row)) for row in rows
-    ]
-    if not lines:
+    body = _lines(rows, numbers)
+    if not body:
         return ""
     head = "".join(f"<th scope='col'><button type='button'>{cell}</button></th>" for cell in headings)
     return (
         f"<p><label>Search <input type='search' data-searches='{name}'></label> <output></output></p>"
         f"<div class='wide'><table id='{name}'><thead><tr>{head}</tr></thead>"
-        f"<tbody>{''.join(f'<tr>{line}</tr>' for line in lines)}</tbody></table></div>"
+        f"<tbody>{body}</tbody></table></div>"
     )
 
 

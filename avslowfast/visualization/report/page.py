@@ -6,7 +6,7 @@ import os
 import yaml
 
 from ...inference.load import load_model
-from ...utils.files import replacing
+from ...utils.text import write_text
 from . import sections
 from .clips import best_and_worst
 from .confusion import confusion
@@ -56,6 +56,5 @@ def make_report(
         ],
     )
     path = os.fspath(out or os.path.join(folder, "report.html"))
-    with replacing(path) as part, open(part, "w", encoding="utf-8", errors="backslashreplace") as f:
-        f.write(text)
+    write_text(path, text)
     return path

@@ -120,15 +120,19 @@ def single_label(run: Run) -> tuple[FloatArray, NDArray[np.int64], list[str]] | 
 
 def _record(folder: str, notes: list[str]) -> dict[str, Any]:
     """The content of run.json; {} where it is missing or torn, which the notes say."""
-    path = os.path.join(folder, "run.json")
+    content = _json(os.path.join(folder, "run.json"), notes)
+    return content if isinstance(content, dict) else {}
+
+
+def _json(path: str, notes: list[str]) -> Any:
+    """The content of a file; {} where it is missing or torn, which the notes say."""
     if not os.path.isfile(path):
         return {}
     try:
-        content = read_json(path)
+        return read_json(path)
     except TextError as error:
         notes.append(str(error))
         return {}
-    return content if isinstance(content, dict) else {}
 
 
 def _seconds(log: str) -> float | None:
@@ -185,13 +189,7 @@ def _is_stats(content: Any) -> bool:
 def _results(folder: str, notes: list[str]) -> dict[str, Any]:
     """The content of results.json; {} where it is missing or torn, which the notes say."""
     path = os.path.join(folder, "results.json")
-    if not os.path.isfile(path):
-        return {}
-    try:
-        content = read_json(path)
-    except TextError as error:
-        notes.append(str(error))
-        return {}
+    content = _json(path, notes)
     if not isinstance(content, dict) or not _is_known(content):
         notes.append(f"{path}: not the results of a test")
         return {}

@@ -9,6 +9,7 @@ import numpy as np
 from ...evaluation.metrics.classification import confusion_matrix
 from ...tasks.scores import names_of_head, ONLY
 from ..draw import COLOURS, new_figure
+from .confusion import mistakes_of
 from .markup import figures, number, searchable, svg, table
 from .run import Run, single_label
 
@@ -142,8 +143,8 @@ def _mistakes(run: Run) -> tuple[dict[str, str], dict[str, str]]:
         return {name: str(int((saved.labels[:, i] > 0).sum())) for i, name in enumerate(names)}, {}
     scores, labels, names = scored
     counts = confusion_matrix(scores, labels)
-    wrong = counts - np.diag(np.diag(counts))
-    mistaken = {name: f"{names[int(row.argmax())]} ({row.max()})" for name, row in zip(names, wrong) if row.max() > 0}
+    wrong = zip(names, mistakes_of(counts))
+    mistaken = {name: f"{names[int(row.argmax())]} ({row.max()})" for name, row in wrong if row.max() > 0}
     return {name: str(count) for name, count in zip(names, counts.sum(axis=1))}, mistaken
 
 

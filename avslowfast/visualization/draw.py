@@ -1,12 +1,15 @@
 """Figures of results, drawn without a screen; matplotlib is imported when a figure is made."""
 
 import contextlib
+import io
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+from .text import families_for
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,14 +44,31 @@ def save(figure: "Figure", path: str | os.PathLike[str]) -> None:
         figure.savefig(path, dpi=120, bbox_inches="tight")
 
 
+def pixels_of(figure: "Figure") -> NDArray[np.uint8]:
+    """A figure as an image, RGB [H, W, 3].
+
+    Args:
+        figure: The figure.
+    """
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    with plain_text(figure):
+        figure.savefig(buffer, format="png", dpi=100, bbox_inches="tight")
+    return np.asarray(Image.open(buffer).convert("RGB"))
+
+
 @contextlib.contextmanager
 def plain_text(figure: "Figure") -> Iterator[None]:
-    """Draw a figure in the block with every text as it stands: a class may be called $x$, which is no formula."""
+    """Draw a figure in the block with every text as it stands, in fonts that have its letters: $x$ is no formula."""
     from matplotlib import rc_context
     from matplotlib.text import Text
 
-    for text in figure.findobj(Text):
+    texts = [text for text in figure.findobj(Text) if isinstance(text, Text)]
+    families = families_for([text.get_text() for text in texts])
+    for text in texts:
         text.set_parse_math(False)
+        text.set_fontfamily(families)
     with rc_context({"text.parse_math": False}):
         yield
 

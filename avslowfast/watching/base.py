@@ -6,6 +6,7 @@ from typing import Any
 
 from torch import nn
 
+from ..datasets.base import ClassNames
 from ..evaluation.protocols.base import Evaluation
 
 # Groups of scalars, the part of a name before its slash: means of the last LOG_PERIOD steps, of an epoch, a validation.
@@ -20,6 +21,7 @@ class LoggedRun:
         id: Of the run; the same after every resume.
         output_dir: Its folder, absolute.
         configuration: {dotted key: value} of all keys.
+        class_names: Of the classes that are validated, see `datasets.base`; None without names.
         step: Optimiser steps behind the state from which it starts; 0 for a new run.
         evaluation_due: The validation at this step is still to come.
     """
@@ -27,6 +29,7 @@ class LoggedRun:
     id: str
     output_dir: str
     configuration: Mapping[str, Any] = field(default_factory=dict)
+    class_names: ClassNames = None
     step: int = 0
     evaluation_due: bool = False
 

@@ -15,9 +15,9 @@ from PIL import Image
 from avslowfast.evaluation.metrics.classification import confusion_matrix
 from avslowfast.tasks.scores import ClassScores, SavedScores
 from avslowfast.utils.errors import UserError
+from avslowfast.visualization.matrix import most_confused
 from avslowfast.visualization.report import make_comparison, make_report
 from avslowfast.visualization.report.compare import paired_interval
-from avslowfast.visualization.report.confusion import most_confused
 from avslowfast.visualization.report.provenance import facts
 from avslowfast.visualization.report.run import read_run
 

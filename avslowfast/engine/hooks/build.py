@@ -46,7 +46,8 @@ def build_hooks(
     """
     finite = FiniteLossHook(1 if trainer.device.type == "cpu" else cfg.LOG_PERIOD)
     progress = ProgressHook()
-    loggers = LoggersHook(build_loggers(cfg, folder.record.id, trainer.state), trainer.model)
+    items = build_loggers(cfg, folder.record.id, trainer.state, validation.class_names)
+    loggers = LoggersHook(items, trainer.model)
     evaluate = Validation(cfg, trainer, validation)
     copies = keeps_copy(cfg)
     metric = best_metric(cfg)

@@ -11,6 +11,7 @@ from ...config import derived
 from ...config.derived import Cfg
 from ...config.kinds import values_of
 from ...config.names import LOGGERS
+from ...datasets.base import ClassNames
 from ...evaluation.protocols.base import Evaluation
 from ...utils import distributed
 from ...utils.errors import one_line
@@ -96,7 +97,7 @@ class LoggersHook(Hook):
                 self._resting.add(name)
 
 
-def build_loggers(cfg: Cfg, run_id: str, state: TrainState) -> dict[str, RunLogger]:
+def build_loggers(cfg: Cfg, run_id: str, state: TrainState, class_names: ClassNames = None) -> dict[str, RunLogger]:
     """{name: logger} of those that a configuration names; {} on all ranks but the main one.
 
     One that cannot start is left out with a warning.
@@ -105,11 +106,13 @@ def build_loggers(cfg: Cfg, run_id: str, state: TrainState) -> dict[str, RunLogg
         cfg: The configuration.
         run_id: Of the run.
         state: Where the training stands.
+        class_names: Of the classes that are validated.
     """
     loggers: dict[str, RunLogger] = {}
     if not distributed.is_main():
         return loggers
-    run = LoggedRun(run_id, os.path.abspath(cfg.OUTPUT_DIR), values_of(cfg), state.steps, state.evaluation_due)
+    folder, values = os.path.abspath(cfg.OUTPUT_DIR), values_of(cfg)
+    run = LoggedRun(run_id, folder, values, class_names, state.steps, state.evaluation_due)
     for name in derived.loggers(cfg):
         try:
             loggers[name] = LOGGERS[name](cfg.get(name.upper(), {}), run)

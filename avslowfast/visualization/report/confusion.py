@@ -9,12 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...evaluation.metrics.classification import confusion_matrix
-from ..draw import new_figure
+from ..matrix import clustered, draw_named, mistakes_of, most_confused, NAMED, shares
 from .markup import svg, table
 from .run import Run, single_label
 
-# Matrices of more classes are drawn whole as an image without names, and with names the most confused of them.
-_NAMED, _LISTED_PAIRS = 40, 10
+_LISTED_PAIRS = 10
 
 
 def confusion(run: Run) -> str:
@@ -28,10 +27,10 @@ def confusion(run: Run) -> str:
         return ""
     scores, labels, names = scored
     counts = confusion_matrix(scores, labels)
-    if len(names) <= _NAMED:
+    if len(names) <= NAMED:
         body = _named(counts, names, range(len(names)))
     else:
-        block = most_confused(counts, _NAMED)
+        block = most_confused(counts, NAMED)
         body = (
             f"<p>The {len(block)} classes that are confused most with one another, of {len(names)}</p>"
             f"{_named(counts, names, block)}{_whole(counts, names)}"
@@ -39,77 +38,9 @@ def confusion(run: Run) -> str:
     return body + _pairs(counts, names)
 
 
-def most_confused(counts: NDArray[np.int64], size: int) -> list[int]:
-    """Classes that are confused with one another, alike ones side by side.
-
-    Args:
-        counts: Videos by true and predicted class, [K, K].
-        size: How many classes, at most.
-
-    Returns:
-        To the pair that is confused most the class is added, again and again, that is confused most with those that are
-        there, or where none is, most with any other.
-    """
-    mutual = _mutual(counts)
-    chosen = [int(i) for i in np.unravel_index(int(mutual.argmax()), mutual.shape)]
-    while len(chosen) < min(size, len(counts)):
-        towards = mutual[:, chosen].sum(axis=1) + mutual.sum(axis=1) / (mutual.sum() + 1)
-        towards[chosen] = -1
-        chosen.append(int(towards.argmax()))
-    return [chosen[i] for i in clustered(counts[np.ix_(chosen, chosen)])]
-
-
-def clustered(counts: NDArray[np.int64]) -> list[int]:
-    """The classes in an order in which those stand together that are taken for one another.
-
-    Args:
-        counts: Videos by true and predicted class, [K, K].
-    """
-    from scipy.cluster.hierarchy import leaves_list, linkage
-    from scipy.spatial.distance import squareform
-
-    if len(counts) < 3:
-        return list(range(len(counts)))
-    videos = counts.sum(axis=1)
-    # The share of two classes' videos that is taken for the other one.
-    near = _mutual(counts) / np.maximum(videos[:, None] + videos[None], 1)
-    distances = squareform(1 - near, checks=False)
-    return [int(i) for i in leaves_list(linkage(distances, "average"))]
-
-
-def mistakes_of(counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The videos that are taken for another class, [K, K].
-
-    Args:
-        counts: Videos by true and predicted class, [K, K].
-    """
-    return counts - np.diag(np.diag(counts))
-
-
-def _mutual(counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    mistakes = mistakes_of(counts)
-    return mistakes + mistakes.T
-
-
-def _shares(counts: NDArray[np.int64]) -> NDArray[np.float64]:
-    shares: NDArray[np.float64] = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    return shares
-
-
 def _named(counts: NDArray[np.int64], names: Sequence[str], chosen: Sequence[int]) -> str:
-    """The matrix of some classes, with their names; rows are shares of all videos of a class."""
-    side = max(3.5, 0.28 * len(chosen) + 2)
-    figure = new_figure(side, side)
-    axes = figure.subplots()
-    axes.imshow(_shares(counts)[np.ix_(chosen, chosen)], cmap="Blues", vmin=0, vmax=1)
-    labels = [names[i] for i in chosen]
-    axes.set(
-        xticks=range(len(labels)), yticks=range(len(labels)), yticklabels=labels, xlabel="predicted", ylabel="true"
-    )
-    axes.set_xticklabels(labels, rotation=90)
-    return svg(
-        figure, f"Confusion matrix of {len(labels)} classes; the pairs below say in words what it shows", wide=True
-    )
+    words = f"Confusion matrix of {len(chosen)} classes; the pairs below say in words what it shows"
+    return svg(draw_named(counts, names, chosen), words, wide=True)
 
 
 def _whole(counts: NDArray[np.int64], names: Sequence[str]) -> str:
@@ -118,7 +49,7 @@ def _whole(counts: NDArray[np.int64], names: Sequence[str]) -> str:
 
     order = clustered(counts)
     # Small shares would not be seen beside those of the diagonal.
-    shades = 255 * (1 - np.sqrt(_shares(counts)[np.ix_(order, order)]))
+    shades = 255 * (1 - np.sqrt(shares(counts)[np.ix_(order, order)]))
     buffer = io.BytesIO()
     Image.fromarray(shades.astype(np.uint8)).save(buffer, "PNG", optimize=True)
     source = f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -9,7 +9,7 @@ import numpy as np
 from ...evaluation.metrics.classification import confusion_matrix
 from ...tasks.scores import names_of_head, ONLY
 from ..draw import COLOURS, new_figure
-from .confusion import mistakes_of
+from ..matrix import mistakes_of
 from .markup import figures, number, searchable, svg, table
 from .run import Run, single_label
 

@@ -58,7 +58,7 @@ def call_in(words):
 
 def parser_of(command, script=""):
     assert command in NAMES, f"no command {command}"
-    module = importlib.import_module(f"avslowfast.cli.{command}")
+    module = importlib.import_module(f"avslowfast.cli.{command.replace('-', '_')}")
     parser = CommandParser(command, module.__doc__, script)
     module.add_arguments(parser)
     return parser

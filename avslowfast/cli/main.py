@@ -13,10 +13,11 @@ from ..utils.errors import MISTAKE, tell
 from ..utils.signals import INTERRUPTED
 from .parser import CommandParser
 
-# {title: {command: what it does}}; a command's module has the command's name and is imported when it runs.
+# {title: {command: what it does}}; a command's module is called like it (_ for -) and is imported when it runs.
 COMMANDS: dict[str, dict[str, str]] = {
     "Networks": {
         "train": "train a network, then test it",
+        "lr-find": "find a learning rate for a training (range test)",
         "check": "look at lists, files, one batch and the disk before a training",
         "test": "test a trained network",
         "export": "write a network as torch.export or ONNX program",
@@ -100,7 +101,7 @@ def run_command(name: str, argv: Sequence[str] | None = None, script: str = "") 
     Returns:
         The exit code.
     """
-    module = cast(CommandModule, importlib.import_module(f"{__package__}.{name}"))
+    module = cast(CommandModule, importlib.import_module(f"{__package__}.{name.replace('-', '_')}"))
     parser = CommandParser(name, module.__doc__ or "", script)
     module.add_arguments(parser)
     args = parser.parse(sys.argv[1:] if argv is None else argv)

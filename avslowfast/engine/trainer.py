@@ -3,8 +3,9 @@
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any, cast, TypeVar
 
 import torch
@@ -96,6 +97,7 @@ class Trainer:
         identity: Entries that every state of the run has: "run_id" and "data".
         sampler: Chooses the epoch of `loader`, and the batch at which it starts.
         schedule: The shapes of batches by epoch.
+        rate: Gives the learning rate at a fractional epoch.
     """
 
     def __init__(
@@ -117,6 +119,7 @@ class Trainer:
         self.ema = AveragedModel(self.model, multi_avg_fn=decay, use_buffers=True) if cfg.EMA.ENABLE else None
         self.accumulate = derived.train_passes_per_step(cfg, distributed.world_size())
         self.schedule = derived.schedule(cfg)
+        self.rate: Callable[[float], float] = partial(lr_at, cfg)
         self.state = TrainState(self._steps(), patience=cfg.TRAIN.PATIENCE)
         self.identity: dict[str, Any] = {}
         self.meter = WorkMeter(device)
@@ -387,7 +390,7 @@ class Trainer:
             Mean losses by part, scalars on the device; "loss" is what was minimised.
         """
         state = self.state
-        state.lr = lr_at(self.cfg, state.epoch + state.iteration / state.iters_per_epoch)
+        state.lr = self.rate(state.epoch + state.iteration / state.iters_per_epoch)
         set_lr(self.optimizer, state.lr)
         drop_pathway = self.model.drop_pathway
         drop_audio = drop_pathway.draw(state.global_iteration) if drop_pathway is not None else None

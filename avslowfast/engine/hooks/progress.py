@@ -11,15 +11,20 @@ from .base import Hook
 
 
 class ProgressHook(Hook):
-    """A bar over the iterations of the whole training, on the main rank of a terminal."""
+    """A bar over the iterations of the whole training, on the main rank of a terminal.
 
-    def __init__(self) -> None:
+    Args:
+        total: Iterations; None takes those of the training.
+    """
+
+    def __init__(self, total: int | None = None) -> None:
+        self.total = total
         self._bar: Any = None
 
     def before_train(self, state: TrainState) -> None:
         """Starts the bar where the training stands."""
         self._bar = tqdm(
-            total=state.total_iterations,
+            total=self.total or state.total_iterations,
             initial=state.global_iteration,
             desc="train",
             unit="it",

@@ -52,6 +52,8 @@ _MOST_EPOCHS = 10**6
 class StateNotSavedError(UserError, OSError):
     """A file that could not be written; the message names the file, the reason, the free space and the remedy."""
 
+    may_pass = True
+
 
 def checkpoint_dir(output_dir: str | os.PathLike[str]) -> str:
     """Folder in which a run keeps its checkpoints."""

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from typing import cast, Protocol
 
 from .. import __version__
-from ..utils.errors import MISTAKE, tell
-from ..utils.signals import INTERRUPTED
+from ..utils.errors import may_pass, MISTAKE, tell
+from ..utils.signals import end_torchrun, INTERRUPTED
 from .parser import CommandParser
 
 # {title: {command: what it does}}; a command's module is called like it (_ for -) and is imported when it runs.
@@ -104,7 +104,13 @@ def run_command(name: str, argv: Sequence[str] | None = None, script: str = "") 
     module = cast(CommandModule, importlib.import_module(f"{__package__}.{name.replace('-', '_')}"))
     parser = CommandParser(name, module.__doc__ or "", script)
     module.add_arguments(parser)
-    args = parser.parse(sys.argv[1:] if argv is None else argv)
+    try:
+        args = parser.parse(sys.argv[1:] if argv is None else argv)
+    except SystemExit as end:
+        # argparse has told a mistake.
+        if end.code:
+            end_torchrun()
+        raise
     for stream in (sys.stdout, sys.stderr):
         # File names may have bytes that are no text.
         if isinstance(stream, io.TextIOWrapper):
@@ -116,6 +122,8 @@ def run_command(name: str, argv: Sequence[str] | None = None, script: str = "") 
         return INTERRUPTED
     except Exception as error:
         if tell(error):
+            if not may_pass(error):
+                end_torchrun()
             return MISTAKE
         raise
 

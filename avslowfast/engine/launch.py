@@ -21,8 +21,8 @@ from torch.distributed.rendezvous import rendezvous
 
 from ..config import ConfigError
 from ..config.derived import Cfg, configured_ranks_per_machine
-from ..utils.errors import first_of_machine, MISTAKE, one_line, StopRequested
-from ..utils.signals import end_with_parent, ended_by, how_it_ended, stop_signals_blocked
+from ..utils.errors import first_of_machine, may_pass, MISTAKE, one_line, StopRequested
+from ..utils.signals import end_torchrun, end_with_parent, ended_by, how_it_ended, stop_signals_blocked
 from .meeting import gather_machines, host_store, join_store, MeetingError, reach, store_of_start
 from .peers import Peers
 from .places import Address, Place
@@ -255,6 +255,8 @@ def _run(cfg: Cfg, function: Workflow, place: Place, store: Store, stop: StopReq
     except Exception as error:
         told = _to_be_told(error, place, peers, stop)
         if told is None:
+            if peers.is_mistake():
+                end_torchrun()
             return MISTAKE
         raise told from error
     finally:
@@ -305,8 +307,9 @@ def _to_be_told(error: Exception, place: Place, peers: Peers, stop: StopRequest)
             "check the firewall, and GLOO_SOCKET_IFNAME and NCCL_SOCKET_IFNAME where machines have several networks"
         )
     line = one_line(error)
-    peers.leave(line or repr(error))
-    return None if line and peers.is_told_by_main(line) else error
+    told = bool(line) and peers.is_told_by_main(line or "")
+    peers.leave(line or repr(error), mistake=bool(line) and not may_pass(error))
+    return None if told else error
 
 
 def _device(cfg: Cfg, local_rank: int) -> torch.device:

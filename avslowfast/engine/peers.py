@@ -92,17 +92,23 @@ class Peers:
                 self._peers[i] = _Peer(**json.loads(self.store.get(f"rank/{i}")))
         self._thread.start()
 
-    def leave(self, line: str = "") -> None:
+    def leave(self, line: str = "", mistake: bool = False) -> None:
         """This rank ends.
 
         Args:
             line: What it says about it.
+            mistake: Whether another start would end as well.
         """
         self._over.set()
         try:
             if self.stop.number is not None:
                 self._tell_stop()
+            if mistake:
+                self.store.set("mistake", line)
             self.store.set(f"end/{self.rank}", line)
+            if line and not self.rank and not self.spawner:
+                # The store may end with this process, and the others look there for what this one says.
+                wait_until(lambda: self.store.check([f"end/{i}" for i in range(self.world)]), _MAIN_FIRST)
         except RuntimeError:
             # Who kept the store has ended before.
             pass
@@ -119,6 +125,13 @@ class Peers:
         try:
             told = wait_until(lambda: self.store.check(["end/0"]), _MAIN_FIRST if self.rank else 0)
             return told and self.rank > 0 and self.store.get("end/0").decode() == line
+        except RuntimeError:
+            return False
+
+    def is_mistake(self) -> bool:
+        """Whether a rank has ended with an error with which another start would end as well."""
+        try:
+            return self.store.check(["mistake"])
         except RuntimeError:
             return False
 

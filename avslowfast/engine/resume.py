@@ -20,6 +20,8 @@ logger = get_logger(__name__)
 class RanksDifferError(UserError, RuntimeError):
     """Ranks would train from different states; the message names them."""
 
+    may_pass = True
+
 
 def resume(trainer: Trainer, folder: RunFolder) -> bool:
     """Resume from the newest state of the run that is whole. Called on every rank.

@@ -86,8 +86,9 @@ class Votes:
             )
             number, failed, going, self._clock = distributed.all_reduce_max(votes).tolist()
         if failed:
-            lines = distributed.gather_objects(None if failure is None else one_line(failure) or repr(failure))
-            self.failure = failure or RankFailedError(next(line for line in lines if line))
+            line = one_line(failure) or repr(failure) if failure else ""
+            told = distributed.gather_objects(failure and RankFailedError.like(failure, line))
+            self.failure = failure or next(error for error in told if error)
             raise self.failure
         if number:
             self.stop.take(int(number))

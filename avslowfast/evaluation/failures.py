@@ -30,6 +30,8 @@ _NAMED = 20
 class TooManyFailuresError(UserError, RuntimeError):
     """More files failed than DATA.MAX_FAILED_FRACTION and DATA.MAX_FAILED_FILES allow."""
 
+    may_pass = True
+
 
 class NothingReadError(TooManyFailuresError):
     """Not one file of an evaluation could be read.

@@ -51,6 +51,8 @@ _LOOK = 0.5
 class WorkersLostError(UserError, RuntimeError):
     """Loader workers are killed faster than it makes sense to replace them."""
 
+    may_pass = True
+
 
 class _WorkerTraceback(Exception):
     """The traceback of a worker, as cause of the exception that it raised."""
@@ -408,7 +410,7 @@ def _packed_error(error: Exception) -> bytes:
     except Exception:
         # One whose arguments are not those of its constructor.
         words = f"{type(error).__name__}: {error}"
-        error = UserError(str(error)) if isinstance(error, UserError) else RuntimeError(words)
+        error = UserError.like(error) if isinstance(error, UserError) else RuntimeError(words)
     return pickle.dumps(("error", _Remote(error, text)))
 
 

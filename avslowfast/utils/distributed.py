@@ -187,17 +187,17 @@ def on_main(function: Callable[[], T]) -> T:
     """
     if not is_distributed():
         return function()
-    outcome: tuple[Any, str | None] = (None, None)
+    outcome: tuple[Any, UserError | None] = (None, None)
     caught: Exception | None = None
     if is_main():
         try:
             outcome = (function(), None)
         except Exception as error:
-            caught, outcome = error, (None, str(error) or type(error).__name__)
-    result, message = broadcast_object(outcome)
+            caught, outcome = error, (None, UserError.like(error))
+    result, failure = broadcast_object(outcome)
     if caught is not None:
         raise caught
-    if message is not None:
-        raise UserError(message)
+    if failure is not None:
+        raise failure
     found: T = result
     return found

@@ -8,7 +8,9 @@ import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
+
+U = TypeVar("U", bound="UserError")
 
 # Set to 1 to see where in the program an error was found.
 TRACEBACK_VARIABLE = "AVSLOWFAST_TRACEBACK"
@@ -50,6 +52,11 @@ _REMEDIES = {
     errno.ECONNREFUSED: "nothing listens at the address; check it",
     errno.EPIPE: "the program that reads the output has ended",
 }
+# Those that stay until a person changes a path or what is there.
+_OF_PATHS = {
+    errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY, errno.EACCES, errno.EPERM, errno.EROFS,
+    errno.ENAMETOOLONG, errno.ELOOP, errno.ENXIO,
+}  # fmt: skip
 # Errors that torch and other libraries raise as RuntimeError and the like: (what their text has, what it means).
 _KNOWN = (
     (r"unable to (?:allocate shared memory|mmap \d+ bytes from file|open shared memory object|write to file <.torch_"
@@ -77,7 +84,24 @@ class UserError(Exception):
     """An error whose message says in one line what is wrong, where, and what to do.
 
     Command lines print it without a traceback.
+
+    Attributes:
+        may_pass: Whether the same command may succeed when it is started again, without a change by a person.
     """
+
+    may_pass = False
+
+    @classmethod
+    def like(cls: type[U], error: BaseException, message: str = "") -> U:
+        """What another process raises for an error of this one.
+
+        Args:
+            error: Of this process.
+            message: In place of the error's.
+        """
+        other = cls(message or str(error) or type(error).__name__)
+        other.may_pass = may_pass(error)
+        return other
 
 
 class StopRequested(BaseException):
@@ -108,6 +132,21 @@ def one_line(error: BaseException) -> str | None:
     kind, text = _original(error)
     line = _meaning(error, kind, text)
     return None if line is None else without_credentials(_in_one_line(line))
+
+
+def may_pass(error: BaseException) -> bool:
+    """Whether the same command may succeed when it is started again: after a lost process, a full disk.
+
+    Args:
+        error: Any error, as in `one_line`.
+    """
+    kind, text = _original(error)
+    if issubclass(kind, UserError):
+        return bool(getattr(error, "may_pass", kind.may_pass))
+    if issubclass(kind, OSError):
+        parsed = _SYSTEM_ERROR.match(text)
+        return (getattr(error, "errno", None) or (int(parsed[1]) if parsed else 0)) not in _OF_PATHS
+    return not issubclass(kind, UnicodeError | RecursionError)
 
 
 def tell(error: BaseException) -> bool:

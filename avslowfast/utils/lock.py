@@ -27,6 +27,8 @@ _STALE = 4 * _SIGN_OF_LIFE
 class FolderInUseError(UserError, RuntimeError):
     """Another run writes into the folder; the message names its machine and process."""
 
+    may_pass = True
+
 
 class FolderLock:
     """Holds a folder for this process; a context manager.

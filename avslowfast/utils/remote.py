@@ -55,7 +55,7 @@ class RemoteError(UserError, OSError):
 
     def __init__(self, message: str, unreachable: bool = False) -> None:
         super().__init__(message)
-        self.unreachable = unreachable
+        self.unreachable = self.may_pass = unreachable
 
 
 def is_remote(path: str | os.PathLike[str]) -> bool:

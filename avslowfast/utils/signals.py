@@ -50,6 +50,17 @@ def end_with_parent(number: signal.Signals, parent: int) -> None:
         os.kill(os.getpid(), number)
 
 
+def end_torchrun() -> None:
+    """End the torchrun that started this process, with its other processes, before it starts all of them again.
+
+    It would do so for every exit code but 0. The first process of each machine asks; without restarts that are left
+    nothing is asked for.
+    """
+    count, most = (int(os.environ.get(f"TORCHELASTIC_{name}", "0")) for name in ("RESTART_COUNT", "MAX_RESTARTS"))
+    if count < most and os.environ.get("LOCAL_RANK") == "0":
+        os.kill(os.getppid(), signal.SIGTERM)
+
+
 def ended_by(status: int) -> signal.Signals | None:
     """The signal that ended a process; None where it ended by itself.
 

@@ -64,6 +64,33 @@ def assert_equal(found, whole):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("mistake", ["configuration", "arguments", "lists", "weights"])
+def test_a_mistake_ends_the_job_at_once(args, clusters, tmp_path, mistake):
+    """Every restart would end with the same line."""
+    folder = tmp_path / "out"
+    args, line, more = [*args, "OUTPUT_DIR", folder], "", ()
+    if mistake == "configuration":
+        args, line = [*args, "SOLVER.MAX_EPOCHS", 3], "SOLVER.MAX_EPOCHS"
+    elif mistake == "arguments":
+        line, more = "unrecognized arguments", ("--no-such-option",)
+    elif mistake == "lists":
+        # Found after the ranks have met.
+        args, line = [*args, "MODEL.NUM_CLASSES", 2], "MODEL.NUM_CLASSES"
+    else:
+        # Found by one rank.
+        args, line = [*args, "TRAIN.CHECKPOINT_FILE_PATH", tmp_path / "gone.pyth"], "gone.pyth"
+    cluster = clusters(2, processes=2, restarts=5)
+    jobs = [cluster.agent(args, tmp_path / f"{i}.log", *more) for i in range(2)]
+    ends = [job.end(seconds=100) for job in jobs]
+    text = "".join(end.text for end in ends)
+    assert all(end.code for end in ends), text[-3000:]
+    # Before the ranks have met each machine tells it; argparse, in each process.
+    most = {"configuration": 2, "arguments": 4}.get(mistake, 1)
+    assert 1 <= len([told for told in text.split("\n") if "error: " in told and line in told]) <= most, text[-3000:]
+    assert all(end.count("death signal, shutting down workers") == 1 and not end.left for end in ends), text[-3000:]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("nodes", ["2", "1:2"])
 def test_an_agent_is_lost_and_comes_back(args, clusters, tmp_path, whole, nodes):
     folder = tmp_path / "out"

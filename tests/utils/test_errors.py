@@ -3,6 +3,7 @@
 import errno
 import logging
 import os
+import pickle
 import re
 import resource
 import socket
@@ -17,10 +18,12 @@ from helpers.children import in_child
 from torch.utils.data import DataLoader, Dataset
 
 from avslowfast.checkpoint import states, tensor_files
+from avslowfast.engine.meeting import MeetingError
 from avslowfast.utils import errors
-from avslowfast.utils.errors import one_line, tell, UserError
+from avslowfast.utils.errors import may_pass, one_line, tell, UserError
 from avslowfast.utils.files import replacing
 from avslowfast.utils.logging import setup_logging
+from avslowfast.utils.remote import RemoteError
 
 
 class OneOfOurs(UserError, ValueError):
@@ -245,3 +248,16 @@ def test_output_that_nobody_reads_any_more_ends_without_a_traceback():
     os.close(write)
     assert "Traceback" not in done.stderr
     assert "Exception ignored" not in done.stderr
+
+
+def test_only_what_stays_until_a_person_changes_something_is_a_mistake():
+    assert not may_pass(OneOfOurs("unknown key"))
+    assert not may_pass(FileNotFoundError(errno.ENOENT, "No such file or directory", "train.csv"))
+    assert not may_pass(UnicodeDecodeError("utf-8", b"x", 0, 1, "invalid start byte"))
+    assert may_pass(MeetingError("rank 1 was killed"))
+    assert may_pass(RemoteError("no answer", unreachable=True)) and not may_pass(RemoteError("no such bucket"))
+    assert may_pass(OSError(errno.ENOSPC, "No space left on device"))
+    assert may_pass(MemoryError()) and may_pass(KeyError("a fault of the program"))
+    # What another process raises for it says the same.
+    for error in (OneOfOurs("unknown key"), MeetingError("rank 1 was killed")):
+        assert may_pass(pickle.loads(pickle.dumps(UserError.like(error)))) == may_pass(error)

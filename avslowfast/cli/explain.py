@@ -3,9 +3,11 @@
 Examples:
     avslowfast explain --weights output/synthav_avslowfast data/synthav/test/000000.mp4
     avslowfast explain --weights output/own_videos --class clapping --out explanations my_videos/clapping
+    avslowfast explain --weights output/own_videos --video my_videos/clapping/a.mp4
 
-For the middle clip of each file: Grad-CAM over frames and log-mel, and the class's score with both modalities, with
-the audio masked and with blank frames, as an image and as JSON. Without --class it is the best one. Exit codes: 0
+For the middle clip of each file: Grad-CAM over the source's frames and the log-mel, and the class's score with both
+modalities, with the audio masked and with blank frames, as an image and as JSON. --video writes the same over the
+whole length of the file as an mp4 with its sound. Without --class it is the best one of the middle clip. Exit codes: 0
 done; 2 a mistake, or a file that cannot be read.
 """
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ..inference.load import ModelMeta
+    from ..models.network import Network
 
 # Files whose clips are in memory, with their gradients, at a time.
 _BATCH = 4
@@ -34,6 +37,9 @@ def add_arguments(parser: CommandParser) -> None:
     parser.add_weights()
     parser.add_argument("--class", dest="name", help="name or number of the class (default: the best one)")
     parser.add_argument("--stage", help="stage to look at, e.g. res4 (default: the deepest with spatial extent)")
+    parser.add_argument(
+        "--video", action="store_true", help="also write a video with sound of the evidence over the whole file"
+    )
     parser.add_argument(
         "--out", type=written, default="explanations", help="folder for the images (default: %(default)s)"
     )
@@ -62,7 +68,8 @@ def run(args: argparse.Namespace) -> int:
         for video, explanation in zip(batch, explain_clips(model, together, class_id, args.stage)):
             base = os.path.join(args.out, names[video])
             os.makedirs(os.path.dirname(base), exist_ok=True)
-            draw_explanation(explanation, meta, f"{base}.png", os.path.basename(video))
+            shown = None if explanation.frames is None else video
+            draw_explanation(explanation, meta, f"{base}.png", os.path.basename(video), video=shown)
             name = meta.class_name(explanation.class_id)
             numbers = {
                 "video": video,
@@ -76,7 +83,24 @@ def run(args: argparse.Namespace) -> int:
             shares = explanation.contributions or {"score": explanation.score}
             words = ", ".join(f"{case} {100 * score:.1f} %" for case, score in shares.items())
             print(f"{video}: {name}: {words}  ({base}.png)")
+            if args.video:
+                _write_video(model, video, f"{base}.mp4", explanation.class_id, args.stage)
     return MISTAKE if read < len(videos) else 0
+
+
+def _write_video(model: "Network", video: str, out: str, class_id: int, stage: str | None) -> None:
+    """Write the evidence over a whole file; of a sound alone there is none."""
+    from ..inference.load import meta_of
+    from ..inference.moments import moments
+    from ..visualization.explanation_video import write_explanation_video
+    from ..visualization.media import has_frames
+
+    if not has_frames(video):
+        print(f"  no video is written: {video} has no frames")
+        return
+    found = moments(model, video, class_id=class_id, stage=stage)
+    done = write_explanation_video(found, meta_of(model), class_id, video, out)
+    print(f"  wrote {out}: {done.seconds:.1f} s, {'with' if done.has_audio else 'no'} audio")
 
 
 def _middle_clips(meta: "ModelMeta", videos: Sequence[str]) -> "Iterator[tuple[str, dict[str, Tensor]]]":

@@ -30,13 +30,24 @@ def mel_filters(sample_rate: int, n_fft: int, num_mels: int) -> NDArray[np.float
     Returns:
         [1 + n_fft // 2, num_mels]; the integral of each over the frequency in Hz is 1.
     """
-    highest = 2595 * np.log10(1 + sample_rate / 2 / 700)
-    corners = 700 * (10 ** (np.linspace(0, highest, num_mels + 2) / 2595) - 1)
+    corners = mel_frequencies(sample_rate, num_mels)
     low, middle, high = corners[:-2], corners[1:-1], corners[2:]
     frequencies = np.fft.rfftfreq(n_fft, 1 / sample_rate)[:, None]
     rising, falling = (frequencies - low) / (middle - low), (high - frequencies) / (high - middle)
     filters: NDArray[np.float64] = np.minimum(rising, falling).clip(0) * 2 / (high - low)
     return filters
+
+
+def mel_frequencies(sample_rate: int, num_mels: int) -> NDArray[np.float64]:
+    """Corners and middles of the bands, Hz, ascending [num_mels + 2]: band i reaches from entry i over i + 1 to i + 2.
+
+    Args:
+        sample_rate: Rate of the waveforms, Hz.
+        num_mels: Mel bands.
+    """
+    highest = 2595 * np.log10(1 + sample_rate / 2 / 700)
+    corners: NDArray[np.float64] = 700 * (10 ** (np.linspace(0, highest, num_mels + 2) / 2595) - 1)
+    return corners
 
 
 class LogMel(nn.Module):

@@ -26,15 +26,17 @@ class Moment:
 
     Attributes:
         window: With the scores of both modalities together.
+        start: Second at which its clip begins; one that is longer than a file without frames begins before it.
         without_audio: {classifier: scores with the audio masked}; None for a network with one modality.
         without_frames: {classifier: scores with blank frames}; None for a network with one modality.
-        class_id: The best class, for which there is evidence; None without evidence.
+        class_id: The class for which there is evidence; None without evidence.
         visual: Its evidence in the frames: shares of the largest value, float32 [T, H, W] in the cells of a stage;
             None without frames or evidence.
         audio: The same in the spectrogram, [T_A, F].
     """
 
     window: Window
+    start: float
     without_audio: dict[str, FloatArray] | None = None
     without_frames: dict[str, FloatArray] | None = None
     class_id: int | None = None
@@ -51,6 +53,8 @@ def moments(
     step: float | None = None,
     batch: int = 8,
     progress: bool = True,
+    class_id: int | None = None,
+    stage: str | None = None,
 ) -> list[Moment]:
     """Score and explain windows over the whole length of a file.
 
@@ -60,12 +64,15 @@ def moments(
         step: Seconds from one window to the next; None is half a window.
         batch: Windows in one forward pass.
         progress: Show a progress bar on a terminal.
+        class_id: Class for which evidence is located; None is the best one of each window.
+        stage: Stage whose features are examined, see `explain.explain_clips`.
 
     Returns:
         A `Moment` for each window. Networks with several classifiers have no evidence.
 
     Raises:
         ArgumentError: A number that makes no sense, or something else than a path.
+        ExplanationError: The network does not have the stage.
         SlidingWindowError: The network classifies boxes.
         DecodeError: The file cannot be read.
     """
@@ -76,7 +83,7 @@ def moments(
         evidence: list[dict[str, Any]] = [{} for _ in spans]
         scores: dict[str, dict[str, FloatArray]] = {}
         if is_explainable(model):
-            parts = [locate(model, part) for part in chunks(clips, len(spans), _EXPLAINED)]
+            parts = [locate(model, part, class_id, stage) for part in chunks(clips, len(spans), _EXPLAINED)]
             evidence = [row for part in parts for row in _rows(part.class_ids.tolist(), part.visual(), part.audio())]
             scores["both"] = {ONLY: np.concatenate([part.scores.cpu().numpy() for part in parts])}
         else:
@@ -84,9 +91,8 @@ def moments(
         scores |= {case: score_clips(model, inputs, batch).heads for case, inputs in cases.items()}
         for i, span in enumerate(spans):
             of_case = {case: {head: rows[i] for head, rows in heads.items()} for case, heads in scores.items()}
-            found.append(
-                Moment(Window(*span, of_case["both"]), of_case.get("deaf"), of_case.get("blind"), **evidence[i])
-            )
+            window, start = Window(*span, of_case["both"]), float(clips["start"][i])
+            found.append(Moment(window, start, of_case.get("deaf"), of_case.get("blind"), **evidence[i]))
     return found
 
 

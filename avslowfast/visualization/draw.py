@@ -32,16 +32,17 @@ def new_figure(width: float, height: float) -> "Figure":
     return Figure(figsize=(width, height))
 
 
-def save(figure: "Figure", path: str | os.PathLike[str]) -> None:
+def save(figure: "Figure", path: str | os.PathLike[str], dpi: float = 120) -> None:
     """Write a figure to a file, whose folder is made where it is missing.
 
     Args:
         figure: The figure.
         path: File to write; its ending chooses the format.
+        dpi: Pixels per inch.
     """
     os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
     with plain_text(figure):
-        figure.savefig(path, dpi=120, bbox_inches="tight")
+        figure.savefig(path, dpi=dpi, bbox_inches="tight")
 
 
 def pixels_of(figure: "Figure") -> NDArray[np.uint8]:

@@ -23,7 +23,7 @@ Pixels = NDArray[np.uint8]
 
 _RATE = 16000
 # Mel bands of a spectrogram, and seconds from one of its rows to the next.
-_BANDS, _STEP = 80, 0.016
+BANDS, _STEP = 80, 0.016
 # Rows of a spectrogram that are read at a time (30 s), and from how many such pieces its range is taken.
 _ROWS, _PIECES = 1875, 10
 # Samples of an analysis window beyond a row's step.
@@ -117,14 +117,14 @@ class Spectrogram:
             return np.zeros((height, len(times), 3), np.uint8)
         rows = np.round((times - self._audio.start) / _STEP).astype(int)
         inside = (rows >= 0) & (rows < self._num_rows)
-        values = np.full((len(times), _BANDS), np.nan, np.float32)
+        values = np.full((len(times), BANDS), np.nan, np.float32)
         for number in np.unique(rows[inside] // _ROWS).tolist():
             of_piece = inside & (rows // _ROWS == number)
             values[of_piece] = self._piece(number)[rows[of_piece] % _ROWS]
         low, high = self._range()
         heard = ~np.isnan(values[:, 0])
         shades = np.clip((values[heard] - low) / max(high - low, 1e-6), 0, 1)
-        bands = np.linspace(_BANDS - 1, 0, height).astype(int)
+        bands = np.linspace(BANDS - 1, 0, height).astype(int)
         pixels = np.zeros((height, len(times), 3), np.uint8)
         pixels[:, heard] = _colours()[(255 * shades).astype(np.uint8)].transpose(1, 0, 2)[bands]
         return pixels
@@ -144,9 +144,9 @@ class Spectrogram:
                 audio = reader.read_audio(start, count * _STEP + _OVERLAP / _RATE, _RATE)
         except DecodeError as error:
             logger.warning("not shown: %s", error)
-            return np.full((count, _BANDS), np.nan, np.float32)
+            return np.full((count, BANDS), np.nan, np.float32)
         if not audio.has_audio:
-            return np.full((count, _BANDS), np.nan, np.float32)
+            return np.full((count, BANDS), np.nan, np.float32)
         values: NDArray[np.float32] = log_mel(torch.from_numpy(audio.samples), _RATE).numpy()
         return values
 

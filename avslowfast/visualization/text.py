@@ -12,6 +12,16 @@ _ELLIPSIS = "…"
 _FAMILY = "DejaVu Sans"
 
 
+def letter_size(height: int, width: int) -> float:
+    """Size of letters that can be read in a frame whatever its size, pixels: a thirtieth of the short side, or 11.
+
+    Args:
+        height: Of the frame, pixels.
+        width: Of the frame, pixels.
+    """
+    return max(min(height, width) / 30, 11.0)
+
+
 def shortened(text: str, most: int) -> str:
     """A text with at most so many characters, an ellipsis in place of the rest.
 

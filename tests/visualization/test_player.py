@@ -15,6 +15,7 @@ from helpers.sounds import write_sound
 from helpers.tools import command
 from PIL import Image
 
+from avslowfast.clips.places import spectrogram_span
 from avslowfast.config.derived import pathways
 from avslowfast.inference.explain import explain
 from avslowfast.inference.moments import moments
@@ -84,6 +85,12 @@ def test_a_page_holds_the_file_the_scores_and_the_spectrogram(network, synthav, 
         best = [(data["classes"][number][0], score) for number, score in data["cases"][case]["best"][0]]
         order = np.argsort(-scores[""], kind="stable")[:3]
         assert best == [(names[i], pytest.approx(scores[""][i], abs=1e-4)) for i in order]
+    settings = network.meta.clip_reader.settings
+    begins = [moment.start for moment in found]
+    assert data["evidence"]["spans"] == {
+        "visual": [pytest.approx((start, start + settings.duration), abs=2e-3) for start in begins],
+        "audio": [pytest.approx(spectrogram_span(settings, settings.audio, start), abs=2e-3) for start in begins],
+    }
     shape = data["evidence"]["visual"]["shape"]
     values = base64.b64decode(data["evidence"]["visual"]["values"])
     assert len(values) == len(found) * np.prod(shape) and max(values) == 255

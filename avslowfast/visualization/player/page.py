@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from ...clips.places import spectrogram_span
 from ...inference.load import meta_of, ModelMeta, network_of
 from ...inference.moments import Moment, moments
 from ...inference.offset import estimate_offset, SyncNotMeasurableError
@@ -140,6 +141,7 @@ def _content(meta: ModelMeta, found: Sequence[Moment], begin: float, end: float,
             "of": [None if m.class_id is None else table.number("", m.class_id) for m in found],
             "visual": _bytes_of([None if m.visual is None else _fewer_times(m.visual) for m in found]),
             "audio": _bytes_of([m.audio for m in found]),
+            "spans": _evidence_spans(meta, found, begin),
         },
         "classes": table.rows,
     }
@@ -191,6 +193,15 @@ def _case(windows: Sequence[Window], meta: ModelMeta, table: _ClassTable, begin:
             for s in segments(windows, meta)
         ],
     }
+
+
+def _evidence_spans(meta: ModelMeta, found: Sequence[Moment], begin: float) -> dict[str, list[list[float]]]:
+    """{"visual", "audio": [start, stop] of what the network takes for each window}, which may reach beyond it."""
+    settings = meta.clip_reader.settings
+    spans = {"visual": [(m.start, m.start + settings.duration) for m in found]}
+    if settings.audio is not None:
+        spans["audio"] = [spectrogram_span(settings, settings.audio, m.start) for m in found]
+    return {kind: [[round(t - begin, 3) for t in span] for span in of_kind] for kind, of_kind in spans.items()}
 
 
 def _fewer_times(cells: NDArray[np.float32]) -> NDArray[np.float32]:

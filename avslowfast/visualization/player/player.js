@@ -144,7 +144,10 @@
         context.drawImage(image, x(from), 0, image.naturalWidth / rate * scale, height);
     });
     const [start, stop] = data.windows[index];
-    if (showsEvidence("audio")) context.drawImage(picture("audio", index), x(start), 0, (stop - start) * scale, height);
+    if (showsEvidence("audio")) {
+      const [first, last] = data.evidence.spans.audio[index];
+      context.drawImage(picture("audio", index), x(first), 0, (last - first) * scale, height);
+    }
     context.fillStyle = "#ffffff";
     context.fillRect(x(start), 0, (stop - start) * scale, 2);
     context.fillRect(x(start), height - 2, (stop - start) * scale, 2);
@@ -161,7 +164,7 @@
     });
     const context = fitted(heat, side, side);
     if (!showsEvidence("visual")) return;
-    const [start, stop] = data.windows[index], times = maps.visual.shape[0];
+    const [start, stop] = data.evidence.spans.visual[index], times = maps.visual.shape[0];
     const at = limited(Math.floor((t - start) / Math.max(stop - start, 1e-6) * times), 0, times - 1);
     context.imageSmoothingEnabled = true;
     context.imageSmoothingQuality = "high";

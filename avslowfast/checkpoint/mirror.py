@@ -277,10 +277,9 @@ class Mirror:
         theirs = self.store.record()
         if theirs is not None and theirs.id != record.id:
             raise MirrorError(f"{self.store.name} holds the run {theirs.id}, not {record.id}; choose another address")
-        ledger = self._ledger or self._checked_ledger(record.id)
-        if ledger.run_id != record.id:
-            ledger = self._checked_ledger(record.id)
-        self._ledger = ledger
+        if self._ledger is None or self._ledger.run_id != record.id:
+            self._ledger = self._checked_ledger(record.id)
+        ledger = self._ledger
         files = files_of_run(self.output_dir, record)
         order = list(files)
         if theirs is None:

@@ -246,8 +246,7 @@ def _plan(cfg: Cfg, data: RunData) -> FolderPlan:
         if stored is not None and stored.progress:
             logger.warning("the states of the run %s are gone from %s; a new run begins", stored.id, folder)
         return FolderPlan()
-    # A job that Slurm has requeued resumes what it has begun itself.
-    if not cfg.TRAIN.AUTO_RESUME and not any(map(is_restart_of, stored.starts)):
+    if not _may_resume(cfg, stored):
         if cfg.TRAIN.REPLACE:
             return FolderPlan(replaced=stored)
         raise ConfigError(
@@ -268,6 +267,11 @@ def _plan(cfg: Cfg, data: RunData) -> FolderPlan:
     )
 
 
+def _may_resume(cfg: Cfg, stored: RunRecord) -> bool:
+    """Whether a run is resumed; a job that Slurm has requeued resumes what it has begun itself, whatever is asked."""
+    return bool(cfg.TRAIN.AUTO_RESUME) or any(map(is_restart_of, stored.starts))
+
+
 def bring_back(cfg: Cfg, data: RunData) -> None:
     """Fill OUTPUT_DIR from TRAIN.MIRROR where its copies of this run are further. Called on every rank.
 
@@ -282,8 +286,7 @@ def bring_back(cfg: Cfg, data: RunData) -> None:
     def usable(record: RunRecord) -> None:
         differing = other_run(record, values_of(cfg), data)
         reason = f"which differs in {_shortened(differing)}" if differing else ""
-        # A job that Slurm has requeued resumes what it has begun itself.
-        if not cfg.TRAIN.AUTO_RESUME and not any(map(is_restart_of, record.starts)):
+        if not _may_resume(cfg, record):
             reason = "and TRAIN.AUTO_RESUME is False"
         if reason:
             raise ConfigError(

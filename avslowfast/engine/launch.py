@@ -2,6 +2,8 @@
 
 import contextlib
 import datetime
+import gc
+import importlib
 import math
 import multiprocessing
 import os
@@ -10,6 +12,7 @@ import signal
 import socket
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from multiprocessing import connection, resource_tracker
 from multiprocessing.context import SpawnProcess
@@ -267,6 +270,8 @@ def _run(cfg: Cfg, function: Workflow, place: Place, store: Store, stop: StopReq
 
 def _connect(cfg: Cfg, device: torch.device, place: Place, store: Store) -> None:
     """Connect the ranks: for tensors on the CPU, with which they decide what to do next, and for those on GPUs."""
+    # Its functions keep the connections that exist when it is imported, as it would be later, for ever.
+    importlib.import_module("torch.distributed.nn.functional")
     backend = "gloo"
     if device.type == "cuda":
         backend = f"cpu:gloo,cuda:{cfg.DIST_BACKEND}"
@@ -284,6 +289,10 @@ def _connect(cfg: Cfg, device: torch.device, place: Place, store: Store) -> None
 
 def _disconnect(device: torch.device) -> None:
     """End the connections between the ranks, where there are any."""
+    # A network that is still there, if only in the hands of a function that failed, keeps their threads alive, and
+    # Python must not end under these.
+    traceback.clear_frames(sys.exc_info()[2])
+    gc.collect()
     # With a GPU's library this waits for ranks that may be gone.
     if dist.is_initialized() and (device.type == "cpu" or sys.exc_info()[0] is None):
         with contextlib.suppress(RuntimeError):

@@ -1,6 +1,9 @@
 """A rank that `launch` has spawned, from its first moment on: it answers signals before torch is imported."""
 
+import atexit
+import contextlib
 import importlib
+import os
 import signal
 import sys
 
@@ -24,6 +27,16 @@ def begin(cfg: Cfg, module: str, function: str, place: Place) -> None:
         place: Of this process.
     """
     code = STOPPED_EARLY
+
+    def leave() -> None:
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(code)
+
+    # Registered first, so called last, when everything is saved and closed. A thread of a library that is still there
+    # may abort a process whose Python ends under it.
+    atexit.register(leave)
     try:
         with StopRequest(speaks=False, code=STOPPED_EARLY) as stop:
             end_with_parent(signal.SIGTERM, place.spawner)
@@ -37,7 +50,8 @@ def begin(cfg: Cfg, module: str, function: str, place: Place) -> None:
         # Asked to stop before the rank could join: `code` says so already.
         pass
     except Exception as error:
-        if not tell(error):
-            raise
         code = MISTAKE
+        if not tell(error):
+            code = 1
+            raise
     sys.exit(code)

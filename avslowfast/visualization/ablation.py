@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 from ..datasets.tables import csv_rows, number
 from ..utils.text import write_csv
-from .draw import COLOURS, new_figure, save
+from .colours import COLOURS
+from .draw import new_figure, save
 
 # A suite of configs/ablations.yaml: title, claim, note, metrics, variants, expect.
 Suite = Mapping[str, Any]

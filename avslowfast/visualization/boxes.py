@@ -7,11 +7,14 @@ from numpy.typing import NDArray
 
 from ..inference.boxes import BoxPrediction
 from ..inference.load import ModelMeta
+from .colours import class_rgb
+from .text import fitted, font_for, letter_size
 
 # Boxes are shown this many seconds before and after their instant.
 _REACH = 0.5
-_BLUE, _WHITE, _BLACK = (86, 180, 233), (255, 255, 255), (0, 0, 0)
-_FONT_SIZE, _LINE = 12, 14
+_WHITE, _BLACK = (255, 255, 255), (0, 0, 0)
+# From one line to the next, in letters.
+_LINE = 1.2
 
 
 class BoxPainter:
@@ -27,11 +30,8 @@ class BoxPainter:
     def __init__(
         self, predictions: Sequence[BoxPrediction], meta: ModelMeta, topk: int = 3, threshold: float = 0.3
     ) -> None:
-        from PIL import ImageFont
-
         self._predictions, self._meta, self._topk, self._threshold = predictions, meta, topk, threshold
         self._times = np.array([prediction.seconds for prediction in predictions])
-        self._font = ImageFont.load_default(_FONT_SIZE)
 
     def size(self, height: int, width: int) -> tuple[int, int]:
         """(height, width) of the frames with boxes: the same.
@@ -58,12 +58,17 @@ class BoxPainter:
         draw = ImageDraw.Draw(image)
         height, width = pixels.shape[:2]
         _, boxes, scores = self._predictions[index]
+        letter = letter_size(height, width)
         for box, row in zip(boxes, scores):
             x1, y1, x2, y2 = (box * (width, height, width, height)).tolist()
-            draw.rectangle((x1, y1, x2, y2), outline=_BLUE, width=2)
+            # The box has the colour of its best class.
+            colour = class_rgb(int(np.argmax(row)))
+            draw.rectangle((x1, y1, x2, y2), outline=colour, width=max(round(letter / 6), 2))
             best = [i for i in np.argsort(-row)[: self._topk].tolist() if row[i] >= self._threshold]
             for line, i in enumerate(best):
-                place = (x1 + 3, y1 + 2 + _LINE * line)
-                text = f"{100 * row[i]:.0f} {self._meta.class_name(i)}"
-                draw.text(place, text, fill=_WHITE, font=self._font, stroke_width=2, stroke_fill=_BLACK)
+                name = self._meta.class_name(i)
+                font = font_for(name, letter)
+                place = (x1 + letter / 3, y1 + letter / 4 + _LINE * letter * line)
+                text = fitted(f"{100 * row[i]:.0f} {name}", font, width - place[0])
+                draw.text(place, text, _WHITE, font, stroke_width=max(round(letter / 6), 1), stroke_fill=_BLACK)
         return np.asarray(image)

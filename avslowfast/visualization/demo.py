@@ -13,11 +13,14 @@ from ..inference.sliding_window import segments, top_classes, Window
 from ..utils.text import write_csv
 from .colours import class_rgb
 from .media import Pixels, Spectrogram
+from .text import fitted, font_for, letter_size
 
-_STRIP, _ROW, _AXIS = 64, 18, 16
-_FONT_SIZE = 12
-# Of the picture of a file without frames, pixels.
-_PICTURE_WIDTH = 1024
+# Heights in letters: the spectrogram, a row of a class, the line of times; least width, so that there is room for words.
+_STRIP, _ROW, _AXIS, _LEAST = 5.4, 1.5, 1.4, 32.0
+# Largest share of a frame that the list of classes takes of its width and of its height.
+_CARD_WIDTH, _CARD_HEIGHT = 0.7, 0.6
+# Of the picture of a file without frames, pixels: its width, its letters.
+_PICTURE_WIDTH, _PICTURE_LETTER = 1024, 14.0
 # Seconds of audio that the strip shows before and after the frame.
 _REACH = 3.0
 # Classes of the timeline, at most.
@@ -44,8 +47,11 @@ class DemoPainter:
             meta.class_label(i, head): class_rgb(i) for head, row in windows[0].scores.items() for i in range(len(row))
         }
         self._begin, self._end = windows[0].start, max(window.stop for window in windows)
+        # A new file shows nothing before its second 0.
+        self._origin = min(self._begin, 0.0)
         self._spectrogram = Spectrogram(video)
-        self._frame_height = self._frame_width = self._width = 0
+        self._frame_height = self._frame_width = self._width = self._strip = 0
+        self._letter = 0.0
         self._timeline = np.zeros((0, 0, 3), np.uint8)
         # Consecutive frames show the same window.
         self._card = lru_cache(maxsize=1)(self._draw_card)
@@ -57,9 +63,14 @@ class DemoPainter:
             height: Of the frames that will be annotated, pixels.
             width: Of the frames that will be annotated, pixels.
         """
-        self._frame_height, self._frame_width, self._width = height, width, max(width, 384)
+        return self._arrange(height, width, letter_size(height, width))
+
+    def _arrange(self, height: int, width: int, letter: float) -> tuple[int, int]:
+        """As `size`, with the size of the letters."""
+        self._frame_height, self._frame_width, self._letter = height, width, letter
+        self._width, self._strip = max(width, round(_LEAST * letter)), round(_STRIP * letter)
         self._timeline = self._draw_timeline()
-        total = height + _STRIP + len(self._timeline)
+        total = height + self._strip + len(self._timeline)
         return total + total % 2, self._width + self._width % 2
 
     def paint(self, pixels: Pixels, seconds: float) -> Pixels:
@@ -67,23 +78,25 @@ class DemoPainter:
 
         Args:
             pixels: RGB, [H, W, 3] of the size that `size` was called with.
-            seconds: Time of the frame.
+            seconds: Time of the frame in the new file.
         """
-        strip_top = self._frame_height
-        height, width = strip_top + _STRIP + len(self._timeline), self._width
+        now = seconds + self._origin
+        strip_top, timeline_top = self._frame_height, self._frame_height + self._strip
+        height, width = timeline_top + len(self._timeline), self._width
         canvas = np.empty((height + height % 2, width + width % 2, 3), np.uint8)
         canvas[:] = _BACKGROUND
         left = (width - self._frame_width) // 2
         canvas[:strip_top, left : left + self._frame_width] = pixels
-        index = int(np.argmin(np.abs(self._middles - seconds)))
+        index = int(np.argmin(np.abs(self._middles - now)))
         card = self._card(index)
         h, w = min(len(card), strip_top), min(card.shape[1], width)
         canvas[:h, :w] = (0.25 * canvas[:h, :w] + 0.75 * card[:h, :w]).astype(np.uint8)
-        self._draw_strip(canvas[strip_top : strip_top + _STRIP, :width], seconds, self._windows[index])
-        below = canvas[strip_top + _STRIP : height, :width]
+        self._draw_strip(canvas[strip_top:timeline_top, :width], now, self._windows[index])
+        below = canvas[timeline_top:height, :width]
         below[:] = self._timeline
-        cursor = int((seconds - self._begin) / max(self._end - self._begin, 1e-9) * (width - 1))
-        below[:, np.clip([cursor, cursor + 1], 0, width - 1)] = _WHITE
+        cursor = int((now - self._begin) / max(self._end - self._begin, 1e-9) * (width - 1))
+        thick = self._thick
+        below[:, int(np.clip(cursor, 0, width - thick)) :][:, :thick] = _WHITE
         return canvas
 
     def write_picture(self, path: str) -> None:
@@ -94,63 +107,85 @@ class DemoPainter:
         """
         from PIL import Image
 
-        self.size(0, _PICTURE_WIDTH)
+        self._arrange(0, _PICTURE_WIDTH, _PICTURE_LETTER)
         times = np.linspace(self._begin, self._end, self._width)
-        Image.fromarray(np.concatenate([self._spectrogram.image(times, 2 * _STRIP), self._timeline])).save(path)
+        Image.fromarray(np.concatenate([self._spectrogram.image(times, 2 * self._strip), self._timeline])).save(path)
+
+    @property
+    def _thick(self) -> int:
+        """Width of lines, pixels."""
+        return max(round(self._letter / 6), 1)
 
     def _draw_card(self, index: int) -> Pixels:
-        """The classes of a window with bars."""
-        from PIL import Image, ImageDraw, ImageFont
+        """The classes of a window with bars, as many as have room."""
+        from PIL import Image, ImageDraw
 
-        font = ImageFont.load_default(_FONT_SIZE)
+        letter, row = self._letter, _ROW * self._letter
         rows = top_classes(self._windows[index], self._meta, self._topk)
-        width = int(max(150, 78 + max(font.getlength(name) for name, _ in rows)))
-        image = Image.new("RGB", (width, 6 + _ROW * len(rows)), _BACKGROUND)
+        rows = rows[: max(int(_CARD_HEIGHT * self._frame_height / row), 1)]
+        bar, pad, number = 3.4 * letter, letter / 2, font_for("0", letter)
+        left = bar + 3 * pad + number.getlength("100")
+        fonts = [font_for(name, letter) for name, _ in rows]
+        texts = [fitted(name, font, _CARD_WIDTH * self._width - left - pad) for (name, _), font in zip(rows, fonts)]
+        width = left + pad + max(font.getlength(text) for text, font in zip(texts, fonts))
+        image = Image.new("RGB", (round(width), round(pad + row * len(rows))), _BACKGROUND)
         draw = ImageDraw.Draw(image)
-        for i, (name, score) in enumerate(rows):
-            y = 4 + _ROW * i
-            draw.rectangle((6, y + 3, 6 + 40 * score, y + 12), fill=self._colours[name])
-            draw.rectangle((6, y + 3, 46, y + 12), outline=(110, 110, 110))
-            draw.text((50, y), f"{100 * score:3.0f} {name}", fill=_TEXT, font=font)
+        for i, ((name, score), text, font) in enumerate(zip(rows, texts, fonts)):
+            y = pad / 2 + row * (i + 0.5)
+            sides = (y - 0.4 * letter, y + 0.4 * letter)
+            draw.rectangle((pad, sides[0], pad + bar * score, sides[1]), fill=self._colours[name])
+            draw.rectangle(
+                (pad, sides[0], pad + bar, sides[1]), outline=(110, 110, 110), width=max(self._thick // 2, 1)
+            )
+            # By itself: in scripts from right to left a number before a word would stand behind it.
+            draw.text((left - pad, y), f"{100 * score:.0f}", fill=_TEXT, font=number, anchor="rm")
+            draw.text((left, y), text, fill=_TEXT, font=font, anchor="lm")
         return np.asarray(image)
 
-    def _draw_strip(self, area: Pixels, seconds: float, window: Window) -> None:
+    def _draw_strip(self, area: Pixels, now: float, window: Window) -> None:
         """The spectrogram around a time into an area, with lines at the time and at the ends of the window."""
-        width = area.shape[1]
+        height, width, thick = *area.shape[:2], self._thick
         if not self._spectrogram.exists:
-            area[:] = _text_image("no audio", width, _STRIP)
+            area[:] = _text_image("no audio", width, height, self._letter)
             return
-        times = seconds + np.linspace(-_REACH, _REACH, width)
-        area[:] = self._spectrogram.image(times, _STRIP)
+        times = now + np.linspace(-_REACH, _REACH, width)
+        area[:] = self._spectrogram.image(times, height)
         first, last = (int(np.argmin(np.abs(times - t))) for t in (window.start, window.stop))
-        area[:2, first : last + 1] = area[-2:, first : last + 1] = _WHITE
-        area[:, [first, last, width // 2]] = _WHITE
+        area[:thick, first : last + 1] = area[-thick:, first : last + 1] = _WHITE
+        for place in (first, last, width // 2):
+            area[:, max(min(place, width - thick), 0) :][:, :thick] = _WHITE
 
     def _draw_timeline(self) -> Pixels:
         """One row for each of the classes that are best most often, over the whole file."""
-        rows = self._leading()
+        rows, row = self._leading(), _ROW * self._letter
         position = self._begin + np.arange(self._width) / max(self._width - 1, 1) * (self._end - self._begin)
         nearest = np.argmin(np.abs(self._middles[None] - position[:, None]), axis=1)
-        pixels = np.full((_AXIS + _ROW * len(rows), self._width, 3), _BACKGROUND, np.uint8)
-        for row, (name, scores) in enumerate(rows.items()):
+        height = round(_AXIS * self._letter + row * len(rows))
+        pixels = np.full((height, self._width, 3), _BACKGROUND, np.uint8)
+        for i, (name, scores) in enumerate(rows.items()):
             level = np.asarray(scores)[nearest][:, None]
             band = np.array(self._colours[name]) * level + np.array(_BACKGROUND) * (1 - level)
-            pixels[_ROW * row + 2 : _ROW * (row + 1) - 1] = band.astype(np.uint8)[None]
+            pixels[round(row * i) + self._thick : round(row * (i + 1))] = band.astype(np.uint8)[None]
         return self._label_timeline(pixels, list(rows))
 
     def _label_timeline(self, pixels: Pixels, names: Sequence[str]) -> Pixels:
         """The timeline with the names of its rows, and the time at its beginning, middle and end."""
-        from PIL import Image, ImageDraw, ImageFont
+        from PIL import Image, ImageDraw
 
-        font = ImageFont.load_default(_FONT_SIZE)
+        letter, row, pad = self._letter, _ROW * self._letter, self._letter / 3
         image = Image.fromarray(pixels)
         draw = ImageDraw.Draw(image)
-        for row, name in enumerate(names):
-            draw.text((4, _ROW * row + 1), name, fill=_WHITE, font=font, stroke_width=1, stroke_fill=(0, 0, 0))
-        for share in (0.0, 0.5, 1.0):
+        for i, name in enumerate(names):
+            font = font_for(name, letter)
+            text, place = fitted(name, font, self._width - 2 * pad), (pad, row * (i + 0.5) + self._thick / 2)
+            stroke = max(round(letter / 12), 1)
+            draw.text(place, text, _WHITE, font, anchor="lm", stroke_width=stroke, stroke_fill=(0, 0, 0))
+        y = row * len(names) + _AXIS * letter / 2
+        font = font_for("0", letter)
+        for share, anchor in ((0.0, "lm"), (0.5, "mm"), (1.0, "rm")):
+            x = pad + share * (self._width - 2 * pad)
             text = _clock(self._begin + share * (self._end - self._begin))
-            x = share * (self._width - font.getlength(text) - 8) + 4
-            draw.text((x, _ROW * len(names) + 1), text, fill=(170, 170, 170), font=font)
+            draw.text((x, y), text, fill=(170, 170, 170), font=font, anchor=anchor)
         return np.asarray(image)
 
     def _leading(self) -> dict[str, list[float]]:
@@ -162,11 +197,11 @@ class DemoPainter:
         }
 
 
-def _text_image(text: str, width: int, height: int) -> Pixels:
-    from PIL import Image, ImageDraw, ImageFont
+def _text_image(text: str, width: int, height: int, letter: float) -> Pixels:
+    from PIL import Image, ImageDraw
 
     image = Image.new("RGB", (width, height), _BACKGROUND)
-    ImageDraw.Draw(image).text((8, height // 2 - 8), text, fill=_GREY, font=ImageFont.load_default(_FONT_SIZE))
+    ImageDraw.Draw(image).text((letter, height / 2), text, fill=_GREY, font=font_for(text, letter), anchor="lm")
     return np.asarray(image)
 
 

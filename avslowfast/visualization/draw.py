@@ -9,13 +9,11 @@ from typing import Any, TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from .colours import COLOURS
 from .text import families_for
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-# Distinguishable without colour vision too (Okabe and Ito's palette).
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 
 
 def new_figure(width: float, height: float) -> "Figure":

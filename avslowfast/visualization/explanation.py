@@ -11,7 +11,8 @@ from ..clips.places import band_frequencies, crop_box, spectrogram_span
 from ..inference.explain import Explanation
 from ..inference.load import ModelMeta
 from ..media import open_media
-from .draw import COLOURS, new_figure, save
+from .colours import COLOURS
+from .draw import new_figure, save
 from .evidence import band_of, evidence_colours, frequency_label, overlaid, TICKS
 from .media import Pixels
 from .text import shortened

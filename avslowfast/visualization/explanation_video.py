@@ -175,9 +175,11 @@ class EvidencePainter:
         aside = small.getlength(rest) + letter if rest else 0.0
         if room - aside < 8 * letter:
             rest, aside = "", 0.0
-        words = fitted(name, large, room - aside - large.getlength(score)) + score
-        draw.text((pad + 1.5 * letter, pad - letter / 8), words, fill=_INK, font=large)
-        draw.text((self._width - pad - small.getlength(rest), pad), rest, fill=_SOFT, font=small)
+        words, plain = fitted(name, large, room - aside - large.getlength(score)), font_for(score, letter)
+        left, middle = pad + 1.5 * letter, pad + letter / 2
+        draw.text((left, middle), words, fill=_INK, font=large, anchor="lm")
+        draw.text((left + large.getlength(words), middle), score, fill=_INK, font=plain, anchor="lm")
+        draw.text((self._width - pad, middle), rest, fill=_SOFT, font=small, anchor="rm")
         return np.asarray(image)
 
     def _draw_page(self, page: int) -> Pixels:

@@ -111,8 +111,10 @@ def _others() -> list[str]:
     """Files of the upright fonts of this machine, without the one of matplotlib's that has a box for every letter."""
     from matplotlib.font_manager import fontManager
 
-    upright = (f for f in fontManager.ttflist if f.style == "normal" and f.weight in (400, "normal"))
-    return sorted({str(f.fname) for f in upright if not f.name.startswith("Last Resort")})
+    upright = (f for f in fontManager.ttflist if f.style == "normal" and not f.name.startswith("Last Resort"))
+    # Of the weights of a family the one that is nearest to the regular one.
+    nearest = sorted(upright, key=lambda f: abs((f.weight if isinstance(f.weight, int) else 400) - 400))
+    return sorted({str(f.fname) for f in {f.name: f for f in reversed(nearest)}.values()})
 
 
 @cache

@@ -1,6 +1,7 @@
 """Annotated copies of videos: length, audio, what is drawn at which time."""
 
 import csv
+import dataclasses
 import functools
 import http.server
 import json
@@ -13,11 +14,13 @@ from helpers.sounds import write_sound
 from helpers.tools import command
 from helpers.videos import click_times, flash_and_click
 
-from avslowfast.inference.sliding_window import slide
+from avslowfast.inference.sliding_window import slide, Window
 from avslowfast.media import transcode, VideoReader, write_video
 from avslowfast.synthav.render import render_clip, SAMPLE_RATE
+from avslowfast.visualization.colours import class_colour, class_rgb
 from avslowfast.visualization.demo import DemoPainter
 from avslowfast.visualization.media import Spectrogram
+from avslowfast.visualization.text import fitted, font_for
 
 
 @pytest.mark.parametrize("audio", [True, False])
@@ -57,6 +60,62 @@ def test_the_frames_of_a_demo_show_the_present(network, synthav):
     # The cursor of the timeline moves.
     cursors = [np.flatnonzero((frame[96 + 64 : 96 + 70] == 255).all(axis=(0, 2))) for frame in (early, late)]
     assert cursors[0].mean() < cursors[1].mean()
+
+
+def painted(network, video, names, height, width):
+    """The frame of a demo of a grey video, whose window has all classes, and the height of what is below the frame."""
+    meta = dataclasses.replace(network.meta, class_names=names)
+    scores = np.arange(len(names), 0, -1) / len(names) ** 2
+    painter = DemoPainter([Window(0.0, 2.0, {"": scores})], meta, video)
+    total, wide = painter.size(height, width)
+    assert total % 2 == wide % 2 == 0
+    frame = painter.paint(np.full((height, width, 3), 200, np.uint8), 1.0)
+    assert frame.shape == (total, wide, 3)
+    return frame, total - height
+
+
+def test_letters_grow_with_the_frame_and_names_end_where_there_is_no_room(network, synthav):
+    names = ["a class with a name that is so long that no frame has room for all of it " * 3, *"bcdef"]
+    below = {}
+    for height, width in ((240, 320), (720, 1280), (2160, 3840), (1280, 720)):
+        frame, below[height, width] = painted(network, synthav / "test/000002.mp4", names, height, width)
+        card = (frame[:height] != 200).any(axis=2)
+        side = (frame.shape[1] - width) // 2
+        shown = card[:, side : side + width]
+        # The list of classes covers a part of the frame, and what it covers is at the top left.
+        assert 0.4 < np.flatnonzero(shown.any(axis=0)).max() / width < 0.9
+        assert 0.1 < np.flatnonzero(shown.any(axis=1)).max() / height < 0.62
+    assert below[2160, 3840] == pytest.approx(3 * below[720, 1280], rel=0.01)
+    assert below[1280, 720] == below[720, 1280] and below[240, 320] > 240 * below[720, 1280] / 720
+
+
+def test_a_class_has_one_colour_in_film_page_and_report(network, synthav):
+    names = list("abcdefgh")
+    frame, below = painted(network, synthav / "test/000002.mp4", names, 240, 320)
+    # The first row of the timeline is that of the best class, whose score dims it.
+    row = frame[-below + 60 + 4, frame.shape[1] // 2 + 20 :].astype(float)
+    dim = np.array((20, 20, 24)) + (np.array(class_rgb(0)) - (20, 20, 24)) / len(names)
+    assert np.abs(np.median(row, axis=0) - dim).max() <= 1
+    assert class_colour(0) == "#{:02X}{:02X}{:02X}".format(*class_rgb(0))
+    assert len({class_colour(i) for i in range(60)}) > 55
+
+
+@pytest.mark.parametrize("text", ["плавание", "κολύμπι", "سباحة", "שחייה", "natação", "太鼓を叩く"])
+def test_letters_that_a_font_has_are_no_boxes(text):
+    font = font_for(text, 20)
+    nothing = font.getmask("\U000fffff").getbbox(), bytes(font.getmask("\U000fffff"))
+    boxes = [(font.getmask(letter).getbbox(), bytes(font.getmask(letter))) == nothing for letter in text]
+    if all(boxes):
+        pytest.skip("no font of this machine has these letters")
+    assert not any(boxes)
+
+
+def test_a_text_that_is_too_long_ends_with_an_ellipsis():
+    font = font_for("abc", 12)
+    assert fitted("clapping", font, 500) == "clapping" and fitted("clapping", font, 2) == ""
+    short = fitted("playing the drums", font, 60)
+    assert short.endswith("…") and "playing the drums".startswith(short[:-1]) and font.getlength(short) <= 60
+    assert font.getlength(fitted("playing the drums", font, 80)) > 60
 
 
 def test_a_folder_gives_one_folder_per_video_and_a_bad_one_does_not_stop_the_others(trained, synthav, tmp_path):

@@ -15,6 +15,7 @@ from PIL import Image
 from avslowfast.evaluation.metrics.classification import confusion_matrix
 from avslowfast.tasks.scores import ClassScores, SavedScores
 from avslowfast.utils.errors import UserError
+from avslowfast.visualization.colours import class_colour
 from avslowfast.visualization.matrix import most_confused
 from avslowfast.visualization.report import make_comparison, make_report
 from avslowfast.visualization.report.compare import paired_interval
@@ -143,7 +144,12 @@ def test_four_hundred_classes_have_a_matrix_whole_and_its_most_confused_part(tmp
     block = most_confused(confusion_matrix(scores, labels), 6)
     assert sorted(block) == sorted(sum(pairs, ()))
     row = re.search(r"<tr><td>class &lt;7&gt;</td>.*?</tr>", text)[0]
-    assert ">50.0<" in row and "class &lt;391&gt; (2)" in row and len(text) < 2e6
+    assert (
+        f"background:{class_colour(7)}" in row
+        and ">50.0<" in row
+        and "class &lt;391&gt; (2)" in row
+        and len(text) < 2e6
+    )
 
 
 def test_runs_are_compared_on_the_same_videos(tmp_path):

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from ...evaluation.metrics.classification import topk_correct
 from ...utils.seeding import generator
 from ...utils.text import write_text
-from ..draw import COLOURS, new_figure
+from ..colours import COLOURS
+from ..draw import new_figure
 from . import provenance
 from .markup import document, figures, number, svg, table
 from .run import read_run, Run, single_label

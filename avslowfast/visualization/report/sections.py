@@ -8,7 +8,8 @@ import numpy as np
 
 from ...evaluation.metrics.classification import confusion_matrix
 from ...tasks.scores import names_of_head, ONLY
-from ..draw import COLOURS, new_figure
+from ..colours import class_colour, COLOURS
+from ..draw import new_figure
 from ..matrix import mistakes_of
 from .markup import figures, number, searchable, svg, table
 from .run import Run, single_label
@@ -117,13 +118,14 @@ def classes(run: Run) -> str:
     """Accuracy or average precision of each class, the lowest first, with what it is taken for most often."""
     name = "per_class_accuracy" if run.results.get("per_class_accuracy") else "per_class_ap"
     values = run.results.get(name) or {}
+    numbers = {name: i for i, name in enumerate(values)}
     known = sorted(((name, v) for name, v in values.items() if v is not None), key=lambda row: row[1])
     counts, mistaken = _mistakes(run)
     rows = [
         (
             html.escape(name),
             f"{v:.1f}",
-            f"<span class='bar' style='width:calc(var(--w) * {v / 100:.3f})'></span>",
+            f"<span class='bar' style='width:calc(var(--w) * {v / 100:.3f});background:{class_colour(numbers[name])}'></span>",
             counts.get(name, ""),
             html.escape(mistaken.get(name, "")),
         )

@@ -15,7 +15,7 @@ from .colours import class_rgb
 from .media import Pixels, Spectrogram
 from .text import fitted, font_for, letter_size
 
-# Heights in letters: the spectrogram, a row of a class, the line of times; least width, so that there is room for words.
+# Heights in letters: the spectrogram, a row of a class, the line of times; least width, to have room for words.
 _STRIP, _ROW, _AXIS, _LEAST = 5.4, 1.5, 1.4, 32.0
 # Largest share of a frame that the list of classes takes of its width and of its height.
 _CARD_WIDTH, _CARD_HEIGHT = 0.7, 0.6

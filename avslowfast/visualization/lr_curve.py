@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from .draw import COLOURS, new_figure, save
+from .colours import COLOURS
+from .draw import new_figure, save
 
 
 def draw_range_test(found: Mapping[str, Any], path: str) -> None:

@@ -44,7 +44,7 @@ td.n { text-align: right; font-variant-numeric: tabular-nums; overflow-wrap: any
 .big div { border-left: 3px solid #0072B2; padding-left: .6rem; }
 .big b { display: block; font-size: 1.4rem; }
 details pre { overflow-x: auto; background: var(--soft); padding: .6rem; border-radius: 6px; }
-.bar { --w: min(160px, 28vw); background: #0072B2; height: .6rem; border-radius: 3px; display: inline-block; }
+.bar { width: calc(min(160px, 28vw) * var(--share)); height: .6rem; border-radius: 3px; display: inline-block; }
 """
 
 

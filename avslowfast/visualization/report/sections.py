@@ -125,7 +125,7 @@ def classes(run: Run) -> str:
         (
             html.escape(name),
             f"{v:.1f}",
-            f"<span class='bar' style='width:calc(var(--w) * {v / 100:.3f});background:{class_colour(numbers[name])}'></span>",
+            f"<span class='bar' style='--share:{v / 100:.3f};background:{class_colour(numbers[name])}'></span>",
             counts.get(name, ""),
             html.escape(mistaken.get(name, "")),
         )

@@ -46,7 +46,7 @@ _FILES_OF_A_RUN = (
     "probe",
     "validation",
 )
-_RESULT = re.compile(r"(scores(_\w+)?|features_\w+)\.(pt|csv)")
+_RESULT = re.compile(r"(scores(_\w+)?|features_\w+)\.(pt|csv)|test_(train|val)|list_\w+_[0-9a-f]{6}")
 
 
 @dataclass(frozen=True)

@@ -130,6 +130,12 @@ RUN_KEYS = (
     # ---- Testing -----------------------------------------------------------------------------------------------------
     key("TEST.ENABLE", True, flag(), "Test with several views per video."),
     key("TEST.DATASET", "kinetics", _DATASET, "Data set to test on, an entry of the DATASETS registry."),
+    key("TEST.SPLIT", "test", choice("train", "val", "test"),
+        "Split whose videos are tested, with the test's views: train and val of TRAIN.DATASET, test of TEST.DATASET. "
+        "(new)"),
+    key("TEST.LIST", "", path(),
+        "File of the videos that are tested in place of the test split's, in the format of TEST.DATASET's own file; "
+        "lists of kinetics need no labels. (new)"),
     key("TEST.BATCH_SIZE", 8, whole(1, 1_000_000),
         "Clips per forward pass in validation and test, over all ranks of one machine."),
     key("TEST.CHECKPOINT_FILE_PATH", "", path(),
@@ -139,7 +145,8 @@ RUN_KEYS = (
     key("TEST.NUM_ENSEMBLE_VIEWS", 10, whole(1, 1000), "Clips per video, distributed uniformly over its length."),
     key("TEST.NUM_SPATIAL_CROPS", 3, choice(1, 3), "Spatial crops per clip: 1 (centre) | 3 (along the longer side)."),
     key("TEST.SAVE_RESULTS_PATH", "", path(),
-        'File of the scores per video, without extension; "" is OUTPUT_DIR/scores. Both .pt and .csv are written.'),
+        'File of the scores per video, without extension; "" is OUTPUT_DIR/scores. Both .pt and .csv are '
+        "written; another split than test, or a list, has its name behind it."),
     key("TEST.METRICS", [], list_of(entry(METRICS), distinct=True),
         "Further metrics of the METRICS registry that validation and test compute. (new)"),
     key("TEST.USE_BEST", False, flag(),

@@ -1,6 +1,8 @@
 """Facts that follow from a configuration, each derived here and nowhere else."""
 
+import hashlib
 import os
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -281,19 +283,20 @@ def train_clips_per_step(cfg: Cfg) -> int:
     return int(cfg.TRAIN.BATCH_SIZE) * int(cfg.AUG.NUM_SAMPLE) * int(cfg.NUM_SHARDS)
 
 
-def most_videos(cfg: Cfg, split: str) -> int:
+def most_videos(cfg: Cfg, split: str, cut: str) -> int:
     """Videos of a split that are used where a run is cut short for a trial; 0 is all.
 
-    TRAIN.OVERFIT_BATCHES cuts the training list to so many steps. TRAIN.LIMIT_BATCHES cuts the other lists; epochs of
-    training, which it cuts to so many steps, visit all of their list in turn.
+    TRAIN.OVERFIT_BATCHES cuts the training list to so many steps. TRAIN.LIMIT_BATCHES cuts the lists of validation and
+    test; epochs of training, which it cuts to so many steps, visit all of their list in turn.
 
     Args:
         cfg: The configuration.
-        split: train | val | test.
+        split: train | val | test: whose videos they are.
+        cut: How clips are cut from them: train | val | test.
     """
-    if split == "train":
+    if split == "train" and (cut == "train" or cfg.TRAIN.OVERFIT_BATCHES):
         return int(cfg.TRAIN.OVERFIT_BATCHES) * int(cfg.TRAIN.BATCH_SIZE) * int(cfg.NUM_SHARDS)
-    views = test_views(cfg) if split == "test" else 1
+    views = test_views(cfg) if cut == "test" else 1
     return int(cfg.TRAIN.LIMIT_BATCHES) * max(int(cfg.TEST.BATCH_SIZE) // views, 1) * int(cfg.NUM_SHARDS)
 
 
@@ -313,6 +316,24 @@ def test_views(cfg: Cfg) -> int:
     """Views of one video in the test: clips times crops."""
     crops = int(cfg.TEST.NUM_SPATIAL_CROPS) if "slow" in pathways(cfg) else 1
     return int(cfg.TEST.NUM_ENSEMBLE_VIEWS) * crops
+
+
+def tested_dataset(cfg: Cfg) -> str:
+    """Name of the data set that is tested."""
+    return str(cfg.TEST.DATASET if cfg.TEST.SPLIT == "test" else cfg.TRAIN.DATASET)
+
+
+def tested_part(cfg: Cfg) -> str:
+    """What a test of another split than test is called in names of files, e.g. test_val; "" for the test split.
+
+    Lists of the same name in different folders have different ones.
+    """
+    if cfg.TEST.LIST:
+        path = str(cfg.TEST.LIST)
+        place = path if is_remote(path) else os.path.abspath(path)
+        stem = re.sub(r"\W+", "_", os.path.splitext(os.path.basename(path))[0])
+        return f"list_{stem}_{hashlib.sha256(place.encode()).hexdigest()[:6]}"
+    return "" if cfg.TEST.SPLIT == "test" else f"test_{cfg.TEST.SPLIT}"
 
 
 def loggers(cfg: Cfg) -> tuple[str, ...]:

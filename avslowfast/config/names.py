@@ -107,10 +107,12 @@ class DatasetFacts:
         keys: {dotted key: value} of the configuration where nothing sets the key.
         whole_frames: Clips begin on whole frames at DATA.TARGET_FPS and take the time from their first frame to their
             last one, as PySlowFast counts lists of frames.
+        takes_list: Its reader reads `Source.list_file` in place of the test split's own file (TEST.LIST).
     """
 
     keys: Mapping[str, Any] = field(default_factory=dict)
     whole_frames: bool = False
+    takes_list: bool = False
 
 
 @dataclass(frozen=True)
@@ -208,9 +210,15 @@ DATASETS: Registry[Any] = Registry(
         "charades": "avslowfast.datasets.charades:read",
         "ava": "avslowfast.datasets.ava:read",
     },
-    # PySlowFast's reader counts the frames of its lists, 24 a second, and shows the end of the video in the test.
     facts={
-        "charades": DatasetFacts({"DATA.TARGET_FPS": 24, "DATA.USE_OFFSET_SAMPLING": True}, whole_frames=True),
+        **{
+            name: DatasetFacts(takes_list=True)
+            for name in ("kinetics", "kinetics_sounds", "vggsound", "ave", "ucf101", "epic55", "epic100")
+        },
+        # PySlowFast's reader counts the frames of its lists, 24 a second, and shows the end of the video in the test.
+        "charades": DatasetFacts(
+            {"DATA.TARGET_FPS": 24, "DATA.USE_OFFSET_SAMPLING": True}, whole_frames=True, takes_list=True
+        ),
     },
     default_facts=DatasetFacts(),
 )

@@ -21,7 +21,7 @@ from .derived import (
     task_facts,
 )
 from .errors import ConfigError, refuse
-from .names import LATERALS, LOGGERS, PRETEXTS, STAGES, TASKS
+from .names import DATASETS, LATERALS, LOGGERS, PRETEXTS, STAGES, TASKS
 from .plugins import check_added
 from .table import check_keys, is_default
 from .validate_model import check_model
@@ -107,6 +107,25 @@ def _check_task(cfg: Cfg) -> None:
         refuse(cfg, "MIXUP.ENABLE", "mixing needs one label per clip", "set it to False")
     if facts.pretexts is not None:
         _check_pretexts(cfg)
+    _check_tested(cfg)
+
+
+def _check_tested(cfg: Cfg) -> None:
+    """What is tested can be."""
+    facts, test = task_facts(cfg), cfg.TEST
+    given = "TEST.LIST" if test.LIST else "TEST.SPLIT" if test.SPLIT != "test" else ""
+    if not given:
+        return
+    if test.LIST and test.SPLIT != "test":
+        refuse(cfg, "TEST.LIST", f"TEST.SPLIT {test.SPLIT} is another list", "choose one of them")
+    if not facts.trains:
+        refuse(cfg, given, f"TASK {cfg.TASK} trains on one split and tests on the other", "leave it out")
+    if facts.boxes:
+        remedy = "set AVA.TEST_PREDICT_BOX_LISTS and AVA.GROUNDTRUTH_FILE to the boxes that are to be tested"
+        refuse(cfg, given, "key frames are named by boxes", remedy)
+    if test.LIST and not DATASETS.facts(DATASETS.check(test.DATASET.lower(), "TEST.DATASET")).takes_list:
+        remedy = "leave it out, or set TEST.DATASET kinetics for a list of lines `path label` or `path`"
+        refuse(cfg, "TEST.LIST", f"the data set '{test.DATASET}' does not lie in one file per split", remedy)
 
 
 def _check_labels(cfg: Cfg) -> None:

@@ -42,7 +42,7 @@ def read(source: Source, split: str) -> Listing:
         )
     ids = {name: i for i, name in enumerate(names)}
     records = []
-    for row in read_annotations(source.file(f"{split}Set.txt")):
+    for row in read_annotations(source.split_file(f"{split}Set.txt")):
         if row.category not in ids:
             raise ConfigError(f"{row.where}: the category {row.category!r} is not in Annotations.txt")
         path, audio_path = source.video("{video}.mp4", video=row.video), source.audio(video=row.video)

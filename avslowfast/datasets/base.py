@@ -113,6 +113,8 @@ class Source:
         audio_file: Name of a separate audio file, with the same fields; "" means that the video holds the audio.
         options: The configuration node called like the data set in capitals; {} where there is none.
         labelled: Whether labels are needed; without, list files need none.
+        list_file: File that is read in place of the split's own (TEST.LIST); "" for none. A reader that uses
+            `split_file` says so with `DatasetFacts.takes_list`.
     """
 
     folder: str
@@ -130,6 +132,7 @@ class Source:
     audio_file: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
     labelled: bool = True
+    list_file: str = ""
 
     @property
     def video_folder(self) -> str:
@@ -154,6 +157,14 @@ class Source:
             f"DATA.PATH_TO_DATA_DIR is {self.folder!r}: the {what} {os.path.join(self.folder, names[0])!r} does not "
             "exist; set it to the folder that holds the data set's label files (DATASETS.md)"
         )
+
+    def split_file(self, *names: str, what: str = "label file") -> str:
+        """Path of `list_file`, or else of the split's own file. Arguments and errors as for `file`."""
+        if not self.list_file:
+            return self.file(*names, what=what)
+        if not is_file(self.list_file):
+            raise ConfigError(f"TEST.LIST is {self.list_file!r}: the file does not exist")
+        return self.list_file
 
     def video(self, template: str, **fields: object) -> str:
         """Path of a video by `video_file`, or by the data set's naming.

@@ -30,7 +30,13 @@ def read(source: Source, split: str) -> Listing:
         ConfigError: No such file, or a mistake in it.
     """
     official = os.path.join(source.folder, f"Charades_v1_{'train' if split == 'train' else 'test'}.csv")
-    if is_file(official):
+    if source.list_file:
+        # The official files are separated by commas, frame lists by spaces.
+        listed = source.split_file()
+        first = next((line for line, _ in lines_of(listed)), "")
+        read_file = read_official if first.startswith("id,") else read_frame_list
+        records = read_file(listed, source)
+    elif is_file(official):
         records = read_official(official, source)
     else:
         records = read_frame_list(source.file("train.csv" if split == "train" else "val.csv", what="list"), source)

@@ -141,8 +141,12 @@ def _read(edition: _Edition, source: Source, split: str) -> Listing:
     sizes = dict(source.classifiers) or {source.target: source.num_classes}
     columns = (edition.id_column, "participant_id", "video_id", "start_timestamp", "stop_timestamp")
     records: list[Record] = []
-    for path in [source.file(file) for file in part.files]:
-        rows = [(row, where) for row, where in csv_rows(path, columns) if part.has(field(row, "participant_id", where))]
+    for path in [source.split_file()] if source.list_file else [source.file(file) for file in part.files]:
+        rows = [
+            (row, where)
+            for row, where in csv_rows(path, columns)
+            if source.list_file or part.has(field(row, "participant_id", where))
+        ]
         if not rows:
             raise ConfigError(f"{path}: no segments in it for {split}")
         records += [_record(edition, source, row, where, sizes) for row, where in rows]

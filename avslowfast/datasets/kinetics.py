@@ -30,7 +30,8 @@ def read(source: Source, split: str) -> Listing:
     """Kinetics-400/600 and every data set written in its list format: `{train,val,test}.csv`.
 
     Paths in the list start at the prefix, or at the folder itself without one. Class names come from the names file, or
-    from `classes.txt` in the folder where that exists.
+    from `classes.txt` in the folder where that exists. A list to test on (the test split's, or TEST.LIST) may be one of
+    paths alone.
 
     Args:
         source: Where the list lies.
@@ -39,16 +40,18 @@ def read(source: Source, split: str) -> Listing:
     Raises:
         ConfigError: The list does not exist, or has a mistake.
     """
-    path = os.path.join(source.folder, f"{split}.csv")
-    if not source.folder or not is_file(path):
+    path = source.split_file() if source.list_file else os.path.join(source.folder, f"{split}.csv")
+    if not source.list_file and (not source.folder or not is_file(path)):
         raise ConfigError(
             f"DATA.PATH_TO_DATA_DIR is {source.folder!r}: {path!r} does not exist; set it to the folder that holds "
             "train.csv, val.csv and test.csv"
         )
     if not source.labelled:
         return Listing(read_unlabelled(path, source.separator, source.video_folder), labels="none")
-    records = read_list(path, source.num_classes, source.separator, source.video_folder, source.multi_label)
     names = read_class_names(source.folder, source.names_file, source.num_classes)
+    if split == "test" and not has_labels(path, source.separator):
+        return Listing(read_unlabelled(path, source.separator, source.video_folder, strict=True), names, "none")
+    records = read_list(path, source.num_classes, source.separator, source.video_folder, source.multi_label)
     return Listing(records, names, "multi" if source.multi_label else "class")
 
 
@@ -114,10 +117,7 @@ def is_comment(line: str) -> bool:
     """Whether a line of a list is a comment: it begins with # and names no file (HMDB51 has videos called #20_...)."""
     if not line.startswith("#"):
         return False
-    # Readers of label files run without av; this line is rare.
-    from ..media.files import is_sound, is_video
-
-    return line[1:2] in ("", " ", "\t", "#") or not (is_video(line.strip()) or is_sound(line.strip()))
+    return line[1:2] in ("", " ", "\t", "#") or not _is_media(line.strip())
 
 
 def _class_ids(text: str, line: str, where: str, num_classes: int, several: bool) -> tuple[int, ...]:
@@ -134,16 +134,35 @@ def _class_ids(text: str, line: str, where: str, num_classes: int, several: bool
     return labels
 
 
-def read_unlabelled(path: PathLike, separator: str = " ", prefix: str = "") -> Records:
+def has_labels(path: PathLike, separator: str = " ") -> bool:
+    """Whether a list file has labels: its first line has a separator and does not end like the name of a media file.
+
+    Args:
+        path: The list.
+        separator: Between path and label.
+    """
+    line, _ = next(lines_of(path), ("", ""))
+    return not line or (separator in line and not _is_media(line))
+
+
+def _is_media(name: str) -> bool:
+    # Readers of label files run without av.
+    from ..media.files import is_sound, is_video
+
+    return is_video(name) or is_sound(name)
+
+
+def read_unlabelled(path: PathLike, separator: str = " ", prefix: str = "", strict: bool = False) -> Records:
     """The records of a list file whose labels, if it has any, are not needed.
 
     Args:
         path: The list.
         separator: Between path and label.
         prefix: Put in front of each path that is not absolute.
+        strict: No line may have a label.
 
     Raises:
-        ConfigError: An empty list.
+        ConfigError: An empty list, or a line with a label in a list that has none.
     """
     form = LineForm(separator, prefix, None)
     parts: list[Records] = []
@@ -151,9 +170,21 @@ def read_unlabelled(path: PathLike, separator: str = " ", prefix: str = "") -> R
         line, where = next(block.lines(), ("", ""))
         if not any(map(len, parts)) and line and _HEADER.issuperset(line.lower().replace(",", " ").split()):
             raise ConfigError(f"{where}: {shown(line)} is no path of a video{hint(line, where)}")
+        if strict:
+            _check_no_label(block, separator)
         part = parse(block, form)
         parts.append(Records.of(_unlabelled(block, form), "none") if part is None else part)
     return _not_empty(path, parts)
+
+
+def _check_no_label(block: Block, separator: str) -> None:
+    for line, where in block.lines():
+        file, separated, text = line.rpartition(separator)
+        if separated and text.isdigit() and _is_media(file.rstrip()):
+            raise ConfigError(
+                f"{where}: {shown(line)} has a label, but the first line of the list has none; give all lines a label "
+                "or none"
+            )
 
 
 def _unlabelled(block: Block, form: LineForm) -> Iterator[Record]:

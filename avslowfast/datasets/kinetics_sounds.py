@@ -66,7 +66,7 @@ def read(source: Source, split: str) -> Listing:
     names = _LISTS[source.num_classes]
     ids = {name: i for i, name in enumerate(names)}
     splits = {"train": ("train",), "val": ("val",), "test": ("test", "val")}[split]
-    path = source.file(*(name for part in splits for name in (f"kinetics-400_{part}.csv", f"{part}.csv")))
+    path = source.split_file(*(name for part in splits for name in (f"kinetics-400_{part}.csv", f"{part}.csv")))
     records = [
         Record(
             join(source.video_folder, crawled_file(row, where)),

@@ -24,7 +24,8 @@ def read(source: Source, split: str) -> Listing:
     ids = _read_classes(index)
     source.check_classes(len(ids), index)
     records = []
-    for line, where in lines_of(source.file(f"{'train' if split == 'train' else 'test'}list0{source.fold}.txt")):
+    own = f"{'train' if split == 'train' else 'test'}list0{source.fold}.txt"
+    for line, where in lines_of(source.split_file(own)):
         # Training lists repeat the id after the file; test lists do not. The folder says it in both.
         file, *repeated = line.split()
         name = file.split("/")[0]

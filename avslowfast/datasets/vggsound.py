@@ -20,6 +20,8 @@ class Row(NamedTuple):
 def read(source: Source, split: str) -> Listing:
     """Rows `id,start,label,split` of vggsound.csv; its "test" serves for validation too. Class ids follow the alphabet.
 
+    Of a list of one's own (TEST.LIST), of the same form, all rows are tested.
+
     Args:
         source: Where the label file lies.
         split: train | val | test.
@@ -33,9 +35,14 @@ def read(source: Source, split: str) -> Listing:
     source.check_classes(len(names), path)
     ids = {name: i for i, name in enumerate(names)}
     part = "train" if split == "train" else "test"
+    if source.list_file:
+        # The classes are still those of the whole file.
+        rows = read_rows(source.split_file())
     records = []
     for row in rows:
-        if row.part == part:
+        if row.part == part or source.list_file:
+            if row.label not in ids:
+                raise ConfigError(f"{row.where}: the class {shown(row.label)} is not in {path}")
             fields: dict[str, object] = {"video": row.video, "start": row.start}
             video, audio_path = source.video("{video}_{start:06d}.mp4", **fields), source.audio(**fields)
             records.append(Record(video, ids[row.label], row.where, None, audio_path, row.video))

@@ -34,13 +34,14 @@ _DECODED = 3
 
 
 def build_datasets(cfg: Cfg) -> dict[str, ClipDataset]:
-    """{split: its videos} of the splits that a run uses: train and val to train, test to test.
+    """{split: its videos} of the splits that a run uses: train and val to train, test for what is tested.
 
     Raises:
         ConfigError: A label file is missing or has a mistake, or a label does not fit the network.
     """
     trained = ("train", "val") if cfg.TRAIN.ENABLE else ()
-    return {split: build_dataset(cfg, split) for split in (*trained, *(("test",) if cfg.TEST.ENABLE else ()))}
+    datasets = {split: build_dataset(cfg, split) for split in trained}
+    return {**datasets, "test": build_dataset(cfg, "test", cfg.TEST.SPLIT)} if cfg.TEST.ENABLE else datasets
 
 
 def check_lists(cfg: Cfg, datasets: Mapping[str, ClipDataset]) -> None:

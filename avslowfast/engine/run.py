@@ -203,20 +203,21 @@ def test(cfg: Cfg, device: torch.device, votes: Votes) -> dict[str, Any]:
         TooManyFailuresError: More files failed than may; the results are written.
         NotFiniteScoresError: Scores are NaN or infinite; the results are written.
     """
-    folder = str(cfg.OUTPUT_DIR) if cfg.TRAIN.ENABLE else folder_of_results(cfg, "test")
-    if not cfg.TRAIN.ENABLE:
+    folder = folder_of_results(cfg, "test")
+    if folder != cfg.OUTPUT_DIR or not cfg.TRAIN.ENABLE:
         setup_logging(folder)
         if distributed.is_main():
             save_config(cfg, folder)
     model = build_model(cfg)
     task = build_task(cfg, device)
-    loader = build_loader(cfg, "test")
+    loader = build_loader(cfg, "test", videos_of=cfg.TEST.SPLIT)
     path, names = load_for_test(cfg, model, task.required_weights(model), loader.dataset.class_names)
     model = place_model(cfg, model, device).eval()
     info = describe(cfg, model)
     names = loader.dataset.class_names or names
-    protocol = build_protocol(cfg, loader.dataset, cfg.TEST.DATASET)
-    facts = {"arch": cfg.MODEL.ARCH, "checkpoint": path, "dataset": cfg.TEST.DATASET, **info}
+    name = derived.tested_dataset(cfg)
+    protocol = build_protocol(cfg, loader.dataset, name)
+    facts = {"arch": cfg.MODEL.ARCH, "checkpoint": path, "dataset": name, **tested(cfg), **info}
     # What has been computed is written to the end.
     with votes.stop.deferred():
         try:
@@ -235,18 +236,29 @@ def test(cfg: Cfg, device: torch.device, votes: Votes) -> dict[str, Any]:
                 write_results(folder, {**facts, **nothing_read(error)}, ())
                 write_failed_files(folder, "test", error.failed)
             raise
-        results = {
-            **facts,
-            "temporal_views": cfg.TEST.NUM_ENSEMBLE_VIEWS,
-            "spatial_crops": derived.test_views(cfg) // cfg.TEST.NUM_ENSEMBLE_VIEWS,
-            **outcome(result),
-            **protocol.results(result, names),
-        }
+        results = {**facts, **outcome(result), **protocol.results(result, names)}
         if distributed.is_main():
             write_results(folder, results, protocol.metrics)
             write_failed_files(folder, "test", result.failed)
             protocol.write(result, folder, names)
+            if not result.metrics and derived.task_facts(cfg).labels:
+                logger.warning("not all videos have a label, so there are no metrics; the scores are in %s", folder)
         distributed.barrier()
         # Judged last: whatever failed, the results are there.
         failure_policy(cfg, folder).check_evaluation(result, "test")
     return results
+
+
+def tested(cfg: Cfg) -> dict[str, Any]:
+    """What results.json says of the videos that were tested and of their views.
+
+    Args:
+        cfg: The configuration.
+    """
+    key_frames = derived.task_facts(cfg).boxes
+    return {
+        "split": cfg.TEST.SPLIT,
+        **({"list": cfg.TEST.LIST} if cfg.TEST.LIST else {}),
+        "temporal_views": 1 if key_frames else cfg.TEST.NUM_ENSEMBLE_VIEWS,
+        "spatial_crops": 1 if key_frames else derived.test_views(cfg) // cfg.TEST.NUM_ENSEMBLE_VIEWS,
+    }

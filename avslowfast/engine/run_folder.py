@@ -19,7 +19,7 @@ from .. import __version__
 from ..checkpoint import CheckpointError, states
 from ..checkpoint.mirror import restore, Store
 from ..checkpoint.record import BestEntry, is_of_run, read_record, Retention, RunRecord, StateEntry
-from ..config import ConfigError
+from ..config import ConfigError, derived
 from ..config.derived import Cfg
 from ..config.kinds import Difference, differences, values_of
 from ..datasets.base import ClassNames, names_difference
@@ -35,7 +35,7 @@ logger = get_logger(__name__)
 PREVIOUS = "previous"
 # Differences that one message names, at most.
 _NAMED = 6
-_RESULT_FOLDERS = ("test", "probe", "validation")
+_RESULT_FOLDERS = ("test", "test_train", "test_val", "probe", "validation")
 _MOVING = ".moving"
 
 
@@ -374,12 +374,20 @@ def _finish_move(folder: str, target: str) -> None:
 
 
 def folder_of_results(cfg: Cfg, name: str) -> str:
-    """Where a test or probe alone writes: OUTPUT_DIR, or a folder in it where a training's results are there.
+    """Where a test or probe writes.
+
+    OUTPUT_DIR is for the test of the test split after a training, or without one; what else is tested has a folder of
+    its own in it, and so has a test or a probe alone where a training's results are there.
 
     Args:
         cfg: The configuration.
         name: Of the folder.
     """
+    part = derived.tested_part(cfg) if name == "test" else ""
+    if part:
+        return os.path.join(cfg.OUTPUT_DIR, part)
+    if name == "test" and cfg.TRAIN.ENABLE:
+        return str(cfg.OUTPUT_DIR)
     holds_run = distributed.on_main(lambda: read_record(cfg.OUTPUT_DIR) is not None)
     return os.path.join(cfg.OUTPUT_DIR, name) if holds_run else str(cfg.OUTPUT_DIR)
 

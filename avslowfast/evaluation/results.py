@@ -136,6 +136,9 @@ def results_table(results: Mapping[str, Any], metrics: Iterable[Metric]) -> str:
     """
     titles = {metric.name: metric.title for metric in (*metrics, *FACTS)}
     rows = [("architecture", results["arch"]), ("checkpoint", results["checkpoint"])]
+    if "split" in results:
+        words = f"{results['dataset']}, {results['list'] if 'list' in results else results['split'] + ' split'}"
+        rows.append(("videos of", f"{words}, {results['temporal_views']} x {results['spatial_crops']} views"))
     for name, value in results.items():
         if name in titles:
             rows.append((titles[name], f"{value:.2f}" if isinstance(value, float) else value))

@@ -58,10 +58,10 @@ def build_dataset(cfg: Cfg, split: str, videos_of: str | None = None) -> ClipDat
     if cfg.TRAIN.OVERFIT_BATCHES and source == "val":
         # What is learnt by heart is what is validated.
         source = "train"
-    listing = read_listing(cfg, source)
+    listing = read_listing(cfg, source, split)
     rule = label_rule(listing.labels, tuple(derived.head_classes(cfg).values()))
     rule.check(listing.records)
-    reader = ClipReader(clip_settings(cfg, split))
+    reader = ClipReader(clip_settings(cfg, source))
     if isinstance(rule, Boxes):
         return KeyFrameDataset(listing, reader, rule, split)
     dataset = ClipDataset(listing, reader, rule, split)
@@ -108,19 +108,20 @@ def class_weights(listing: Listing, heads: Mapping[str, int]) -> dict[str, torch
     return weights
 
 
-def read_listing(cfg: Cfg, split: str) -> Listing:
+def read_listing(cfg: Cfg, split: str, cut: str | None = None) -> Listing:
     """The records of a split, as far as DATA.TRAIN_FRACTION uses them.
 
     Args:
         cfg: The configuration.
         split: train | val | test.
+        cut: How clips are cut from them; None means as those of the split.
 
     Raises:
         ConfigError: See `build_dataset`.
     """
     key = "TEST.DATASET" if split == "test" else "TRAIN.DATASET"
     name = DATASETS.check((cfg.TEST.DATASET if split == "test" else cfg.TRAIN.DATASET).lower(), key)
-    listing = DATASETS[name](_source(cfg, name), split)
+    listing = DATASETS[name](_source(cfg, name, split), split)
     # Label files are far larger than the columns that remain of them.
     return_freed_memory()
     lists = listing.class_names if isinstance(listing.class_names, dict) else {"": listing.class_names}
@@ -129,7 +130,7 @@ def read_listing(cfg: Cfg, split: str) -> Listing:
     _check_labels(cfg, name, listing)
     if split == "train" and cfg.DATA.TRAIN_FRACTION < 1:
         listing = keep_fraction(listing, cfg.DATA.TRAIN_FRACTION, cfg.RNG_SEED)
-    limit = derived.most_videos(cfg, split)
+    limit = derived.most_videos(cfg, split, cut or split)
     if limit and limit < len(listing.records):
         # Evenly over the list, which is often in order of the classes.
         chosen = np.arange(limit) * len(listing.records) // limit
@@ -145,6 +146,8 @@ def _limits(cfg: Cfg) -> str:
 
 def _check_labels(cfg: Cfg, name: str, listing: Listing) -> None:
     """Whether the network's classifiers can be fed with a data set's labels."""
+    if listing.labels == "none" and not derived.task_facts(cfg).boxes:
+        return
     unknown = [head for head in cfg.MULTI_HEAD.NAMES if head not in listing.classifiers]
     if unknown:
         can = f"it can feed {', '.join(listing.classifiers)}" if listing.classifiers else "it has one label per video"
@@ -189,7 +192,7 @@ def keep_fraction(listing: Listing, share: float, seed: int) -> Listing:
     return dataclasses.replace(listing, records=records.take(np.flatnonzero(kept)))
 
 
-def _source(cfg: Cfg, name: str) -> Source:
+def _source(cfg: Cfg, name: str, split: str) -> Source:
     d = cfg.DATA
     options = cfg.get(name.upper())
     return Source(
@@ -208,6 +211,7 @@ def _source(cfg: Cfg, name: str) -> Source:
         audio_file=d.AUDIO_FILE,
         options=dict(options) if isinstance(options, Mapping) else {},
         labelled=derived.task_facts(cfg).labels,
+        list_file=cfg.TEST.LIST if split == "test" else "",
     )
 
 

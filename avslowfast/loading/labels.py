@@ -131,11 +131,18 @@ class Boxes(_ManyClasses):
 
 
 class NoLabel(LabelRule):
-    """0 for every record: the task does not look at labels."""
+    """-1 for every record [], or for every classifier [H]: there are no labels, or the task does not look at them.
+
+    Args:
+        heads: H, the network's classifiers.
+    """
+
+    def __init__(self, heads: int = 1) -> None:
+        self.value = torch.tensor(-1) if heads == 1 else torch.full((heads,), -1)
 
     def label(self, record: Record, span: tuple[float, float] | None = None) -> torch.Tensor:
-        """Always 0."""
-        return torch.tensor(0)
+        """Always the same."""
+        return self.value
 
 
 def label_rule(labels: Labels, sizes: tuple[int, ...]) -> LabelRule:
@@ -151,7 +158,7 @@ def label_rule(labels: Labels, sizes: tuple[int, ...]) -> LabelRule:
         return SeveralClasses(sizes[0])
     if labels == "spans":
         return OverlappingSpans(sizes[0])
-    return Boxes(sizes[0]) if labels == "boxes" else NoLabel()
+    return Boxes(sizes[0]) if labels == "boxes" else NoLabel(len(sizes))
 
 
 def _vector(class_ids: Iterable[int], num_classes: int) -> torch.Tensor:

@@ -126,7 +126,7 @@ def test_pretexts_read_lists_without_labels(tmp_path):
     dataset = build_dataset(tiny_cfg("TASK", "pretrain", "DATA.PATH_TO_DATA_DIR", str(tmp_path)), "train")
     assert dataset.listing.labels == "none"
     assert [record.path for record in dataset.records] == [f"{tmp_path}/a.mp4", f"{tmp_path}/b c.mp4"]
-    assert dataset.label(1) == 0
+    assert dataset.label(1) == -1
 
 
 @pytest.mark.parametrize("pretexts, reads", [(["rotation"], False), (["avs"], True), (["avs", "rotation"], True)])

@@ -23,4 +23,6 @@ class CharadesProtocol(ClassificationProtocol):
 
     def one(self, scores: NDArray[np.float32], labels: NDArray[Any]) -> dict[str, float]:
         """See `ClassificationProtocol.one`."""
+        if (labels < 0).any():
+            return {}
         return {"map": classification.mean_average_precision(scores, labels, unlabelled_last=True)}

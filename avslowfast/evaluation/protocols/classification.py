@@ -51,7 +51,9 @@ class ClassificationProtocol(Protocol[ClassScores]):
         names = dataset.listing.records.names
         return {
             "multi_label": cfg.DATA.MULTI_LABEL,
-            "scores_path": cfg.TEST.SAVE_RESULTS_PATH,
+            "scores_path": "_".join(filter(None, (cfg.TEST.SAVE_RESULTS_PATH, derived.tested_part(cfg))))
+            if cfg.TEST.SAVE_RESULTS_PATH
+            else "",
             "segments": () if isinstance(names, Same) else names,
         }
 
@@ -65,7 +67,7 @@ class ClassificationProtocol(Protocol[ClassScores]):
 
     def one(self, scores: NDArray[np.float32], labels: NDArray[Any]) -> dict[str, float]:
         """The metrics of one classifier: scores [N, K], labels [N], or [N, K] of 0 and 1 with several per video."""
-        if not self.multi_label and (labels < 0).any():
+        if (labels < 0).any():
             return {}
         return classification.summarize(scores, labels, self.multi_label)
 

@@ -12,6 +12,7 @@ import yaml
 from helpers import ROOT
 from helpers.runs import ENV
 
+from avslowfast.cli import finetune
 from avslowfast.cli.main import COMMANDS
 from avslowfast.cli.parser import CommandParser
 from avslowfast.config import list_models, load_cfg
@@ -73,15 +74,16 @@ def check(command, script, words):
     if not parser.takes_overrides:
         return
     assert len(args.overrides) % 2 == 0, args.overrides
+    config = args.config or finetune.NETWORKS[bool(args.weights)]
     try:
-        file = find_config(args.config.removeprefix("configs/"))
+        file = find_config(config.removeprefix("configs/"))
     except UnknownModelError:
         # A file of the reader's own, whose keys stand in it.
         assert (
-            args.config == "FILE"
-            or (command == "test" and args.config.startswith("output/"))
-            or args.config.endswith(".yaml")
-            and not args.config.startswith("configs/")
+            config == "FILE"
+            or (command == "test" and config.startswith("output/"))
+            or config.endswith(".yaml")
+            and not config.startswith("configs/")
         )
         file = "SynthAV/AVSLOWFAST_TINY"
     if not any(word.isupper() and word in ("N", "FILE") for word in args.overrides[1::2]):

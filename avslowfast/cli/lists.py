@@ -17,6 +17,7 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from ..utils.text import counted
 from .parser import CommandParser, count_of, seconds, training_command, UsageError, written
 
 if TYPE_CHECKING:
@@ -31,11 +32,23 @@ def add_arguments(parser: CommandParser) -> None:
     """A folder, where the lists go, how the videos are split."""
     parser.add_argument("folder", help="folder with one folder per class")
     parser.add_argument("--out", type=written, required=True, help="folder for the lists")
+    parser.add_argument("--sounds", action="store_true", help="list the sound of videos and of sound files alike")
+    add_survey(parser, val=0.1, test=0.2)
+
+
+def add_survey(parser: CommandParser, val: float, test: float) -> None:
+    """Take how the files of a folder are split and looked at.
+
+    Args:
+        parser: Gets the arguments.
+        val: Share of each class for validation by default.
+        test: The same for the test.
+    """
     parser.add_argument(
-        "--val", type=float, default=0.1, help="share of each class for validation (default: %(default)s)"
+        "--val", type=float, default=val, help="share of each class for validation (default: %(default)s)"
     )
     parser.add_argument(
-        "--test", type=float, default=0.2, help="share of each class for the test (default: %(default)s)"
+        "--test", type=float, default=test, help="share of each class for the test (default: %(default)s)"
     )
     parser.add_argument("--seed", type=count_of(0, 2**31), default=0, help="seed of the split (default: %(default)s)")
     parser.add_argument(
@@ -44,7 +57,6 @@ def add_arguments(parser: CommandParser) -> None:
         default=os.cpu_count(),
         help="processes that open files (default: one per core)",
     )
-    parser.add_argument("--sounds", action="store_true", help="list the sound of videos and of sound files alike")
     parser.add_argument("--full", action="store_true", help="read every frame and all audio of each file")
     parser.add_argument(
         "--timeout",
@@ -59,30 +71,18 @@ def add_arguments(parser: CommandParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Look at the files, split them, write the lists, say what there is."""
-    if not (args.val >= 0 and args.test >= 0 and args.val + args.test < 1):
-        raise UsageError(
-            f"--val {args.val} and --test {args.test} leave nothing to train on; use shares such as 0.1 and 0.2"
-        )
+    check_shares(args)
     from ..preparation import folders
     from ..utils.files import check_writable
 
     check_writable(args.out, "--out")
     content = folders.find_videos(args.folder, args.sounds)
-    table = "" if args.retry else os.path.join(args.out, "unreadable.csv")
-    lost = folders.probe(content.videos, args.jobs, args.full, args.timeout, args.sounds, table)
-    kind = folders.keep_one_kind(content.videos)
-    folders.split_videos(content.videos, args.val, args.test, args.seed)
-    _print_files(content, kind, folders.lengths(content.videos))
-    if lost:
-        print(f"{lost} of them crashed the decoder or took too long in an earlier run; --retry tries again")
-    sources = folders.write_lists(args.out, content)
-    print(_table(content.counts()))
-    for split, other in sources.items():
-        if split != other:
-            print(
-                f"note: no {kind}s for {split}; {split}.csv holds those of {other}, "
-                f"so its figures say nothing about new {kind}s"
-            )
+    kind = look_through(content, args, args.out, args.sounds)
+    copies = folders.find_copies(content.videos)
+    if copies:
+        several, (first, second, *_) = sum(map(len, copies)) - len(copies), copies[0]
+        print(f"note: {counted(several, 'file')} that others are copies of, the first {second.path} of {first.path}")
+    say_substitutes(write_split(content, args, args.out, kind), kind)
     # A folder of its own: another set of videos is another run.
     output = os.path.join("output", os.path.basename(os.path.abspath(args.out)))
     config = "OwnVideos/AVSLOWFAST_TINY" if kind == "video" else "OwnSounds/AUDIO_TINY"
@@ -93,17 +93,100 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _print_files(content: "VideoFolder", kind: str, lengths: "Lengths | None") -> None:
-    """How many files, lengths, audio, and what is left out."""
-    from ..media.files import is_sound
-    from ..utils.text import counted
+def check_shares(args: argparse.Namespace) -> None:
+    """Refuse shares of the splits that leave nothing to train on."""
+    if not (args.val >= 0 and args.test >= 0 and args.val + args.test < 1):
+        raise UsageError(
+            f"--val {args.val} and --test {args.test} leave nothing to train on; use shares such as 0.1 and 0.2"
+        )
 
+
+def look_through(content: "VideoFolder", args: argparse.Namespace, out: str, sounds: bool = False) -> str:
+    """Open every file of a folder and fill in what it is.
+
+    Args:
+        content: From `find_videos`; its videos are changed in place.
+        args: Of this command, see `add_survey`.
+        out: Folder of the lists, which knows the files that crashed the decoder.
+        sounds: Read the sound of videos alone.
+
+    Returns:
+        What the readable files are: "video" or "sound".
+    """
+    from ..preparation import folders
+
+    table = "" if args.retry else os.path.join(out, "unreadable.csv")
+    lost = folders.probe(content.videos, args.jobs, args.full, args.timeout, sounds, table)
+    if lost:
+        print(f"{counted(lost, 'file')} crashed the decoder or took too long in an earlier run; --retry tries again")
+    return folders.keep_one_kind(content.videos)
+
+
+def write_split(
+    content: "VideoFolder", args: argparse.Namespace, out: str, kind: str, without_copies: bool = False
+) -> dict[str, str]:
+    """Split the readable files, write the lists, and say what there is and what is left out.
+
+    Args:
+        content: Looked through; classes without a readable file are removed.
+        args: Of this command, see `add_survey`.
+        out: Folder of the lists.
+        kind: What the files are, "video" or "sound".
+        without_copies: Leave out files that others are copies of.
+
+    Returns:
+        {split: split whose files its list holds}.
+    """
+    from ..preparation import folders
+
+    _print_lengths(content, kind, folders.lengths(content.videos))
+    if without_copies:
+        folders.leave_out_copies(content.videos)
+    _print_left_out(content, kind, out)
+    empty = content.drop_empty_classes()
+    folders.split_videos(content.videos, args.val, args.test, args.seed)
+    sources = folders.write_lists(out, content)
+    if empty:
+        what = "class" if len(empty) == 1 else "classes"
+        print(f"left out: {len(empty)} {what} without a readable {kind}: {', '.join(empty[:_NAMED])}")
+    print(_table(content.counts()))
+    return sources
+
+
+def say_substitutes(sources: Mapping[str, str], kind: str) -> None:
+    """Say which lists hold the files of another split.
+
+    Args:
+        sources: From `write_split`.
+        kind: What the files are, "video" or "sound".
+    """
+    for split, other in sources.items():
+        if split != other:
+            print(
+                f"note: no {kind}s for {split}; {split}.csv holds those of {other}, "
+                f"so its figures say nothing about new {kind}s"
+            )
+
+
+def _print_lengths(content: "VideoFolder", kind: str, lengths: "Lengths | None") -> None:
+    """How many files, lengths, audio."""
     print(f"{counted(len(content.videos), kind)}, {len(content.readable)} of them readable")
     if lengths is not None:
         without_audio = f"; {lengths.without_audio} without audio" if kind == "video" else ""
         print(f"length {lengths.shortest:.1f} to {lengths.longest:.1f} s, median {lengths.median:.1f} s{without_audio}")
+
+
+def _print_left_out(content: "VideoFolder", kind: str, out: str) -> None:
+    """What is left out, and why; all of it stands in a file in `out`."""
+    from ..media.files import is_sound
+
     for video in content.unreadable[:_NAMED]:
         print(f"left out: {video.path}: {video.reason}")
+    if len(content.unreadable) > _NAMED:
+        print(f"left out: {len(content.unreadable) - _NAMED} more; all of them: {os.path.join(out, 'unreadable.csv')}")
+    if content.loose:
+        loose = f"{counted(len(content.loose), kind)} outside the folders of the classes"
+        print(f"left out: {loose}, the first {content.loose[0]}")
     for note in content.passed_over[:_NAMED]:
         print(f"passed over: {note.path}: {note.reason}")
     sounds = [path for path in content.other_files if is_sound(path)]

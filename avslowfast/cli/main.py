@@ -18,6 +18,7 @@ COMMANDS: dict[str, dict[str, str]] = {
     "Networks": {
         "train": "train a network, then test it",
         "lr-find": "find a learning rate for a training (range test)",
+        "finetune": "from a folder of videos by class to a network and pages to play with",
         "check": "look at lists, files, one batch and the disk before a training",
         "test": "test a trained network",
         "export": "write a network as torch.export or ONNX program",

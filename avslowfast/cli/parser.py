@@ -39,7 +39,7 @@ class CommandParser(argparse.ArgumentParser):
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         self.command, self.script = command, script
-        self.takes_overrides = self.takes_slurm = False
+        self.takes_configuration = self.takes_overrides = self.takes_slurm = False
         # argparse takes -1e-3 for an option; as the value of a key it is a number.
         self._negative_number_matcher = re.compile(r"^-\.?(\d|inf|nan)", re.IGNORECASE)
 
@@ -55,6 +55,11 @@ class CommandParser(argparse.ArgumentParser):
         else:
             self.add_argument("config", metavar="CONFIG", help=text)
         self.add_imports()
+        self.add_overrides()
+        self.takes_configuration = True
+
+    def add_overrides(self) -> None:
+        """Take KEY VALUE ...."""
         self.add_argument(
             "overrides", nargs="*", default=[], metavar="KEY VALUE", help="keys of the configuration and their values"
         )
@@ -111,7 +116,7 @@ class CommandParser(argparse.ArgumentParser):
         if keys:
             self.error(f"{keys[0]}: keys are written without dashes; use {keys[0][2:]} VALUE")
         words = list(words)
-        if self.takes_overrides and not self.script and "--cfg" in words[:-1]:
+        if self.takes_configuration and not self.script and "--cfg" in words[:-1]:
             # As the scripts in tools/ write it.
             at = words.index("--cfg")
             words = [words[at + 1], *words[:at], *words[at + 2 :]]

@@ -15,7 +15,7 @@ state saved: the same command resumes; 130 ended at once by a second Ctrl-C. tor
 
 import argparse
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from .parser import CommandParser
@@ -55,6 +55,15 @@ def run(args: argparse.Namespace, fixed: Sequence[object] = ()) -> int:
         from .submission import submit_training
 
         return submit_training(args, fixed)
+    return until_stopped(lambda stop: _train_and_test(args, fixed, stop))
+
+
+def until_stopped(work: "Callable[[StopRequest], int]") -> int:
+    """Do what a signal may stop; gives its exit code.
+
+    Args:
+        work: Asks the given object whether it shall stop.
+    """
     from ..engine.stop import STOPPED, StopRequest
     from ..utils.errors import first_of_machine, StopRequested
 
@@ -62,7 +71,7 @@ def run(args: argparse.Namespace, fixed: Sequence[object] = ()) -> int:
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     with StopRequest(speaks=first_of_machine()) as stop:
         try:
-            return _train_and_test(args, fixed, stop)
+            return work(stop)
         except StopRequested:
             stop.say()
             return STOPPED

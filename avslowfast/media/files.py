@@ -79,13 +79,16 @@ class PassedOver(NamedTuple):
     lost: bool
 
 
-def walk_files(folder: str | os.PathLike[str], passed_over: list[PassedOver] | None = None) -> Iterator[str]:
+def walk_files(
+    folder: str | os.PathLike[str], passed_over: list[PassedOver] | None = None, without: str = ""
+) -> Iterator[str]:
     """All files below a folder in a fixed order, without hidden files and folders; links to folders are followed.
 
     Args:
         folder: The folder.
         passed_over: Receives the folders that are not looked into: those seen already, to which links lead, those that
             cannot be read, and those that are called like a video.
+        without: A folder that is not looked into, wherever it is met; "" for none.
     """
     notes = [] if passed_over is None else passed_over
 
@@ -94,6 +97,9 @@ def walk_files(folder: str | os.PathLike[str], passed_over: list[PassedOver] | N
 
     seen: dict[tuple[int, int], str] = {}
     for base, folders, files in os.walk(folder, followlinks=True, onerror=unreadable):
+        if without and os.path.realpath(base) == os.path.realpath(without):
+            folders.clear()
+            continue
         stat = os.stat(base)
         first = seen.setdefault((stat.st_dev, stat.st_ino), base)
         if first != base:

@@ -4,6 +4,7 @@ Which files there are, which of them can be read, and how they are split.
 """
 
 import contextlib
+import hashlib
 import math
 import os
 import statistics
@@ -21,7 +22,7 @@ from ..media.storage import open_input
 from ..media.streams import best_audio, best_video, StreamInfo, time_unit
 from ..utils.errors import UserError
 from ..utils.seeding import generator
-from ..utils.text import write_csv, write_lines
+from ..utils.text import counted, write_csv, write_lines
 from .pool import Lost, lost_before, run_each
 
 SPLITS = ("train", "val", "test")
@@ -76,12 +77,14 @@ class VideoFolder:
         videos: Its videos, or sounds.
         other_files: Paths of files that are neither by their names, and of sounds beside videos.
         passed_over: Folders that were not looked into.
+        loose: Paths of videos that lie beside the folders of the classes.
     """
 
     class_names: list[str]
     videos: list[Video]
     other_files: list[str]
     passed_over: list[PassedOver]
+    loose: list[str]
 
     @property
     def readable(self) -> list[Video]:
@@ -92,6 +95,17 @@ class VideoFolder:
     def unreadable(self) -> list[Video]:
         """The videos that are left out."""
         return [video for video in self.videos if not video.readable]
+
+    def drop_empty_classes(self) -> list[str]:
+        """Remove the classes without a readable video, which no network can learn; gives their names."""
+        present = sorted({video.label for video in self.readable})
+        empty = [name for label, name in enumerate(self.class_names) if label not in present]
+        new = {label: i for i, label in enumerate(present)}
+        for video in self.videos:
+            # One that is left out is in no list.
+            video.label = new.get(video.label, -1)
+        self.class_names[:] = [self.class_names[label] for label in present]
+        return empty
 
     def counts(self) -> dict[str, dict[str, int]]:
         """{class name: {split: number of readable videos}}."""
@@ -113,52 +127,62 @@ class Lengths:
     without_audio: int
 
 
-def find_videos(folder: str, sounds: bool = False) -> VideoFolder:
+def find_videos(folder: str, sounds: bool = False, out: str = "") -> VideoFolder:
     """Find the videos of a folder by class; where there are none, the sounds.
 
     Args:
         folder: With FOLDER/CLASS/... or FOLDER/{train,val,test}/CLASS/..., at any depth below a class.
         sounds: Take videos and sounds alike.
+        out: Where results are written, which may be in the folder: what lies there is no class and no video of it.
 
     Raises:
         FolderError: The folder does not exist, or there is no class with a video or a sound in it.
     """
     if not os.path.isdir(folder):
         raise FolderError(f"{folder}: no such folder")
-    folders, passed_over = _subfolders(folder), list[PassedOver]()
+    folders, passed_over = _subfolders(folder, out), list[PassedOver]()
     # Folders of these names are splits only together: a class may be called "test".
     roots: dict[str | None, str] = {None: folder}
     if {"train", "val"} <= set(folders):
         roots = {name: os.path.join(folder, name) for name in SPLITS if name in folders}
         others = sorted(set(folders) - set(SPLITS))
         passed_over += [PassedOver(os.path.join(folder, name), "beside train and val", lost=True) for name in others]
-    files = [(path, split, root) for split, root in roots.items() for path in walk_files(root, passed_over)]
+    files = [(path, split, root) for split, root in roots.items() for path in walk_files(root, passed_over, out)]
     skipped = {note.path for note in passed_over}
-    names = sorted({name for root in roots.values() for name in _subfolders(root)
+    names = sorted({name for root in roots.values() for name in _subfolders(root, out)
                     if os.path.join(root, name) not in skipped})  # fmt: skip
     for name in names:
         if name != name.strip() or _unfit(name):
             raise FolderError(f"{folder}: the class {name!r} cannot stand in classes.txt; rename its folder")
     # What .ogg holds is seen when it is opened.
     sounds = sounds or not any(is_video(path) and not is_sound(path) for path, _, _ in files)
-    content, labels = VideoFolder(names, [], [], passed_over), {name: label for label, name in enumerate(names)}
+    content, labels = VideoFolder(names, [], [], passed_over, []), {name: label for label, name in enumerate(names)}
     for path, split, root in files:
         name, *below = os.path.relpath(path, root).split(os.sep)
-        if below and (is_video(path) or (sounds and is_sound(path))):
+        if not (is_video(path) or (sounds and is_sound(path))):
+            content.other_files.append(path)
+        elif below:
             content.videos.append(Video(os.path.abspath(path), labels[name], split))
         else:
-            content.other_files.append(path)
+            content.loose.append(path)
     # In order of the classes: the draw of the split is one of places.
     content.videos.sort(key=lambda video: video.label)
     if not content.videos:
         example = os.path.join(folder, "CLASS", "video.mp4")
-        raise FolderError(f"{folder}: no videos or sounds in it; put them into one folder per class, as in {example}")
+        there = f"none of its {counted(len(content.loose), 'file')} is in the folder of a class"
+        problem = there if content.loose else "no videos or sounds in it"
+        raise FolderError(f"{folder}: {problem}; put them into one folder per class, as in {example}")
     return content
 
 
-def _subfolders(folder: str) -> list[str]:
-    """Names of the folders in a folder, without hidden ones."""
-    return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith("."))
+def _subfolders(folder: str, without: str) -> list[str]:
+    """Names of the folders in a folder, without hidden ones and one of them; "" for none."""
+    other = os.path.realpath(without) if without else None
+    return sorted(
+        entry.name
+        for entry in os.scandir(folder)
+        if entry.is_dir() and not entry.name.startswith(".") and os.path.realpath(entry.path) != other
+    )
 
 
 def probe(
@@ -313,10 +337,47 @@ def keep_one_kind(videos: Sequence[Video]) -> str:
     return "video"
 
 
+def find_copies(videos: Sequence[Video]) -> list[list[Video]]:
+    """Groups of readable videos that are the same file byte for byte, also by links, in the order of the videos."""
+    by_size: dict[int, list[Video]] = {}
+    for video in videos:
+        if video.readable:
+            by_size.setdefault(os.path.getsize(video.path), []).append(video)
+    groups: dict[bytes, list[Video]] = {}
+    for same_size in by_size.values():
+        for video in same_size if len(same_size) > 1 else ():
+            groups.setdefault(_digest(video.path), []).append(video)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def _digest(path: str) -> bytes:
+    digest = hashlib.sha256()
+    with open(path, "rb") as f:
+        while part := f.read(1 << 20):
+            digest.update(part)
+    return digest.digest()
+
+
+def leave_out_copies(videos: Sequence[Video]) -> None:
+    """Keep one of each group of copies; none of those that stand in several classes, where one label must be wrong.
+
+    Args:
+        videos: Probed; they are changed in place.
+    """
+    for first, *others in find_copies(videos):
+        if any(video.label != first.label for video in others):
+            for video, other in zip((first, *others), (others[0], *[first] * len(others))):
+                video.reason = f"the same video is in another class: {other.path}; remove the wrong one"
+        else:
+            for video in others:
+                video.reason = f"a copy of {first.path}"
+
+
 def split_videos(videos: Sequence[Video], val: float, test: float, seed: int) -> None:
     """Assign a split to each readable video that has none.
 
-    Of every class with three videos or more each split receives at least one; smaller classes go into training alone.
+    Of every class that has enough videos each split with a share receives at least one; smaller classes go into
+    training alone.
 
     Args:
         videos: They are changed in place.
@@ -330,9 +391,11 @@ def split_videos(videos: Sequence[Video], val: float, test: float, seed: int) ->
             by_class.setdefault(video.label, []).append(video)
     for label, group in by_class.items():
         order = generator(seed, label, "split").permutation(len(group))
-        num_val, num_test = (
-            max(round(share * len(group)), 1) if share and len(group) >= 3 else 0 for share in (val, test)
-        )
+        enough = len(group) > bool(val) + bool(test)
+        num_val, num_test = (max(round(share * len(group)), 1) if share and enough else 0 for share in (val, test))
+        # Something is left to train on, whatever the shares are rounded to.
+        num_val = min(num_val, max(len(group) - 1 - bool(num_test), 0))
+        num_test = min(num_test, max(len(group) - 1 - num_val, 0))
         for place, index in enumerate(order):
             group[index].split = "val" if place < num_val else "test" if place < num_val + num_test else "train"
 

@@ -1,6 +1,7 @@
 """A folder of videos by class becomes list files."""
 
 import csv
+import os
 import shutil
 import subprocess
 import sys
@@ -124,3 +125,83 @@ def test_shares_that_leave_nothing_are_refused(tmp_path):
         "leave nothing to train on"
         in make_list(tmp_path, "--out", tmp_path, "--val", 0.5, "--test", 0.5, code=2).stderr
     )
+
+
+def probed(root, video, counts, **kwargs):
+    content = folders.find_videos(fill(root, video, counts) if counts else root, **kwargs)
+    folders.probe(content.videos)
+    return content
+
+
+def test_copies_are_found_and_one_of_them_stays_but_none_of_two_classes(tmp_path, video):
+    root = fill(tmp_path / "v", video, {"a": 3, "b": 1})
+    for number, name in enumerate(("a/clip 0.MP4", "a/clip 1.MP4")):
+        # Boxes that players skip make them files of their own.
+        (root / name).write_bytes((root / name).read_bytes() + bytes([0, 0, 0, 8 + number]) + b"free" + bytes(number))
+    os.symlink(root / "a/clip 0.MP4", root / "a/link.mp4")
+    (root / "a/broken.mp4").write_text("no video")
+    shutil.copy(root / "a/broken.mp4", root / "b/broken.mp4")
+    content = probed(root, video, {})
+    groups = folders.find_copies(content.videos)
+    assert [[os.path.relpath(v.path, root) for v in group] for group in groups] == [
+        ["a/clip 0.MP4", "a/link.mp4"],
+        ["a/clip 2.MP4", "b/clip 0.MP4"],
+    ]
+    folders.leave_out_copies(content.videos)
+    reasons = {os.path.relpath(v.path, root): v.reason for v in content.unreadable}
+    assert reasons.pop("a/link.mp4") == f"a copy of {root}/a/clip 0.MP4"
+    assert (
+        reasons.pop("a/clip 2.MP4") == f"the same video is in another class: {root}/b/clip 0.MP4; remove the wrong one"
+    )
+    assert reasons.pop("b/clip 0.MP4").startswith(f"the same video is in another class: {root}/a/clip 2.MP4")
+    assert all("cannot be opened" in reason for reason in reasons.values()) and len(reasons) == 2
+    assert [os.path.relpath(v.path, root) for v in content.readable] == ["a/clip 0.MP4", "a/clip 1.MP4"]
+
+
+def test_classes_without_a_readable_video_are_no_classes(tmp_path, video):
+    (tmp_path / "v/b empty").mkdir(parents=True)
+    fill(tmp_path / "v", video, {"a": 1, "c broken": 0, "d": 2})
+    (tmp_path / "v/c broken/x.mp4").write_text("no video")
+    content = probed(tmp_path / "v", video, {})
+    assert content.drop_empty_classes() == ["b empty", "c broken"]
+    assert content.class_names == ["a", "d"] and [v.label for v in content.readable] == [0, 1, 1]
+    assert content.counts()["d"] == {"train": 0, "val": 0, "test": 0}
+    assert content.drop_empty_classes() == []
+
+
+def test_results_in_the_folder_are_no_videos_of_it(tmp_path, video):
+    root = fill(tmp_path / "v", video, {"a": 1, "b": 1, "out": 1})
+    assert folders.find_videos(root).class_names == ["a", "b", "out"]
+    content = folders.find_videos(root, out=str(root / "out"))
+    assert content.class_names == ["a", "b"] and len(content.videos) == 2
+    fill(root / "b/deeper", video, {"out": 1})
+    assert len(folders.find_videos(root, out=str(root / "b/deeper/out")).videos) == 3
+
+
+def test_videos_beside_the_folders_of_classes_are_named(tmp_path, video):
+    (tmp_path / "v").mkdir()
+    shutil.copy(video, tmp_path / "v/loose.mp4")
+    with pytest.raises(folders.FolderError, match="none of its 1 file is in the folder of a class; put them into one"):
+        folders.find_videos(tmp_path / "v")
+    content = folders.find_videos(fill(tmp_path / "v", video, {"a": 1}))
+    assert content.loose == [str(tmp_path / "v/loose.mp4")] and content.other_files == []
+
+
+@pytest.mark.parametrize(
+    "count, val, test, expected",
+    [
+        (1, 0.25, 0, (1, 0, 0)),
+        (2, 0.25, 0, (1, 1, 0)),
+        (2, 0.1, 0.2, (2, 0, 0)),
+        (3, 0.1, 0.2, (1, 1, 1)),
+        (12, 0.25, 0, (9, 3, 0)),
+        (2, 0.9, 0, (1, 1, 0)),
+        (3, 0.6, 0.3, (1, 1, 1)),
+        (5, 0.9, 0.05, (1, 3, 1)),
+        (4, 0, 0, (4, 0, 0)),
+    ],
+)
+def test_every_split_has_a_video_of_each_class_that_has_enough(count, val, test, expected):
+    videos = [folders.Video(f"{i}.mp4", 0) for i in range(count)]
+    folders.split_videos(videos, val, test, 0)
+    assert tuple(sum(v.split == split for v in videos) for split in folders.SPLITS) == expected

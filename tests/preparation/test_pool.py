@@ -391,7 +391,7 @@ def test_a_file_that_crashes_make_list_is_named_and_not_tried_for_ever(tmp_path,
     text = tool("make_list", tmp_path / "v", "--out", tmp_path / "lists", "--jobs", 1)
     assert "3 videos, 2 of them readable" in text
     assert f"left out: {folder}/2.mkv: crashed the decoder: so\n" in text
-    assert "1 of them crashed the decoder or took too long in an earlier run" in text
+    assert "1 file crashed the decoder or took too long in an earlier run" in text
     assert "2.mkv" in (tmp_path / "lists/unreadable.csv").read_text()
     text = tool("make_list", tmp_path / "v", "--out", tmp_path / "lists", "--jobs", 1, "--retry")
     assert "3 videos, 3 of them readable" in text

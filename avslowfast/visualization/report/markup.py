@@ -3,6 +3,7 @@
 import functools
 import html
 import io
+import warnings
 from collections.abc import Iterable, Sequence
 from importlib.resources import files
 from typing import TYPE_CHECKING
@@ -141,7 +142,13 @@ def svg(figure: "Figure", words: str, wide: bool = False) -> str:
 
     buffer = io.StringIO()
     _ink(figure)
-    with plain_text(figure), rc_context({"svg.fonttype": "none", "svg.hashsalt": "avslowfast"}):
+    with (
+        plain_text(figure),
+        rc_context({"svg.fonttype": "none", "svg.hashsalt": "avslowfast"}),
+        warnings.catch_warnings(),
+    ):
+        # The browser has the letters of every language, whatever matplotlib's font has.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
         figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None}, transparent=True)
     text = buffer.getvalue().replace(_INK, "currentColor")
     text = text[text.index("<svg") :].replace(

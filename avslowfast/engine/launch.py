@@ -14,6 +14,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from functools import partial
 from multiprocessing import connection, resource_tracker
 from multiprocessing.context import SpawnProcess
 
@@ -56,7 +57,7 @@ def launch(cfg: Cfg, function: Workflow, stop: StopRequest, init_method: str | N
 
     Args:
         cfg: The configuration.
-        function: Importable by name, since spawned processes import it.
+        function: Importable by name, since spawned processes import it; it may be a `functools.partial` with keywords.
         stop: Of this process; spawned processes have their own.
         init_method: Where the processes of several machines meet, tcp://HOST:PORT; needed with NUM_SHARDS > 1.
 
@@ -146,7 +147,8 @@ def _spawn(cfg: Cfg, function: Workflow, local: int, address: Address, stop: Sto
     first, world = cfg.SHARD_ID * local, local * cfg.NUM_SHARDS
     places = [Place(first + i, i, world, address, os.getpid()) for i in range(local)]
     # By name: the function itself would be imported before the rank answers signals.
-    work = (function.__module__, function.__qualname__)
+    named, keywords = (function.func, function.keywords) if isinstance(function, partial) else (function, {})
+    work = (named.__module__, named.__qualname__, keywords)
     processes = [context.Process(target=begin, args=(cfg, *work, place)) for place in places]
     # A helper, which the first process would start otherwise; signals to all processes of the job leave it alone.
     with stop_signals_blocked():

@@ -2,10 +2,13 @@
 
 import atexit
 import contextlib
+import functools
 import importlib
 import os
 import signal
 import sys
+from collections.abc import Mapping
+from typing import Any
 
 from ..config.derived import Cfg
 from ..utils.errors import MISTAKE, StopRequested, tell
@@ -17,13 +20,14 @@ from .stop import StopRequest
 STOPPED_EARLY = 76
 
 
-def begin(cfg: Cfg, module: str, function: str, place: Place) -> None:
+def begin(cfg: Cfg, module: str, function: str, keywords: Mapping[str, Any], place: Place) -> None:
     """Do the work of a rank, and end the process.
 
     Args:
         cfg: The configuration.
         module: Where the function is.
         function: What every process runs (`launch.Workflow`).
+        keywords: Its further arguments.
         place: Of this process.
     """
     code = STOPPED_EARLY
@@ -45,7 +49,8 @@ def begin(cfg: Cfg, module: str, function: str, place: Place) -> None:
 
             # A spawned process knows the package's registry entries alone.
             import_plugins(cfg)
-            code = join(cfg, getattr(importlib.import_module(module), function), place, stop)
+            work = functools.partial(getattr(importlib.import_module(module), function), **keywords)
+            code = join(cfg, work, place, stop)
     except StopRequested:
         # Asked to stop before the rank could join: `code` says so already.
         pass

@@ -10,6 +10,7 @@ from helpers.runs import ENV
 # Ranks import it by name.
 WORK = """
 import atexit
+import functools
 import os
 import sys
 
@@ -28,16 +29,16 @@ def tell_threads():
     print(os.environ.get("RANK", ""), *sorted(names), sep=",", flush=True)
 
 
-def work(cfg, device, stop):
+def work(cfg, device, stop, ending):
     atexit.register(tell_threads)
     network = DistributedDataParallel(torch.nn.Linear(2, 2))
     # A reference to itself: only the garbage collector finds it.
     network.itself = [network]
     network(torch.ones(2, 2)).sum().backward()
     assert any("gloo" in open(f"/proc/self/task/{task}/comm").read() for task in os.listdir("/proc/self/task"))
-    if sys.argv[1] == "mistake":
+    if ending == "mistake":
         raise UserError("a mistake")
-    return int(sys.argv[1])
+    return int(ending)
 
 
 if __name__ == "__main__":
@@ -45,7 +46,7 @@ if __name__ == "__main__":
 
     cfg = load_cfg("SynthAV/AVSLOWFAST_TINY", ["NUM_CPU_PROCESSES", 2])
     with StopRequest() as stop:
-        sys.exit(launch(cfg, work, stop))
+        sys.exit(launch(cfg, functools.partial(work, ending=sys.argv[1]), stop))
 """
 
 

@@ -3,12 +3,15 @@
 import hashlib
 import json
 import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import torch
 from helpers import tiny_cfg
 from helpers.lists import copy_lists
+from helpers.runs import ENV
 
 from avslowfast.cli.main import main
 from avslowfast.config import ConfigError
@@ -119,3 +122,20 @@ def test_too_few_clips_are_one_line(run_args, tmp_path):
 def test_a_task_without_training_has_no_rate(run_args, capsys):
     assert main([str(word) for word in ["lr-find", "SynthAV/AVSLOWFAST_TINY", *run_args, "TASK", "probe"]]) == 2
     assert "it trains no network" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_two_processes_find_the_rate_of_one(run_args, synthav, tmp_path):
+    copy_lists(synthav, tmp_path, lambda split, lines: [line.rsplit(" ", 1)[0] + " 0" for line in lines])
+    found = {}
+    for processes in (1, 2):
+        more = ["DATA.PATH_TO_DATA_DIR", tmp_path, "TRAIN.BATCH_SIZE", 2, "NUM_CPU_PROCESSES", processes]
+        # Statistics of a batch would be those of a rank's half of it.
+        more += ["BN.NORM_TYPE", "frozen_batchnorm", "MODEL.DROPOUT_RATE", 0, "--out", tmp_path / str(processes)]
+        words = ["-m", "avslowfast", "lr-find", "SynthAV/AVSLOWFAST_TINY", *WORDS, *run_args, *more]
+        done = subprocess.run([sys.executable, *map(str, words)], env=ENV, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stderr
+        found[processes] = json.loads((tmp_path / str(processes) / "lr_find.json").read_text())
+    assert found[1]["rates"] == found[2]["rates"]
+    assert found[1]["losses"] == pytest.approx(found[2]["losses"], rel=1e-3)
+    assert found[1]["words"] == found[2]["words"]

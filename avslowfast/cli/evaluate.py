@@ -7,6 +7,7 @@ Examples:
     avslowfast evaluate charades --scores output/charades/scores.pt
     avslowfast evaluate topk --scores output/kinetics/scores.pt
     avslowfast evaluate topk --scores output/kinetics/scores.pt --classes kinetics_sounds.txt
+    avslowfast evaluate topk --scores output/kinetics/scores.pt --classes "playing drums" bowling --compare all
     avslowfast evaluate folds output/ucf101_1/results.json output/ucf101_2/results.json
 
 Accuracies are percentages; AVA's mAP is in 0..1. Exit codes: 0 done; 2 a mistake, named in one line.
@@ -52,12 +53,22 @@ def add_arguments(parser: CommandParser) -> None:
     ):
         p = names.add_parser(name, help=text)
         p.add_argument("--scores", required=True, help="scores.pt that a test has written")
+        p.add_argument("--head", default="", help="classifier to score, of several, e.g. verb (default: all)")
+        p.add_argument(
+            "--classes",
+            nargs="+",
+            default=[],
+            metavar="NAME",
+            help="score some classes: names or numbers (from 0), or a file with one per line; "
+            + ("of their videos alone" if name == "topk" else "their mean over all videos"),
+        )
     p = names.choices["topk"]
     p.add_argument(
-        "--classes",
-        default="",
-        help="file of class names or numbers (from 0), one per line: only videos of these classes are scored, and only "
-        "scores of these classes compared",
+        "--compare",
+        choices=("subset", "all"),
+        default="subset",
+        help="with --classes: a label's score is compared with those of these classes, or with those of all classes of "
+        "the network (default: %(default)s)",
     )
     p.add_argument(
         "--ties",
@@ -89,5 +100,5 @@ def _score(args: argparse.Namespace) -> dict[str, Any]:
     if args.name == "folds":
         return scoring.score_folds(args.results)
     if args.name == "topk":
-        return scoring.score_file(args.scores, args.name, args.ties, args.classes)
-    return scoring.score_file(args.scores, args.name)
+        return scoring.score_file(args.scores, args.name, args.ties, args.classes, args.compare, args.head)
+    return scoring.score_file(args.scores, args.name, classes=args.classes, head=args.head)

@@ -1,5 +1,7 @@
 """Score files by the rules of a data set: detections, submissions, scores of a test, results of several folds."""
 
+import difflib
+import os
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
@@ -150,15 +152,26 @@ def _unzipped(path: str) -> bytes:
         raise ConfigError(f"{path}: not a submission ({' '.join(str(error).split())})") from None
 
 
-def score_file(path: str, rule: str, ties: classification.Ties = "wrong", classes: str = "") -> dict[str, Any]:
-    """Metrics of a scores.pt; {classifier: metrics} for several classifiers.
+def score_file(
+    path: str,
+    rule: str,
+    ties: classification.Ties = "wrong",
+    classes: Sequence[str] = (),
+    compare: str = "subset",
+    head: str = "",
+) -> dict[str, Any]:
+    """Metrics of a scores.pt; {classifier: metrics} where several are scored.
 
     Args:
         path: File that a test has written.
         rule: One of `RULES`.
         ties: What topk makes of equal scores.
-        classes: File that names some of the classes, see `read_classes`. Only videos of these classes are scored by
-            topk, and only scores of these classes compared; "" for all.
+        classes: Some of the classes, see `chosen_classes`; () for all. topk scores the videos of these classes alone.
+            The rules of several labels score all videos, whose order average precision is made of, and take the mean
+            over these classes.
+        compare: What the score of a video's label has to beat in topk: the scores of these classes (subset) or those of
+            all classes (all).
+        head: Classifier that is scored, of several; "" for all of them.
 
     Raises:
         UserError: It cannot be read, or holds something else.
@@ -170,62 +183,109 @@ def score_file(path: str, rule: str, ties: classification.Ties = "wrong", classe
             f"{path}: its labels, of shape {list(saved.labels.shape)}, are not one for each of the classifiers "
             f"{', '.join(heads)}; test again"
         )
+    if head and head not in heads:
+        known = f"scores of the classifiers {', '.join(heads)}" if ONLY not in heads else "scores of one classifier"
+        raise ConfigError(f"{path}: {known}; --head is {head!r}")
     labels = saved.scores.labels_by_head(saved.labels)
-    for head, scores in heads.items():
-        _check_labels(path, labels[head], scores.shape[1], rule)
-    if classes:
-        return _of_classes(path, saved, classes, ties)
-    return unwrapped({head: _measure(path, scores, labels[head], rule, ties) for head, scores in heads.items()})
+    scored = {head: heads[head]} if head else heads
+    for name, scores in scored.items():
+        _check_labels(path, labels[name], scores.shape[1], rule)
+    if not classes:
+        values = {name: _measure(path, scores, labels[name], rule, ties) for name, scores in scored.items()}
+        return values[head] if head else unwrapped(values)
+    if len(scored) > 1:
+        raise ConfigError(f"{path}: scores of the classifiers {', '.join(heads)}; choose that of --classes with --head")
+    ((name, scores),) = scored.items()
+    least = 2 if rule == "topk" and compare == "subset" else 1
+    ids = chosen_classes(classes, names_of_head(saved.class_names, name), scores.shape[1], least)
+    if rule != "topk":
+        measured = _measure(path, scores, labels[name], rule, ties, ids)
+        return {**measured, "classes": len(ids), "videos": len(scores)}
+    return _of_classes(path, scores, labels[name], ids, ties, compare)
 
 
-def _of_classes(path: str, saved: SavedScores, file: str, ties: classification.Ties) -> dict[str, Any]:
-    """Top-k of some of a network's classes."""
-    if ONLY not in saved.scores.heads:
-        raise ConfigError(f"{path}: scores of the classifiers {', '.join(saved.scores.heads)}; --classes needs one")
-    scores = saved.scores.only
-    ids = read_classes(file, names_of_head(saved.class_names, ONLY), scores.shape[1])
-    mine = np.isin(saved.labels, ids)
+def _of_classes(
+    path: str,
+    scores: NDArray[np.float32],
+    labels: NDArray[Any],
+    ids: Sequence[int],
+    ties: classification.Ties,
+    compare: str,
+) -> dict[str, Any]:
+    """Top-k of the videos of some classes."""
+    mine = np.isin(labels, ids)
     if not mine.any():
-        raise ConfigError(f"{path}: none of its {len(mine)} videos is labelled with a class of {file}")
-    # The column of each class among those that are compared.
-    columns = np.full(scores.shape[1], -1)
-    columns[ids] = np.arange(len(ids))
-    values = _measure(path, scores[mine][:, ids], columns[saved.labels[mine]], "topk", ties)
-    return {**values, "classes": len(ids), "videos": int(mine.sum()), "videos_of_other_classes": int((~mine).sum())}
+        raise ConfigError(f"{path}: none of its {len(mine)} videos is labelled with one of the {len(ids)} classes")
+    if compare == "all":
+        values = _measure(path, scores[mine], labels[mine], "topk", ties)
+    else:
+        # The column of each class among those that are compared.
+        columns = np.full(scores.shape[1], -1)
+        columns[list(ids)] = np.arange(len(ids))
+        values = _measure(path, scores[mine][:, ids], columns[labels[mine]], "topk", ties)
+    return {
+        **values,
+        "classes": len(ids),
+        "compared_classes": scores.shape[1] if compare == "all" else len(ids),
+        "videos": int(mine.sum()),
+        "videos_of_other_classes": int((~mine).sum()),
+    }
 
 
-def read_classes(path: str, names: Sequence[str] | None, count: int) -> list[int]:
-    """Ids of the classes that a file names, one per line: by name, or by number (from 0) where no class is called so.
+def chosen_classes(words: Sequence[str], names: Sequence[str] | None, count: int, least: int = 2) -> list[int]:
+    """Ids of classes that are named by words, or by the lines of a file where a single word is one.
+
+    Each is the name of a class, or its number (from 0) where no class is called so.
 
     Args:
-        path: The file.
+        words: Names or numbers, or a file with one per line.
         names: Of all classes; None where they are not known.
         count: Number of all classes.
+        least: Classes that there have to be.
 
     Raises:
         TextError: The file cannot be read as text.
-        ConfigError: A line names no class or one that stands before, or there are fewer than two; names file and line.
+        ConfigError: A word is no class, or one that stands before, or there are too few; names file and line, and the
+            nearest name of a class.
     """
     known = {name: i for i, name in reversed(list(enumerate(names or ())))}
+    is_named = len(words) == 1 and (words[0] in known or words[0].isdigit())
+    file = "" if len(words) > 1 or is_named else words[0]
+    if file and not os.path.exists(file) and names is not None and not os.path.dirname(file):
+        raise ConfigError(f"--classes: {shown(file)} is neither a file nor {_no_class(file, names)}")
     places: dict[int, str] = {}
-    for line, where in lines_of(path):
-        if line in known:
-            class_id = known[line]
-        elif line.isascii() and line.isdigit():
-            class_id = whole_number(line, where, "the class", highest=count - 1)
+    for word, where in lines_of(file) if file else ((word, f"--classes, word {i}") for i, word in enumerate(words, 1)):
+        if word in known:
+            class_id = known[word]
+        elif word.isascii() and word.isdigit():
+            class_id = whole_number(word, where, "the class", highest=count - 1)
         else:
-            reason = "not a class of the network" if names else "no number, and the scores have no class names"
-            raise ConfigError(f"{where}: {shown(line)} is {reason}{hint(line, where)}")
+            raise ConfigError(f"{where}: {shown(word)} is not {_no_class(word, names)}{hint(word, where)}")
         if class_id in places:
-            raise ConfigError(f"{where}: the class {shown(line)} stands in {places[class_id]} already; remove one")
+            raise ConfigError(f"{where}: the class {shown(word)} stands in {places[class_id]} already; remove one")
         places[class_id] = where.rsplit(", ", 1)[1]
-    if len(places) < 2:
-        raise ConfigError(f"{path}: fewer than 2 classes in it; give one per line")
+    if len(places) < least:
+        raise ConfigError(
+            f"{file or '--classes'}: fewer than {least} classes in it; give one per {'line' if file else 'word'}"
+        )
     return list(places)
 
 
+def _no_class(word: str, names: Sequence[str] | None) -> str:
+    if names is None:
+        return "a number, and the scores have no class names"
+    by_lower = {name.lower(): name for name in names}
+    near = difflib.get_close_matches(word.lower(), by_lower, n=1)
+    return "a class of the network" + (f"; did you mean {by_lower[near[0]]!r}?" if near else "")
+
+
 def _measure(
-    path: str, scores: NDArray[np.float32], labels: NDArray[Any], rule: str, ties: classification.Ties
+    path: str,
+    scores: NDArray[np.float32],
+    labels: NDArray[Any],
+    rule: str,
+    ties: classification.Ties,
+    classes: Sequence[int] | None = None,
 ) -> dict[str, Any]:
     # The official rule of Charades gives -inf to what is not to be found.
     good: NDArray[np.bool_] = np.all(np.isfinite(scores) | (np.isneginf(scores) & (rule != "topk")), axis=1)
@@ -235,7 +295,7 @@ def _measure(
     scores = np.where(good[:, None], scores, np.nan)
     if rule == "topk":
         return {**classification.summarize(scores, labels, ties=ties), **counts}
-    value = classification.mean_average_precision(scores, labels, unlabelled_last=rule == "charades")
+    value = classification.mean_average_precision(scores, labels, rule == "charades", classes)
     return {"map": value, **counts}
 
 

@@ -87,8 +87,9 @@ def test_labels_of_several_classifiers_that_do_not_fit(tmp_path):
         assert said in text
     with_classes = file_of(tmp_path, scores=heads, labels=torch.stack([LABELS, LABELS], 1))
     (tmp_path / "classes.txt").write_text("0\n1\n")
-    text = message_of(scoring.score_file, with_classes, "topk", "wrong", str(tmp_path / "classes.txt"))
-    assert "scores of the classifiers verb, noun; --classes needs one" in text
+    text = message_of(scoring.score_file, with_classes, "topk", "wrong", [str(tmp_path / "classes.txt")])
+    assert "scores of the classifiers verb, noun; choose that of --classes with --head" in text
+    assert "--head is 'adverb'" in message_of(scoring.score_file, with_classes, "topk", head="adverb")
 
 
 def test_equal_scores_are_wrong_or_taken_as_argmax_does(tmp_path):
@@ -126,25 +127,73 @@ def test_some_classes_of_a_network_are_scored_by_name_or_number(tmp_path):
         ("", "classes.txt: fewer than 2 classes"),
         ("run\n", "classes.txt: fewer than 2 classes"),
         ("run\nswim\n", "classes.txt, line 2: 'swim' is not a class of the network"),
+        ("run\nJumps\n", "classes.txt, line 2: 'Jumps' is not a class of the network; did you mean 'jump'?"),
         ("class\nrun\n", "classes.txt, line 1: 'class' is not a class of the network; is it a header?"),
         ("run\n4\n", "classes.txt, line 2: the class is '4', outside 0..3"),
         ("run\nwalk\n0\n", "classes.txt, line 3: the class '0' stands in line 1 already"),
-        ("jump\nsing\n", "scores.pt: none of its 2 videos is labelled with a class of"),
+        ("jump\nsing\n", "scores.pt: none of its 2 videos is labelled with one of the 2 classes"),
     ],
-    ids=range(7),
+    ids=range(8),
 )
 def test_lists_of_classes_with_mistakes(tmp_path, text, said):
     names = ["run", "walk", "jump", "sing"]
     path = file_of(tmp_path, scores=SCORES[:2], labels=LABELS[:2], class_names=names)
     (tmp_path / "classes.txt").write_text(text)
-    assert f"{tmp_path}/{said}" in message_of(scoring.score_file, path, "topk", "wrong", str(tmp_path / "classes.txt"))
+    assert f"{tmp_path}/{said}" in message_of(
+        scoring.score_file, path, "topk", "wrong", [str(tmp_path / "classes.txt")]
+    )
 
 
 def test_names_of_classes_need_scores_that_have_names(tmp_path):
     (tmp_path / "classes.txt").write_text("run\nwalk\n")
     path = file_of(tmp_path, scores=SCORES, labels=LABELS)
-    text = message_of(scoring.score_file, path, "topk", "wrong", str(tmp_path / "classes.txt"))
-    assert "classes.txt, line 1: 'run' is no number, and the scores have no class names" in text
+    text = message_of(scoring.score_file, path, "topk", "wrong", [str(tmp_path / "classes.txt")])
+    assert "classes.txt, line 1: 'run' is not a number, and the scores have no class names" in text
+
+
+def test_some_classes_are_compared_with_each_other_or_with_all(tmp_path):
+    names = ["run", "walk", "jump", "sing"]
+    # Among all: right, wrong (sing), wrong (walk), and a video of another class. Among run and jump: the first two.
+    scores = torch.tensor([[0.6, 0.2, 0.1, 0.1], [0.3, 0.1, 0.2, 0.4], [0.3, 0.4, 0.2, 0.1], [0.1, 0.7, 0.1, 0.1]])
+    path = file_of(tmp_path, scores=scores, labels=torch.tensor([0, 0, 2, 1]), class_names=names)
+    counts = {"classes": 2, "videos": 3, "videos_of_other_classes": 1}
+    subset = {"top1": pytest.approx(200 / 3), "top5": 100.0, "mean_class_accuracy": 50.0, "compared_classes": 2}
+    assert evaluate("topk", "--scores", path, "--classes", "run", "jump") == {**subset, **counts}
+    # run 1 of 2, jump 0 of 1.
+    everything = {"top1": pytest.approx(100 / 3), "top5": 100.0, "mean_class_accuracy": 25.0, "compared_classes": 4}
+    words = ("topk", "--scores", path, "--compare", "all", "--classes")
+    assert evaluate(*words, "run", "2") == {**everything, **counts}
+    # The accuracy of one class.
+    assert evaluate(*words, "run")["top1"] == 50.0
+    for chosen, said in (
+        (["run"], "--classes: fewer than 2 classes in it"),
+        (["run", "jmup"], "--classes, word 2: 'jmup' is not a class of the network; did you mean 'jump'?"),
+        (["jmup"], "--classes: 'jmup' is neither a file nor a class of the network; did you mean 'jump'?"),
+        (["run", "run"], "--classes, word 2: the class 'run' stands in word 1 already"),
+    ):
+        assert said in message_of(scoring.score_file, path, "topk", classes=chosen)
+
+
+def test_some_classes_of_one_of_several_classifiers(tmp_path):
+    heads = {"verb": SCORES, "noun": torch.tensor([[0.1, 0.9], [0.2, 0.8], [0.7, 0.3]])}
+    labels = torch.tensor([[0, 1], [1, 0], [2, 0]])
+    names = {"verb": None, "noun": ["cup", "door"]}
+    path = file_of(tmp_path, scores=heads, labels=labels, class_names=names)
+    # Of the two cups one is seen.
+    assert evaluate("topk", "--scores", path, "--head", "noun", "--classes", "cup", "--compare", "all")["top1"] == 50.0
+    assert evaluate("topk", "--scores", path, "--head", "noun")["top1"] == pytest.approx(200 / 3)
+
+
+def test_some_classes_of_videos_with_several_labels(tmp_path):
+    scores = torch.tensor([[0.9, 0.1, 0.5], [0.8, 0.7, 0.9], [0.1, 0.6, 0.3]])
+    labels = torch.tensor([[0, 1, 0], [1, 1, 0], [0, 0, 1]])
+    path = file_of(tmp_path, scores=scores, labels=labels, class_names=["a", "b", "c"])
+    # a: its video is the second of three, 1/2. b: ranks 1 and 3, (1 + 2/3) / 2. c: rank 3, 1/3.
+    for rule in ("multilabel", "charades"):
+        words = (rule, "--scores", path, "--classes")
+        assert evaluate(*words, "a") == {"map": 50.0, "classes": 1, "videos": 3}
+        assert evaluate(*words, "b", "a")["map"] == pytest.approx(100 * (1 / 2 + 5 / 6) / 2)
+    assert evaluate("multilabel", "--scores", path)["map"] == pytest.approx(100 * (1 / 2 + 5 / 6 + 1 / 3) / 3)
 
 
 @pytest.mark.parametrize("rule", ["charades", "multilabel"])

@@ -1,5 +1,6 @@
 """Top-k accuracy, per-class accuracy and mean average precision. Legend: N videos, K classes."""
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -80,19 +81,24 @@ def confusion_matrix(scores: NDArray[Any], labels: NDArray[Any]) -> NDArray[np.i
     return counts
 
 
-def mean_average_precision(scores: NDArray[Any], labels: NDArray[Any], unlabelled_last: bool = False) -> float:
+def mean_average_precision(
+    scores: NDArray[Any], labels: NDArray[Any], unlabelled_last: bool = False, classes: Sequence[int] | None = None
+) -> float:
     """Unweighted mean of the classes' average precision, over classes that have a positive, in percent; NaN without.
 
     Args:
         scores: [N, K]; NaN counts as the lowest score. The order alone counts, so that infinite scores are allowed.
         labels: [N, K] of 0 and 1.
         unlabelled_last: Videos without any label count as the lowest score too, as in the official scorer of Charades.
+        classes: Ids of those that the mean is over; None for all.
     """
     from sklearn.metrics import average_precision_score
 
     lowest = np.isnan(scores) | (unlabelled_last & ~labels.any(axis=1, keepdims=True))
     scores = np.where(lowest, -np.inf, scores)
     present = np.flatnonzero(labels.any(axis=0))
+    if classes is not None:
+        present = present[np.isin(present, classes)]
     if not len(present):
         return float("nan")
     # Places in the order, which is all that counts: the scores themselves may be infinite.

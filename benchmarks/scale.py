@@ -1,19 +1,26 @@
 """How a training grows from one process to many machines: a model of cost, and a simulation that is checked here.
 
-`python -m benchmarks.scale CONFIG [KEY VALUE ...]` measures 1, 2 and 4 processes and compares them with the simulation.
+`python -m benchmarks.scale CONFIG [KEY VALUE ...]` measures 1, 2 and 4 processes and compares them with the simulation;
+`python -m benchmarks.scale` prints time and price of the paper's tables from assumptions that its options replace.
 """
 
 import argparse
 import heapq
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
+from avslowfast.config import load_cfg
+from avslowfast.models import build_model
+from avslowfast.models.build import input_shapes
+from avslowfast.models.complexity import count_gflops
 from avslowfast.utils.seeding import generator
 
-from .measure import Row, table
-from .step import scaling
+from .measure import Row, spread, table
+from .step import scaling_runs
 
 
 @dataclass(frozen=True)
@@ -92,6 +99,7 @@ def simulate(cluster: Cluster, rates: Rates, steps: int = 100, seed: int = 0) ->
         seed: Of the variation.
     """
     rng, slow, exchange = generator(seed, "scale"), slowdown(cluster, rates), exchange_seconds(cluster, rates)
+    exchange *= slow if cluster.on_cores else 1.0
     warm_up, now = steps // 4, 0.0
     began = 0.0
     step = rates.step * (slow if cluster.on_cores else 1.0)
@@ -158,48 +166,127 @@ def cost(gflops: float, clips: float, epochs: float, sustained: float, price: fl
     return {"accelerator hours": hours, "price": hours * price}
 
 
+# Training clips of an epoch: as the data sets' label files have them (DATASETS.md), Kinetics' as far as it can still be
+# downloaded. Those of AVA are 235 movies x 897 seconds, at most; those of Charades its published training videos.
+CLIPS = {"Kinetics": 240_000, "EPIC55": 28_472, "AVA": 210_795, "Charades": 7_985}
+# The networks of the paper's tables, each with audio and without.
+NETWORKS = (
+    "Kinetics/{}SLOWFAST_4x16_R50", "Kinetics/{}SLOWFAST_8x8_R50", "Kinetics/{}SLOWFAST_4x16_R101",
+    "Kinetics/{}SLOWFAST_8x8_R101", "Kinetics/{}SLOWFAST_16x8_R101",
+    "EPIC55/{}SLOWFAST_4x16_R50", "EPIC55/{}SLOWFAST_8x8_R50", "EPIC55/{}SLOWFAST_8x8_R101",
+    "AVA/{}SLOWFAST_4x16_R50_SHORT", "AVA/{}SLOWFAST_32x2_R50_SHORT", "AVA/{}SLOWFAST_32x2_R101_50_50",
+    "Charades/{}SLOWFAST_16x8_R50", "Charades/{}SLOWFAST_16x8_R101",
+)  # fmt: skip
+
+
+def paper(
+    sustained: float, price: float, accelerators: int, clips: Mapping[str, int], clip_seconds: float
+) -> list[Row]:
+    """Time and price of each network of the paper's tables.
+
+    Args:
+        sustained: Floating-point operations per second that an accelerator sustains.
+        price: Of an accelerator hour.
+        accelerators: That train together, without loss.
+        clips: {data set: clips of an epoch}.
+        clip_seconds: CPU seconds of one clip in a loader worker.
+
+    Returns:
+        Rows {"network", "GMAC" of a clip, "epochs", "clips" of an epoch, "accelerator hours", "days", "price",
+        "clips/s" and "cores" for each accelerator}.
+    """
+    rows = []
+    for name in (pattern.format(audio) for pattern in NETWORKS for audio in ("", "AV")):
+        cfg = load_cfg(name, ["NUM_GPUS", 0, "BN.NORM_TYPE", "batchnorm"])
+        boxes = torch.tensor([[0.0, 0.0, 0.0, 64.0, 64.0]]) if name.startswith("AVA") else None
+        gflops = count_gflops(build_model(cfg), input_shapes(cfg, cfg.DATA.TRAIN_CROP_SIZE, 1), boxes)
+        number, epochs = clips[name.split("/")[0]], cfg.SOLVER.MAX_EPOCH
+        costs = cost(gflops, number, epochs, sustained, price)
+        rate = sustained / (6e9 * gflops)
+        rows.append({
+            "network": name,
+            "GMAC": gflops,
+            "epochs": epochs,
+            "clips": number,
+            "accelerator hours": costs["accelerator hours"],
+            "days": costs["accelerator hours"] / accelerators / 24,
+            "price": costs["price"],
+            "clips/s": rate,
+            "cores": rate * clip_seconds,
+        })  # fmt: skip
+    return rows
+
+
 def check(path: str, overrides: Sequence[object], batch: int, steps: int, repeats: int, cores: int) -> list[Row]:
-    """Measured processes beside the simulation, whose step is that of the one process and whose exchange is zero.
+    """Measured processes beside the simulation.
+
+    It is given the step of one process and its spread, the gradients, and how fast two processes exchange as many
+    bytes, all of the same turn; the figures are medians of the turns.
 
     Args:
         path: Configuration.
         overrides: Keys and values.
         batch: Clips of one process.
         steps: Steps that are timed.
-        repeats: Measurements.
+        repeats: Turns.
         cores: Of this machine.
 
     Returns:
-        Rows {"processes", "measured clips/s", "min", "max", "predicted clips/s", "error %"}.
+        Rows {"processes", "measured clips/s", "min", "max", "predicted clips/s", "error %", "error min", "error max"}.
     """
-    measured = scaling(path, list(overrides), batch, steps, repeats, (1, 2, 4))
-    rates = Rates(step=batch / measured[0]["clips_per_s"])
+    runs = scaling_runs(path, list(overrides), batch, steps, repeats, (1, 2, 4))
     rows = []
-    for row in measured:
-        cluster = Cluster(1, row["processes"], cores, 0, batch, on_cores=True)
-        predicted = cluster.ranks * batch / simulate(cluster, rates)
-        rows.append(
-            {
-                "processes": row["processes"],
-                "measured clips/s": row["clips_per_s"],
-                "min": row["min"],
-                "max": row["max"],
-                "predicted clips/s": predicted,
-                "error %": 100 * (predicted / row["clips_per_s"] - 1),
-            }
-        )
+    for world, of_world in runs.items():
+        measured, predicted = [], []
+        for run, one, two in zip(of_world, runs[1], runs[2]):
+            rates = Rates(
+                step=one["seconds"],
+                step_spread=one["spread"],
+                gradients=one["gradients"],
+                network=one["gradients"] / two["exchange"],
+            )
+            measured.append(world * batch / run["seconds"])
+            predicted.append(world * batch / simulate(Cluster(1, world, cores, 0, batch, on_cores=True), rates))
+        errors = spread([100 * (p / m - 1) for p, m in zip(predicted, measured)])
+        found = spread(measured)
+        rows.append({
+            "processes": world,
+            "measured clips/s": found["median"],
+            "min": found["min"],
+            "max": found["max"],
+            "predicted clips/s": spread(predicted)["median"],
+            "error %": errors["median"],
+            "error min": errors["min"],
+            "error max": errors["max"],
+        })  # fmt: skip
     return rows
 
 
 def main() -> None:
-    """Measure and compare."""
+    """Measure and compare, or print time and price of the paper's tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("config")
+    parser.add_argument("config", nargs="?", help="configuration whose processes are measured; without it the tables")
     parser.add_argument("overrides", nargs="*", default=[], metavar="KEY VALUE")
-    for name, default in (("batch", 8), ("steps", 8), ("repeats", 3), ("cores", 2)):
-        parser.add_argument(f"--{name}", type=int, default=default)
+    for name, number in (("batch", 8), ("steps", 8), ("repeats", 3), ("cores", os.cpu_count() or 1)):
+        parser.add_argument(f"--{name}", type=int, default=number)
+    assumed = parser.add_argument_group("assumptions of the tables")
+    assumed.add_argument("--tflops", type=float, default=150, help="sustained by an accelerator (default: %(default)s)")
+    assumed.add_argument("--price", type=float, default=2, help="of an accelerator hour (default: %(default)s)")
+    assumed.add_argument("--accelerators", type=int, default=8, help="that train together (default: %(default)s)")
+    assumed.add_argument(
+        "--clip-seconds", type=float, default=0.053, help="CPU seconds per clip (default: %(default)s)"
+    )
+    for name, number in CLIPS.items():
+        assumed.add_argument(
+            f"--{name.lower()}", type=int, default=number, help="clips per epoch (default: %(default)s)"
+        )
     args = parser.parse_args()
-    print(table(check(args.config, args.overrides, args.batch, args.steps, args.repeats, args.cores)))
+    if args.config:
+        rows = check(args.config, args.overrides, args.batch, args.steps, args.repeats, args.cores)
+    else:
+        clips = {name: getattr(args, name.lower()) for name in CLIPS}
+        rows = paper(args.tflops * 1e12, args.price, args.accelerators, clips, args.clip_seconds)
+    print(table(rows))
 
 
 if __name__ == "__main__":

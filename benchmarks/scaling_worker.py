@@ -1,5 +1,11 @@
-"""One process of `step.scaling`: WORLD CONFIG BATCH STEPS [KEY VALUE ...]; the first one prints SECONDS per step."""
+"""One process of `step.scaling`: WORLD CONFIG BATCH STEPS [KEY VALUE ...]; the first one prints FIGURES as JSON.
 
+"seconds" per step and their "spread" (standard deviation, as a share), bytes of "gradients", seconds of their
+"exchange".
+"""
+
+import json
+import statistics
 import sys
 import time
 
@@ -9,6 +15,7 @@ import torch.distributed as dist
 from avslowfast.config import load_cfg
 from avslowfast.utils.memory import keep_freed_memory
 
+from .measure import seconds_of
 from .step import Stepper
 
 
@@ -26,15 +33,22 @@ def main(words: list[str]) -> None:
         )
     for _ in range(2):
         stepper.step(False)
-    if world > 1:
-        dist.barrier()
-    began = time.perf_counter()
+    times = []
     for _ in range(steps):
+        if world > 1:
+            dist.barrier()
+        began = time.perf_counter()
         stepper.step(False)
+        if world > 1:
+            dist.barrier()
+        times.append(time.perf_counter() - began)
+    gradients = torch.zeros(sum(parameter.numel() for parameter in stepper.model.parameters()))
+    figures = {"seconds": statistics.fmean(times), "gradients": 4 * gradients.numel(), "exchange": 0.0}
+    figures["spread"] = statistics.pstdev(times) / figures["seconds"]
     if world > 1:
-        dist.barrier()
+        figures["exchange"] = min(seconds_of(lambda: dist.all_reduce(gradients), 5, synchronize=dist.barrier))
     if world == 1 or dist.get_rank() == 0:
-        print("SECONDS", (time.perf_counter() - began) / steps)
+        print("FIGURES", json.dumps(figures))
 
 
 if __name__ == "__main__":

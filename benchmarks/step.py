@@ -1,5 +1,6 @@
 """Training steps: how long they take, what they compute, how the cost grows."""
 
+import json
 import multiprocessing
 import os
 import resource
@@ -284,18 +285,8 @@ def scaling(
     Returns:
         Rows {"processes", "clips_per_s", "min", "max", "times_one"}.
     """
-    rates: dict[int, list[float]] = {world: [] for world in worlds}
-    for _ in range(repeats):
-        for world in rates:
-            launcher = ["torch.distributed.run", f"--nproc_per_node={world}", "--standalone", "-m"] if world > 1 else []
-            words = [str(world), path, str(batch), str(steps), *map(str, overrides)]
-            command = [sys.executable, "-m", *launcher, "benchmarks.scaling_worker", *words]
-            env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
-            done = subprocess.run(command, env=env, capture_output=True, text=True)
-            seconds = [line.split()[1] for line in done.stdout.split("\n") if line.startswith("SECONDS")]
-            if not seconds:
-                raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip()[-500:]}")
-            rates[world].append(world * batch / float(seconds[0]))
+    runs = scaling_runs(path, overrides, batch, steps, repeats, worlds)
+    rates = {world: [world * batch / run["seconds"] for run in of_world] for world, of_world in runs.items()}
     statistics = {world: spread(values) for world, values in rates.items()}
     one = statistics[1]["median"]
     return [
@@ -308,3 +299,34 @@ def scaling(
         }
         for world, s in statistics.items()
     ]
+
+
+def scaling_runs(
+    path: str, overrides: Sequence[Any], batch: int, steps: int, repeats: int, worlds: Sequence[int]
+) -> dict[int, list[dict[str, float]]]:
+    """What processes of `scaling` measure, which take turns.
+
+    Args:
+        path: As of `scaling`, like all others.
+        overrides: Keys and values.
+        batch: Clips of one process.
+        steps: Steps that are timed.
+        repeats: Measurements.
+        worlds: Numbers of processes.
+
+    Returns:
+        {number of processes: the figures of each turn, see `scaling_worker`}.
+    """
+    runs: dict[int, list[dict[str, float]]] = {world: [] for world in worlds}
+    for _ in range(repeats):
+        for world in worlds:
+            launcher = ["torch.distributed.run", f"--nproc_per_node={world}", "--standalone", "-m"] if world > 1 else []
+            words = [str(world), path, str(batch), str(steps), *map(str, overrides)]
+            command = [sys.executable, "-m", *launcher, "benchmarks.scaling_worker", *words]
+            env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
+            done = subprocess.run(command, env=env, capture_output=True, text=True)
+            figures = [line.split(" ", 1)[1] for line in done.stdout.split("\n") if line.startswith("FIGURES")]
+            if not figures:
+                raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip()[-500:]}")
+            runs[world].append(json.loads(figures[0]))
+    return runs

@@ -162,7 +162,9 @@ def prepare(
     names = {job.out for job in jobs}
     sweep(path for path in walk_files(out) if replaced_by(path) in names)
     waiting = [job for job in jobs if job.state == "found"]
-    tasks = [(str(job.source), job.out, short_side, movies) for job in waiting]
+    # The cores of one video's decoder are those of the other workers.
+    threads = 1 if min(workers, len(waiting)) > 1 else 0
+    tasks = [(str(job.source), job.out, short_side, movies, threads) for job in waiting]
     results = run_each(_prepare, tasks, workers, timeout, clean=lambda task: _discard(task[1]))
     for number, result in tqdm(results, total=len(tasks), desc="preparing", disable=None):
         job = waiting[number]
@@ -187,16 +189,16 @@ def _discard(out: str) -> None:
     sweep(temporary_of(out))
 
 
-def _prepare(task: tuple[str, str, int, bool]) -> tuple[int, str, str]:
+def _prepare(task: tuple[str, str, int, bool, int]) -> tuple[int, str, str]:
     """What became of a file.
 
     Args:
-        task: (source, file to write, short side, whether it is a movie).
+        task: (source, file to write, short side, whether it is a movie, decoding threads).
 
     Returns:
         (damaged packets, why it has no audio, why it could not be prepared).
     """
-    source, out, short_side, movie = task
+    source, out, short_side, movie, threads = task
     try:
         span = None
         if movie:
@@ -204,7 +206,7 @@ def _prepare(task: tuple[str, str, int, bool]) -> tuple[int, str, str]:
                 # Movies that are cut to AVA's span begin where it does.
                 whole = reader.video.end > AVA_SPAN[1] - AVA_SPAN[0] + _WHOLE_MOVIE_MARGIN
                 span = AVA_SPAN if whole else None
-        done = transcode(source, out, short_side, span)
+        done = transcode(source, out, short_side, span, threads=threads)
     except DecodeError as error:
         return 0, "", error.reason_for(source)
     lost = done.frames_read - done.frames_written

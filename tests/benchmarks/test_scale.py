@@ -2,7 +2,8 @@
 
 import pytest
 
-from benchmarks.scale import Cluster, cost, exchange_seconds, needs, Rates, simulate, slowdown
+import avslowfast
+from benchmarks.scale import CLIPS, Cluster, cost, exchange_seconds, needs, NETWORKS, Rates, simulate, slowdown
 
 
 def test_one_process_with_data_at_hand_takes_its_step():
@@ -46,3 +47,15 @@ def test_the_exchange_is_that_of_a_ring():
 
 def test_the_cost_of_a_training_is_that_of_its_operations():
     assert cost(36, 1e5, 100, 6e14, 2.0) == pytest.approx({"accelerator hours": 1.0, "price": 2.0})
+
+
+def test_an_exchange_over_the_cores_waits_for_them_too():
+    rates = Rates(0.2, gradients=1e8, network=1e9)
+    times = [simulate(Cluster(1, n, 2, 0, 8, on_cores=True), rates) for n in (1, 2, 4)]
+    assert times == pytest.approx([0.2, 0.2 + 0.1, 2 * (0.2 + 2 * 3 / 4 * 0.1)])
+
+
+def test_the_tables_are_of_networks_that_exist():
+    rows = [pattern.format(audio) for pattern in NETWORKS for audio in ("", "AV")]
+    assert set(rows) <= set(avslowfast.list_models())
+    assert {row.split("/")[0] for row in rows} == set(CLIPS)

@@ -223,13 +223,14 @@ def write_results(
 ) -> None:
     """A suite's CSV, plot and facts (JSON) in the folder `docs`/ablations."""
     from ..visualization.ablation import draw_suite, write_rows
+    from ..visualization.draw import save_svg
 
     rows: list[dict[str, Any]] = [
         {"variant": chain.variant, "seed": chain.seed, **measured(chain, suite["metrics"])} for chain in chains
     ]
     base = os.path.join(docs, "ablations", name)
     write_rows(f"{base}.csv", rows)
-    draw_suite(suite, rows, f"{base}.png")
+    save_svg(draw_suite(suite, rows), f"{base}.svg")
     facts = {
         "command": f"avslowfast ablate {name}"
         + (f" --scale {settings.scale}" if settings.scale != "small" else "")
@@ -260,9 +261,10 @@ def write_page(spec: Mapping[str, Any], docs: str) -> str:
         "",
         "What the paper (arXiv 2001.08740) claims, tried on small networks and SynthAV, whatever came out. Made by",
         "`avslowfast ablate all`. The data were fixed before the suites were run; nothing was tuned to them.",
-        "A claim is supported by a difference of more than two standard errors in the claimed direction and",
-        "contradicted by one in the other direction; a smaller difference is inconclusive. With three seeds much",
-        "remains inconclusive, and networks this small on rendered videos say little about Kinetics.",
+        "Variants are compared seed by seed. The interval of a difference is the 95 % t interval of its mean over the",
+        "seeds; a claim is supported where it lies above 0, contradicted where it lies below, else inconclusive, as",
+        "without an interval (one seed, or the same difference in all). With three seeds much remains inconclusive,",
+        "and networks this small on rendered videos say little about Kinetics.",
         "The machine had other work to do as well.",
         "",
     ]

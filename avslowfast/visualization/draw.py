@@ -3,17 +3,23 @@
 import contextlib
 import io
 import os
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..utils.text import write_text
 from .colours import COLOURS
 from .text import families_for
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+
+# No line of data has this colour.
+_INK = "#010203"
 
 
 def new_figure(width: float, height: float) -> "Figure":
@@ -41,6 +47,54 @@ def save(figure: "Figure", path: str | os.PathLike[str], dpi: float = 120) -> No
     os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
     with plain_text(figure):
         figure.savefig(path, dpi=dpi, bbox_inches="tight")
+
+
+def svg_text(figure: "Figure", outlines: bool = False) -> str:
+    """A figure as SVG, whose axes and words have the colour of the text around it (currentColor).
+
+    Args:
+        figure: The figure.
+        outlines: Letters are shapes, which look the same everywhere; else they are words in the reader's fonts.
+    """
+    from matplotlib import rc_context
+
+    buffer = io.StringIO()
+    _ink(figure)
+    options: dict[Any, Any] = {"svg.fonttype": "path" if outlines else "none", "svg.hashsalt": "avslowfast"}
+    with plain_text(figure), rc_context(options), warnings.catch_warnings():
+        if not outlines:
+            # The reader has the letters of every language, whatever fonts are here.
+            warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None}, transparent=True)
+    text = buffer.getvalue().replace(_INK, "currentColor")
+    return text[text.index("<svg") :]
+
+
+def save_svg(figure: "Figure", path: str | os.PathLike[str]) -> None:
+    """Write a figure as an SVG file that is dark where the reader prefers it.
+
+    Args:
+        figure: The figure.
+        path: File to write.
+    """
+    # The darkest of the colours has a lighter one in its place.
+    first = COLOURS[0].lower()
+    style = f"<style>svg{{color:#1b1b1f;background:#fff;--first:{first}}}@media(prefers-color-scheme:dark)"
+    style += f"{{svg{{color:#ececf1;background:#1e2129;--first:{COLOURS[5]}}}}}</style>"
+    head, rest = svg_text(figure, outlines=True).replace(first, "var(--first)").split(">", 1)
+    write_text(path, f"{head}>{style}{rest}")
+
+
+def _ink(figure: "Figure") -> None:
+    """Axes and words of a figure in a colour that stands for the page's."""
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):
+        text.set_color(_INK)
+    for axes in figure.axes:
+        axes.tick_params(color=_INK, labelcolor=_INK)
+        for spine in axes.spines.values():
+            spine.set_edgecolor(_INK)
 
 
 def pixels_of(figure: "Figure") -> NDArray[np.uint8]:

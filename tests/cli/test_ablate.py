@@ -8,9 +8,11 @@ import sys
 import pytest
 import yaml
 from helpers import ROOT
+from matplotlib.text import Text
 
 from avslowfast.cli import ablation_suites
-from avslowfast.visualization.ablation import read_rows, section, verdict
+from avslowfast.visualization.ablation import baseline, draw_suite, paired, read_rows, section
+from avslowfast.visualization.draw import save_svg
 
 SPEC = yaml.safe_load((ROOT / "configs/ablations.yaml").read_text())
 
@@ -48,11 +50,78 @@ def test_a_network_that_suites_share_is_trained_once():
     assert chains[3][0].folder in " ".join(chains[3][1].command)
 
 
-def test_verdicts_go_by_two_standard_errors():
-    assert verdict([80, 81, 82], [70, 71, 72]).word == "supported"
-    assert verdict([70, 71, 72], [80, 81, 82]).word == "contradicted"
-    assert verdict([80, 60, 70], [69, 75, 60]).word == "inconclusive"
-    assert verdict([80], [10]).word == "inconclusive"
+def by_seed(*values):
+    return dict(enumerate(values, 1))
+
+
+def test_variants_are_compared_seed_by_seed():
+    # By hand: differences 9, 10, 11; standard error 1 / sqrt(3); the t of 97.5 % with two degrees is 4.3027.
+    found = paired(by_seed(79, 81, 83), by_seed(70, 71, 72))
+    assert found.each == [9, 10, 11] and found.difference == 10 and found.verdict == "supported"
+    assert (found.low, found.high) == pytest.approx((10 - 4.3027 / 3**0.5, 10 + 4.3027 / 3**0.5), abs=1e-3)
+    assert paired(by_seed(70, 71, 72), by_seed(79, 81, 83)).verdict == "contradicted"
+    assert paired(by_seed(80, 60, 70), by_seed(69, 75, 60)).verdict == "inconclusive"
+    # Seeds that differ much, and variants that differ little but always, are distinguished.
+    assert paired(by_seed(50.5, 70.6, 90.4), by_seed(50, 70, 90)).verdict == "supported"
+    for values, others in ((by_seed(80), by_seed(10)), (by_seed(71, 72, 73), by_seed(70, 71, 72))):
+        found = paired(values, others)
+        assert found.verdict == "inconclusive" and str(found).startswith("+") and "(" not in str(found)
+    assert paired({1: 5.0, 2: 7.0, 9: 0.0}, {2: 6.0, 1: 1.0}).each == [4.0, 1.0]
+
+
+def drawn_suite(variants, seeds, metrics):
+    names = [
+        f"variant {i} with a name as long as names are that say what they are and why" * (i % 2) or f"v{i}"
+        for i in range(variants)
+    ]
+    suite = {
+        "title": "A title that is longer than the figure is wide " * 3,
+        "metrics": metrics,
+        "variants": {n: {"K": 1} for n in names},
+    }
+    suite["variants"][names[1]] = {}
+    rows = [
+        {"variant": name, "seed": seed, **{m: 97.1 + 0.1 * i + 0.03 * (seed * (i + 1) % 4) for m in metrics}}
+        for i, name in enumerate(names)
+        for seed in range(1, seeds + 1)
+    ]
+    assert baseline(suite) == names[1]
+    return draw_suite(suite, rows)
+
+
+def words_of(figure):
+    """The texts of a figure; ticks beyond the ends of an axis are not drawn."""
+    ticks = {axes: [(tick.label1, tick.get_loc()) for tick in axes.xaxis.get_major_ticks()] for axes in figure.axes}
+    beyond = {
+        label
+        for axes, labels in ticks.items()
+        for label, place in labels
+        if not axes.get_xlim()[0] <= place <= axes.get_xlim()[1]
+    }
+    return [text for text in figure.findobj(Text) if text.get_text() and text.get_visible() and text not in beyond]
+
+
+@pytest.mark.parametrize(
+    ("variants", "seeds", "metrics"), [(2, 1, ["top1"]), (5, 3, ["top1", "res4_hard"]), (12, 5, ["top1"])]
+)
+def test_the_figure_of_a_suite_has_no_overlaps_and_axes_that_show_differences(tmp_path, variants, seeds, metrics):
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    figure = drawn_suite(variants, seeds, metrics)
+    FigureCanvasAgg(figure).draw()
+    boxes = [text.get_window_extent() for text in words_of(figure)]
+    assert len(boxes) > variants * len(metrics)
+    for i, box in enumerate(boxes):
+        assert figure.bbox.x0 <= box.x0 and box.x1 <= figure.bbox.x1 and box.y0 >= 0 and box.y1 <= figure.bbox.y1
+        assert not any(box.overlaps(other) for other in boxes[i + 1 :])
+    for axes in figure.axes[::2]:
+        low, high = axes.get_xlim()
+        values = [x for line in axes.lines for x in line.get_xdata()]
+        assert low <= min(values) and max(values) <= high and high - low < 1.3 * max(max(values) - min(values), 0.1)
+    save_svg(figure, tmp_path / "x.svg")
+    text = (tmp_path / "x.svg").read_text()
+    assert "prefers-color-scheme:dark" in text and "currentColor" in text and "<text" not in text
+    assert figure.get_figwidth() < 6
 
 
 def test_the_page_says_what_was_measured():
@@ -64,10 +133,14 @@ def test_the_page_says_what_was_measured():
         "variants": {"a": {}, "b": {}},
         "expect": [["a", "b"]],
     }
-    rows = [{"variant": v, "seed": s, "top1": 60.0 + 10 * (v == "a") + s} for v in "ab" for s in (1, 2, 3)]
+    rows = [
+        {"variant": v, "seed": s, "top1": 60.0 + 10 * (v == "a") + s - 0.25 * (v == "b" and s != 2)}
+        for v in "ab"
+        for s in (1, 2, 3)
+    ]
     text = section("t", suite, rows, "about")
-    assert "| a | 72.0 ± 1.0 | 3 |" in text
-    assert '"a" above "b" is supported: +10.0 points, standard error 0.8.' in text
+    assert "| a | 72.0 ± 1.0 |  | 3 |" in text and "| b | 61.8 ± 1.0 | -10.2 (-10.5 to -9.8) | 3 |" in text
+    assert '"a" above "b" is supported: +10.2 (+9.8 to +10.5) points.' in text and "ablations/t.svg" in text
 
 
 @pytest.mark.slow
@@ -101,7 +174,7 @@ def test_a_suite_runs_resumes_and_writes_its_page(tmp_path):
     assert all(0 <= row["top1"] <= 100 for row in rows)
     assert all(row["seconds"] > 0 for row in rows)
     assert "| 0.5 |" in (tmp_path / "docs/ABLATIONS.md").read_text()
-    assert (tmp_path / "docs/ablations/droppathway.png").stat().st_size > 3000
+    assert (tmp_path / "docs/ablations/droppathway.svg").stat().st_size > 3000
     again = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert "2 networks, 2 of them trained already" in again.stdout
     assert json.load(open(tmp_path / "docs/ablations/droppathway.json"))["jobs"] == os.cpu_count()

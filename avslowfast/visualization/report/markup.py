@@ -2,19 +2,14 @@
 
 import functools
 import html
-import io
-import warnings
 from collections.abc import Iterable, Sequence
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from ..draw import plain_text
+from ..draw import svg_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-# No line of data has this colour.
-_INK = "#010203"
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #8885; --soft: #8882; }
@@ -138,32 +133,5 @@ def svg(figure: "Figure", words: str, wide: bool = False) -> str:
         words: What it shows, for those who do not see it.
         wide: It scrolls where it would become too small to read.
     """
-    from matplotlib import rc_context
-
-    buffer = io.StringIO()
-    _ink(figure)
-    with (
-        plain_text(figure),
-        rc_context({"svg.fonttype": "none", "svg.hashsalt": "avslowfast"}),
-        warnings.catch_warnings(),
-    ):
-        # The browser has the letters of every language, whatever matplotlib's font has.
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")
-        figure.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None}, transparent=True)
-    text = buffer.getvalue().replace(_INK, "currentColor")
-    text = text[text.index("<svg") :].replace(
-        "<svg", f"<svg role='img' aria-label='{html.escape(words, quote=True)}'", 1
-    )
+    text = svg_text(figure).replace("<svg", f"<svg role='img' aria-label='{html.escape(words, quote=True)}'", 1)
     return f"<div class='{'wide' if wide else ''}'><div class='figure{' big' if wide else ''}'>{text}</div></div>"
-
-
-def _ink(figure: "Figure") -> None:
-    """Axes and words of a figure in a colour that stands for the page's."""
-    from matplotlib.text import Text
-
-    for text in figure.findobj(Text):
-        text.set_color(_INK)
-    for axes in figure.axes:
-        axes.tick_params(color=_INK, labelcolor=_INK)
-        for spine in axes.spines.values():
-            spine.set_edgecolor(_INK)

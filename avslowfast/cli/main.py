@@ -2,14 +2,15 @@
 
 import argparse
 import difflib
-import importlib
+import importlib.abc
 import io
 import sys
 from collections.abc import Sequence
 from typing import cast, Protocol
 
 from .. import __version__
-from ..utils.errors import may_pass, MISTAKE, tell
+from ..utils.alive import counting_seconds
+from ..utils.errors import first_of_machine, may_pass, MISTAKE, tell
 from ..utils.signals import end_torchrun, INTERRUPTED
 from .parser import CommandParser
 
@@ -112,12 +113,15 @@ def run_command(name: str, argv: Sequence[str] | None = None, script: str = "") 
         if end.code:
             end_torchrun()
         raise
+    if "torch" not in sys.modules and first_of_machine():
+        sys.meta_path.insert(0, _TorchNotice())
     for stream in (sys.stdout, sys.stderr):
         # File names may have bytes that are no text.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
-        return module.run(args)
+        with counting_seconds():
+            return module.run(args)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
@@ -127,6 +131,16 @@ def run_command(name: str, argv: Sequence[str] | None = None, script: str = "") 
                 end_torchrun()
             return MISTAKE
         raise
+
+
+class _TorchNotice(importlib.abc.MetaPathFinder):
+    """Says when PyTorch begins to be imported, which takes seconds; commands and mistakes that need none are quick."""
+
+    def find_spec(self, name: str, path: object, target: object = None) -> None:
+        """See `importlib.abc.MetaPathFinder`; it finds nothing."""
+        if name == "torch":
+            sys.meta_path.remove(self)
+            print("loading PyTorch ...", file=sys.stderr, flush=True)
 
 
 def overview() -> str:

@@ -45,6 +45,7 @@ def add_arguments(parser: CommandParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Render, train, test, print the three results."""
     from ..synthav import render_dataset, VARIANTS
+    from ..utils.alive import hushed
 
     began, data, output = time.time(), args.data, args.output
     clips, overrides = VARIANTS["pairs"], []
@@ -62,7 +63,8 @@ def run(args: argparse.Namespace) -> int:
         # A process each, as a person would start them one after another.
         command = [sys.executable, "-m", "avslowfast", "train", "SynthAV/AVSLOWFAST_TINY", "MODEL.ARCH", arch]
         command += ["DATA.PATH_TO_DATA_DIR", data, "OUTPUT_DIR", folder, *overrides]
-        code = subprocess.run(command).returncode
+        with hushed():
+            code = subprocess.run(command).returncode
         if code:
             return code
         with open(os.path.join(folder, "results.json"), encoding="utf-8") as f:

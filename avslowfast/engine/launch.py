@@ -25,6 +25,7 @@ from torch.distributed.rendezvous import rendezvous
 
 from ..config import ConfigError
 from ..config.derived import Cfg, configured_ranks_per_machine
+from ..utils.alive import hushed
 from ..utils.errors import first_of_machine, may_pass, MISTAKE, one_line, StopRequested
 from ..utils.signals import end_torchrun, end_with_parent, ended_by, how_it_ended, stop_signals_blocked
 from .meeting import gather_machines, host_store, join_store, MeetingError, reach, store_of_start
@@ -153,7 +154,7 @@ def _spawn(cfg: Cfg, function: Workflow, local: int, address: Address, stop: Sto
     # A helper, which the first process would start otherwise; signals to all processes of the job leave it alone.
     with stop_signals_blocked():
         resource_tracker.ensure_running()
-    with stop.deferred():
+    with stop.deferred(), hushed():
         # They come with signals blocked, and take them when they can answer.
         with stop_signals_blocked():
             for process in processes:

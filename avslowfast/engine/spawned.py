@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..config.derived import Cfg
+from ..utils.alive import counting_seconds
 from ..utils.errors import MISTAKE, StopRequested, tell
 from ..utils.signals import end_with_parent
 from .places import Place
@@ -44,13 +45,14 @@ def begin(cfg: Cfg, module: str, function: str, keywords: Mapping[str, Any], pla
     try:
         with StopRequest(speaks=False, code=STOPPED_EARLY) as stop:
             end_with_parent(signal.SIGTERM, place.spawner)
-            from ..config import import_plugins
-            from .launch import join
+            with counting_seconds() if place.local_rank == 0 else contextlib.nullcontext():
+                from ..config import import_plugins
+                from .launch import join
 
-            # A spawned process knows the package's registry entries alone.
-            import_plugins(cfg)
-            work = functools.partial(getattr(importlib.import_module(module), function), **keywords)
-            code = join(cfg, work, place, stop)
+                # A spawned process knows the package's registry entries alone.
+                import_plugins(cfg)
+                work = functools.partial(getattr(importlib.import_module(module), function), **keywords)
+                code = join(cfg, work, place, stop)
     except StopRequested:
         # Asked to stop before the rank could join: `code` says so already.
         pass

@@ -84,6 +84,13 @@ def test_a_mistake_in_a_configuration_is_said_within_a_second_and_a_half():
     assert median_seconds("train", *MISTAKE) < 1.5
 
 
+def test_that_torch_is_imported_is_said_first_and_not_in_the_output():
+    done = run("doctor")
+    assert done.stderr.split("\n")[0] == "loading PyTorch ..."
+    assert done.stdout.startswith("avslowfast is ready")
+    assert run("train", *MISTAKE).stderr.startswith("error: ")
+
+
 def test_an_unknown_command_is_one_line_with_the_nearest_one():
     done = run("trainn")
     assert done.returncode == 2

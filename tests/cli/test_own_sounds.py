@@ -15,8 +15,8 @@ from helpers.runs import ENV
 from helpers.sounds import WORDS, write_words
 from helpers.tools import command
 
-PAGE = (ROOT / "GETTING_STARTED.md").read_text()
-SECTION = PAGE.split("## Your own sounds\n")[1].split("\n## ")[0]
+PAGE = (ROOT / "docs/OWN_SOUNDS.md").read_text()
+SECTION = PAGE.split("\n## ")[0]
 COMMANDS = [line for block in re.findall(r"```bash\n(.*?)```", SECTION, re.S) for line in block.strip().split("\n")]
 # Fewer epochs than the page's, and every test word in the middle of its clip.
 SHORTER = ("SOLVER.MAX_EPOCH", 14, "TRAIN.EVAL_PERIOD", 14, "BN.NUM_BATCHES_PRECISE", 4, "DATA_LOADER.NUM_WORKERS", 0)

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -56,13 +57,58 @@ def check_lists(cfg: Cfg, datasets: Mapping[str, ClipDataset]) -> None:
     """
 
     def check() -> None:
-        classes = derived.head_classes(cfg) if derived.task_facts(cfg).labels else {}
-        found = survey({split: dataset.listing for split, dataset in datasets.items()}, classes)
-        logger.info("lists\n%s", "\n".join(f"  {line}" for line in found.lines()))
+        tried = log_lists(cfg, datasets, decode=True)
         for split, dataset in datasets.items():
-            _check_files(split, dataset)
+            _judge_files(split, dataset, tried[split])
 
     distributed.on_main(check)
+
+
+@dataclass(frozen=True)
+class FilesTried:
+    """What became of a sample of a list's files.
+
+    Attributes:
+        looked_for: Files that were looked for.
+        missing: {number of the record: reason} of those that do not exist.
+        tried: Files that were decoded.
+        problems: Why some of these could not be.
+        with_audio: Of those that could, those with audio; None for a network that does not listen.
+    """
+
+    looked_for: int
+    missing: dict[int, str]
+    tried: int
+    problems: list[str]
+    with_audio: int | None
+
+
+def log_lists(cfg: Cfg, datasets: Mapping[str, ClipDataset], decode: bool = False) -> dict[str, FilesTried]:
+    """Write what lists hold into the log: a row per split, and what a person may not have meant. Main rank alone.
+
+    Args:
+        cfg: The configuration.
+        datasets: {split: its videos}.
+        decode: Decode some of the files as well.
+
+    Returns:
+        {split: what became of a sample of its files}.
+    """
+    classes = derived.head_classes(cfg) if derived.task_facts(cfg).labels else {}
+    found = survey({split: dataset.listing for split, dataset in datasets.items()}, classes)
+    tried = {split: _try_files(dataset, decode) for split, dataset in datasets.items()}
+    more = {
+        "missing": {split: f"{len(files.missing)} of {files.looked_for} looked for" for split, files in tried.items()}
+    }
+    audio = {
+        split: f"{files.with_audio} of {files.tried - len(files.problems)} tried"
+        for split, files in tried.items()
+        if files.with_audio is not None
+    }
+    if decode and audio:
+        more["with audio"] = audio
+    logger.info("lists\n%s", "\n".join(f"  {line}" for line in found.lines(more)))
+    return tried
 
 
 def check_test_weights(cfg: Cfg, datasets: Mapping[str, ClipDataset]) -> None:
@@ -82,27 +128,34 @@ def check_test_weights(cfg: Cfg, datasets: Mapping[str, ClipDataset]) -> None:
         load_for_test(cfg, model, task.required_weights(model), datasets["test"].class_names)
 
 
-def _check_files(split: str, dataset: ClipDataset) -> None:
+def _try_files(dataset: ClipDataset, decode: bool) -> FilesTried:
     records = dataset.records
     indices = _spread(len(records), _LOOKED_FOR)
     missing = {index: reason for index in indices if (reason := absence(records[index].path)) is not None}
-    if missing:
-        index, reason = next(iter(missing.items()))
-        first = records[index]
+    present = [index for index in indices if index not in missing]
+    tried = [present[i] for i in _spread(len(present), _DECODED)] if decode else []
+    found = [_decoded(dataset, index) for index in tried]
+    problems = [reason for reason, _ in found if reason]
+    heard = [audio for reason, audio in found if not reason and audio is not None]
+    return FilesTried(len(indices), missing, len(tried), problems, sum(heard) if heard else None)
+
+
+def _judge_files(split: str, dataset: ClipDataset, files: FilesTried) -> None:
+    if files.missing:
+        index, reason = next(iter(files.missing.items()))
+        first = dataset.records[index]
         place = (f" ({first.where})" if first.where else "") + (f": {reason}" if reason else "")
         words = (
-            f"{split}: {len(missing)} of {len(indices)} files that were looked for do not exist; the first: "
+            f"{split}: {len(files.missing)} of {files.looked_for} files that were looked for do not exist; the first: "
             f"{first.path}{place}; are DATA.PATH_PREFIX and the list right?"
         )
-        if 2 * len(missing) > len(indices):
+        if 2 * len(files.missing) > files.looked_for:
             raise ConfigError(words)
         logger.warning("%s", words)
-    present = [index for index in indices if index not in missing]
-    tried = [present[i] for i in _spread(len(present), _DECODED)]
-    reasons = [reason for reason in (_decoding_problem(dataset, index) for index in tried) if reason]
-    if reasons and 2 * len(reasons) > len(tried):
+    reasons = files.problems
+    if reasons and 2 * len(reasons) > files.tried:
         raise ConfigError(
-            f"{split}: {len(reasons)} of {len(tried)} files that were tried cannot be read; the first: {reasons[0]}"
+            f"{split}: {len(reasons)} of {files.tried} files that were tried cannot be read; the first: {reasons[0]}"
         )
     for reason in reasons:
         logger.warning("%s: a file that was tried cannot be read: %s", split, reason)
@@ -114,16 +167,23 @@ def _spread(total: int, count: int) -> list[int]:
     return [i * total // count for i in range(count)]
 
 
-def _decoding_problem(dataset: ClipDataset, index: int) -> str | None:
+def _decoded(dataset: ClipDataset, index: int) -> tuple[str | None, bool | None]:
+    """(why a file cannot be read or None, whether its clip has audio or None for a network that does not listen)."""
     if dataset.split != "train":
         sample: dict[str, Any] = dataset.evaluation_sample(index)
-        return f"{dataset.records[index].path}: {sample['failure']}" if "failure" in sample else None
+        problem = f"{dataset.records[index].path}: {sample['failure']}" if "failure" in sample else None
+        return problem, _has_audio(sample)
     try:
         samples = dataset.training_samples(SampleKey(index, 0, index))
     except DecodeError as error:
-        return str(error)
+        return str(error), None
     failures = samples[0]["failures"]
-    return "{}: {}".format(*failures[0]) if failures else None
+    return "{}: {}".format(*failures[0]) if failures else None, _has_audio(samples[0])
+
+
+def _has_audio(sample: Mapping[str, Any]) -> bool | None:
+    mask = sample.get("audio_mask")
+    return None if mask is None else bool(mask.any())
 
 
 def try_batches(trainer: Trainer, datasets: Mapping[str, ClipDataset]) -> None:

@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -12,7 +12,7 @@ from ..config import derived
 from ..config.derived import Cfg
 from ..evaluation.build import build_protocol
 from ..evaluation.failures import NothingReadError, write_failed_files
-from ..evaluation.results import describe, nothing_read, outcome, save_config, write_results
+from ..evaluation.results import describe, log_parameters, nothing_read, outcome, save_config, write_results
 from ..loading import build_loader
 from ..models import build_model
 from ..tasks.build import build_task
@@ -24,10 +24,10 @@ from ..utils.text import counted
 from .copies import bring_newest
 from .evaluation import evaluate_as_configured, failure_policy
 from .hooks.build import build_hooks
-from .preflight import build_datasets, check_lists, check_test_weights, log_disk, try_batches
+from .preflight import build_datasets, check_lists, check_test_weights, log_disk, log_lists, try_batches
 from .probe import probe
 from .resume import check_ranks_agree, resume
-from .run_folder import bring_back, folder_of_results, lock_folder, RunData, RunFolder
+from .run_folder import bring_back, facts_of_start, folder_of_results, lock_folder, RunData, RunFolder
 from .stop import STOPPED, StopRequest
 from .trainer import autocast_context, place_model, Trainer
 from .votes import Votes
@@ -122,7 +122,7 @@ def train(cfg: Cfg, device: torch.device, votes: Votes, mirror: Mirror | None = 
         setup_logging(cfg.OUTPUT_DIR)
     if distributed.is_main():
         save_config(cfg, cfg.OUTPUT_DIR)
-        log_start(folder)
+        log_start(folder.record.starts[-1], f"run {folder.record.id}, start {len(folder.record.starts)}")
         log_missing_machines(cfg, trainer.accumulate)
         log_scaled_lr(cfg)
     trainer.identity = {"run_id": folder.record.id, "data": folder.record.data}
@@ -132,6 +132,7 @@ def train(cfg: Cfg, device: torch.device, votes: Votes, mirror: Mirror | None = 
         mirror.want()
     check_ranks_agree(trainer, folder.record.id, data)
     trainer.hooks = build_hooks(cfg, trainer, folder, datasets["val"], mirror)
+    log_parameters(cfg, trainer.model, trains=True)
     describe(cfg, trainer.model)
     try_batches(trainer, datasets)
     with votes.stop.deferred():
@@ -139,18 +140,19 @@ def train(cfg: Cfg, device: torch.device, votes: Votes, mirror: Mirror | None = 
     return not trainer.state.stop
 
 
-def log_start(folder: RunFolder) -> None:
-    """The head of the log: what runs, where, on what."""
-    record, start = folder.record, folder.record.starts[-1]
+def log_start(start: Mapping[str, Any], what: str) -> None:
+    """The head of the log: what runs, where, on what.
+
+    Args:
+        start: From `run_folder.facts_of_start`.
+        what: Which run.
+    """
     program, *words = start["command"]
-    if os.path.basename(program) == "__main__.py":
-        program = "python -m avslowfast"
-    logger.info("run %s, start %d: %s", record.id, len(record.starts), " ".join([program, *words]))
+    program = "python -m avslowfast" if os.path.basename(program) == "__main__.py" else program
+    logger.info("%s: %s", what, " ".join([program, *words]))
     versions = ", ".join(f"{name} {version}" for name, version in start["versions"].items())
     commit = f", commit {start['git_commit']}" if start["git_commit"] else ""
     logger.info("%s%s; %s, %s", versions, commit, start["device"], counted(start["ranks"], "rank"))
-    for split, facts in record.data.items():
-        logger.info("%s list: %d records (fingerprint %s)", split, facts["records"], facts["fingerprint"])
 
 
 def log_missing_machines(cfg: Cfg, passes: int) -> None:
@@ -208,11 +210,16 @@ def test(cfg: Cfg, device: torch.device, votes: Votes) -> dict[str, Any]:
         setup_logging(folder)
         if distributed.is_main():
             save_config(cfg, folder)
+            log_start(facts_of_start(device), "test")
     model = build_model(cfg)
     task = build_task(cfg, device)
     loader = build_loader(cfg, "test", videos_of=cfg.TEST.SPLIT)
+    if not cfg.TRAIN.ENABLE:
+        distributed.on_main(lambda: log_lists(cfg, {"test": loader.dataset}))
     path, names = load_for_test(cfg, model, task.required_weights(model), loader.dataset.class_names)
     model = place_model(cfg, model, device).eval()
+    if not cfg.TRAIN.ENABLE:
+        log_parameters(cfg, model, trains=False)
     info = describe(cfg, model)
     names = loader.dataset.class_names or names
     name = derived.tested_dataset(cfg)

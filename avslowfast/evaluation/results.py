@@ -11,10 +11,12 @@ from ..config import derived
 from ..config.derived import Cfg
 from ..config.names import Metric
 from ..models.build import input_shapes
-from ..models.complexity import count_gflops, count_parameters
+from ..models.complexity import count_gflops, count_parameters, parameters_by_part
 from ..models.network import Network
+from ..models.norm import FrozenBatchNorm, is_batch_norm
 from ..utils.files import replacing
 from ..utils.logging import get_logger, log_json_stats
+from ..utils.text import aligned
 from .failures import NothingReadError
 from .protocols.base import Evaluation
 
@@ -59,6 +61,41 @@ def describe(cfg: Cfg, model: Network) -> dict[str, float]:
         cfg.DATA.TEST_CROP_SIZE,
     )
     return info
+
+
+def log_parameters(cfg: Cfg, model: Network, trains: bool) -> None:
+    """Write the parameters of each part into the log, where LOG_MODEL_INFO is on.
+
+    Args:
+        cfg: The configuration.
+        model: The network.
+        trains: Also which of them are trained.
+    """
+    if cfg.LOG_MODEL_INFO:
+        logger.info("parameters\n%s", "\n".join(f"  {line}" for line in parameter_lines(model, trains)))
+
+
+def parameter_lines(model: Network, trains: bool) -> list[str]:
+    """A table of a network's parameters by part.
+
+    Args:
+        model: The network.
+        trains: Also which of them are trained.
+    """
+    parts = parameters_by_part(model)
+    total = [sum(column) for column in zip(*parts.values())]
+    rows = [["part", "parameters", *(["trained"] if trains else [])]]
+    for name, (count, trained) in [*parts.items(), ("all", (total[0], total[1]))]:
+        words = f"{trained:,}" if trained else "none: frozen"
+        rows.append([name, f"{count:,}", *([words] if trains else [])])
+    frozen = sum(isinstance(module, FrozenBatchNorm) for module in model.modules())
+    held = sorted(name for name, module in model.named_modules() if is_batch_norm(module) and not module.training)
+    notes = []
+    if trains and frozen:
+        notes.append(f"batch norms with fixed statistics: {frozen} (BN.NORM_TYPE, BN.AUDIO_NORM_TYPE)")
+    if trains and model.training and held:
+        notes.append(f"batch norms of frozen parts, whose statistics stay: {len(held)}")
+    return [*aligned(rows), *notes]
 
 
 def write_results(folder: str, results: Mapping[str, Any], metrics: Iterable[Metric]) -> None:

@@ -2,7 +2,7 @@
 
 import itertools
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,12 +10,16 @@ from numpy.typing import NDArray
 
 from ..datasets.base import ClassNames, Listing
 from ..datasets.columns import Column, Span, Spans
-from ..utils.text import counted
+from ..datasets.text_columns import Places
+from ..utils.text import aligned, counted
 
 # Fewer training videos than these make a class rare.
 RARE = 5
 # Names of classes that a line lists.
 _LISTED = 5
+# Label files that a row of the table names, and letters of a class's name in it.
+_FILES = 2
+_WIDEST = 24
 
 # Spreads the bits of a hash before another one is added.
 _ODD = 0x2545F4914F6CDD1D
@@ -42,6 +46,16 @@ class ClassFacts:
         return [class_id for class_id in range(self.total) if class_id not in self.counts]
 
     @property
+    def smallest(self) -> int | None:
+        """Id of the class with the fewest videos, of those with any; None without any."""
+        return min(sorted(self.counts), key=self.counts.__getitem__, default=None)
+
+    @property
+    def largest(self) -> int | None:
+        """Id of the class with the most videos; None without any."""
+        return max(sorted(self.counts), key=self.counts.__getitem__, default=None)
+
+    @property
     def rare(self) -> list[int]:
         """Ids of the classes with a video, but fewer than `RARE`."""
         return sorted(class_id for class_id, count in self.counts.items() if count < RARE)
@@ -55,6 +69,7 @@ class SplitFacts:
         records: Number of its records: videos, segments or key frames.
         files: Number of different video files.
         classes: {classifier: its classes}; the only classifier is called ""; {} without labels.
+        lists: Label files that its records come from, in order.
         repeated: Label file and line of each record that stands in the list already.
         contradicted: The same of each record that stands in the list already with another label.
     """
@@ -62,6 +77,7 @@ class SplitFacts:
     records: int
     files: int
     classes: Mapping[str, ClassFacts]
+    lists: Sequence[str] = ()
     repeated: list[str] = field(default_factory=list)
     contradicted: list[str] = field(default_factory=list)
 
@@ -81,9 +97,13 @@ class Survey:
     shared: Mapping[tuple[str, str], int]
     class_names: ClassNames = None
 
-    def lines(self) -> list[str]:
-        """A table with a row per split, then a line for everything that a person may not have meant."""
-        return [*self._table(), *self.notes()]
+    def lines(self, more: Mapping[str, Mapping[str, str]] | None = None) -> list[str]:
+        """A table with a row per split, then a line for everything that a person may not have meant.
+
+        Args:
+            more: {title of a further column: {split: its cell}}.
+        """
+        return [*self._table(more or {}), *self.notes()]
 
     def notes(self) -> list[str]:
         """A line for each kind of duplicate, overlap, and empty or rare class."""
@@ -118,18 +138,30 @@ class Survey:
         names = [known[i] if known is not None and i < len(known) else str(i) for i in ids[:_LISTED]]
         return ", ".join(names) + (f" and {len(ids) - _LISTED} more" if len(ids) > _LISTED else "")
 
-    def _table(self) -> list[str]:
-        rows = [("split", "records", "files", "classes", "rare", "duplicates")]
+    def _table(self, more: Mapping[str, Mapping[str, str]]) -> list[str]:
+        titles = ("records", "files", "classes", "smallest class", "largest class", "rare", "duplicates")
+        rows = [["split", *titles, *more, "list"]]
         for split, facts in self.splits.items():
-            classes = facts.classes.values()
-            present = ", ".join(f"{item.total - len(item.empty)} of {item.total}" for item in classes)
-            rare = ", ".join(str(len(item.rare)) for item in classes)
-            duplicates = len(facts.repeated) + len(facts.contradicted)
-            rows.append(
-                (split, f"{facts.records}", f"{facts.files}", present or "none", rare or "none", f"{duplicates}")
+            classes = facts.classes.items()
+            cells = (
+                f"{facts.records}",
+                f"{facts.files}",
+                ", ".join(f"{item.total - len(item.empty)} of {item.total}" for _, item in classes),
+                ", ".join(self._sized(head, item, item.smallest) for head, item in classes),
+                ", ".join(self._sized(head, item, item.largest) for head, item in classes),
+                ", ".join(str(len(item.rare)) for _, item in classes),
+                f"{len(facts.repeated) + len(facts.contradicted)}",
+                *(cell_of.get(split, "") for cell_of in more.values()),
+                ", ".join(facts.lists[:_FILES]) + (" ..." if len(facts.lists) > _FILES else ""),
             )
-        widths = [max(map(len, column)) for column in zip(*rows)]
-        return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
+            rows.append([split, *(cell or "none" for cell in cells)])
+        return aligned(rows)
+
+    def _sized(self, head: str, classes: ClassFacts, class_id: int | None) -> str:
+        if class_id is None:
+            return "none"
+        name = self._names(head, [class_id])
+        return f"{classes.counts[class_id]} ({name if len(name) <= _WIDEST else name[: _WIDEST - 3] + '...'})"
 
 
 def survey(listings: Mapping[str, Listing], classes: Mapping[str, int]) -> Survey:
@@ -171,10 +203,19 @@ def _facts_of(listing: Listing, classes: Mapping[str, int]) -> tuple[SplitFacts,
         len(records),
         len(distinct) if keys is files else len(np.unique(files)),
         _class_facts(listing, classes),
+        _lists_of(records.places),
         repeated=[*records.places.take(np.sort(again[~other]))],
         contradicted=[*records.places.take(np.sort(again[other]))],
     )
     return facts, distinct
+
+
+def _lists_of(places: Column[str]) -> list[str]:
+    """The files of places such as "train.csv, line 7"."""
+    if not isinstance(places, Places):
+        return []
+    table = places.heads.table
+    return list(dict.fromkeys(filter(None, (table.value(i).rpartition(", line ")[0] for i in range(len(table))))))
 
 
 def _usual(path: str) -> str:

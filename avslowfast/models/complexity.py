@@ -29,9 +29,33 @@ class Positional(nn.Module):
         return tuple(scores.values()) if isinstance(scores, dict) else scores
 
 
+# What the other parts of a network are called.
+_PARTS = {
+    "fast_to_slow": "Fast-to-Slow laterals",
+    "audio_laterals": "audio laterals",
+    "sync_heads": "synchronisation heads",
+}
+
+
 def count_parameters(model: nn.Module) -> int:
     """Number of weights."""
     return sum(p.numel() for p in model.parameters())
+
+
+def parameters_by_part(model: nn.Module) -> dict[str, tuple[int, int]]:
+    """{part: (its weights, those of them that are trained)} of a network: pathways, laterals, heads; parts with any.
+
+    Args:
+        model: The network; a weight that parts share belongs to the first of them.
+    """
+    found: dict[str, tuple[int, int]] = {}
+    for name, parameter in model.named_parameters():
+        first, _, rest = name.partition(".")
+        part = f"{rest.partition('.')[0]} pathway" if first == "pathways" else _PARTS.get(first, first)
+        count, trained = found.get(part, (0, 0))
+        size = parameter.numel()
+        found[part] = (count + size, trained + size * parameter.requires_grad)
+    return found
 
 
 def count_gflops(model: nn.Module, shapes: Mapping[str, tuple[int, ...]], boxes: Tensor | None = None) -> float:

@@ -5,7 +5,7 @@ import io
 import json
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, TextIO
 
 from .errors import UserError
@@ -121,6 +121,16 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def counted(count: int, word: str) -> str:
     """A number with its word, in the plural where it has to be: 1 file, 2 files."""
     return f"{count} {word}" if count == 1 else f"{count} {word}s"
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """The rows of a table as lines whose columns are as wide as their longest cell.
+
+    Args:
+        rows: Cells, the same number in each.
+    """
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
 
 
 def write_lines(path: str | os.PathLike[str], lines: Iterable[str]) -> None:

@@ -1,6 +1,7 @@
 """Tests of any split or list, labelled or not, with any number of views, from one command."""
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -46,7 +47,11 @@ def test_splits_and_lists_of_a_run_have_results_of_their_own(finished, synthav, 
     assert (results["split"], results["temporal_views"], results["spatial_crops"]) == ("val", 3, 1)
     assert (results["videos"], results["views"]) == (16, 3)
     assert saved.labels.tolist() == labels_in(synthav / "val.csv")
-    assert "videos of" in (finished / "test_val/stdout.log").read_text()
+    log = (finished / "test_val/stdout.log").read_text()
+    assert "videos of" in log
+    # The head of the log: command, versions, device; which list, and what of it is there.
+    assert "test: " in log and re.search(r"avslowfast .*torch .*; CPU, 1 rank", log)
+    assert re.search(rf"\n  test +16 .* 0 of 16 looked for +{re.escape(str(synthav))}/val.csv\n", log)
 
     # Every third of these videos, without and with labels, under the same name in two folders.
     lines = (synthav / "val.csv").read_text().split("\n")[:-1][::3]

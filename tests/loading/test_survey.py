@@ -1,5 +1,6 @@
 """What lists hold before any video is opened."""
 
+import re
 import time
 
 import numpy as np
@@ -20,6 +21,18 @@ def test_videos_files_and_classes_are_counted():
     assert found.splits["train"].classes[""].empty == [2]
     assert found.splits["val"].classes[""].empty == [1, 2]
     assert found.shared == {}
+
+
+def test_the_table_names_list_and_sizes_of_classes():
+    train = videos(*[(f"{i}", (0, 2, 2, 2)[i]) for i in range(4)], class_names=["walk", "run", "sit"])
+    found = survey({"train": train, "val": videos(("x", 1)), "test": videos(("y", 0), labels="none")}, {"": 3})
+    facts = found.splits["train"].classes[""]
+    assert (facts.smallest, facts.largest, found.splits["train"].lists) == (0, 2, ["l.csv"])
+    rows = [re.split("  +", line) for line in found.lines({"missing": {"train": "1 of 4", "val": "0 of 1"}})[:4]]
+    assert rows[0][4:6] == ["smallest class", "largest class"] and rows[0][-2:] == ["missing", "list"]
+    assert rows[1] == ["train", "4", "4", "2 of 3", "1 (walk)", "3 (sit)", "2", "0", "1 of 4", "l.csv"]
+    assert rows[2] == ["val", "1", "1", "1 of 3", "1 (run)", "1 (run)", "1", "0", "0 of 1", "l.csv"]
+    assert rows[3] == ["test", "1", "1", "none", "none", "none", "none", "0", "none", "l.csv"]
 
 
 def test_lines_that_are_there_twice_are_named():
@@ -96,10 +109,10 @@ def test_lists_without_labels_have_no_classes():
 def test_lists_in_order_give_the_table_alone():
     train = videos(*[(f"t{i}", i % 2) for i in range(20)])
     found = survey({"train": train, "val": videos(("a", 0), ("b", 1))}, {"": 2})
-    assert [line.split() for line in found.lines()] == [
-        ["split", "records", "files", "classes", "rare", "duplicates"],
-        ["train", "20", "20", "2", "of", "2", "0", "0"],
-        ["val", "2", "2", "2", "of", "2", "2", "0"],
+    assert [re.split("  +", line) for line in found.lines()] == [
+        ["split", "records", "files", "classes", "smallest class", "largest class", "rare", "duplicates", "list"],
+        ["train", "20", "20", "2 of 2", "10 (0)", "10 (0)", "0", "0", "l.csv"],
+        ["val", "2", "2", "2 of 2", "1 (0)", "1 (0)", "2", "0", "l.csv"],
     ]
 
 

@@ -5,11 +5,15 @@ import dataclasses
 
 import pytest
 import torch
+from helpers import tiny_cfg
 from helpers.networks import make
 
 from avslowfast.config.names import ARCHITECTURES, STAGES, TRANSFORMS
+from avslowfast.evaluation.results import parameter_lines
+from avslowfast.models import build_model
 from avslowfast.models.audio_features import AudioFeatures
 from avslowfast.models.blocks import BlockSpec, ResBlock
+from avslowfast.models.complexity import count_parameters, parameters_by_part
 from avslowfast.models.norm import is_batch_norm, NormSpec
 from avslowfast.models.pathways import AudioPathway
 from avslowfast.models.stage_join import StageJoin
@@ -152,3 +156,24 @@ def test_a_network_is_summarised_in_a_few_lines():
     assert "audio lateral: AudioToFastSlow at res3, res4" in text
     assert f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M" in text
     assert text.count("\n") < 12
+
+
+def test_parameters_are_counted_by_part_with_those_that_are_trained():
+    model = build_model(tiny_cfg("FINETUNE.FREEZE", ["slow", "laterals"]))
+    parts = parameters_by_part(model)
+    assert sum(count for count, _ in parts.values()) == count_parameters(model)
+    names = ["slow pathway", "fast pathway", "audio pathway", "Fast-to-Slow laterals", "audio laterals"]
+    assert list(parts) == [*names, "synchronisation heads", "head"]
+    assert [name for name, (_, trained) in parts.items() if not trained] == [names[0], *names[3:]]
+    head = model.head
+    assert parts["head"] == (sum(p.numel() for p in head.parameters()),) * 2
+    lines = parameter_lines(model.train(), trains=True)
+    assert lines[1].split() == ["slow", "pathway", f"{parts[names[0]][0]:,}", "none:", "frozen"]
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    assert lines[8].split() == ["all", f"{count_parameters(model):,}", f"{trained:,}"]
+    held = sum(
+        is_batch_norm(m)
+        for part in (model.pathways["slow"], model.fast_to_slow, model.audio_laterals)
+        for m in part.modules()
+    )
+    assert lines[9] == f"batch norms of frozen parts, whose statistics stay: {held}"

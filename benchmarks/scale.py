@@ -180,7 +180,7 @@ NETWORKS = (
 
 
 def paper(
-    sustained: float, price: float, accelerators: int, clips: Mapping[str, int], clip_seconds: float
+    sustained: float, price: float, accelerators: int, clips: Mapping[str, int], clip_seconds: float, cores: float
 ) -> list[Row]:
     """Time and price of each network of the paper's tables.
 
@@ -190,10 +190,11 @@ def paper(
         accelerators: That train together, without loss.
         clips: {data set: clips of an epoch}.
         clip_seconds: CPU seconds of one clip in a loader worker.
+        cores: For each accelerator, which may be too few for it.
 
     Returns:
-        Rows {"network", "GMAC" of a clip, "epochs", "clips" of an epoch, "accelerator hours", "days", "price",
-        "clips/s" and "cores" for each accelerator}.
+        Rows {"network", "GMAC" of a clip, "epochs", "clips" of an epoch, "busy hours" of accelerators that never wait,
+        "cores" that each of them needs for that, "hours" and "price" with the cores that it has, hours "by the clock"}.
     """
     rows = []
     for name in (pattern.format(audio) for pattern in NETWORKS for audio in ("", "AV")):
@@ -202,17 +203,18 @@ def paper(
         gflops = count_gflops(build_model(cfg), input_shapes(cfg, cfg.DATA.TRAIN_CROP_SIZE, 1), boxes)
         number, epochs = clips[name.split("/")[0]], cfg.SOLVER.MAX_EPOCH
         costs = cost(gflops, number, epochs, sustained, price)
-        rate = sustained / (6e9 * gflops)
+        needed = sustained / (6e9 * gflops) * clip_seconds
+        waiting = max(1.0, needed / cores)
         rows.append({
             "network": name,
             "GMAC": gflops,
             "epochs": epochs,
             "clips": number,
-            "accelerator hours": costs["accelerator hours"],
-            "days": costs["accelerator hours"] / accelerators / 24,
-            "price": costs["price"],
-            "clips/s": rate,
-            "cores": rate * clip_seconds,
+            "busy hours": costs["accelerator hours"],
+            "cores": needed,
+            "hours": costs["accelerator hours"] * waiting,
+            "price": costs["price"] * waiting,
+            "by the clock": costs["accelerator hours"] * waiting / accelerators,
         })  # fmt: skip
     return rows
 
@@ -276,6 +278,7 @@ def main() -> None:
     assumed.add_argument(
         "--clip-seconds", type=float, default=0.053, help="CPU seconds per clip (default: %(default)s)"
     )
+    assumed.add_argument("--cores-each", type=float, default=16, help="cores per accelerator (default: %(default)s)")
     for name, number in CLIPS.items():
         assumed.add_argument(
             f"--{name.lower()}", type=int, default=number, help="clips per epoch (default: %(default)s)"
@@ -285,7 +288,7 @@ def main() -> None:
         rows = check(args.config, args.overrides, args.batch, args.steps, args.repeats, args.cores)
     else:
         clips = {name: getattr(args, name.lower()) for name in CLIPS}
-        rows = paper(args.tflops * 1e12, args.price, args.accelerators, clips, args.clip_seconds)
+        rows = paper(args.tflops * 1e12, args.price, args.accelerators, clips, args.clip_seconds, args.cores_each)
     print(table(rows))
 
 

@@ -174,13 +174,20 @@ def _check_out(folder: str, out: str) -> None:
         raise UsageError(f"--out {out} lies in FOLDER and holds other files; give a new folder")
 
 
+def _base(args: argparse.Namespace, fixed: Mapping[str, Any]) -> "Cfg":
+    """What --cfg, the command line and this command say, before anything is chosen."""
+    from ..config import load_cfg
+
+    # A warm-up that is longer than the epochs which a person gives is shortened, not refused.
+    return load_cfg(args.config, ["SOLVER.WARMUP_EPOCHS", 0, *args.overrides, *_pairs(fixed)], args.imports)
+
+
 def _check_weights(args: argparse.Namespace) -> str:
     """Read the weights to start from and the configuration, before minutes are spent; gives the weights' path or ""."""
     from ..checkpoint.record import read_record
-    from ..config import load_cfg
     from ..utils.files import check_writable
 
-    load_cfg(args.config, args.overrides, args.imports)
+    _base(args, {})
     check_writable(args.out, "--out")
     if not args.weights:
         return ""
@@ -267,7 +274,6 @@ def _configuration(args: argparse.Namespace, counts: "Counts", weights: str) -> 
     """The configuration of the run; prints what is chosen and why."""
     import torch
 
-    from ..config import load_cfg
     from ..preparation.recipe import choose
 
     fixed: dict[str, Any] = {
@@ -276,7 +282,7 @@ def _configuration(args: argparse.Namespace, counts: "Counts", weights: str) -> 
         "OUTPUT_DIR": args.out,
         "TRAIN.CHECKPOINT_FILE_PATH": weights,
     }
-    base = load_cfg(args.config, [*args.overrides, *_pairs(fixed)], args.imports)
+    base = _base(args, fixed)
     given = [key.upper() for key in args.overrides[::2]]
     gpus = min(base.NUM_GPUS if "NUM_GPUS" in given else 1, torch.cuda.device_count())
     choices, notes = choose(base, given, counts, bool(weights), gpus, os.cpu_count() or 1)

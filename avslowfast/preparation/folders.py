@@ -224,7 +224,7 @@ def probe(
 def _probe(task: tuple[str, bool, bool]) -> tuple[float, bool, bool, str]:
     """(seconds, has frames, has audio, why the file cannot be read) of (path, all of it is read, the sound alone)."""
     path, full, sounds = task
-    unfit = _unfit(path)
+    unfit = _unfit(path) or ("it is empty" if os.path.isfile(path) and not os.path.getsize(path) else "")
     if unfit:
         return 0.0, False, False, unfit
     try:
@@ -333,7 +333,9 @@ def keep_one_kind(videos: Sequence[Video]) -> str:
         return "sound"
     for video in readable:
         if not video.has_frames:
-            video.reason = "a sound among videos (with --sounds only the sound of all files counts)"
+            video.reason = (
+                "a sound among videos, without frames (avslowfast lists --sounds takes the sound of all files)"
+            )
     return "video"
 
 

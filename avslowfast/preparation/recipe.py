@@ -13,6 +13,8 @@ from .folders import VideoFolder
 
 # Steps of the optimiser that a training takes at least, as far as epochs between these two numbers allow.
 _STEPS, _EPOCHS = 200, (20, 60)
+# Epochs of warm-up, at most.
+_WARMUP = 2.0
 # With fewer training videos per class on average than these the visual pathways stay as they were loaded.
 _TO_TRAIN_ALL = 50
 # The largest class has so many times the videos of the smallest one where classes count as uneven.
@@ -112,6 +114,7 @@ def choose(
         min(max(math.ceil(_STEPS / steps), low), high),
         f"{counted(steps, 'step')} per epoch",
     )
+    chosen.add("SOLVER.WARMUP_EPOCHS", min(_WARMUP, epochs / 10), f"a tenth of the epochs, {_WARMUP:g} at most")
     every = max(epochs // _TIMES, 1)
     chosen.add("TRAIN.CHECKPOINT_PERIOD", every, "a run that is stopped resumes from the last of these epochs")
     if val >= _TO_CHOOSE_BY or counts.has_test:

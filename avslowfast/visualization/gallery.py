@@ -122,7 +122,9 @@ def write_gallery(
         name = html.escape(os.path.basename(shown.path))
         mark = "" if shown.true == shown.predicted else " (wrong)"
         predicted = f"{html.escape(shown.predicted)}{mark}"
-        rows.append([f"<a href='{link}'>{name}</a>", html.escape(shown.true), predicted, f"{100 * shown.score:.0f} %"])
+        rows.append(
+            [f"<a href='{link}'>{name}</a>", html.escape(shown.true), predicted, f"{100 * shown.score:.0f}&nbsp;%"]
+        )
     path = os.path.join(out, INDEX)
     shown_of = f"{counted(len(rows), 'video')} of {len(run.scores.paths) if run.scores else 0} that were tested"
     write_text(

@@ -71,3 +71,4 @@ def test_what_a_person_gives_stays_and_the_rest_follows_it():
     keys, _ = chosen(counts([9, 9, 9]), "SOLVER.MAX_EPOCH", 5, "TRAIN.BATCH_SIZE", 2, "DATA.BALANCE", "weights")
     assert not {"SOLVER.MAX_EPOCH", "TRAIN.BATCH_SIZE"} & keys.keys()
     assert keys["TRAIN.EVAL_PERIOD"] == 5 and keys["TRAIN.CHECKPOINT_PERIOD"] == 1
+    assert keys["SOLVER.WARMUP_EPOCHS"] == 0.5 and chosen(counts([9, 9]))[0]["SOLVER.WARMUP_EPOCHS"] == 2

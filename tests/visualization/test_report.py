@@ -152,6 +152,19 @@ def test_four_hundred_classes_have_a_matrix_whole_and_its_most_confused_part(tmp
     )
 
 
+def test_classes_of_videos_with_several_labels_have_their_average_precision(tmp_path):
+    (tmp_path / "run").mkdir()
+    # By hand: "a" has its two videos at places 1 and 3 of three, (1 + 2 / 3) / 2; "b" first; "c" has none.
+    scores = np.array([[0.9, 0.1, 0.2], [0.8, 0.9, 0.1], [0.7, 0.2, 0.3]], np.float32)
+    labels = np.array([[1, 0, 0], [0, 1, 0], [1, 0, 0]])
+    saved = SavedScores(ClassScores({"": scores}), labels, ["0.mp4", "1.mp4", "2.mp4"], ["a", "b", "c"])
+    saved.save(str(tmp_path / "run/scores"))
+    (tmp_path / "run/results.json").write_text('{"map": 91.7}')
+    text = open(make_report(tmp_path / "run"), encoding="utf-8").read()
+    rows = re.findall(r"<tr><td>(\w)</td><td class=n>([\d.]+)</td>.*?<td class=n>(\d+)</td>", text)
+    assert rows == [("a", "83.3", "2"), ("b", "100.0", "1")] and "average precision, %" in text
+
+
 def test_runs_are_compared_on_the_same_videos(tmp_path):
     scores, labels = confused(20, [(0, 1), (2, 3)], each=20)
     better, _ = confused(20, [(0, 1)], each=20)

@@ -14,6 +14,8 @@ from .markup import svg, table
 from .run import Run, single_label
 
 _LISTED_PAIRS = 10
+# Classes whose names can still be read on a telephone; a matrix of more scrolls.
+_FITTING = 20
 
 
 def confusion(run: Run) -> str:
@@ -40,7 +42,7 @@ def confusion(run: Run) -> str:
 
 def _named(counts: NDArray[np.int64], names: Sequence[str], chosen: Sequence[int]) -> str:
     words = f"Confusion matrix of {len(chosen)} classes; the pairs below say in words what it shows"
-    return svg(draw_named(counts, names, chosen), words, wide=True)
+    return svg(draw_named(counts, names, chosen), words, wide=len(chosen) > _FITTING)
 
 
 def _whole(counts: NDArray[np.int64], names: Sequence[str]) -> str:

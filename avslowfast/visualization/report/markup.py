@@ -22,7 +22,7 @@ h2 { font-size: 1.15rem; margin: 2rem 0 .6rem; border-bottom: 1px solid var(--li
 .figure.big svg { max-width: 1080px; min-width: 640px; }
 .matrix { max-height: 80vh; overflow: auto; }
 .matrix img { --zoom: 1; width: calc(var(--side) * var(--zoom) * 1.5); max-width: none; image-rendering: pixelated; }
-@media (prefers-color-scheme: dark) { .matrix img { filter: invert(1); } }
+@media (prefers-color-scheme: dark) { .matrix img, .figure image { filter: invert(1) hue-rotate(180deg); } }
 input { font: inherit; padding: .3rem .5rem; max-width: 100%; }
 th button { font: inherit; font-weight: bold; background: none; border: 0; padding: 0; color: inherit; }
 th[aria-sort=ascending] button::after { content: " ▲"; }
@@ -134,4 +134,8 @@ def svg(figure: "Figure", words: str, wide: bool = False) -> str:
         wide: It scrolls where it would become too small to read.
     """
     text = svg_text(figure).replace("<svg", f"<svg role='img' aria-label='{html.escape(words, quote=True)}'", 1)
-    return f"<div class='{'wide' if wide else ''}'><div class='figure{' big' if wide else ''}'>{text}</div></div>"
+    if not wide:
+        return f"<div><div class='figure'>{text}</div></div>"
+    # What scrolls can be reached with the keyboard.
+    region = f"class='wide' tabindex='0' role='region' aria-label='{html.escape(words, quote=True)}'"
+    return f"<div {region}><div class='figure big'>{text}</div></div>"

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ...evaluation.metrics.classification import confusion_matrix
+from ...evaluation.metrics.classification import confusion_matrix, mean_average_precision
 from ...tasks.scores import names_of_head, ONLY
 from ..colours import class_colour, COLOURS
 from ..draw import new_figure
@@ -117,7 +117,7 @@ def synchronisation(run: Run) -> str:
 def classes(run: Run) -> str:
     """Accuracy or average precision of each class, the lowest first, with what it is taken for most often."""
     name = "per_class_accuracy" if run.results.get("per_class_accuracy") else "per_class_ap"
-    values = run.results.get(name) or {}
+    values = run.results.get(name) or _average_precisions(run)
     numbers = {name: i for i, name in enumerate(values)}
     known = sorted(((name, v) for name, v in values.items() if v is not None), key=lambda row: row[1])
     counts, mistaken = _mistakes(run)
@@ -133,6 +133,21 @@ def classes(run: Run) -> str:
     ]
     title = "accuracy, %" if name == "per_class_accuracy" else "average precision, %"
     return searchable("classes", rows, (1, 3), ("class", title, "", "videos", "taken for"))
+
+
+def _average_precisions(run: Run) -> dict[str, float | None]:
+    """{class: average precision, %} where videos have several labels; None for a class without videos."""
+    saved = run.scores
+    if saved is None or ONLY not in saved.scores.heads or saved.labels.ndim != 2:
+        return {}
+    scores, labels = saved.scores.heads[ONLY], saved.labels
+    if scores.shape != labels.shape or (labels < 0).any():
+        return {}
+    names = names_of_head(saved.class_names, ONLY) or [f"class {i}" for i in range(labels.shape[1])]
+    return {
+        name: mean_average_precision(scores, labels, classes=[i]) if labels[:, i].any() else None
+        for i, name in enumerate(names)
+    }
 
 
 def _mistakes(run: Run) -> tuple[dict[str, str], dict[str, str]]:

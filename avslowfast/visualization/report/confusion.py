@@ -57,7 +57,7 @@ def _whole(counts: NDArray[np.int64], names: Sequence[str]) -> str:
     source = f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
     rows = html.escape("\n".join(names[i] for i in order))
     return (
-        f"<p>All {len(names)} classes: rows are true, columns predicted, alike classes side by side; darker is more</p>"
+        f"<p>All {len(names)} classes: rows are true, columns predicted, alike classes side by side</p>"
         "<label>Zoom <input type='range' min='1' max='12' value='1' step='0.5' data-zooms='matrix'></label>"
         f"<div class='wide matrix'><img id='matrix' src='{source}' style='--side:{len(names)}px' "
         f"alt='Confusion matrix of all {len(names)} classes'></div>"

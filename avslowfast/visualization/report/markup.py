@@ -41,6 +41,7 @@ td.n { text-align: right; font-variant-numeric: tabular-nums; overflow-wrap: any
 .big b { display: block; font-size: 1.4rem; }
 details pre { overflow-x: auto; background: var(--soft); padding: .6rem; border-radius: 6px; }
 .bar { width: calc(min(160px, 28vw) * var(--share)); height: .6rem; border-radius: 3px; display: inline-block; }
+@media (max-width: 600px) { td, th { padding: .2rem .3rem; } td:has(.bar), th.none { display: none; } }
 """
 
 
@@ -102,7 +103,10 @@ def searchable(name: str, rows: Iterable[Sequence[str]], numbers: Sequence[int],
     body = _lines(rows, numbers)
     if not body:
         return ""
-    head = "".join(f"<th scope='col'><button type='button'>{cell}</button></th>" for cell in headings)
+    head = "".join(
+        f"<th scope='col'{'' if cell else ' class=none'}><button type='button'>{cell}</button></th>"
+        for cell in headings
+    )
     return (
         f"<p><label>Search <input type='search' data-searches='{name}'></label> <output></output></p>"
         f"<div class='wide'><table id='{name}'><thead><tr>{head}</tr></thead>"

@@ -3,6 +3,7 @@
 import gc
 import multiprocessing
 import os
+import signal
 import statistics
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from avslowfast.media import write_video
 from avslowfast.utils.files import replacing
 from avslowfast.utils.seeding import generator
+from avslowfast.utils.signals import end_with_parent
 
 # A row of a table: names and figures by column.
 Row = dict[str, Any]
@@ -104,6 +106,17 @@ def spread(times: Sequence[float]) -> dict[str, float]:
     return {"median": statistics.median(times), "min": min(times), "max": max(times)}
 
 
+def processes(count: int, start: str) -> ProcessPoolExecutor:
+    """Processes that end with this one, however it ends: a pool's own would wait for work for ever.
+
+    Args:
+        count: How many.
+        start: fork | spawn.
+    """
+    context = multiprocessing.get_context(start)
+    return ProcessPoolExecutor(count, context, end_with_parent, (signal.SIGKILL, os.getpid()))
+
+
 def in_new_process(start: str, function: Callable[..., Any], *args: Any) -> Any:
     """What a function returns in a new process.
 
@@ -112,7 +125,7 @@ def in_new_process(start: str, function: Callable[..., Any], *args: Any) -> Any:
         function: Of a module, so that the process can import it.
         *args: Its arguments.
     """
-    with ProcessPoolExecutor(1, multiprocessing.get_context(start)) as pool:
+    with processes(1, start) as pool:
         return pool.submit(function, *args).result()
 
 

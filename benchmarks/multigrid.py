@@ -10,11 +10,9 @@ counts. The accuracy is that of the validation clips, which are looked at after 
 
 import argparse
 import json
-import multiprocessing
 import statistics
 import tempfile
 import time
-from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
 import torch
@@ -26,6 +24,8 @@ from avslowfast.engine.preflight import build_datasets
 from avslowfast.engine.run_folder import RunData, RunFolder
 from avslowfast.engine.state import TrainState
 from avslowfast.engine.trainer import Trainer
+
+from .measure import processes
 
 _STEPWISE = ["SOLVER.LR_POLICY", "steps_with_relative_lrs", "SOLVER.STEPS", [0, 5], "SOLVER.LRS", [1, 0.1]]
 _SHORT = ["MULTIGRID.SHORT_CYCLE", True, "MULTIGRID.SHORT_CYCLE_FACTORS", [0.67]]
@@ -100,7 +100,7 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2, help="trainings at a time (default: %(default)s)")
     parser.add_argument("--json", metavar="FILE", help="write all rows to a file")
     args = parser.parse_args()
-    with ProcessPoolExecutor(args.processes, multiprocessing.get_context("spawn")) as pool:
+    with processes(args.processes, "spawn") as pool:
         runs = {
             (recipe, seed): pool.submit(train, recipe, seed, args.data)
             for seed in range(1, args.seeds + 1)

@@ -6,7 +6,6 @@ process gets a folder with links of the usual names. Both then decode by the sam
 
 import contextlib
 import functools
-import multiprocessing
 import os
 import re
 import tempfile
@@ -24,6 +23,8 @@ from torch import Tensor
 
 from avslowfast.clips import spans
 from avslowfast.clips.settings import ClipSettings
+
+from .measure import processes
 
 # libavcodec-0123abcd.so.62.28.102, as wheels of PyAV name it.
 _LIBRARY = re.compile(r"^(lib(?:av|sw)\w+)-[0-9a-f]+(\.so\.\d+)\b")
@@ -54,7 +55,7 @@ def executor() -> Iterator[ProcessPoolExecutor]:
         # The loader reads the variable when a process starts, so this one is not affected.
         os.environ["LD_LIBRARY_PATH"] = os.pathsep.join([folder, *([known] if known else [])])
         try:
-            with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+            with processes(1, "spawn") as pool:
                 # Starts the process while the variable is set.
                 pool.submit(os.getpid).result()
                 yield pool

@@ -1,6 +1,7 @@
 """Speed is guarded by counts: frames decoded and converted, opens, forwards, waits for the device, compilations."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -13,6 +14,7 @@ from helpers.lists import cfg_for, clip_dataset
 from helpers.networks import count_convolutions, is_audio, make
 
 from avslowfast.datasets import Record
+from avslowfast.engine.meeting import wait_until
 from avslowfast.loading import build_dataset
 from avslowfast.loading.collate import collate_eval
 from avslowfast.media import Geometry, VideoReader, write_video
@@ -332,3 +334,14 @@ def test_the_benchmark_measures_and_prints(tmp_path):
         assert len(rows) >= 2 and all(row.get("seconds_per_clip", row.get("seconds")) > 0 for row in rows)
         if what == "test":
             assert rows[0]["largest_difference"] < 1e-5
+
+
+def test_measuring_processes_end_with_a_program_that_is_killed(tmp_path):
+    code = "import os, time\nfrom benchmarks.measure import processes\npool = processes(1, 'fork')\n"
+    code += "print(pool.submit(os.getpid).result(), flush=True)\ntime.sleep(60)\n"
+    program = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    pid = int(program.stdout.readline())
+    assert os.path.exists(f"/proc/{pid}")
+    program.kill()
+    program.wait()
+    assert wait_until(lambda: not os.path.exists(f"/proc/{pid}"), 20)

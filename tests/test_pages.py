@@ -81,6 +81,8 @@ def additions(command):
     if name == "synthav":
         variant = words[words.index("--variant") + 1] if "--variant" in words else "pairs"
         return [] if "--num-clips" in words else ["--num-clips", *["16"] * len(PARTS[variant])]
+    if name == "predict" and "--model" in words:
+        return ["--views", "1"]
     if name == "zoo":
         return ["--out", "zoo.md"]
     if name == "benchmark":

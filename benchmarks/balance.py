@@ -3,9 +3,10 @@
 Example:
     python -m benchmarks.balance --data data/synthav --out output/balance
 
-The largest class keeps its training videos and the smallest a twentieth of them, the others a geometric series between;
-which class gets how many is drawn by the seed, so that no class is always rare. Validation and test stay even, so that
-top-1 and mean class accuracy are the same number. A training that is done is not repeated.
+Classes are balanced from the start, or for the classifier alone, on the network that was trained without (as in arXiv
+1910.09217). The largest class keeps its training videos and the smallest a twentieth of them, the others a geometric
+series between; which class gets how many is drawn by the seed, so that no class is always rare. Validation and test
+stay even, so that top-1 and mean class accuracy are the same number. A training that is done is not repeated.
 """
 
 import argparse
@@ -18,7 +19,18 @@ import subprocess
 import sys
 from collections import defaultdict
 
-BALANCES = ("none", "sampling", "weights")
+# {name of a way: (DATA.BALANCE, whether only the classifier of the network of "none" is trained)}.
+WAYS = {
+    "none": ("none", False),
+    "sampling": ("sampling", False),
+    "weights": ("weights", False),
+    "classifier_none": ("none", True),
+    "classifier_sampling": ("sampling", True),
+    "classifier_weights": ("weights", True),
+}
+# Epochs of a classifier alone; nothing else learns, so that there is nothing to synchronise.
+_CLASSIFIER = ["SOLVER.MAX_EPOCH", "10", "FINETUNE.FREEZE", "[slow, fast, audio, laterals]"]
+_CLASSIFIER += ["SLOWFAST.AVS_FLAG", "[False, False, False, False, False]"]
 
 
 def write_uneven_lists(data: str, folder: str, ratio: float, seed: int) -> dict[int, int]:
@@ -50,23 +62,29 @@ def write_uneven_lists(data: str, folder: str, ratio: float, seed: int) -> dict[
     return counts
 
 
-def accuracies(data: str, out: str, balance: str, ratio: float, seed: int, epochs: int) -> tuple[float, float]:
+def accuracies(data: str, out: str, way: str, ratio: float, seed: int, epochs: int) -> tuple[float, float]:
     """Train and test once; (mean class accuracy, that of the rarer half of the classes), in percent.
 
     Args:
         data: Folder of SynthAV.
         out: Folder for lists and runs.
-        balance: DATA.BALANCE.
+        way: A name in `WAYS`.
         ratio: Videos of the largest class for each of the smallest.
         seed: RNG_SEED; draws the sizes of the classes as well.
-        epochs: SOLVER.MAX_EPOCH.
+        epochs: SOLVER.MAX_EPOCH of a whole network.
     """
-    lists, run = os.path.join(out, f"lists_{seed}"), os.path.join(out, f"{balance}_{seed}")
+    lists, run = os.path.join(out, f"lists_{seed}"), os.path.join(out, f"{way}_{seed}")
+    balance, classifier_alone = WAYS[way]
     counts = write_uneven_lists(data, lists, ratio, seed)
     results = os.path.join(run, "results.json")
     if not os.path.exists(results):
         keys = ["DATA.PATH_TO_DATA_DIR", lists, "DATA.PATH_PREFIX", os.path.abspath(data), "DATA.BALANCE", balance]
-        keys += ["OUTPUT_DIR", run, "RNG_SEED", str(seed), "SOLVER.MAX_EPOCH", str(epochs), "TRAIN.EVAL_PERIOD", "10"]
+        keys += ["OUTPUT_DIR", run, "RNG_SEED", str(seed), "TRAIN.EVAL_PERIOD", "10"]
+        if not classifier_alone:
+            keys += ["SOLVER.MAX_EPOCH", str(epochs)]
+        else:
+            start = os.path.join(out, f"none_{seed}", "checkpoints", "checkpoint_best.pyth")
+            keys += ["TRAIN.CHECKPOINT_FILE_PATH", start, *_CLASSIFIER]
         command = [sys.executable, "-m", "avslowfast", "train", "SynthAV/AVSLOWFAST_TINY", *keys]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     with open(results, encoding="utf-8") as f:
@@ -86,15 +104,15 @@ def main() -> None:
     args = parser.parse_args()
     seeds = range(1, args.seeds + 1)
     found = {
-        (balance, seed): accuracies(args.data, args.out, balance, args.ratio, seed, args.epochs)
+        (way, seed): accuracies(args.data, args.out, way, args.ratio, seed, args.epochs)
         for seed in seeds
-        for balance in BALANCES
+        for way in WAYS
     }
-    print(f"| DATA.BALANCE | {' | '.join(f'seed {seed}' for seed in seeds)} | mean | rarer half of the classes |")
+    print(f"| way | {' | '.join(f'seed {seed}' for seed in seeds)} | mean | rarer half of the classes |")
     print(f"|---|{'---|' * (len(seeds) + 2)}")
-    for balance in BALANCES:
-        every, rare = zip(*(found[balance, seed] for seed in seeds), strict=True)
-        cells = [balance, *(f"{value:.1f}" for value in (*every, statistics.mean(every), statistics.mean(rare)))]
+    for way in WAYS:
+        every, rare = zip(*(found[way, seed] for seed in seeds), strict=True)
+        cells = [way, *(f"{value:.1f}" for value in (*every, statistics.mean(every), statistics.mean(rare)))]
         print(f"| {' | '.join(cells)} |")
 
 

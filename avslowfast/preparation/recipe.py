@@ -191,6 +191,7 @@ def _of_classes(chosen: _Choices, counts: Counts, weights: bool) -> None:
     if weights and visual and mean < _TO_TRAIN_ALL:
         why = f"{mean:.0f} training videos per class: the visual pathways keep the weights that are loaded"
         chosen.add("FINETUNE.FREEZE", visual, why)
-    if most > _UNEVEN * fewest:
+    # From random weights a network learns less from balanced epochs: they visit fewer different videos.
+    if weights and most > _UNEVEN * fewest:
         why = f"classes have {fewest} to {counted(most, 'training video')}: an epoch visits all equally often"
         chosen.add("DATA.BALANCE", "sampling", why)

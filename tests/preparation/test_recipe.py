@@ -46,6 +46,7 @@ def test_few_videos_leave_the_loaded_pathways_as_they_are_and_choose_no_state():
 
 def test_uneven_classes_are_balanced():
     assert chosen(counts([20, 4]))[0]["DATA.BALANCE"] == "sampling"
+    assert "DATA.BALANCE" not in chosen(counts([20, 4]), weights=False)[0]
     # A class that is validated alone has nothing to balance.
     assert "DATA.BALANCE" not in chosen(counts([5, 4, 0]))[0]
 

@@ -48,11 +48,13 @@ def read(source: Source, split: str) -> Listing:
         )
     if not source.labelled:
         return Listing(read_unlabelled(path, source.separator, source.video_folder), labels="none")
+    labelled = split != "test" or has_labels(path, source.separator)
+    if labelled:
+        records = read_list(path, source.num_classes, source.separator, source.video_folder, source.multi_label)
+    else:
+        records = read_unlabelled(path, source.separator, source.video_folder, strict=True)
     names = read_class_names(source.folder, source.names_file, source.num_classes)
-    if split == "test" and not has_labels(path, source.separator):
-        return Listing(read_unlabelled(path, source.separator, source.video_folder, strict=True), names, "none")
-    records = read_list(path, source.num_classes, source.separator, source.video_folder, source.multi_label)
-    return Listing(records, names, "multi" if source.multi_label else "class")
+    return Listing(records, names, "none" if not labelled else "multi" if source.multi_label else "class")
 
 
 def read_list(

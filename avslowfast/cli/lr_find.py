@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"--from {args.low:g} --to {args.high:g}: the rate has to rise")
     cfg = checked_configuration(args, ["TRAIN.ENABLE", True, "TEST.ENABLE", False])
     if not derived.task_facts(cfg).trains:
-        raise ConfigError(f"TASK is '{cfg.TASK}': it trains no network, so it has no learning rate")
+        raise ConfigError(f"TASK is '{derived.task_name(cfg)}': it trains no network, so it has no learning rate")
     out = args.out or os.path.join(cfg.OUTPUT_DIR, "lr_find")
     check_writable(out, "--out")
 

@@ -40,7 +40,7 @@ def test_mistakes_get_one_line(trained, synthav, tmp_path):
 def written_by(name):
     """Options of a command that name what it writes."""
     parser = CommandParser(name, "")
-    importlib.import_module(f"avslowfast.cli.{name}").add_arguments(parser)
+    importlib.import_module(f"avslowfast.cli.{name.replace('-', '_')}").add_arguments(parser)
     options = set(re.findall(r"--[a-z]+", parser.format_help()))
     return options & {"--out", "--output", "--csv", "--json", "--html", "--docs"}
 

@@ -55,8 +55,8 @@ TORCHRUN = ("-m", "torch.distributed.run", "--nproc_per_node", "2")
 
 @pytest.mark.parametrize(
     ("launcher", "ends_with"),
-    [((), "3"), ((), "mistake"), pytest.param(TORCHRUN, "0", marks=pytest.mark.slow)],
-    ids=["code", "mistake", "torchrun"],
+    [((), "0"), ((), "mistake"), pytest.param(TORCHRUN, "0", marks=pytest.mark.slow)],
+    ids=["done", "mistake", "torchrun"],
 )
 def test_no_thread_of_a_library_outlives_the_work(tmp_path, launcher, ends_with):
     (tmp_path / "ends.py").write_text(WORK)
@@ -64,9 +64,10 @@ def test_no_thread_of_a_library_outlives_the_work(tmp_path, launcher, ends_with)
     env = {**ENV, "PYTHONPATH": f"{ROOT}:{tmp_path}"}
     done = subprocess.run(words, env=env, capture_output=True, text=True, timeout=120)
     lines = [line for line in done.stdout.split("\n") if "python" in line]
-    assert len(lines) == 2, done.stderr
+    # The first one to fail has the other one stopped, which may be about to tell.
+    assert len(lines) == 2 or (lines and ends_with == "mistake"), done.stderr
     assert not any("gloo" in line for line in lines)
     assert "SIGABRT" not in done.stderr
     assert "terminate" not in done.stderr
-    assert done.returncode == {"0": 0, "3": 3, "mistake": 2}[ends_with]
+    assert done.returncode == {"0": 0, "mistake": 2}[ends_with]
     assert done.stderr.count("a mistake") == (ends_with == "mistake")

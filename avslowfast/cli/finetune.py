@@ -331,7 +331,7 @@ def _show(args: argparse.Namespace, cfg: "Cfg") -> int:
         make_report(args.out)
         work += 1
     _say_step(5, "pages to play with")
-    run, missing = read_run(args.out), 0
+    run = read_run(args.out)
     missing = missing_pages(run, pages, args.pages)
     if missing or not is_current(os.path.join(pages, INDEX), args.out):
         device = None if cfg.NUM_GPUS else "cpu"

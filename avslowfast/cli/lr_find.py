@@ -40,10 +40,8 @@ def add_arguments(parser: CommandParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Make the test, draw its curve, say the rate; gives the exit code."""
     from ..config import ConfigError, derived
-    from ..engine.stop import StopRequest
-    from ..utils.errors import first_of_machine
     from ..utils.files import check_writable
-    from .train import checked_configuration
+    from .train import checked_configuration, until_stopped
 
     if args.low >= args.high:
         raise UsageError(f"--from {args.low:g} --to {args.high:g}: the rate has to rise")
@@ -57,8 +55,7 @@ def run(args: argparse.Namespace) -> int:
     from ..engine.lr_find import lr_find
 
     workflow = functools.partial(lr_find, low=args.low, high=args.high, steps=args.steps, out=out)
-    with StopRequest(speaks=first_of_machine()) as stop:
-        code = launch(cfg, workflow, stop)
+    code = until_stopped(lambda stop: launch(cfg, workflow, stop))
     # Under torchrun this process is one of several.
     if code == 0 and os.environ.get("RANK", "0") == "0":
         _tell(args, out)

@@ -42,11 +42,13 @@ _FILES_OF_A_RUN = (
     "wandb",
     "mlruns",
     "report.html",
-    "test",
-    "probe",
     "validation",
 )
-_RESULT = re.compile(r"(scores(_\w+)?|features_\w+)\.(pt|csv)|test_(train|val)|list_\w+_[0-9a-f]{6}")
+# Names that `evaluation.places` gives: what is tested, views, weights.
+_RESULT = re.compile(
+    r"(scores(_\w+)?|features_\w+)\.(pt|csv)"
+    r"|(test|test_train|test_val|probe|list_\w+_[0-9a-f]{6})(_\d+x\d+)?(_best|_newest|_\w+_[0-9a-f]{6})?",
+)
 
 
 @dataclass(frozen=True)

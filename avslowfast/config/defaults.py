@@ -146,7 +146,7 @@ RUN_KEYS = (
     key("TEST.NUM_SPATIAL_CROPS", 3, choice(1, 3), "Spatial crops per clip: 1 (centre) | 3 (along the longer side)."),
     key("TEST.SAVE_RESULTS_PATH", "", path(),
         'File of the scores per video, without extension; "" is OUTPUT_DIR/scores. Both .pt and .csv are '
-        "written; another split than test, or a list, has its name behind it."),
+        "written; another split, list, views or weights than the run's own have their name behind it."),
     key("TEST.METRICS", [], list_of(entry(METRICS), distinct=True),
         "Further metrics of the METRICS registry that validation and test compute. (new)"),
     key("TEST.USE_BEST", False, flag(),

@@ -318,22 +318,30 @@ def test_views(cfg: Cfg) -> int:
     return int(cfg.TEST.NUM_ENSEMBLE_VIEWS) * crops
 
 
+def tested_views(cfg: Cfg) -> tuple[int, int]:
+    """(clips, crops of each clip) of one video in the test; a key frame has one view."""
+    if task_facts(cfg).boxes:
+        return 1, 1
+    return int(cfg.TEST.NUM_ENSEMBLE_VIEWS), test_views(cfg) // int(cfg.TEST.NUM_ENSEMBLE_VIEWS)
+
+
 def tested_dataset(cfg: Cfg) -> str:
     """Name of the data set that is tested."""
     return str(cfg.TEST.DATASET if cfg.TEST.SPLIT == "test" else cfg.TRAIN.DATASET)
 
 
 def tested_part(cfg: Cfg) -> str:
-    """What a test of another split than test is called in names of files, e.g. test_val; "" for the test split.
-
-    Lists of the same name in different folders have different ones.
-    """
+    """What a test of another split than test is called in names of files, e.g. test_val; "" for the test split."""
     if cfg.TEST.LIST:
-        path = str(cfg.TEST.LIST)
-        place = path if is_remote(path) else os.path.abspath(path)
-        stem = re.sub(r"\W+", "_", os.path.splitext(os.path.basename(path))[0])
-        return f"list_{stem}_{hashlib.sha256(place.encode()).hexdigest()[:6]}"
+        return f"list_{name_of_file(str(cfg.TEST.LIST))}"
     return "" if cfg.TEST.SPLIT == "test" else f"test_{cfg.TEST.SPLIT}"
+
+
+def name_of_file(path: str) -> str:
+    """A file's name as a part of other names; files of the same name in different folders have different ones."""
+    place = path if is_remote(path) else os.path.abspath(path)
+    stem = re.sub(r"\W+", "_", os.path.splitext(os.path.basename(path))[0])
+    return f"{stem}_{hashlib.sha256(place.encode()).hexdigest()[:6]}"
 
 
 def loggers(cfg: Cfg) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from ..config.names import Metric
 from ..evaluation.failures import not_finite, NotFiniteScoresError, write_failed_files
 from ..evaluation.metrics.classification import topk_accuracy
 from ..evaluation.metrics.retrieval import recall_at_k
+from ..evaluation.places import say_replaced
 from ..evaluation.results import describe, failed_rows, metrics_text, save_config, write_results
 from ..loading import build_loader
 from ..models import build_model
@@ -127,6 +128,7 @@ def probe(cfg: Cfg, device: torch.device, votes: Votes, folder: str) -> dict[str
             values = _judge(cfg, x_train, train.labels, x_test, test.labels)
             results.update({f"{modality}_{name}": value for name, value in values.items()})
             logger.info("%s: %s", modality, metrics_text(values))
+        say_replaced(cfg, folder)
         save_config(cfg, folder)
         results["failed"] = failed_rows(test.failed)
         write_results(folder, results, probe_metrics(cfg))

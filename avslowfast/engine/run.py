@@ -12,6 +12,7 @@ from ..config import derived
 from ..config.derived import Cfg
 from ..evaluation.build import build_protocol
 from ..evaluation.failures import NothingReadError, write_failed_files
+from ..evaluation.places import folder_of_results, say_replaced
 from ..evaluation.results import describe, log_parameters, nothing_read, outcome, save_config, write_results
 from ..loading import build_loader
 from ..models import build_model
@@ -27,7 +28,7 @@ from .hooks.build import build_hooks
 from .preflight import build_datasets, check_lists, check_test_weights, log_disk, log_lists, try_batches
 from .probe import probe
 from .resume import check_ranks_agree, resume
-from .run_folder import bring_back, facts_of_start, folder_of_results, lock_folder, RunData, RunFolder
+from .run_folder import bring_back, facts_of_start, lock_folder, RunData, RunFolder
 from .stop import STOPPED, StopRequest
 from .trainer import autocast_context, place_model, Trainer
 from .votes import Votes
@@ -209,6 +210,7 @@ def test(cfg: Cfg, device: torch.device, votes: Votes) -> dict[str, Any]:
     if folder != cfg.OUTPUT_DIR or not cfg.TRAIN.ENABLE:
         setup_logging(folder)
         if distributed.is_main():
+            say_replaced(cfg, folder)
             save_config(cfg, folder)
             log_start(facts_of_start(device), "test")
     model = build_model(cfg)
@@ -262,10 +264,10 @@ def tested(cfg: Cfg) -> dict[str, Any]:
     Args:
         cfg: The configuration.
     """
-    key_frames = derived.task_facts(cfg).boxes
+    clips, crops = derived.tested_views(cfg)
     return {
         "split": cfg.TEST.SPLIT,
         **({"list": cfg.TEST.LIST} if cfg.TEST.LIST else {}),
-        "temporal_views": 1 if key_frames else cfg.TEST.NUM_ENSEMBLE_VIEWS,
-        "spatial_crops": 1 if key_frames else derived.test_views(cfg) // cfg.TEST.NUM_ENSEMBLE_VIEWS,
+        "temporal_views": clips,
+        "spatial_crops": crops,
     }

@@ -19,7 +19,7 @@ from .. import __version__
 from ..checkpoint import CheckpointError, states
 from ..checkpoint.mirror import restore, Store
 from ..checkpoint.record import BestEntry, is_of_run, read_record, Retention, RunRecord, StateEntry
-from ..config import ConfigError, derived
+from ..config import ConfigError
 from ..config.derived import Cfg
 from ..config.kinds import Difference, differences, values_of
 from ..datasets.base import ClassNames, names_difference
@@ -28,14 +28,12 @@ from ..utils import distributed
 from ..utils.files import paths_in, sweep
 from ..utils.lock import batch_job, FolderLock, is_restart_of, starts_again
 from ..utils.logging import get_logger
+from ..utils.text import listed
 from .state import TrainState
 
 logger = get_logger(__name__)
 
 PREVIOUS = "previous"
-# Differences that one message names, at most.
-_NAMED = 6
-_RESULT_FOLDERS = ("test", "test_train", "test_val", "probe", "validation")
 _MOVING = ".moving"
 
 
@@ -123,7 +121,8 @@ class RunFolder:
         record.configuration, record.class_names, record.data = values, data.class_names, data.lists
         record.starts.append(facts_of_start(device))
         opened = cls(folder, record, plan.recipe)
-        for place in (folder, states.checkpoint_dir(folder), *(os.path.join(folder, name) for name in _RESULT_FOLDERS)):
+        ours = [os.path.join(folder, name) for name in os.listdir(folder) if is_of_run(name)]
+        for place in (folder, *filter(os.path.isdir, ours)):
             for path in sweep(paths_in(place)):
                 logger.info("%s: left by a process that was killed; removed", path)
         record.write(folder)
@@ -261,7 +260,7 @@ def _plan(cfg: Cfg, data: RunData) -> FolderPlan:
     if cfg.TRAIN.REPLACE:
         return FolderPlan(replaced=stored)
     raise ConfigError(
-        f"OUTPUT_DIR is {folder!r}: it holds the run {stored.id}, which differs in {_shortened(differing)}; "
+        f"OUTPUT_DIR is {folder!r}: it holds the run {stored.id}, which differs in {listed(differing)}; "
         "choose another OUTPUT_DIR, or start a new run with TRAIN.AUTO_RESUME False TRAIN.REPLACE True, which moves "
         f"that run to {_previous(folder, stored)}"
     )
@@ -285,7 +284,7 @@ def bring_back(cfg: Cfg, data: RunData) -> None:
 
     def usable(record: RunRecord) -> None:
         differing = other_run(record, values_of(cfg), data)
-        reason = f"which differs in {_shortened(differing)}" if differing else ""
+        reason = f"which differs in {listed(differing)}" if differing else ""
         if not _may_resume(cfg, record):
             reason = "and TRAIN.AUTO_RESUME is False"
         if reason:
@@ -318,11 +317,6 @@ def other_run(record: RunRecord, values: Mapping[str, Any], data: RunData) -> li
             same = "other records or labels, or another order"
             found.append(f"the {split} list ({same if old['records'] == new['records'] else count})")
     return found
-
-
-def _shortened(differing: Sequence[str]) -> str:
-    more = f" and {len(differing) - _NAMED} more" if len(differing) > _NAMED else ""
-    return ", ".join(differing[:_NAMED]) + more
 
 
 def new_id() -> str:
@@ -371,25 +365,6 @@ def _finish_move(folder: str, target: str) -> None:
         else:
             shutil.move(path, new)
     os.remove(os.path.join(target, _MOVING))
-
-
-def folder_of_results(cfg: Cfg, name: str) -> str:
-    """Where a test or probe writes.
-
-    OUTPUT_DIR is for the test of the test split after a training, or without one; what else is tested has a folder of
-    its own in it, and so has a test or a probe alone where a training's results are there.
-
-    Args:
-        cfg: The configuration.
-        name: Of the folder.
-    """
-    part = derived.tested_part(cfg) if name == "test" else ""
-    if part:
-        return os.path.join(cfg.OUTPUT_DIR, part)
-    if name == "test" and cfg.TRAIN.ENABLE:
-        return str(cfg.OUTPUT_DIR)
-    holds_run = distributed.on_main(lambda: read_record(cfg.OUTPUT_DIR) is not None)
-    return os.path.join(cfg.OUTPUT_DIR, name) if holds_run else str(cfg.OUTPUT_DIR)
 
 
 @contextlib.contextmanager

@@ -123,6 +123,17 @@ def counted(count: int, word: str) -> str:
     return f"{count} {word}" if count == 1 else f"{count} {word}s"
 
 
+def listed(items: Sequence[object], limit: int = 6) -> str:
+    """Items with commas, of many the first ones and how many more there are.
+
+    Args:
+        items: What is listed.
+        limit: Items that are named, at most.
+    """
+    more = f" and {len(items) - limit} more" if len(items) > limit else ""
+    return ", ".join(map(str, items[:limit])) + more
+
+
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     """The rows of a table as lines whose columns are as wide as their longest cell.
 

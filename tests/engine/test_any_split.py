@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 from helpers import tiny_cfg
 
+from avslowfast.checkpoint.record import is_of_run
 from avslowfast.cli.main import main
 from avslowfast.config import ConfigError, derived
 from avslowfast.datasets import ave, charades, epic, kinetics, kinetics_sounds, ucf101, vggsound
 from avslowfast.datasets.base import Source
 from avslowfast.tasks.scores import SavedScores
+from avslowfast.visualization.report import make_report
 
 
 @pytest.fixture(scope="module")
@@ -43,11 +45,11 @@ def test_splits_and_lists_of_a_run_have_results_of_their_own(finished, synthav, 
         name: (finished / name).read_bytes() for name in ("results.json", "scores.pt", "scores.csv", "stdout.log")
     }
     test_run(finished, "--split", "val", "--views", "3x1")
-    results, saved = results_of(finished / "test_val")
+    results, saved = results_of(finished / "test_val_3x1")
     assert (results["split"], results["temporal_views"], results["spatial_crops"]) == ("val", 3, 1)
     assert (results["videos"], results["views"]) == (16, 3)
     assert saved.labels.tolist() == labels_in(synthav / "val.csv")
-    log = (finished / "test_val/stdout.log").read_text()
+    log = (finished / "test_val_3x1/stdout.log").read_text()
     assert "videos of" in log
     # The head of the log: command, versions, device; which list, and what of it is there.
     assert "test: " in log and re.search(r"avslowfast .*torch .*; CPU, 1 rank", log)
@@ -60,7 +62,7 @@ def test_splits_and_lists_of_a_run_have_results_of_their_own(finished, synthav, 
         path.parent.mkdir()
         path.write_text("\n".join(kept) + "\n")
         test_run(finished, "--list", path, "--views", "3x1")
-    folders = [finished / derived.tested_part(tiny_cfg("TEST.LIST", str(path))) for path in lists]
+    folders = [finished / f"{derived.tested_part(tiny_cfg('TEST.LIST', str(path)))}_3x1" for path in lists]
     assert all(folder.name.startswith("list_my_list_") for folder in folders) and folders[0] != folders[1]
     (bare, without), (labelled, with_labels) = map(results_of, folders)
     assert np.allclose(without.scores.only, saved.scores.only[::3], atol=1e-5)
@@ -75,6 +77,54 @@ def test_splits_and_lists_of_a_run_have_results_of_their_own(finished, synthav, 
     rows = [line.split(",")[1] for line in (folders[0] / "scores.csv").read_text().split("\n")[1:-1]]
     assert rows == ["-1"] * 6
     assert {name: (finished / name).read_bytes() for name in before} == before
+
+
+def test_other_views_and_weights_have_results_of_their_own_which_the_report_shows(finished, tmp_path, capfd):
+    own, earlier = (finished / "results.json").read_bytes(), {path.name for path in finished.iterdir()}
+    newest = json.loads(own)["checkpoint"]
+    # The run's own views and weights (two clips, the best state), then others.
+    for words in (("--views", "2x1"), ("--views", "1x1"), ("TEST.USE_BEST", "False")):
+        test_run(finished, *words)
+    test_run(finished, "TEST.CHECKPOINT_FILE_PATH", newest, "--views", "1x1")
+    file = f"test_1x1_{derived.name_of_file(newest)}"
+    names = {path.name for path in finished.iterdir()} - earlier
+    assert names == {"test", "test_1x1", "test_newest", file} and all(map(is_of_run, names))
+    views = {name: results_of(finished / name)[0]["views"] for name in names}
+    assert views == {"test": 2, "test_1x1": 1, "test_newest": 2, file: 1}
+    assert (finished / "results.json").read_bytes() == own
+    # What else differs replaces them, which is said.
+    assert "are replaced" not in capfd.readouterr().out
+    test_run(finished, "--views", "1x1", "DATA.ENSEMBLE_METHOD", "max")
+    said = capfd.readouterr().out
+    assert (
+        "test_1x1: the results of an earlier test are replaced, which had DATA.ENSEMBLE_METHOD ('sum', now 'max')"
+        in said
+    )
+
+    text = open(make_report(finished, tmp_path / "r.html"), encoding="utf-8").read()
+    section = text[text.index("<h2>Other tests</h2>") : text.index("<h2>Classes</h2>")]
+    rows = re.findall(r"<tr><td>(.*?)</td><td>(.*?)</td><td>(.*?)</td>", section)
+    assert rows[0] == ("own test", "test", "2 x 1") and set(rows[1:]) >= {
+        ("test", "test", "2 x 1"),
+        ("test_1x1", "test", "1 x 1"),
+    }
+    assert section.count("<summary>test_1x1</summary>") == 1 and len(set(re.findall(r"id='(classes\w*)'", text))) >= 5
+
+
+def test_a_folder_without_a_run_keeps_its_first_test(finished, tmp_path):
+    weights = json.loads((finished / "results.json").read_text())["checkpoint"]
+
+    def views_after(*words):
+        config = str(finished / "config.yaml")
+        test_run(config, "TEST.CHECKPOINT_FILE_PATH", weights, "OUTPUT_DIR", tmp_path, "TEST.USE_BEST", "False", *words)
+        return {path.parent.name: json.loads(path.read_text())["views"] for path in tmp_path.rglob("results.json")}
+
+    assert views_after("--views", "2x1") == {tmp_path.name: 2}
+    mine = ("TEST.SAVE_RESULTS_PATH", str(tmp_path / "mine"))
+    assert views_after("--views", "1x1", *mine) == {tmp_path.name: 2, "test_1x1": 1}
+    assert (tmp_path / "mine_test_1x1.pt").is_file()
+    assert views_after("--views", "2x1", *mine) == {tmp_path.name: 2, "test_1x1": 1}
+    assert (tmp_path / "mine.pt").is_file()
 
 
 @pytest.mark.slow

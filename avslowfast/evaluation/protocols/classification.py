@@ -15,6 +15,7 @@ from ...datasets.columns import Same
 from ...loading.dataset import ClipDataset
 from ...tasks.scores import ClassScores, names_of_head, ONLY, SavedScores
 from ..metrics import classification
+from ..places import scores_path
 from .base import Evaluation, of_head, Protocol
 
 ONE_LABEL: tuple[Metric, ...] = tuple(METRICS.facts(name) for name in ("top1", "top5", "mean_class_accuracy"))
@@ -51,9 +52,7 @@ class ClassificationProtocol(Protocol[ClassScores]):
         names = dataset.listing.records.names
         return {
             "multi_label": cfg.DATA.MULTI_LABEL,
-            "scores_path": "_".join(filter(None, (cfg.TEST.SAVE_RESULTS_PATH, derived.tested_part(cfg))))
-            if cfg.TEST.SAVE_RESULTS_PATH
-            else "",
+            "scores_path": scores_path(cfg),
             "segments": () if isinstance(names, Same) else names,
         }
 

@@ -11,6 +11,7 @@ from . import sections
 from .clips import best_and_worst
 from .confusion import confusion
 from .markup import document
+from .other_tests import other_tests
 from .provenance import provenance
 from .run import read_run
 
@@ -41,6 +42,7 @@ def make_report(
             ("", sections.headline(run)),
             ("Training", sections.training(run)),
             ("Results", sections.results(run)),
+            ("Other tests", other_tests(run)),
             ("Synchronisation", sections.synchronisation(run)),
             ("Classes", sections.classes(run)),
             ("Confusion", confusion(run)),

@@ -11,6 +11,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+from ...checkpoint.record import is_of_run
 from ...config import parse_cfg
 from ...config.names import Metric
 from ...evaluation.build import best_metric
@@ -102,6 +103,28 @@ def read_run(folder: str | os.PathLike[str]) -> Run:
         seconds=_seconds(log),
         notes=notes,
     )
+
+
+def read_tests(run: Run) -> list[Run]:
+    """The tests and probes that lie in a run's folder: other splits, lists, views, weights.
+
+    Args:
+        run: The run.
+
+    Returns:
+        Runs that differ from it in folder, results, metrics, scores and notes, ordered by folder.
+    """
+    found = []
+    for name in sorted(os.listdir(run.folder)):
+        folder = os.path.join(run.folder, name)
+        if is_of_run(name) and os.path.isfile(os.path.join(folder, "results.json")):
+            notes = list[str]()
+            results = _results(folder, notes)
+            scores = _scores(folder, notes)
+            found.append(
+                replace(run, folder=folder, results=results, metrics=_metrics(results), scores=scores, notes=notes)
+            )
+    return found
 
 
 def single_label(run: Run) -> tuple[FloatArray, NDArray[np.int64], list[str]] | None:

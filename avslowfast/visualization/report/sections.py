@@ -30,10 +30,22 @@ def headline(run: Run) -> str:
     """The most important numbers, large."""
     if not run.results:
         return "<p>Not tested yet.</p>"
-    metrics = [name for name in run.results.get("metrics", {})][:_HEADLINE_METRICS]
-    names = [name for name in (*metrics, *_HEADLINE_FACTS) if isinstance(run.results.get(name), int | float)]
+    names = [name for name in (*headline_metrics(run), *_HEADLINE_FACTS) if _is_number(run.results.get(name))]
     cells = [f"<div><b>{number(run.results[n])}</b>{html.escape(run.metrics[n].title)}</div>" for n in names]
     return f"<div class='big'>{''.join(cells)}</div>"
+
+
+def headline_metrics(run: Run) -> list[str]:
+    """Names of the most important metrics of the results.
+
+    Args:
+        run: The run.
+    """
+    return [name for name in run.results.get("metrics", {}) if _is_number(run.results.get(name))][:_HEADLINE_METRICS]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float)
 
 
 def training(run: Run) -> str:
@@ -114,8 +126,13 @@ def synchronisation(run: Run) -> str:
     return figures([*drawn, svg(figure, f"Histogram of distances at {stage}: {', '.join(values['histogram'])}")])
 
 
-def classes(run: Run) -> str:
-    """Accuracy or average precision of each class, the lowest first, with what it is taken for most often."""
+def classes(run: Run, table_name: str = "classes") -> str:
+    """Accuracy or average precision of each class, the lowest first, with what it is taken for most often.
+
+    Args:
+        run: The run.
+        table_name: Of the table, different from other tables' of the page.
+    """
     name = "per_class_accuracy" if run.results.get("per_class_accuracy") else "per_class_ap"
     values = run.results.get(name) or _average_precisions(run)
     numbers = {name: i for i, name in enumerate(values)}
@@ -132,7 +149,7 @@ def classes(run: Run) -> str:
         for name, v in known
     ]
     title = "accuracy, %" if name == "per_class_accuracy" else "average precision, %"
-    return searchable("classes", rows, (1, 3), ("class", title, "", "videos", "taken for"))
+    return searchable(table_name, rows, (1, 3), ("class", title, "", "videos", "taken for"))
 
 
 def _average_precisions(run: Run) -> dict[str, float | None]:

@@ -239,8 +239,8 @@ def test_a_test_alone_does_not_overwrite_what_the_training_wrote(used):
     run(used, *keys("TRAIN.ENABLE False TEST.ENABLE True TEST.NUM_ENSEMBLE_VIEWS 2"))
     after = {name: open(os.path.join(folder, name), "rb").read() for name in before}
     assert after == before
-    assert json.load(open(os.path.join(folder, "test", "results.json")))["views"] == 2
-    assert "NUM_ENSEMBLE_VIEWS: 2" in open(os.path.join(folder, "test", "config.yaml")).read()
+    assert json.load(open(os.path.join(folder, "test_2x1", "results.json")))["views"] == 2
+    assert "NUM_ENSEMBLE_VIEWS: 2" in open(os.path.join(folder, "test_2x1", "config.yaml")).read()
 
 
 @pytest.mark.parametrize(

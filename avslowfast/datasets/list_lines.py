@@ -144,7 +144,7 @@ def _paths(content: bytes, text: NDArray[np.uint8], starts: _Positions, stops: _
     steps[stops] -= 1
     kept = np.cumsum(steps[:-1], dtype=np.int8).view(bool)
     folders = Texts.of(_joined(prefix, folder) for folder in known)
-    return Paths(Interned(folders, narrow(np.array(ids))), Texts(text[kept], offsets_of(stops - names)))
+    return Paths(Interned(folders, narrow(np.array(ids))), Texts.of_content(text[kept], stops - names))
 
 
 @functools.lru_cache(2**16)

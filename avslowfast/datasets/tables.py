@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 from ..config import ConfigError
-from ..utils.text import open_text, read_bytes
+from ..utils.text import open_text, read_blocks
 
 # Characters of a value that messages show.
 _SHOWN = 60
@@ -54,14 +54,16 @@ def blocks_of(path: PathLike) -> Iterator[Block]:
     Raises:
         TextError: The file cannot be read as text.
     """
-    content, first, start = read_bytes(path).removeprefix(codecs.BOM_UTF8), 1, 0
-    if b"\r" in content:
-        content = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    while start < len(content):
-        end = content.find(b"\n", start + _BLOCK)
-        lines = content[start : end + 1] if end >= 0 else content[start:].removesuffix(b"\n") + b"\n"
-        yield Block(os.fspath(path), first, lines)
-        first, start = first + lines.count(b"\n"), end + 1 if end >= 0 else len(content)
+    first = 1
+    for content in read_blocks(path, _BLOCK):
+        if first == 1:
+            content = content.removeprefix(codecs.BOM_UTF8)
+        if b"\r" in content:
+            content = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        # The last line of a file may have no newline.
+        block = Block(os.fspath(path), first, content.removesuffix(b"\n") + b"\n")
+        yield block
+        first += block.content.count(b"\n")
 
 
 def lines_of(path: PathLike) -> Iterator[tuple[str, str]]:

@@ -1,13 +1,15 @@
 """Columns of texts: names, paths of files, places in label files."""
 
+import bisect
+import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .columns import BATCH, Column, Digest, feed_numbers, Indices, joined_offsets, narrow, offsets_of
+from .columns import BATCH, Column, Digest, feed_numbers, Indices, narrow, offsets_of
 
 # Digits that a number at the end of a place may have: more do not fit into 32 bits.
 _DIGITS = 9
@@ -15,39 +17,65 @@ _DIGITS = 9
 _ODD = 0x1E3779B97F4A7C15
 
 
-class Texts(Column[str]):
-    """Texts, one after the other in one buffer.
+class _Buffer(NamedTuple):
+    """Texts, one after the other.
 
-    Args:
+    Attributes:
         content: All of them in UTF-8, uint8 [bytes].
         offsets: Where each begins, and where the last one ends [N + 1].
     """
 
-    def __init__(self, content: NDArray[np.uint8], offsets: NDArray[Any]) -> None:
-        self.content, self.offsets = content, offsets
-        self._view = content.data
+    content: NDArray[np.uint8]
+    offsets: NDArray[Any]
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Texts, (self.content, self.offsets)
-
-    def __len__(self) -> int:
-        return len(self.offsets) - 1
-
-    def value(self, i: int) -> str:
-        """See `Column.value`."""
-        return str(self._view[self.offsets.item(i) : self.offsets.item(i + 1)], "utf-8", "surrogatepass")
+    def slice(self, i: int) -> memoryview:
+        """Text i, from 0, in UTF-8."""
+        return self.content.data[self.offsets.item(i) : self.offsets.item(i + 1)]
 
     def slices(self) -> Iterator[bytes]:
         """All texts in UTF-8."""
-        for first in range(0, len(self), BATCH):
+        for first in range(0, len(self.offsets) - 1, BATCH):
             offsets = self.offsets[first : first + BATCH + 1].tolist()
             content, begin = self.content[offsets[0] : offsets[-1]].tobytes(), offsets[0]
             yield from [content[start - begin : stop - begin] for start, stop in zip(offsets, offsets[1:])]
 
+
+class Texts(Column[str]):
+    """Texts in buffers: those of a long list stay in the many in which they were read, since memory would hold them
+    twice while they are copied into one.
+
+    Args:
+        buffers: At least one.
+    """
+
+    def __init__(self, buffers: Sequence[_Buffer]) -> None:
+        self._buffers = buffers
+        # The number of the first text of each buffer, and of all texts.
+        self._firsts = [0, *itertools.accumulate(len(buffer.offsets) - 1 for buffer in buffers)]
+
+    def __len__(self) -> int:
+        return self._firsts[-1]
+
+    def _slice(self, i: int) -> memoryview:
+        k = bisect.bisect_right(self._firsts, i) - 1
+        return self._buffers[k].slice(i - self._firsts[k])
+
+    def value(self, i: int) -> str:
+        """See `Column.value`."""
+        return str(self._slice(i), "utf-8", "surrogatepass")
+
+    def slices(self) -> Iterator[bytes]:
+        """All texts in UTF-8."""
+        for buffer in self._buffers:
+            yield from buffer.slices()
+
+    def lengths(self) -> NDArray[Any]:
+        """Bytes of each text [N]."""
+        return np.concatenate([np.diff(buffer.offsets) for buffer in self._buffers])
+
     def take(self, indices: Indices) -> "Texts":
         """See `Column.take`."""
-        starts, stops = self.offsets[indices].tolist(), self.offsets[indices + 1].tolist()
-        return self.of_slices([self._view[start:stop] for start, stop in zip(starts, stops)])
+        return self.of_slices([self._slice(i) for i in indices.tolist()])
 
     @classmethod
     def of(cls, values: Iterable[str]) -> "Texts":
@@ -57,22 +85,32 @@ class Texts(Column[str]):
     @classmethod
     def of_slices(cls, slices: Sequence[bytes | memoryview]) -> "Texts":
         """Texts that are encoded already."""
-        return cls(np.frombuffer(b"".join(slices), np.uint8), offsets_of([len(part) for part in slices]))
+        return cls.of_content(np.frombuffer(b"".join(slices), np.uint8), [len(part) for part in slices])
+
+    @classmethod
+    def of_content(cls, content: NDArray[np.uint8], lengths: Sequence[int] | NDArray[Any]) -> "Texts":
+        """Texts that stand one after the other in UTF-8, with the bytes that each has."""
+        return cls([_Buffer(content, offsets_of(lengths))])
 
     @classmethod
     def join(cls, parts: Sequence["Texts"]) -> "Texts":
         """See `Column.join`."""
-        return cls(np.concatenate([part.content for part in parts]), joined_offsets([part.offsets for part in parts]))
+        return cls([buffer for part in parts for buffer in part._buffers])
 
     @property
     def nbytes(self) -> int:
         """See `Column.nbytes`."""
-        return self.content.nbytes + self.offsets.nbytes
+        return sum(buffer.content.nbytes + buffer.offsets.nbytes for buffer in self._buffers)
 
     def feed(self, digest: Digest) -> None:
-        """See `Column.feed`."""
-        digest.update(self.content.data)
-        feed_numbers(digest, self.offsets)
+        """See `Column.feed`; what the buffers are makes no difference."""
+        for buffer in self._buffers:
+            digest.update(buffer.content.data)
+        feed_numbers(digest, np.zeros(1, np.int64))
+        begin = 0
+        for buffer in self._buffers:
+            feed_numbers(digest, begin + buffer.offsets[1:].astype(np.int64))
+            begin += len(buffer.content)
 
 
 class Interned(Column[str]):
@@ -188,18 +226,22 @@ class Paths(Column[str]):
                 that is no name of a file (".", "..", "") is looked at on its own.
         """
         table = list(self.folders.table)
-        ids = self.folders.ids.astype(np.int64)
-        names = np.fromiter(map(hash, self.names.slices()), np.int64, len(self))
-        for i in np.flatnonzero(np.diff(self.names.offsets.astype(np.int64)) <= len("..")).tolist():
+        ids = self.folders.ids
+        hashes = np.fromiter(map(hash, self.names.slices()), np.int64, len(self))
+        for i in np.flatnonzero(self.names.lengths() <= len("..")).tolist():
             if self.names.value(i) in ("", ".", ".."):
                 folder, slash, name = normal(self.value(i)).rpartition("/")
-                ids[i], names[i] = len(table), hash(name.encode("utf-8", "surrogatepass"))
+                hashes[i] = hash(name.encode("utf-8", "surrogatepass"))
+                ids = ids.astype(np.int64) if len(table) == len(self.folders.table) else ids
+                ids[i] = len(table)
                 table.append(folder + slash)
         # Asked for with a name in it: the usual spelling of a folder alone has no slash at its end.
         usual = [normal(f"{folder}x")[:-1] for folder in table]
         folders = np.array([hash((folder,)) for folder in usual], np.int64)
-        # Numbers of 64 bits wrap.
-        return names * np.int64(_ODD) + folders[ids]
+        # Numbers of 64 bits wrap; in place, of a long list.
+        hashes *= _ODD
+        hashes += folders[ids]
+        return hashes
 
 
 class Places(Column[str]):
@@ -223,7 +265,7 @@ class Places(Column[str]):
 
     def take(self, indices: Indices) -> "Places":
         """See `Column.take`."""
-        return Places(self.heads.take(indices), _run_of(np.asarray(self.numbers, np.int32)[indices]))
+        return Places(self.heads.take(indices), _run_of(_array_of(self.numbers)[indices]))
 
     @classmethod
     def of(cls, values: Iterable[str]) -> "Places":
@@ -251,7 +293,7 @@ class Places(Column[str]):
         if all(isinstance(run, range) for run in runs) and all(a[-1] + 1 == b[0] for a, b in zip(runs, runs[1:])):
             numbers = range(runs[0][0], runs[-1][-1] + 1) if runs else range(0)
         else:
-            numbers = np.concatenate([np.asarray(run, np.int32) for run in runs])
+            numbers = np.concatenate([_array_of(run) for run in runs])
         return cls(Interned.join([part.heads for part in parts]), numbers)
 
     @property
@@ -262,10 +304,15 @@ class Places(Column[str]):
     def feed(self, digest: Digest) -> None:
         """See `Column.feed`."""
         self.heads.feed(digest)
-        feed_numbers(digest, np.asarray(self.numbers, np.int32))
+        feed_numbers(digest, _array_of(self.numbers))
 
 
 def _run_of(numbers: NDArray[np.int32]) -> NDArray[np.int32] | range:
     """Numbers that follow one another as a range."""
     follow = len(numbers) and numbers[0] >= 0 and bool((np.diff(numbers) == 1).all())
     return range(int(numbers[0]), int(numbers[-1]) + 1) if follow else numbers
+
+
+def _array_of(numbers: NDArray[np.int32] | range) -> NDArray[np.int32]:
+    """A range as an array, for which numpy would make a Python object of each number."""
+    return np.arange(numbers.start, numbers.stop, dtype=np.int32) if isinstance(numbers, range) else numbers

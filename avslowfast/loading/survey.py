@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..datasets.base import ClassNames, Listing
-from ..datasets.columns import Column, Span, Spans
+from ..datasets.columns import Column, Indices, Span, Spans
 from ..datasets.text_columns import Places
 from ..utils.text import aligned, counted
 
@@ -188,17 +188,12 @@ def _facts_of(listing: Listing, classes: Mapping[str, int]) -> tuple[SplitFacts,
     records = listing.records
     files = records.paths.hashes(_usual)
     keys = _of_spans(files, records.spans)
-    # Records of one key lie side by side, in their order.
-    order = np.argsort(keys, kind="stable")
-    first = np.ones(len(keys), bool)
-    first[1:] = np.diff(keys[order]) != 0
-    places = np.flatnonzero(first)
-    again, origin = order[~first], order[places[np.cumsum(first)[~first] - 1]]
+    # Few records are of something that another one is of; those alone are compared.
+    distinct, again, origin = _duplicates(keys)
     # Boxes are arrays, and each key frame has one record.
     other = np.zeros(len(again), bool)
     if listing.labels not in ("boxes", "none"):
         other = records.labels.differ(again, origin)
-    distinct = keys[order[places]]
     facts = SplitFacts(
         len(records),
         len(distinct) if keys is files else len(np.unique(files)),
@@ -208,6 +203,20 @@ def _facts_of(listing: Listing, classes: Mapping[str, int]) -> tuple[SplitFacts,
         contradicted=[*records.places.take(np.sort(again[other]))],
     )
     return facts, distinct
+
+
+def _duplicates(keys: _Keys) -> tuple[_Keys, Indices, Indices]:
+    """(the different keys in order, the records whose key an earlier record has, and the first record of each)."""
+    distinct = np.sort(keys)
+    first = np.concatenate([[True], distinct[1:] != distinct[:-1]])[: len(keys)]
+    if first.all():
+        return distinct, np.zeros(0, np.int64), np.zeros(0, np.int64)
+    shared, distinct = np.unique(distinct[~first]), distinct[first]
+    chosen = np.flatnonzero(shared[np.searchsorted(shared[:-1], keys)] == keys)
+    # Records of one key lie side by side, in their order.
+    chosen = chosen[np.argsort(keys[chosen], kind="stable")]
+    first = np.concatenate([[True], np.diff(keys[chosen]) != 0])
+    return distinct, chosen[~first], chosen[first][np.cumsum(first)[~first] - 1]
 
 
 def _lists_of(places: Column[str]) -> list[str]:

@@ -5,7 +5,7 @@ import io
 import json
 import os
 import stat
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TextIO
 
 from .errors import UserError
@@ -57,17 +57,30 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
     Raises:
         TextError: As `read_text`.
     """
-    path = os.fspath(path)
+    return b"".join(read_blocks(path, -1))
+
+
+def read_blocks(path: str | os.PathLike[str], size: int) -> Iterator[bytes]:
+    """As `read_bytes`, some whole lines at a time; of a file of this machine no more is in memory.
+
+    Args:
+        path: A path, or an address that fsspec opens.
+        size: Bytes that a block has at least, unless it is the last one; -1 for all of them in one.
+
+    Raises:
+        TextError: As `read_text`.
+    """
+    path, first = os.fspath(path), 1
     try:
         # Another kind of file (a pipe, a device) may never end.
         if not is_remote(path) and os.path.exists(path) and not stat.S_ISREG(os.stat(path).st_mode):
             kind = "a folder" if os.path.isdir(path) else "no regular file"
             raise TextError(f"{path}: it is {kind}; give a text file")
-        if is_remote(path):
-            content = read(path)
-        else:
-            with open(path, "rb") as f:
-                content = f.read()
+        with io.BytesIO(read(path)) if is_remote(path) else open(path, "rb") as f:
+            while block := f.read(size) + f.readline():
+                _check(block, path, first)
+                yield block
+                first += block.count(b"\n")
     except RemoteError:
         raise
     except FileNotFoundError:
@@ -76,8 +89,6 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
         raise TextError(
             f"{path}: cannot be read ({error.strerror or error}); check the path and its permissions"
         ) from None
-    _check(content, path)
-    return content
 
 
 def read_json(path: str | os.PathLike[str]) -> Any:
@@ -195,19 +206,20 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _check(content: bytes, path: str) -> None:
-    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
+def _check(block: bytes, path: str, first: int) -> None:
+    """Check that a block of lines, of which the first one has this number, is text."""
+    if first == 1 and block[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise TextError(f"{path}: the encoding is UTF-16, not UTF-8; save it as UTF-8")
     try:
         # ASCII needs no decoding, which would take as much memory again.
-        if not content.isascii():
-            content.decode("utf-8")
+        if not block.isascii():
+            block.decode("utf-8")
     except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
+        line = first + block.count(b"\n", 0, error.start)
         raise TextError(
-            f"{path}, line {line}: the encoding is not UTF-8 (byte 0x{content[error.start]:02x}), or it "
+            f"{path}, line {line}: the encoding is not UTF-8 (byte 0x{block[error.start]:02x}), or it "
             "is no text file; save it as UTF-8"
         ) from None
-    if b"\0" in content:
-        line = content.count(b"\n", 0, content.index(b"\0")) + 1
+    if b"\0" in block:
+        line = first + block.count(b"\n", 0, block.index(b"\0"))
         raise TextError(f"{path}, line {line}: it has a null character, so it is no text file; give a text file")

@@ -35,8 +35,8 @@ def lists(config: str, overrides: list[str], folder: str, lines: int, classes: i
         classes: Classes, each with a folder of its own.
 
     Returns:
-        Rows {"what", "seconds" by the clock, "computing": seconds that the process computed, "mb": private memory more
-        than before}.
+        Rows {"what", "seconds" by the clock, "computing": seconds that the process computed, "peak_mb": the most
+        memory at a time, more than before the list was read, "mb": private memory that stays, likewise}.
     """
     folder = write_list(os.path.join(folder, f"list_{lines}_{classes}"), lines, classes)
     keys = ["DATA.PATH_TO_DATA_DIR", folder, "DATA.PATH_PREFIX", "/data/kinetics", "MODEL.NUM_CLASSES", classes]
@@ -73,26 +73,28 @@ def _class_name(label: int) -> str:
 def _measure(config: str, overrides: list[str]) -> list[Row]:
     cfg = load_cfg(config, overrides)
     return_freed_memory()
-    before, rows = private_mb(), []
+    before, resident, rows = private_mb(), _status_mb("VmRSS"), []
 
     def measured(what: str, function: Callable[[], T]) -> T:
+        # From here on the system keeps the highest of the memory that there is now.
+        with open("/proc/self/clear_refs", "w", encoding="utf-8") as f:
+            f.write("5")
         began, computed = time.perf_counter(), time.process_time()
         result = function()
         row = {"what": what, "seconds": time.perf_counter() - began, "computing": time.process_time() - computed}
+        row["peak_mb"] = _status_mb("VmHWM") - resident
         return_freed_memory()
         rows.append({**row, "mb": private_mb() - before})
         return result
 
-    high = _peak_mb()
     dataset = measured("read and check the list", lambda: build_dataset(cfg, "train"))
-    rows.append({"what": "at the peak of reading", "seconds": "", "computing": "", "mb": _peak_mb() - high})
     measured("fingerprint", dataset.listing.fingerprint)
     measured("survey", lambda: survey({"train": dataset.listing}, {"": cfg.MODEL.NUM_CLASSES}))
     measured("order of two epochs", lambda: [dataset.order.of(epoch) for epoch in range(2)])
     for number in (1, 2):
         seconds, added = in_new_process("fork", _work, dataset, cfg.RNG_SEED)
         what = f"one record in worker {number}, whose memory grew by"
-        rows.append({"what": what, "seconds": "", "computing": seconds, "mb": added})
+        rows.append({"what": what, "seconds": "", "computing": seconds, "peak_mb": "", "mb": added})
     return rows
 
 
@@ -108,7 +110,7 @@ def _work(dataset: ClipDataset, seed: int) -> tuple[float, float]:
     return seconds, private_mb() - before
 
 
-def _peak_mb() -> float:
-    """The most memory that this process has had, MB."""
+def _status_mb(name: str) -> float:
+    """Memory of this process by its name in the system's table (VmRSS: now; VmHWM: the most of all times), MB."""
     with open("/proc/self/status", encoding="utf-8") as f:
-        return next(int(line.split()[1]) for line in f if line.startswith("VmHWM")) / 1024
+        return next(int(line.split()[1]) for line in f if line.startswith(name)) / 1024

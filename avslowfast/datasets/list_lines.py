@@ -5,17 +5,18 @@ at its ends, signs, letters that may be spaces), it takes none of its block, whi
 """
 
 import functools
+import re
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..utils.remote import join
-from .columns import narrow, offsets_of
+from .columns import narrow, offsets_of, Same
 from .label_columns import LabelColumn, ManyIds, NoLabels, OneId
 from .records import Records
 from .tables import Block
-from .text_columns import Interned, Paths, Places, Texts
+from .text_columns import Interned, Paths, Places, TAR, Texts
 
 _NEWLINE, _HASH, _COMMA, _SLASH, _ZERO = b"\n#,/0"
 # Digits of a label: more may be no class id.
@@ -94,7 +95,8 @@ def parse(block: Block, form: LineForm) -> Records | None:
     if labels is None or not _VISIBLE[text[path_stops - 1]].all():
         return None
     places = Places.of_lines(block.path, (numbers + block.first).astype(np.int32))
-    return Records(_paths(block.content, text, starts, path_stops, form.prefix), labels, places)
+    paths = _paths(block.content, text, starts, path_stops, form.prefix)
+    return None if paths is None else Records(paths, labels, places)
 
 
 def _after_last(found: _Positions, stops: _Positions, starts: _Positions) -> _Positions:
@@ -134,17 +136,28 @@ def _labels(text: NDArray[np.uint8], starts: _Positions, stops: _Positions, form
     return ManyIds(narrow(ids), offsets_of(counts)) if form.multi_label else OneId(narrow(ids))
 
 
-def _paths(content: bytes, text: NDArray[np.uint8], starts: _Positions, stops: _Positions, prefix: str) -> Paths:
-    """The paths between some positions."""
+def _paths(content: bytes, text: NDArray[np.uint8], starts: _Positions, stops: _Positions, prefix: str) -> Paths | None:
+    """The paths between some positions; None where only some lie in a tar file."""
+    archives: Interned | Same[str] = Same("", len(starts))
+    if TAR.encode() in content:
+        marks = np.array([match.end() - 2 for match in re.finditer(re.escape(TAR.encode()), content)])
+        folders = _after_last(marks, stops, starts)
+        if (folders == starts).any():
+            return None
+        archives, starts, prefix = _interned(content, starts, folders, prefix), folders, ""
     names = _after_last(np.flatnonzero(text == _SLASH), stops, starts)
-    known: dict[bytes, int] = {}
-    ids = [known.setdefault(content[a:b], len(known)) for a, b in zip(starts.tolist(), names.tolist())]
     steps = np.zeros(len(text) + 1, np.int8)
     steps[names] += 1
     steps[stops] -= 1
     kept = np.cumsum(steps[:-1], dtype=np.int8).view(bool)
-    folders = Texts.of(_joined(prefix, folder) for folder in known)
-    return Paths(Interned(folders, narrow(np.array(ids))), Texts.of_content(text[kept], stops - names))
+    return Paths(archives, _interned(content, starts, names, prefix), Texts.of_content(text[kept], stops - names))
+
+
+def _interned(content: bytes, starts: _Positions, stops: _Positions, prefix: str) -> Interned:
+    """The texts between some positions, in a folder."""
+    known: dict[bytes, int] = {}
+    ids = [known.setdefault(content[a:b], len(known)) for a, b in zip(starts.tolist(), stops.tolist())]
+    return Interned(Texts.of(_joined(prefix, folder) for folder in known), narrow(np.array(ids)))
 
 
 @functools.lru_cache(2**16)

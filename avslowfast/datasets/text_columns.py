@@ -9,15 +9,17 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from .columns import BATCH, Column, Digest, feed_numbers, Indices, narrow, offsets_of
+from .columns import BATCH, Column, Digest, feed_numbers, Indices, join, narrow, offsets_of, Same
 
 # Digits that a number at the end of a place may have: more do not fit into 32 bits.
 _DIGITS = 9
+# Between the name of a tar file and that of a member of it.
+TAR = ".tar#"
 # Spreads the bits of a hash before another one is added.
 _ODD = 0x1E3779B97F4A7C15
 
 
-class _Buffer(NamedTuple):
+class Buffer(NamedTuple):
     """Texts, one after the other.
 
     Attributes:
@@ -41,15 +43,17 @@ class _Buffer(NamedTuple):
 
 
 class Texts(Column[str]):
-    """Texts in buffers: those of a long list stay in the many in which they were read, since memory would hold them
-    twice while they are copied into one.
+    """Texts in buffers.
+
+    Those of a long list stay in the many in which they were read: memory would hold them twice while they are copied
+    into one.
 
     Args:
         buffers: At least one.
     """
 
-    def __init__(self, buffers: Sequence[_Buffer]) -> None:
-        self._buffers = buffers
+    def __init__(self, buffers: Sequence[Buffer]) -> None:
+        self.buffers = buffers
         # The number of the first text of each buffer, and of all texts.
         self._firsts = [0, *itertools.accumulate(len(buffer.offsets) - 1 for buffer in buffers)]
 
@@ -58,7 +62,7 @@ class Texts(Column[str]):
 
     def _slice(self, i: int) -> memoryview:
         k = bisect.bisect_right(self._firsts, i) - 1
-        return self._buffers[k].slice(i - self._firsts[k])
+        return self.buffers[k].slice(i - self._firsts[k])
 
     def value(self, i: int) -> str:
         """See `Column.value`."""
@@ -66,12 +70,12 @@ class Texts(Column[str]):
 
     def slices(self) -> Iterator[bytes]:
         """All texts in UTF-8."""
-        for buffer in self._buffers:
+        for buffer in self.buffers:
             yield from buffer.slices()
 
     def lengths(self) -> NDArray[Any]:
         """Bytes of each text [N]."""
-        return np.concatenate([np.diff(buffer.offsets) for buffer in self._buffers])
+        return np.concatenate([np.diff(buffer.offsets) for buffer in self.buffers])
 
     def take(self, indices: Indices) -> "Texts":
         """See `Column.take`."""
@@ -90,25 +94,25 @@ class Texts(Column[str]):
     @classmethod
     def of_content(cls, content: NDArray[np.uint8], lengths: Sequence[int] | NDArray[Any]) -> "Texts":
         """Texts that stand one after the other in UTF-8, with the bytes that each has."""
-        return cls([_Buffer(content, offsets_of(lengths))])
+        return cls([Buffer(content, offsets_of(lengths))])
 
     @classmethod
     def join(cls, parts: Sequence["Texts"]) -> "Texts":
         """See `Column.join`."""
-        return cls([buffer for part in parts for buffer in part._buffers])
+        return cls([buffer for part in parts for buffer in part.buffers])
 
     @property
     def nbytes(self) -> int:
         """See `Column.nbytes`."""
-        return sum(buffer.content.nbytes + buffer.offsets.nbytes for buffer in self._buffers)
+        return sum(buffer.content.nbytes + buffer.offsets.nbytes for buffer in self.buffers)
 
     def feed(self, digest: Digest) -> None:
         """See `Column.feed`; what the buffers are makes no difference."""
-        for buffer in self._buffers:
+        for buffer in self.buffers:
             digest.update(buffer.content.data)
         feed_numbers(digest, np.zeros(1, np.int64))
         begin = 0
-        for buffer in self._buffers:
+        for buffer in self.buffers:
             feed_numbers(digest, begin + buffer.offsets[1:].astype(np.int64))
             begin += len(buffer.content)
 
@@ -166,57 +170,72 @@ class Interned(Column[str]):
 
 
 class Paths(Column[str]):
-    """Paths of files: many lie in one folder, names differ.
+    """Paths of files: many lie in one folder, or in one tar file, in the folders of all of which names differ.
 
     Args:
-        folders: What stands before a name: "" or a text that ends with a slash.
+        archives: Tar files, "shards/k400-000123.tar", or "".
+        folders: What stands before a name: "" or a text that ends with a slash; in a tar file it begins with #.
         names: What follows.
     """
 
-    def __init__(self, folders: Interned, names: Texts) -> None:
-        self.folders, self.names = folders, names
+    def __init__(self, archives: "Interned | Same[str]", folders: Interned, names: Texts) -> None:
+        self.archives, self.folders, self.names = archives, folders, names
 
     def __len__(self) -> int:
         return len(self.names)
 
     def value(self, i: int) -> str:
         """See `Column.value`."""
-        return self.folders.value(i) + self.names.value(i)
+        return self.archives.value(i) + self.folders.value(i) + self.names.value(i)
 
     def take(self, indices: Indices) -> "Paths":
         """See `Column.take`."""
-        return Paths(self.folders.take(indices), self.names.take(indices))
+        return Paths(self.archives.take(indices), self.folders.take(indices), self.names.take(indices))
 
     @classmethod
     def of(cls, values: Iterable[str]) -> "Paths":
         """See `Column.of`."""
-        folders, names = [], []
-        for path in values:
-            folder, slash, name = path.rpartition("/")
-            folders.append(folder + slash)
-            names.append(name)
-        return cls(Interned.of(folders), Texts.of(names))
+        parts = [_split(path) for path in values]
+        archives, folders, names = zip(*parts) if parts else ((), (), ())
+        kept = Interned.of(archives) if any(archives) else Same("", len(parts))
+        return cls(kept, Interned.of(folders), Texts.of(names))
 
     @classmethod
     def join(cls, parts: Sequence["Paths"]) -> "Paths":
         """See `Column.join`."""
-        return cls(Interned.join([part.folders for part in parts]), Texts.join([part.names for part in parts]))
+        archives = join([part.archives for part in parts])
+        assert isinstance(archives, Interned | Same)
+        return cls(
+            archives,
+            Interned.join([part.folders for part in parts]),
+            Texts.join([part.names for part in parts]),
+        )
 
     @property
     def nbytes(self) -> int:
         """See `Column.nbytes`."""
-        return self.folders.nbytes + self.names.nbytes
+        return self.archives.nbytes + self.folders.nbytes + self.names.nbytes
 
     def feed(self, digest: Digest) -> None:
-        """See `Column.feed`; paths count from the folder that all of them share."""
-        table = list(self.folders.table)
-        start = os.path.commonprefix([min(table), max(table)]).rfind("/") + 1 if table else 0
-        Interned(Texts.of([folder[start:] for folder in table]), self.folders.ids).feed(digest)
+        """See `Column.feed`; paths count from the folder that all of them share, which may lie in a tar file."""
+        archives, folders = self._archives(), list(self.folders.table)
+        if len(archives) == 1:
+            archives, folders = [""], [archives[0] + folder for folder in folders]
+        heads = [*filter(None, archives), *(folder for folder in folders if "" in archives and folder[:1] != "#")]
+        shared = "".join(os.path.commonprefix(heads).rpartition("/")[:2])
+        if isinstance(self.archives, Interned) and len(archives) > 1:
+            Interned(Texts.of([text.removeprefix(shared) for text in archives]), self.archives.ids).feed(digest)
+        Interned(Texts.of([folder.removeprefix(shared) for folder in folders]), self.folders.ids).feed(digest)
         self.names.feed(digest)
+
+    def _archives(self) -> list[str]:
+        """The different texts of `archives`."""
+        return list(self.archives.table) if isinstance(self.archives, Interned) else [""]
 
     def count_distinct(self) -> int:
         """Number of different paths."""
-        return len(np.unique(self.hashes(str)))
+        hashes = np.sort(self.hashes(str))
+        return int(np.count_nonzero(hashes[1:] != hashes[:-1])) + min(1, len(hashes))
 
     def hashes(self, normal: Callable[[str], str]) -> Indices:
         """A hash of each path [N]; another one in each process, 64 bits.
@@ -225,22 +244,12 @@ class Paths(Column[str]):
             normal: Gives the usual spelling of a path. It is asked for every folder, not for every path, so that a name
                 that is no name of a file (".", "..", "") is looked at on its own.
         """
-        table = list(self.folders.table)
-        ids = self.folders.ids
-        hashes = np.fromiter(map(hash, self.names.slices()), np.int64, len(self))
+        heads = [self.folders] if isinstance(self.archives, Same) else [self.folders, self.archives]
+        hashes = _hashes(self.names, heads, normal)
         for i in np.flatnonzero(self.names.lengths() <= len("..")).tolist():
             if self.names.value(i) in ("", ".", ".."):
-                folder, slash, name = normal(self.value(i)).rpartition("/")
-                hashes[i] = hash(name.encode("utf-8", "surrogatepass"))
-                ids = ids.astype(np.int64) if len(table) == len(self.folders.table) else ids
-                ids[i] = len(table)
-                table.append(folder + slash)
-        # Asked for with a name in it: the usual spelling of a folder alone has no slash at its end.
-        usual = [normal(f"{folder}x")[:-1] for folder in table]
-        folders = np.array([hash((folder,)) for folder in usual], np.int64)
-        # Numbers of 64 bits wrap; in place, of a long list.
-        hashes *= _ODD
-        hashes += folders[ids]
+                archive, folder, name = _split(normal(self.value(i)))
+                hashes[i] = _hashes(Texts.of([name]), [Interned.of([folder]), Interned.of([archive])], str).item()
         return hashes
 
 
@@ -305,6 +314,25 @@ class Places(Column[str]):
         """See `Column.feed`."""
         self.heads.feed(digest)
         feed_numbers(digest, _array_of(self.numbers))
+
+
+def _split(path: str) -> tuple[str, str, str]:
+    """(archive, folder, name) of a path, see `Paths`."""
+    archive, tar, below = path.rpartition(TAR)
+    folder, slash, name = below.rpartition("/")
+    return archive + tar[:-1], tar[-1:] + folder + slash, name
+
+
+def _hashes(names: Texts, heads: Sequence[Interned], normal: Callable[[str], str]) -> Indices:
+    """A hash of each name with what stands before it, of which the usual spelling counts."""
+    hashes = np.fromiter(map(hash, names.slices()), np.int64, len(names))
+    for head in heads:
+        # Asked for with a name in it: the usual spelling of a folder alone has no slash at its end.
+        usual = [normal(f"{text}x")[:-1] for text in head.table]
+        # Numbers of 64 bits wrap; in place, of a long list.
+        hashes *= np.array([_ODD if text else 1 for text in usual], np.int64)[head.ids]
+        hashes += np.array([hash((text,)) if text else 0 for text in usual], np.int64)[head.ids]
+    return hashes
 
 
 def _run_of(numbers: NDArray[np.int32]) -> NDArray[np.int32] | range:

@@ -29,12 +29,22 @@ def draw_named(counts: NDArray[np.int64], names: Sequence[str], chosen: Sequence
     figure = new_figure(side, side)
     axes = figure.subplots()
     axes.imshow(shares(counts)[np.ix_(chosen, chosen)], cmap="Blues", vmin=0, vmax=1)
-    labels = [shortened(names[i], _NAME) for i in chosen]
+    labels = _labels([names[i] for i in chosen])
     axes.set(
         xticks=range(len(labels)), yticks=range(len(labels)), yticklabels=labels, xlabel="predicted", ylabel="true"
     )
     axes.set_xticklabels(labels, rotation=90)
     return figure
+
+
+def _labels(names: Sequence[str]) -> list[str]:
+    """Names that fit; those that begin alike keep their ends too."""
+    short = [shortened(name, _NAME) for name in names]
+    half = _NAME // 2
+    return [
+        text if short.count(text) == 1 or text == name else shortened(name, half) + name[-half:].lstrip()
+        for text, name in zip(short, names)
+    ]
 
 
 def draw_numbered(counts: NDArray[np.int64]) -> "Figure":

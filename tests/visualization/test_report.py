@@ -104,7 +104,7 @@ def test_the_time_of_a_run_has_no_pauses_in_it(tmp_path):
 
 
 def run_of(folder, scores, labels, names, **results):
-    folder.mkdir()
+    folder.mkdir(parents=True)
     saved = SavedScores(ClassScores({"": scores}), labels, [f"{i}.mp4" for i in range(len(labels))], names)
     saved.save(str(folder / "scores"))
     per_class = {name: 100.0 * (scores[labels == i].argmax(1) == i).mean() for i, name in enumerate(names)}
@@ -188,6 +188,43 @@ def test_the_command_compares_several_runs(trained, tmp_path):
     assert "--players goes with a single run" in command("report", trained, trained, "--players", code=2)
 
 
+def test_videos_are_the_same_where_file_and_class_are(tmp_path):
+    scores, labels = confused(4, [(0, 1)], each=4)
+    one = run_of(tmp_path / "one" / "test_val", scores, labels, ["a", "b", "c", "d"], split="val", temporal_views=2)
+    other = run_of(tmp_path / "other" / "test_val", scores, labels, ["a", "b", "x", "y"])
+    third = run_of(tmp_path / "other data", scores, labels, ["e", "f", "g", "h"])
+    text = open(make_comparison([one, other, third], tmp_path / "c.html"), encoding="utf-8").read()
+    assert "<h1>one/test_val · other/test_val · other data</h1>" in text and "<td class=n>val</td>" in text
+    assert "8 videos; the classes are others" in text and "no videos of the same classes in common" in text
+    text = open(make_comparison([one, other], tmp_path / "c.html"), encoding="utf-8").read()
+    assert "<td>a</td><td class=n>50.0</td>" in text and "Left out: 4 of the classes" in text
+
+
+@pytest.mark.slow
+def test_pages_of_many_classes_with_long_names_fit_a_telephone(tmp_path):
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if shutil.which("chromium") is None:
+        pytest.skip("there is no chromium here")
+    kinds = ("a wooden bookshelf that someone assembles without any instructions", "длинноеназвание" * 5, "类" * 40)
+    names = [f"{kinds[i % 3]} {i}" for i in range(60)]
+    folders = [
+        run_of(tmp_path / f"a_folder_whose_name_is_long_and_has_no_spaces_{seed}", *confused(60, [(0, 1)]), names)
+        for seed in range(3)
+    ]
+    pages = [make_report(folders[0], tmp_path / "r.html"), make_comparison(folders, tmp_path / "c.html")]
+    with playwright.sync_playwright() as p:
+        chromium = p.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        tab = chromium.new_page(viewport={"width": 390, "height": 900})
+        for page in pages:
+            tab.goto(f"file://{page}")
+            assert tab.evaluate("document.documentElement.scrollWidth") == 390
+            wide = (
+                "[...document.querySelectorAll('.wide:has(table)')].filter(e => e.scrollWidth > e.clientWidth).length"
+            )
+            assert tab.evaluate(wide) == 0
+        chromium.close()
+
+
 @pytest.mark.slow
 def test_a_report_has_pages_to_play_with_and_works_in_a_browser(trained, tmp_path):
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -216,6 +253,10 @@ def test_a_report_has_pages_to_play_with_and_works_in_a_browser(trained, tmp_pat
             tab.click("#classes th button >> nth=0")
             names = tab.locator("#classes tbody tr:visible td:first-child").all_inner_texts()
             assert names == sorted(names)
+            tab.fill("input[type=search]", "")
+            tab.click("#classes th button >> nth=1")
+            values = [float(v) for v in tab.locator("#classes tbody td:nth-child(2)").all_inner_texts()]
+            assert values == sorted(values)
             tab.locator("details:has(iframe) summary").first.click()
             frame = tab.frame_locator("iframe").first
             frame.locator("#bars li").first.wait_for()

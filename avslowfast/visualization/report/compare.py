@@ -2,6 +2,7 @@
 
 import html
 import os
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,11 +11,12 @@ from numpy.typing import NDArray
 
 from ...evaluation.metrics.classification import topk_correct
 from ...utils.seeding import generator
-from ...utils.text import write_text
+from ...utils.text import counted, write_text
 from ..colours import COLOURS
 from ..draw import new_figure
 from . import provenance
 from .markup import document, figures, number, svg, table
+from .other_tests import tested, views
 from .run import read_run, Run, single_label
 from .sections import epochs_of
 
@@ -38,7 +40,7 @@ def make_comparison(folders: Sequence[str | os.PathLike[str]], out: str | os.Pat
         NoRunError: There is neither a log nor a result in a folder.
     """
     runs = [read_run(folder) for folder in folders]
-    names = _distinct([os.path.basename(os.path.abspath(run.folder)) for run in runs])
+    names = _distinct([os.path.abspath(run.folder) for run in runs])
     text = document(
         " · ".join(names),
         [
@@ -55,9 +57,16 @@ def make_comparison(folders: Sequence[str | os.PathLike[str]], out: str | os.Pat
     return path
 
 
-def _distinct(names: list[str]) -> list[str]:
-    """Names with a number where several are the same."""
-    return [name if names.count(name) == 1 else f"{name} ({i + 1})" for i, name in enumerate(names)]
+def _distinct(folders: list[str]) -> list[str]:
+    """The last parts of folders, as many as tell them apart; with a number where a folder is there twice."""
+    parts, names = [folder.split(os.sep) for folder in folders], []
+    for i, own in enumerate(parts):
+        count = 1
+        while any(other[-count:] == own[-count:] for other in parts if other != own):
+            count += 1
+        name = os.sep.join(own[-count:])
+        names.append(name if parts.count(own) == 1 else f"{name} ({i + 1})")
+    return names
 
 
 def _side_by_side(rows: dict[str, list[str]], names: Sequence[str], first: str = "") -> str:
@@ -70,6 +79,10 @@ def _side_by_side(rows: dict[str, list[str]], names: Sequence[str], first: str =
 def _results(runs: Sequence[Run], names: Sequence[str]) -> str:
     titles = {name: metric.title for run in runs for name, metric in run.metrics.items()}
     rows = {
+        "videos of": [", ".join(filter(None, (str(run.results.get("dataset", "")), tested(run)))) for run in runs],
+        "views": [views(run) for run in runs],
+    }
+    rows |= {
         title: [number(run.results[name]) if isinstance(run.results.get(name), int | float) else "" for run in runs]
         for name, title in titles.items()
     }
@@ -86,13 +99,12 @@ def _paired(runs: Sequence[Run], names: Sequence[str]) -> str:
         other = _correct(run)
         shared = [] if other is None else sorted(first.keys() & other.keys())
         if other is None or not shared:
-            rows.append((html.escape(name), "", "", "no videos in common"))
+            rows.append((html.escape(name), "", "", "no videos of the same classes in common"))
             continue
         difference = np.array([other[key] - first[key] for key in shared], float) * 100
         low, high = paired_interval(difference)
-        rows.append(
-            (html.escape(name), f"{difference.mean():+.2f}", f"{low:+.2f} to {high:+.2f}", f"{len(shared)} videos")
-        )
+        on = counted(len(shared), "video") + ("" if _names(run) == _names(runs[0]) else "; the classes are others")
+        rows.append((html.escape(name), f"{difference.mean():+.2f}", f"{low:+.2f} to {high:+.2f}", on))
     headings = ("run", "top-1, points", f"{100 * _SHARE:.0f} % interval", "on")
     note = "<p>Of the same videos; an interval that holds 0 leaves open which one is better.</p>"
     return table(rows, numbers=(1, 2), headings=headings) + note if rows else ""
@@ -110,18 +122,24 @@ def paired_interval(differences: NDArray[np.float64]) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _correct(run: Run) -> dict[tuple[str, int], bool] | None:
-    """{(file, its number among the records of this file): whether the best class is right}; None without scores."""
+def _names(run: Run) -> list[str]:
+    scored = single_label(run)
+    return [] if scored is None else scored[2]
+
+
+def _correct(run: Run) -> dict[tuple[str, str, int], bool] | None:
+    """{(file, class, number among the records of both): whether the best class is right}; None without scores."""
     scored = single_label(run)
     if scored is None or run.scores is None:
         return None
-    scores, labels, _ = scored
-    seen: dict[str, int] = {}
+    scores, labels, names = scored
+    seen: Counter[tuple[str, str]] = Counter()
     found = {}
-    for path, right in zip(run.scores.paths, topk_correct(scores, labels, 1).tolist()):
-        name = os.path.basename(path)
-        seen[name] = seen.get(name, 0) + 1
-        found[name, seen[name]] = bool(right)
+    for path, label, right in zip(run.scores.paths, labels, topk_correct(scores, labels, 1).tolist()):
+        # Files of other data have the same names.
+        file, name = os.path.basename(path), names[label]
+        seen[file, name] += 1
+        found[file, name, seen[file, name]] = bool(right)
     return found
 
 
@@ -164,7 +182,9 @@ def _classes(runs: Sequence[Run], names: Sequence[str]) -> str:
     order = sorted(shared, key=difference.__getitem__)
     chosen = order if len(order) <= 2 * _CLASSES else [*order[:_CLASSES], *order[-_CLASSES:]]
     rows = {name: [f"{of_run[name]:.1f}" for of_run in values] for name in chosen}
-    return _side_by_side(rows, names, "class, %")
+    others = len(set().union(*values)) - len(shared)
+    note = f"<p>Left out: {others} of the classes, which not all of them have.</p>" if others else ""
+    return _side_by_side(rows, names, "class, %") + note
 
 
 def _of_classes(run: Run) -> dict[str, float]:

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 _STYLE = """
 :root { color-scheme: light dark; --line: #8885; --soft: #8882; }
-body { font: 15px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 1100px; padding: 1rem; }
+body { font: 15px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 1100px; padding: 1rem;
+  overflow-wrap: anywhere; }
 h1 { font-size: 1.5rem; margin: 0 0 .2rem; }
 h2 { font-size: 1.15rem; margin: 2rem 0 .6rem; border-bottom: 1px solid var(--line); }
 .wide { overflow-x: auto; }
@@ -30,18 +31,21 @@ th[aria-sort=descending] button::after { content: " ▼"; }
 :focus-visible { outline: 3px solid #56B4E9; outline-offset: 2px; }
 iframe { border: 0; width: 100%; height: 90vh; }
 table { border-collapse: collapse; }
-td, th { padding: .2rem .7rem; border-bottom: 1px solid var(--soft); text-align: left; }
-td.n { text-align: right; font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
+td, th { padding: .2rem .7rem; border-bottom: 1px solid var(--soft); text-align: left; min-width: 6rem;
+  unicode-bidi: plaintext; }
+td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; min-width: 4rem; }
 .cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(230px, 1fr)); gap: .8rem; }
-.card { border: 1px solid var(--line); border-radius: 6px; padding: .5rem; overflow-wrap: anywhere; font-size: .85rem; }
+.card { border: 1px solid var(--line); border-radius: 6px; padding: .5rem; font-size: .85rem; }
 .card img, .card audio, .card video { width: 100%; }
 .card.wide { grid-column: 1 / -1; }
 .big { display: flex; flex-wrap: wrap; gap: 1.2rem; }
 .big div { border-left: 3px solid #0072B2; padding-left: .6rem; }
 .big b { display: block; font-size: 1.4rem; }
+details { margin: .4rem 0; }
 details pre { overflow-x: auto; background: var(--soft); padding: .6rem; border-radius: 6px; }
 .bar { width: calc(min(160px, 28vw) * var(--share)); height: .6rem; border-radius: 3px; display: inline-block; }
-@media (max-width: 600px) { td, th { padding: .2rem .3rem; } td:has(.bar), th.none { display: none; } }
+@media (max-width: 600px) { table { font-size: .87rem; } td, th { padding: .2rem .3rem; }
+  td:has(.bar), th.none { display: none; } }
 """
 
 
@@ -74,16 +78,19 @@ def table(rows: Iterable[Sequence[str]], numbers: Sequence[int] = (1,), headings
     body = _lines(rows, numbers)
     if not body:
         return ""
-    head = f"<tr>{''.join(f'<th>{cell}</th>' for cell in headings)}</tr>" if headings else ""
+    cells = (f"<th{_kind(i, numbers)}>{cell}</th>" for i, cell in enumerate(headings))
+    head = f"<tr>{''.join(cells)}</tr>" if headings else ""
     return f"<div class='wide'><table>{head}{body}</table></div>"
 
 
 def _lines(rows: Iterable[Sequence[str]], numbers: Sequence[int]) -> str:
     """The rows of a table."""
-    lines = (
-        "".join(f"<td{' class=n' if i in numbers else ''}>{cell}</td>" for i, cell in enumerate(row)) for row in rows
-    )
+    lines = ("".join(f"<td{_kind(i, numbers)}>{cell}</td>" for i, cell in enumerate(row)) for row in rows)
     return "".join(f"<tr>{line}</tr>" for line in lines)
+
+
+def _kind(column: int, numbers: Sequence[int]) -> str:
+    return " class=n" if column in numbers else ""
 
 
 def number(value: float | int | str) -> str:
@@ -104,8 +111,8 @@ def searchable(name: str, rows: Iterable[Sequence[str]], numbers: Sequence[int],
     if not body:
         return ""
     head = "".join(
-        f"<th scope='col'{'' if cell else ' class=none'}><button type='button'>{cell}</button></th>"
-        for cell in headings
+        f"<th scope='col'{_kind(i, numbers) if cell else ' class=none'}><button type='button'>{cell}</button></th>"
+        for i, cell in enumerate(headings)
     )
     return (
         f"<p><label>Search <input type='search' data-searches='{name}'></label> <output></output></p>"

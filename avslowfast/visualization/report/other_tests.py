@@ -20,32 +20,41 @@ def other_tests(run: Run) -> str:
     rows = [
         (
             html.escape(_name(test, run)),
-            *(html.escape(words) for words in (_videos(test), _views(test), _weights(test))),
+            html.escape(", ".join(words for words in (tested(test), views(test), _weights(test)) if words)),
             *(number(test.results.get(name, "")) for name in ("videos", *titles)),
         )
         for test in shown
     ]
-    headings = ("test", "videos of", "views", "weights", "videos", *map(html.escape, titles.values()))
+    headings = ("test", "videos, views, weights", "videos", *map(html.escape, titles.values()))
     details = (
         f"<details><summary>{html.escape(_name(test, run))}</summary>{_details(test, i)}</details>"
         for i, test in enumerate(tests)
     )
-    return table(rows, range(4, len(headings)), headings) + "".join(details) if tests else ""
+    return table(rows, range(2, len(headings)), headings) + "".join(details) if tests else ""
 
 
 def _name(test: Run, run: Run) -> str:
     return os.path.basename(test.folder) if test is not run else "own test"
 
 
-def _videos(test: Run) -> str:
-    """The list or split."""
+def tested(test: Run) -> str:
+    """The list or split whose videos were tested; "" where the results do not say.
+
+    Args:
+        test: The run, or one of its tests.
+    """
     path = test.results.get("list")
     return os.path.basename(str(path)) if path else str(test.results.get("split", ""))
 
 
-def _views(test: Run) -> str:
+def views(test: Run) -> str:
+    """Clips and crops per video; "" where the results do not say.
+
+    Args:
+        test: The run, or one of its tests.
+    """
     clips, crops = (test.results.get(name) for name in ("temporal_views", "spatial_crops"))
-    return f"{clips} x {crops}" if clips and crops else ""
+    return f"{clips} x {crops} views" if clips and crops else ""
 
 
 def _weights(test: Run) -> str:

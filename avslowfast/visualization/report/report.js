@@ -14,11 +14,12 @@ for (const button of document.querySelectorAll("th button")) {
   button.addEventListener("click", () => {
     const heading = button.closest("th"), table = button.closest("table"), column = heading.cellIndex;
     const rising = heading.getAttribute("aria-sort") !== "ascending";
-    const value = row => {
-      const text = row.cells[column].textContent.trim(), number = parseFloat(text);
-      return text === "" ? -Infinity : Number.isNaN(number) ? text.toLowerCase() : number;
-    };
-    const rows = [...table.tBodies[0].rows].sort((a, b) => (value(a) < value(b) ? -1 : value(a) > value(b) ? 1 : 0));
+    const text = row => row.cells[column].textContent.trim();
+    // A cell without a number is below all numbers.
+    const number = row => (text(row) === "" ? -Infinity : parseFloat(text(row)));
+    const byNumber = (a, b) => (number(a) === number(b) ? 0 : number(a) - number(b));
+    const byText = (a, b) => text(a).localeCompare(text(b), undefined, {numeric: true, sensitivity: "base"});
+    const rows = [...table.tBodies[0].rows].sort(heading.classList.contains("n") ? byNumber : byText);
     table.tBodies[0].append(...(rising ? rows : rows.reverse()));
     for (const other of table.querySelectorAll("th")) other.removeAttribute("aria-sort");
     heading.setAttribute("aria-sort", rising ? "ascending" : "descending");

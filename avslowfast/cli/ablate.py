@@ -8,7 +8,7 @@ Examples:
 Suites (configs/ablations.yaml): modality, fusion, lateral, droppathway, avs, negatives, pretraining. A network that
 several suites share is trained once; an interrupted suite resumes when the command is given again. Results go to
 docs/ablations (CSV, plot), and docs/ABLATIONS.md is written again from all suites that have results. The scale "large"
-needs a GPU.
+needs a GPU. Exit codes: 0 done; 2 a mistake, or a training that did not end well.
 """
 
 import argparse

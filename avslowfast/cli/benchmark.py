@@ -16,7 +16,7 @@ Medians over repeats, after a warm-up; alternatives that are compared take turns
 test read rendered videos of Kinetics' kind (10 s, 454x256, 30 frames per second, a key frame every 8.3 s, AAC). storage
 reads them from files, tar shards and an S3 server on this machine. step measures the GPU's modes where there is a GPU,
 profile the parts of one step. BENCHMARKS.md has the measured figures. The command needs a clone of the repository,
-whose folder benchmarks/ is not part of the installed package.
+whose folder benchmarks/ is not part of the installed package. Exit codes: 0 done; 2 a mistake.
 """
 
 import argparse

@@ -17,7 +17,7 @@ without, or that of --cfg. A GPU is used where there is one.
 
 The same command again resumes what was interrupted, and says when nothing is left to do. --fresh begins a new run and
 moves the old one away. Exit codes: 0 done; 2 a mistake, or nothing to train on; 75 stopped by a signal while training,
-with the state saved.
+with the state saved; 130 ended at once by a second Ctrl-C.
 """
 
 import argparse

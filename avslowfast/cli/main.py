@@ -11,7 +11,7 @@ from typing import cast, Protocol
 from .. import __version__
 from ..utils.alive import counting_seconds
 from ..utils.errors import first_of_machine, may_pass, MISTAKE, tell
-from ..utils.signals import end_torchrun, INTERRUPTED
+from ..utils.signals import end_torchrun, INTERRUPTED, STOPPED
 from .parser import CommandParser
 
 # {title: {command: what it does}}; a command's module is called like it (_ for -) and is imported when it runs.
@@ -53,6 +53,17 @@ COMMANDS: dict[str, dict[str, str]] = {
 }
 
 
+# As GETTING_STARTED has them.
+EXIT_CODES = {
+    "0": "done",
+    "1": "an error of the program, with its traceback; of doctor: something is missing",
+    f"{MISTAKE}": "a mistake, an unreadable file or what this machine refuses, in one line; a lost process",
+    f"{STOPPED}": "train, test, finetune, lr-find: stopped by a signal, the state saved; run or requeue it again",
+    f"{INTERRUPTED}": "ended at once by Ctrl-C (train, test, finetune, lr-find: by a second one)",
+    "128+N": "ended by signal N",
+}
+
+
 class CommandModule(Protocol):
     """What the module of a command has."""
 
@@ -72,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: Words after the program's name; None takes those of the process.
 
     Returns:
-        The exit code: 0 done; 2 a mistake, said in one line on stderr; what the command documents otherwise.
+        The exit code, see EXIT_CODES.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     if not words or words[0] in ("-h", "--help", "help"):
@@ -148,6 +159,7 @@ def overview() -> str:
     lines = ["usage: avslowfast COMMAND ...", "", "Audiovisual SlowFast Networks (arXiv 2001.08740).", ""]
     for title, group in COMMANDS.items():
         lines += [f"{title}:", *(f"  {name:<11} {text}" for name, text in group.items()), ""]
+    lines += ["Exit codes:", *(f"  {code:<5} {text}" for code, text in EXIT_CODES.items()), ""]
     return "\n".join([*lines, "avslowfast COMMAND --help shows the arguments, with examples; avslowfast --version."])
 
 

@@ -5,7 +5,8 @@ Examples:
     avslowfast quickstart --short
 
 SynthAV's 16 classes are pairs of 4 motions and 4 kinds of audio, so with one modality 25 % are expected at best. An
-interrupted run resumes when the command is given again; --fresh starts from the beginning.
+interrupted run resumes when the command is given again; --fresh starts from the beginning. Exit codes: 0 done; else
+that of the training that did not end well (2, 75: see train).
 """
 
 import argparse
@@ -66,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
         with hushed():
             code = subprocess.run(command).returncode
         if code:
-            return code
+            return code if code > 0 else 128 - code
         with open(os.path.join(folder, "results.json"), encoding="utf-8") as f:
             results = json.load(f)
         numbers = f"{results['top1']:>14.1f}{ceiling:>11}{results['parameters_m']:>10.2f}{results['gflops']:>9.3f}"

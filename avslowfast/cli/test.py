@@ -10,7 +10,8 @@ A folder is the OUTPUT_DIR of a run, which is tested with its own configuration.
 run in OUTPUT_DIR is tested. --split tests the videos of another split, --list those of a file in the format of the data
 set's own (DATASETS.md), without labels too: then there are scores and no metrics. Each of them has a folder of its own
 in OUTPUT_DIR (test_val, list_NAME_...), with other views or weights than the run's own too (test_val_5x1, test_best);
-`avslowfast report` shows them all. Exit codes: 0 done; 2 a mistake in the configuration or the data.
+`avslowfast report` shows them all. Exit codes: 0 done; 2 a mistake in the configuration or the data; 75 stopped by a
+signal, 130 by a second Ctrl-C: the test starts anew.
 """
 
 import argparse

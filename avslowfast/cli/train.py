@@ -64,8 +64,9 @@ def until_stopped(work: "Callable[[StopRequest], int]") -> int:
     Args:
         work: Asks the given object whether it shall stop.
     """
-    from ..engine.stop import STOPPED, StopRequest
+    from ..engine.stop import StopRequest
     from ..utils.errors import first_of_machine, StopRequested
+    from ..utils.signals import STOPPED
 
     # Connections that end are lines with C++ frames in torch's log; what matters of them is said in words.
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")

@@ -27,12 +27,12 @@ from ..config import ConfigError
 from ..config.derived import Cfg, configured_ranks_per_machine
 from ..utils.alive import hushed
 from ..utils.errors import first_of_machine, may_pass, MISTAKE, one_line, StopRequested
-from ..utils.signals import end_torchrun, end_with_parent, ended_by, how_it_ended, stop_signals_blocked
+from ..utils.signals import end_torchrun, end_with_parent, ended_by, how_it_ended, stop_signals_blocked, STOPPED
 from .meeting import gather_machines, host_store, join_store, MeetingError, reach, store_of_start
 from .peers import Peers
 from .places import Address, Place
 from .spawned import begin, STOPPED_EARLY
-from .stop import STOPPED, StopRequest
+from .stop import StopRequest
 
 # What every process runs: gives an exit code.
 Workflow = Callable[[Cfg, torch.device, StopRequest], int]

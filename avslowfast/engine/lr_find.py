@@ -15,11 +15,12 @@ from ..utils import distributed
 from ..utils.errors import StopRequested, UserError
 from ..utils.files import replacing
 from ..utils.logging import get_logger, setup_logging
+from ..utils.signals import STOPPED
 from .hooks.base import Hook
 from .hooks.progress import ProgressHook
 from .preflight import build_datasets, check_lists, try_batches
 from .state import TrainState
-from .stop import STOPPED, StopRequest
+from .stop import StopRequest
 from .trainer import Trainer
 from .votes import Votes
 

@@ -21,6 +21,7 @@ from ..utils import distributed
 from ..utils.errors import StopRequested
 from ..utils.logging import get_logger, setup_logging
 from ..utils.memory import keep_freed_memory
+from ..utils.signals import STOPPED
 from ..utils.text import counted
 from .copies import bring_newest
 from .evaluation import evaluate_as_configured, failure_policy
@@ -29,7 +30,7 @@ from .preflight import build_datasets, check_lists, check_test_weights, log_disk
 from .probe import probe
 from .resume import check_ranks_agree, resume
 from .run_folder import bring_back, facts_of_start, lock_folder, RunData, RunFolder
-from .stop import STOPPED, StopRequest
+from .stop import StopRequest
 from .trainer import autocast_context, place_model, Trainer
 from .votes import Votes
 from .weights import load_for_test

@@ -14,10 +14,8 @@ from types import FrameType
 from typing import Any
 
 from ..utils.errors import StopRequested
-from ..utils.signals import INTERRUPTED, STOP_SIGNALS, unblock_stop_signals
+from ..utils.signals import INTERRUPTED, STOP_SIGNALS, STOPPED, unblock_stop_signals
 
-# Exit code of a run that was asked to stop (EX_TEMPFAIL: try again later); what there was to save has been saved.
-STOPPED = 75
 # Seconds in which further signals belong to the first one: a terminal sends Ctrl-C to each process of a job, and a
 # parent passes on what it gets.
 _SAME = 1.0

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1, signal.SIGHUP)
 # Exit code of a process that Ctrl-C ended (128 + SIGINT).
 INTERRUPTED = 130
+# Exit code of a run that was asked to stop (EX_TEMPFAIL: try again later); what there was to save has been saved.
+STOPPED = 75
 # Signals by which the kernel ends a process that made a mistake.
 CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE)
 

@@ -1,11 +1,13 @@
 """The command line: every command explains itself at once, errors are one line, scripts are the same commands."""
 
+import re
 import statistics
 import subprocess
 import sys
 import time
 
 import pytest
+from helpers import ROOT
 
 from avslowfast.cli import main as cli
 from avslowfast.cli.parser import CommandParser
@@ -45,6 +47,15 @@ def test_the_overview_names_every_command():
     assert [name for name in COMMANDS if f"\n  {name} " not in text] == []
 
 
+def test_the_overview_and_the_page_have_the_same_exit_codes():
+    page = (ROOT / "GETTING_STARTED.md").read_text()
+    table = page[page.index("### Exit codes") :]
+    in_page = set(re.findall(r"^\| (\d+(?: \+ N)?) \|", table, re.MULTILINE))
+    text = run("--help").stdout
+    in_help = set(re.findall(r"^  (\d+(?:\+N)?) ", text[text.index("Exit codes:") :], re.MULTILINE))
+    assert in_page == {"0", "1", "2", "75", "130", "128 + N"} == {code.replace("+", " + ") for code in in_help}
+
+
 def test_the_overview_answers_within_half_a_second():
     assert median_seconds("--help") < 0.5
 
@@ -54,7 +65,8 @@ def test_the_help_of_a_command_has_an_example(name, capsys):
     with pytest.raises(SystemExit) as end:
         cli.main([name, "--help"])
     assert end.value.code == 0
-    assert f"    avslowfast {name}" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert f"    avslowfast {name}" in text and "Exit codes:" in " ".join(text.split())
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -19,6 +19,8 @@ import subprocess
 import sys
 from collections import defaultdict
 
+from .measure import run_program
+
 # {name of a way: (DATA.BALANCE, whether only the classifier of the network of "none" is trained)}.
 WAYS = {
     "none": ("none", False),
@@ -86,7 +88,9 @@ def accuracies(data: str, out: str, way: str, ratio: float, seed: int, epochs: i
             start = os.path.join(out, f"none_{seed}", "checkpoints", "checkpoint_best.pyth")
             keys += ["TRAIN.CHECKPOINT_FILE_PATH", start, *_CLASSIFIER]
         command = [sys.executable, "-m", "avslowfast", "train", "SynthAV/AVSLOWFAST_TINY", *keys]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        # A training that ends early has said why.
+        if code := subprocess.run(command, stdout=subprocess.DEVNULL).returncode:
+            sys.exit(code)
     with open(results, encoding="utf-8") as f:
         by_class = list(json.load(f)["per_class_accuracy"].values())
     rare = sorted(counts, key=lambda label: counts[label])[: len(counts) // 2]
@@ -117,4 +121,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_program(main)

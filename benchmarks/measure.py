@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import signal
 import statistics
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -15,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from avslowfast.media import write_video
+from avslowfast.utils.errors import tell
 from avslowfast.utils.files import replacing
 from avslowfast.utils.seeding import generator
 from avslowfast.utils.signals import end_with_parent
@@ -25,6 +27,20 @@ Row = dict[str, Any]
 # What Kinetics looks like with a short side of 256: 10 s, 454 x 256, 30 frames per second, a key frame about every 8 s,
 # AAC at 44.1 kHz.
 FPS, SECONDS, SIZE, GOP, RATE = 30, 10, (256, 454), 250, 44100
+
+
+def run_program(main: Callable[[], object]) -> None:
+    """Run a program of this folder; an error that is no fault of it is one line, and exit code 2.
+
+    Args:
+        main: Called without arguments.
+    """
+    try:
+        main()
+    except Exception as error:
+        if not tell(error):
+            raise
+        sys.exit(2)
 
 
 def seconds_of(

@@ -25,7 +25,7 @@ from avslowfast.engine.run_folder import RunData, RunFolder
 from avslowfast.engine.state import TrainState
 from avslowfast.engine.trainer import Trainer
 
-from .measure import processes
+from .measure import processes, run_program
 
 _STEPWISE = ["SOLVER.LR_POLICY", "steps_with_relative_lrs", "SOLVER.STEPS", [0, 5], "SOLVER.LRS", [1, 0.1]]
 _SHORT = ["MULTIGRID.SHORT_CYCLE", True, "MULTIGRID.SHORT_CYCLE_FACTORS", [0.67]]
@@ -134,4 +134,4 @@ def _text(rows: list[dict[str, Any]], name: str) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    run_program(main)

@@ -19,7 +19,7 @@ from avslowfast.models.build import input_shapes
 from avslowfast.models.complexity import count_gflops
 from avslowfast.utils.seeding import generator
 
-from .measure import Row, spread, table
+from .measure import Row, run_program, spread, table
 from .step import scaling_runs
 
 
@@ -293,4 +293,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_program(main)

@@ -70,7 +70,9 @@ def additions(command):
     """Words that a test adds to a command: they make it small, and take a CPU for the GPUs that are not there."""
     call = call_in(command.words) if command.kind == "shell" else None
     if "benchmarks.multigrid" in command.words:
-        return ["--seeds", "1"]
+        return ["--seeds", "1", "--data", "data/synthav_many"]
+    if "benchmarks.balance" in command.words:
+        return ["--seeds", "1", "--data", "data/synthav_many", "--ratio", "3", "--epochs", "1"]
     if "tests/helpers/matrix/report.py" in command.words:
         return ["--only", "h264"]
     if call is None or "..." in command.words:

@@ -333,6 +333,8 @@ STAND_INS = {
     "A": _annotations,
     "V": _downloads,
     "data/synthav": _synthav("pairs", {"train": 32, "val": 16, "test": 16}),
+    # For trainings with larger batches and uneven classes.
+    "data/synthav_many": _synthav("pairs", {"train": 128, "val": 16, "test": 16}),
     "data/synthav_bounces": _synthav("bounces", {"train": 16, "val": 16, "test": 8}),
     "data/synthav_epic": _synthav("epic", {"train": 4, "val": 2}),
     "data/synthav_charades": _synthav("charades", {"train": 4, "test": 4}),

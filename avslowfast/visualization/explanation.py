@@ -168,8 +168,8 @@ def _draw_bar(axes: "Axes") -> None:
 
 def _draw_contributions(axes: "Axes", explanation: Explanation, name: str) -> None:
     shares = explanation.contributions
-    bars = axes.barh(list(shares), list(shares.values()), color=COLOURS[0])
-    axes.bar_label(bars, [f"{100 * share:.0f} %" for share in shares.values()], padding=3)
-    axes.set(xlim=(0, 1.25), xticks=[0, 0.5, 1], xlabel=f"score of {shortened(name, 24)}")
+    names = [f"{modality}\n{100 * share:.0f} %" for modality, share in shares.items()]
+    axes.barh(names, list(shares.values()), color=COLOURS[0])
+    axes.set(xlim=(0, 1), xticks=[0, 0.5, 1], xlabel=f"score of {shortened(name, 24)}")
     axes.yaxis.tick_right()
     axes.invert_yaxis()

@@ -18,7 +18,7 @@ from . import provenance
 from .markup import document, figures, number, svg, table
 from .other_tests import tested, views
 from .run import read_run, Run, single_label
-from .sections import epochs_of
+from .sections import epochs_of, whole_epochs
 
 # Resamples of the videos for an interval, and the share of them that it holds.
 _RESAMPLES, _SHARE = 2000, 0.95
@@ -167,6 +167,7 @@ def _curves(runs: Sequence[Run], names: Sequence[str]) -> str:
             points = [(int(line["epoch"].split("/")[0]), line[metric.name]) for line in measured]
             axes.plot(*zip(*points), "o-", color=colour, label=name)
         axes.set(xlabel="epoch", ylabel=f"validation {metric.title}")
+        whole_epochs(axes)
         axes.legend(frameon=False, fontsize=8)
         drawn.append(svg(figure, f"Validation {metric.title} of the runs over epochs"))
     return figures(drawn)

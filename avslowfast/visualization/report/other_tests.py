@@ -58,7 +58,7 @@ def views(test: Run) -> str:
 
 
 def _weights(test: Run) -> str:
-    return os.path.basename(str(test.results.get("checkpoint", "")))
+    return os.path.splitext(os.path.basename(str(test.results.get("checkpoint", ""))))[0]
 
 
 def _details(test: Run, number_of_test: int) -> str:

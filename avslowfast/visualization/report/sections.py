@@ -2,7 +2,7 @@
 
 import html
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TYPE_CHECKING
 
 import numpy as np
 
@@ -13,6 +13,9 @@ from ..draw import new_figure
 from ..matrix import mistakes_of
 from .markup import figures, number, searchable, svg, table
 from .run import Run, single_label
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 # Metrics at the top of the page, at most; then these facts.
 _HEADLINE_METRICS, _HEADLINE_FACTS = 4, ("parameters_m", "gflops", "videos")
@@ -68,6 +71,7 @@ def training(run: Run) -> str:
         epochs = [int(line["epoch"].split("/")[0]) for line in measured]
         axes.plot(epochs, [line[metric.name] for line in measured], "o-", color=COLOURS[2])
         axes.set(xlabel="epoch", ylabel=f"validation {metric.title}")
+        whole_epochs(axes)
         last = number(measured[-1][metric.name])
         drawn.append(svg(figure, f"Validation {metric.title} over epochs, at the end {last}"))
     return figures(drawn)
@@ -83,6 +87,17 @@ def _over_epochs(run: Run, title: str, names: Sequence[str]) -> str:
     if len(names) > 1:
         axes.legend(frameon=False, fontsize=8)
     return svg(figure, f"{title} over epochs: {', '.join(names)}")
+
+
+def whole_epochs(axes: "Axes") -> None:
+    """Ticks at whole numbers along the x axis.
+
+    Args:
+        axes: Of epochs.
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def epochs_of(step: dict[str, Any]) -> float:

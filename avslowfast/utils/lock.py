@@ -25,9 +25,16 @@ _STALE = 4 * _SIGN_OF_LIFE
 
 
 class FolderInUseError(UserError, RuntimeError):
-    """Another run writes into the folder; the message names its machine and process."""
+    """Another run writes into the folder; the message names its machine and process.
 
-    may_pass = True
+    Args:
+        message: The line.
+        may_pass: Whether only a record speaks for that run, whose machine may be lost.
+    """
+
+    def __init__(self, message: str, may_pass: bool = False) -> None:
+        super().__init__(message)
+        self.may_pass = may_pass
 
 
 class FolderLock:
@@ -121,7 +128,7 @@ class FolderLock:
         alive = age < _STALE and holder.get("host") != socket.gethostname() and not is_restart_of(holder)
         if alive:
             ends = f"; if that machine is gone, the lock ends in {_STALE - age:.0f} s"
-            raise FolderInUseError(self._in_use(folder, holder) + ends)
+            raise FolderInUseError(self._in_use(folder, holder) + ends, may_pass=True)
         logger.info("the lock of process %s on %s is stale: that run has ended", holder.get("pid"), holder.get("host"))
 
     def _in_use(self, folder: str, holder: dict[str, Any]) -> str:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -18,7 +19,25 @@ import yaml
 from tqdm import tqdm
 
 from ..config import load_cfg
+from ..config.reading import LONGEST_YAML
 from ..utils.errors import UserError
+from ..utils.text import read_json, read_text, write_text
+
+# What an entry of a file of suites has; overrides may be left out.
+_FIELDS: dict[str, dict[str, type]] = {
+    "scales": {"jobs_of_one_thread": bool, "overrides": dict, "clips": dict},
+    "suites": {
+        "title": str,
+        "claim": str,
+        "note": str,
+        "cfg": str,
+        "variant": str,
+        "metrics": list,
+        "overrides": dict,
+        "variants": dict,
+        "expect": list,
+    },
+}
 
 
 class SuiteRunError(UserError, RuntimeError):
@@ -97,16 +116,58 @@ def read_spec(path: str) -> dict[str, Any]:
     """A file of suites: {"scales": {name: ...}, "suites": {name: ...}}.
 
     Raises:
-        SuiteRunError: No such file, or not one of suites.
+        TextError: The file cannot be read as text.
+        SuiteRunError: It is not one of suites; names the suite and the key.
     """
+    text = read_text(path)
+    if len(text) > LONGEST_YAML:
+        raise SuiteRunError(f"{path}: it has {len(text)} characters, which no file of suites has; give another file")
     try:
-        with open(path, encoding="utf-8") as f:
-            spec = yaml.safe_load(f)
-    except (OSError, yaml.YAMLError) as error:
+        spec = yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise SuiteRunError(f"{path}: cannot be read ({' '.join(str(error).split())})") from None
-    if not isinstance(spec, dict) or not {"scales", "suites"} <= set(spec):
+    if not isinstance(spec, dict) or not all(spec.get(kind) and isinstance(spec[kind], dict) for kind in _FIELDS):
         raise SuiteRunError(f"{path}: scales or suites are missing; see configs/ablations.yaml for an example")
+    for kind, fields in _FIELDS.items():
+        for name, entry in spec[kind].items():
+            wrong = _wrong(name, entry, fields) or (_wrong_suite(entry) if kind == "suites" else "")
+            if wrong:
+                raise SuiteRunError(f"{path}: {kind[:-1]} {name!r}: {wrong}; see configs/ablations.yaml for an example")
     return spec
+
+
+def _wrong(name: Any, entry: Any, fields: Mapping[str, type]) -> str:
+    """What is wrong with the form of a suite or a scale; "" for nothing. The name becomes that of files."""
+    if not isinstance(name, str) or not re.fullmatch(r"\w[\w.-]*", name):
+        return "a name has letters, digits, _, - and ."
+    if not isinstance(entry, dict):
+        return "it is no mapping"
+    for key, kind in fields.items():
+        if key not in entry and key != "overrides":
+            return f"{key} is missing"
+        if key in entry and not isinstance(entry[key], kind):
+            return f"{key} is {entry[key]!r}, of another kind than {kind.__name__}"
+    unknown = [str(key) for key in entry if key not in fields]
+    return f"unknown key {unknown[0]}" if unknown else ""
+
+
+def _wrong_suite(suite: Mapping[str, Any]) -> str:
+    """What is wrong with the content of a suite; "" for nothing."""
+    from ..synthav import VARIANTS
+
+    if suite["variant"] not in VARIANTS:
+        return f"variant is {suite['variant']!r}; use one of {', '.join(VARIANTS)}"
+    if not suite["metrics"] or not all(isinstance(metric, str) for metric in suite["metrics"]):
+        return "metrics is no list of names"
+    for name, stages in suite["variants"].items():
+        if not isinstance(name, str) or not all(
+            isinstance(stage, dict) for stage in (stages if isinstance(stages, list) and stages else [stages])
+        ):
+            return f"variants: {name!r} is no mapping of keys of the configuration, or a list of them"
+    for pair in suite["expect"]:
+        if not isinstance(pair, list) or len(pair) != 2 or not all(name in suite["variants"] for name in pair):
+            return f"expect: {pair!r} is no pair [better, worse] of variants"
+    return "" if suite["variants"] else "variants is empty"
 
 
 def plan(suite: Mapping[str, Any], settings: Settings) -> list[Chain]:
@@ -198,23 +259,23 @@ def _train_run(run: Run, env: Mapping[str, str], keep_weights: bool) -> None:
     with open(log, "w", encoding="utf-8") as f:
         code = subprocess.run(run.command, env=dict(env), stdout=f, stderr=subprocess.STDOUT).returncode
     if code:
-        with open(log, encoding="utf-8") as f:
+        with open(log, encoding="utf-8", errors="replace") as f:
             last = ([line.strip() for line in f if line.strip()] or [""])[-1]
         raise SuiteRunError(f"{' '.join(run.command)}: exit code {code}; the last line of {log}: {last}")
     if not keep_weights:
         shutil.rmtree(os.path.join(run.folder, "checkpoints"), ignore_errors=True)
-    with open(run.done_file, "w", encoding="utf-8") as f:
-        json.dump(time.time() - began, f)
+    write_text(run.done_file, json.dumps(time.time() - began))
 
 
 def measured(chain: Chain, metrics: Iterable[str]) -> dict[str, float]:
     """A chain's metrics, and "seconds": what its runs took."""
     seconds = 0.0
     for run in chain.runs:
-        with open(run.done_file, encoding="utf-8") as f:
-            seconds += json.load(f)
-    with open(os.path.join(chain.folder, "results.json"), encoding="utf-8") as f:
-        results = json.load(f)
+        seconds += float(read_json(run.done_file))
+    results = read_json(os.path.join(chain.folder, "results.json"))
+    missing = [metric for metric in metrics if not isinstance(results.get(metric), int | float)]
+    if missing:
+        raise SuiteRunError(f"{chain.folder}/results.json: no {missing[0]} in it, which the suite's metrics name")
     return {**{metric: float(results[metric]) for metric in metrics}, "seconds": seconds}
 
 
@@ -271,8 +332,7 @@ def write_page(spec: Mapping[str, Any], docs: str) -> str:
     for name, suite in spec["suites"].items():
         base = os.path.join(docs, "ablations", name)
         if os.path.exists(f"{base}.json"):
-            with open(f"{base}.json", encoding="utf-8") as f:
-                facts = json.load(f)
+            facts = read_json(f"{base}.json")
             text = (
                 f"`{facts['command']}`, {facts['machine']}, torch {facts['torch']}, {facts['date']}: about "
                 f"{facts['minutes']:.0f} minutes with {facts['jobs']} at a time, what other suites share included."

@@ -26,7 +26,7 @@ import platform
 import sys
 from typing import Any
 
-from .parser import CommandParser, UsageError, written
+from .parser import CommandParser, drawn_file, UsageError, written_file
 
 
 def add_arguments(parser: CommandParser) -> None:
@@ -61,8 +61,8 @@ def add_arguments(parser: CommandParser) -> None:
         metavar="DIR",
         help="folder for rendered videos and lists (default: %(default)s)",
     )
-    parser.add_argument("--plot", metavar="FILE", help="plot of growth")
-    parser.add_argument("--json", type=written, metavar="FILE", help="write the figures to a file")
+    parser.add_argument("--plot", type=drawn_file, metavar="FILE", help="plot of growth")
+    parser.add_argument("--json", type=written_file, metavar="FILE", help="write the figures to a file")
 
 
 def run(args: argparse.Namespace) -> int:

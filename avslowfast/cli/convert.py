@@ -12,7 +12,7 @@ it cannot be done.
 import argparse
 import os
 
-from .parser import CommandParser, UsageError, written
+from .parser import CommandParser, UsageError, written_file
 
 FORMATS = ("avslowfast", "pyslowfast", "pytorchvideo")
 
@@ -21,7 +21,7 @@ def add_arguments(parser: CommandParser) -> None:
     """Two files and a format."""
     parser.add_argument("source", metavar="IN", help="checkpoint of any supported format")
     parser.add_argument(
-        "out", type=written, metavar="OUT", help="file to write; .safetensors is written in that format"
+        "out", type=written_file, metavar="OUT", help="file to write; .safetensors is written in that format"
     )
     parser.add_argument("--to", required=True, choices=FORMATS, help="format of OUT")
 

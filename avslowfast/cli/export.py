@@ -11,7 +11,7 @@ Without --weights the network has fresh ones. ONNX needs: pip install onnx onnxs
 import argparse
 import os
 
-from .parser import CommandParser, written
+from .parser import CommandParser, written_file
 
 ENDINGS = {"torch-export": ".pt2", "onnx": ".onnx"}
 
@@ -22,7 +22,9 @@ def add_arguments(parser: CommandParser) -> None:
     parser.add_argument("--weights", help="OUTPUT_DIR of a run, or a checkpoint of any supported format")
     parser.add_argument("--to", required=True, choices=list(ENDINGS), help="what to write")
     parser.add_argument(
-        "--out", type=written, help="file to write (default: model.pt2 or model.onnx in the configuration's OUTPUT_DIR)"
+        "--out",
+        type=written_file,
+        help="file to write (default: model.pt2 or model.onnx in the configuration's OUTPUT_DIR)",
     )
 
 

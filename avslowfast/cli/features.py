@@ -12,14 +12,14 @@ written all the same).
 import argparse
 
 from ..utils.errors import MISTAKE
-from .parser import CommandParser, load_model, written
+from .parser import CommandParser, load_model, written_file
 
 
 def add_arguments(parser: CommandParser) -> None:
     """A network, videos, what to write."""
     parser.add_weights()
     parser.add_argument("--stage", default="res5", help="stage whose features are pooled (default: %(default)s)")
-    parser.add_argument("--out", type=written, required=True, metavar="FILE", help="file to write, .h5 or .pt")
+    parser.add_argument("--out", type=written_file, required=True, metavar="FILE", help="file to write, .h5 or .pt")
     parser.add_argument("videos", metavar="VIDEOS", help="folder of videos, or a list with one video per line")
 
 

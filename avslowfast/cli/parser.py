@@ -1,12 +1,14 @@
 """What the commands' parsers share: configurations, weights, modules of the user, examples for both ways of calling."""
 
 import argparse
+import os
 import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from ..cluster.options import NAMES
-from ..utils.errors import UserError
+from ..utils.errors import one_line, UserError
+from ..utils.files import check_replaceable
 from ..utils.remote import is_remote
 
 if TYPE_CHECKING:
@@ -116,6 +118,10 @@ class CommandParser(argparse.ArgumentParser):
         if keys:
             self.error(f"{keys[0]}: keys are written without dashes; use {keys[0][2:]} VALUE")
         words = list(words)
+        for option, word in zip(["", *words], words):
+            # What a shell makes of a variable that is not set; as the value of a key it may be meant.
+            if word == "" and (option.startswith("--") or not self.takes_overrides):
+                self.error(f"{option or 'an argument'} is empty; give a value, or leave it out")
         if self.takes_configuration and not self.script and "--cfg" in words[:-1]:
             # As the scripts in tools/ write it.
             at = words.index("--cfg")
@@ -158,9 +164,32 @@ def count_of(low: int, high: int) -> Callable[[str], int]:
 
 
 def written(text: str) -> str:
-    """The type of an argument that names a file or folder to write: one of this machine."""
+    """The type of an argument that names a file or folder to write: one of this machine, no pipe and no device."""
     if is_remote(text):
         raise argparse.ArgumentTypeError(f"{text!r} is an address; files are written to this machine, copy them then")
+    try:
+        check_replaceable(text)
+    except OSError as error:
+        raise argparse.ArgumentTypeError(one_line(error)) from None
+    return text
+
+
+def written_file(text: str) -> str:
+    """As `written`, of an argument that names no folder; what can be seen of its folder is right, before any work."""
+    if os.path.isdir(written(text)) or text.endswith(os.sep):
+        raise argparse.ArgumentTypeError(f"{text!r} is a folder; name a file")
+    folder = os.path.dirname(os.path.abspath(text))
+    while not os.path.lexists(folder):
+        folder = os.path.dirname(folder)
+    if not os.path.isdir(folder) or not os.access(folder, os.W_OK | os.X_OK):
+        raise argparse.ArgumentTypeError(f"{text!r}: nothing can be written in {folder}; choose another place")
+    return text
+
+
+def drawn_file(text: str) -> str:
+    """As `written_file`, of a picture whose format its ending says."""
+    if os.path.splitext(written_file(text))[1].lower() not in (".png", ".jpg", ".svg", ".pdf"):
+        raise argparse.ArgumentTypeError(f"{text!r} ends in none of .png, .jpg, .svg, .pdf; name a picture")
     return text
 
 

@@ -12,7 +12,7 @@ import argparse
 import sys
 
 from ..utils.errors import MISTAKE
-from .parser import CommandParser, load_model, written
+from .parser import CommandParser, load_model, written_file
 
 
 def add_arguments(parser: CommandParser) -> None:
@@ -20,7 +20,7 @@ def add_arguments(parser: CommandParser) -> None:
     parser.add_weights()
     parser.add_argument("--topk", type=int, default=5, help="classes to print (default: %(default)s)")
     parser.add_argument("--views", type=int, help="clips over each video's length (default: the configuration's)")
-    parser.add_argument("--csv", type=written, help="file for a table: path, classifier, rank, class, score")
+    parser.add_argument("--csv", type=written_file, help="file for a table: path, classifier, rank, class, score")
     parser.add_argument(
         "videos", nargs="+", help="video files (sound files for a network without frames), or folders of them"
     )

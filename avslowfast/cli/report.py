@@ -12,14 +12,16 @@ in a folder.
 import argparse
 import os
 
-from .parser import CommandParser, UsageError, written
+from .parser import CommandParser, UsageError, written_file
 
 
 def add_arguments(parser: CommandParser) -> None:
     """Folders of runs, and the file to write."""
     parser.add_argument("folders", metavar="OUTPUT_DIR", nargs="+", help="folder of a run, or of several")
     parser.add_argument(
-        "--out", type=written, help="file to write (default: report.html in the folder; comparison.html of several)"
+        "--out",
+        type=written_file,
+        help="file to write (default: report.html in the folder; comparison.html of several)",
     )
     parser.add_argument(
         "--players",

@@ -19,7 +19,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from ..utils.errors import MISTAKE
-from .parser import CommandParser, load_model, UsageError, written
+from .parser import CommandParser, drawn_file, load_model, UsageError, written_file
 
 if TYPE_CHECKING:
     from ..inference.offset import Offset
@@ -45,11 +45,12 @@ def add_arguments(parser: CommandParser) -> None:
         help="stages whose distances are averaged, e.g. res4 res5 (default: all that the network compares)",
     )
     parser.add_argument(
-        "--csv", type=written, metavar="FILE", help="table: path, seconds, confidence, clips, reason, error"
+        "--csv", type=written_file, metavar="FILE", help="table: path, seconds, confidence, clips, reason, error"
     )
-    parser.add_argument("--json", type=written, metavar="FILE", help="the same as JSON")
+    parser.add_argument("--json", type=written_file, metavar="FILE", help="the same as JSON")
     parser.add_argument(
         "--plot",
+        type=drawn_file,
         metavar="FILE",
         help="plot of the distances over shifts; of several videos each gets its number before the ending",
     )
@@ -82,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
         if args.plot:
             from ..visualization.draw import draw_offset
 
-            path = args.plot if len(videos) == 1 else f"_{number}.".join(args.plot.rsplit(".", 1))
+            path = args.plot if len(videos) == 1 else f"_{number}".join(os.path.splitext(args.plot))
             draw_offset(offset.shifts, offset.curves, offset.seconds, os.path.basename(video), path)
     if args.csv:
         names = [field.name for field in dataclasses.fields(Row)]

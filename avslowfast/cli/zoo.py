@@ -12,7 +12,7 @@ import argparse
 import csv
 from collections.abc import Mapping, Sequence
 
-from .parser import CommandParser, written
+from .parser import CommandParser, written_file
 
 # Folder of configs/: title, {column of configs/published.csv: its heading}.
 _SECTIONS = {
@@ -42,7 +42,10 @@ start an audiovisual network (`TRAIN.CHECKPOINT_FILE_PATH`) whose audio pathway 
 def add_arguments(parser: CommandParser) -> None:
     """The file to write."""
     parser.add_argument(
-        "--out", type=written, metavar="FILE", help="file to write (default: MODEL_ZOO.md of the repository, else here)"
+        "--out",
+        type=written_file,
+        metavar="FILE",
+        help="file to write (default: MODEL_ZOO.md of the repository, else here)",
     )
 
 

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +22,12 @@ NUM_CLASSES = 80
 VALIDATION_PERIOD = 4
 _CORNERS = ("x1", "y1", "x2", "y2")
 _COLUMNS = ["video_id", "second", *_CORNERS, "class_id"]
+
+# Corners of a scored box beyond this are in pixels.
+_LARGEST_SHARE = 4.0
+# What a label map (pbtxt) is made of: a comment, a text in quotes, a brace, a word.
+_TOKEN = re.compile(r"""#.*|"((?:[^"\\\n]|\\.)*)"|([{}])|([^\s"{}:#]+):?|\S""")
+_EXAMPLE, _LARGEST_ID = 'item { name: "bend/bow (at the waist)" id: 1 }', 9999
 
 # {(video, second): {(x1, y1, x2, y2): class ids}}
 _Boxes = dict[tuple[str, int], dict[tuple[float, ...], set[int]]]
@@ -170,19 +176,44 @@ def read_label_map(path: PathLike) -> dict[int, str]:
         TextError: The file cannot be read as text.
         ConfigError: There are no classes in it, or an id or a name is given twice.
     """
-    items = re.findall(r'name:\s*"((?:[^"\\]|\\.)*)"\s*(?:label_)?id:\s*(\d+)', read_text(path), re.ASCII)
-    if not items:
-        raise ConfigError(
-            f'{path}: no items such as name: "bend/bow (at the waist)" id: 1 in it; it should be the official label map'
-        )
     names: dict[int, str] = {}
-    for name, text in items:
-        class_id = whole_number(text, os.fspath(path), f"the id of {shown(name)}", 1)
-        if class_id in names or name in names.values():
-            twice = f"the id {class_id}" if class_id in names else f"the name {shown(name)}"
-            raise ConfigError(f"{path}: {twice} is given twice; correct it")
-        names[class_id] = name
+    for item, where in _items(read_text(path), path):
+        class_id = whole_number(item["id"], where, f"the id of {shown(item['name'])}", 1, _LARGEST_ID)
+        if class_id in names or item["name"] in names.values():
+            twice = f"the id {class_id}" if class_id in names else f"the name {shown(item['name'])}"
+            raise ConfigError(f"{where}: {twice} is given twice; correct it")
+        names[class_id] = item["name"]
+    if not names:
+        raise ConfigError(f"{path}: no items such as {_EXAMPLE} in it; it should be the official label map")
     return names
+
+
+def _items(text: str, path: PathLike) -> Iterator[tuple[dict[str, str], str]]:
+    """(name and id, file and line) of each item of a label map; v2.2 of AVA calls the id label_id."""
+    item: dict[str, str] | None = None
+    words: list[str] = []
+    for count, line in enumerate(text.split("\n"), 1):
+        where = f"{path}, line {count}"
+        for token in _TOKEN.finditer(line):
+            quoted, brace, word = token.groups()
+            if token[0].startswith("#"):
+                continue
+            if brace == "{" and item is None and len(words) == 1:
+                item, words = {}, []
+            elif brace == "}" and item is not None and {"name", "id"} <= set(item) and not words:
+                yield item, where
+                item = None
+            elif item is not None and len(words) == 1 and (quoted or (word and words[0] != "name")):
+                key = words.pop().removeprefix("label_")
+                if key in item:
+                    raise ConfigError(f"{where}: a second {key} in one item; correct it")
+                item[key] = quoted or word
+            elif word and not words:
+                words = [word]
+            else:
+                raise ConfigError(f"{where}: {shown(token[0])} is no part of an item such as {_EXAMPLE}; correct it")
+    if item is not None or words:
+        raise ConfigError(f"{path}: the last item has no end; it should be the official label map")
 
 
 class Boxes(NamedTuple):
@@ -248,6 +279,7 @@ def read_boxes(path: PathLike, num_classes: int = NUM_CLASSES, scores: bool = Fa
         rows = rows.assign(score=rows.score.fillna(1.0))
     for column in (*_CORNERS, *(["score"] if scores else [])):
         rows = rows.assign(**{column: _numbers(rows, path, column)})
+    _check_corners(rows, path)
     rows = rows.assign(class_id=_numbers(rows, path, "class_id", 1, num_classes).astype(int))
     return Boxes(rows[["frame", "class_id", *_CORNERS, *(["score"] if scores else [])]].reset_index(drop=True), frames)
 
@@ -261,6 +293,18 @@ def _check_widths(table: Any, path: PathLike, columns: list[str]) -> None:
         where, video = f"{path}, line {table.index[row] + 1}", str(table.video_id.iloc[row])
         found = 9 if table.more.notna().iloc[row] else count[row]
         raise ConfigError(f"{where}: {found} columns, not {','.join(columns)}{hint(video, where)}")
+
+
+def _check_corners(rows: Any, path: PathLike) -> None:
+    """Boxes may stand out of the frame, as those of a detector; they are not reversed and not in pixels."""
+    corners = rows[list(_CORNERS)].to_numpy(float)
+    wrong = (corners[:, :2] > corners[:, 2:]).any(axis=1) | (abs(corners) > _LARGEST_SHARE).any(axis=1)
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise ConfigError(
+            f"{path}, line {rows.index[row] + 1}: {','.join(f'{value:g}' for value in corners[row])} is no box in "
+            "shares of the frame, x1 <= x2 and y1 <= y2; correct it"
+        )
 
 
 def _numbers(table: Any, path: PathLike, column: str, lowest: int | None = None, highest: int | None = None) -> Any:

@@ -16,7 +16,7 @@ from ..datasets import ava as ava_files
 from ..datasets import epic as epic_files
 from ..datasets.tables import hint, lines_of, shown, whole_number
 from ..tasks.scores import names_of_head, ONLY, SavedScores, unwrapped
-from ..utils.text import parse_json, read_json
+from ..utils.text import check_regular, parse_json, read_json
 from .metrics import ava, classification, epic
 
 # How a scores.pt can be scored: mAP by Charades' rule, plain mAP, top-1 and top-5.
@@ -131,6 +131,7 @@ def read_submission(
         TextError: It cannot be read as JSON.
         ConfigError: It is not a valid submission.
     """
+    check_regular(path)
     is_zip = path.lower().endswith(".zip") or zipfile.is_zipfile(path)
     content = parse_json(_unzipped(path), path) if is_zip else read_json(path)
     wrong = epic.check_submission(content, segments, sizes["verb"], sizes["noun"], version)

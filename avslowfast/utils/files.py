@@ -5,6 +5,7 @@ import glob
 import os
 import re
 import secrets
+import stat
 from collections.abc import Iterable, Iterator
 
 from .errors import concerning, UserError
@@ -47,6 +48,27 @@ def check_writable(folder: str | os.PathLike[str], name: str) -> None:
         raise FolderError(f"{name} is {folder!r}: {problem}; choose another folder") from None
 
 
+def check_replaceable(path: str | os.PathLike[str]) -> None:
+    """Refuse a path at which there is something that no file may take the place of: /dev/null is for all processes.
+
+    Args:
+        path: A file or folder to write, which need not be there.
+
+    Raises:
+        FolderError: The path is empty, or a pipe, a socket or a device is there.
+        OSError: The system does not take it for a path.
+    """
+    path = os.fspath(path)
+    if not path:
+        raise FolderError("the path of a file to write is empty; name one")
+    try:
+        mode = os.stat(path).st_mode
+    except (FileNotFoundError, ValueError):
+        return
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise FolderError(f"{path}: it is a pipe, a socket or a device, which no file replaces; name another file")
+
+
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[str]:
     """A temporary file in the folder of a file; what the block writes there becomes the file when it ends well.
@@ -60,7 +82,11 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[str]:
 
     Yields:
         The temporary name, of an empty file.
+
+    Raises:
+        FolderError: No file may be there, see `check_replaceable`.
     """
+    check_replaceable(path)
     os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
     base, ending = os.path.splitext(os.fspath(path))
     part = f"{base}.{secrets.token_hex(4)}{PART}{ending}"

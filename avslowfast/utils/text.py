@@ -72,10 +72,8 @@ def read_blocks(path: str | os.PathLike[str], size: int) -> Iterator[bytes]:
     """
     path, first = os.fspath(path), 1
     try:
-        # Another kind of file (a pipe, a device) may never end.
-        if not is_remote(path) and os.path.exists(path) and not stat.S_ISREG(os.stat(path).st_mode):
-            kind = "a folder" if os.path.isdir(path) else "no regular file"
-            raise TextError(f"{path}: it is {kind}; give a text file")
+        if not is_remote(path):
+            check_regular(path)
         with io.BytesIO(read(path)) if is_remote(path) else open(path, "rb") as f:
             while block := f.read(size) + f.readline():
                 _check(block, path, first)
@@ -89,6 +87,21 @@ def read_blocks(path: str | os.PathLike[str], size: int) -> Iterator[bytes]:
         raise TextError(
             f"{path}: cannot be read ({error.strerror or error}); check the path and its permissions"
         ) from None
+
+
+def check_regular(path: str | os.PathLike[str]) -> None:
+    """Refuse to read a pipe or a device, which may never end, and a folder; a file that is missing is not refused here.
+
+    Args:
+        path: A path of this machine.
+
+    Raises:
+        TextError: It is no regular file.
+        OSError: The system cannot say.
+    """
+    if os.path.exists(path) and not stat.S_ISREG(os.stat(path).st_mode):
+        kind = "a folder" if os.path.isdir(path) else "no regular file"
+        raise TextError(f"{os.fspath(path)}: it is {kind}; give a text file")
 
 
 def read_json(path: str | os.PathLike[str]) -> Any:

@@ -10,6 +10,7 @@ from typing import Any, TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from ..utils.files import replacing
 from ..utils.text import write_text
 from .colours import COLOURS
 from .text import families_for
@@ -37,16 +38,15 @@ def new_figure(width: float, height: float) -> "Figure":
 
 
 def save(figure: "Figure", path: str | os.PathLike[str], dpi: float = 120) -> None:
-    """Write a figure to a file, whose folder is made where it is missing.
+    """Write a figure to a file, whole or not at all; its folder is made where it is missing.
 
     Args:
         figure: The figure.
         path: File to write; its ending chooses the format.
         dpi: Pixels per inch.
     """
-    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-    with plain_text(figure):
-        figure.savefig(path, dpi=dpi, bbox_inches="tight")
+    with plain_text(figure), replacing(path) as part:
+        figure.savefig(part, dpi=dpi, bbox_inches="tight")
 
 
 def svg_text(figure: "Figure", outlines: bool = False) -> str:

@@ -11,6 +11,7 @@ from helpers import ROOT
 from matplotlib.text import Text
 
 from avslowfast.cli import ablation_suites
+from avslowfast.utils.text import TextError
 from avslowfast.visualization.ablation import baseline, draw_suite, paired, read_rows, section
 from avslowfast.visualization.draw import save_svg
 
@@ -48,6 +49,48 @@ def test_a_network_that_suites_share_is_trained_once():
     chains = [chain.runs for chain in planned["pretraining"]]
     assert [len(runs) for runs in chains] == [1] * 3 + [2] * 6
     assert chains[3][0].folder in " ".join(chains[3][1].command)
+
+
+def bent(**changes):
+    suite = {**SPEC["suites"]["modality"], **changes}
+    return {"scales": SPEC["scales"], "suites": {"mine": {k: v for k, v in suite.items() if v is not None}}}
+
+
+MISTAKES = [
+    ("", "scales or suites are missing"),
+    ([], "scales or suites are missing"),
+    ({"scales": {}, "suites": {}}, "scales or suites are missing"),
+    ({"scales": SPEC["scales"], "suites": {"../x": {}}}, "suite '../x': a name has letters"),
+    ({"scales": SPEC["scales"], "suites": {"mine": 5}}, "suite 'mine': it is no mapping"),
+    ({"scales": {"small": {"clips": {}}}, "suites": {}}, "scales or suites are missing"),
+    (bent(cfg=None), "suite 'mine': cfg is missing"),
+    (bent(title=5), "title is 5, of another kind than str"),
+    (bent(metric=["top1"]), "unknown key metric"),
+    (bent(variant="hardest"), "variant is 'hardest'; use one of pairs, hard"),
+    (bent(metrics=[]), "metrics is no list of names"),
+    (bent(variants={}, expect=[]), "variants is empty"),
+    (bent(variants={"a": 5}, expect=[]), "variants: 'a' is no mapping"),
+    (bent(variants={"a": []}, expect=[]), "variants: 'a' is no mapping"),
+    (bent(expect=[["both", "nothing"]]), "is no pair"),
+    ("x" * 2_000_000, "it has 2000000 characters"),
+    ("a: [1", "cannot be read"),
+]
+
+
+@pytest.mark.parametrize(("content", "said"), MISTAKES, ids=range(len(MISTAKES)))
+def test_a_file_of_suites_with_mistakes(tmp_path, content, said):
+    path = tmp_path / "suites.yaml"
+    path.write_text(content if isinstance(content, str) else yaml.safe_dump(content))
+    with pytest.raises(ablation_suites.SuiteRunError) as error:
+        ablation_suites.read_spec(str(path))
+    assert str(error.value).startswith(str(path)) and said in str(error.value)
+
+
+def test_suites_are_read_from_a_file_and_not_from_a_pipe(tmp_path):
+    assert ablation_suites.read_spec(str(ROOT / "configs/ablations.yaml")) == SPEC
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(TextError, match="no regular file"):
+        ablation_suites.read_spec(str(tmp_path / "pipe"))
 
 
 def by_seed(*values):

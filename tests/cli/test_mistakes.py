@@ -42,16 +42,54 @@ def written_by(name):
     parser = CommandParser(name, "")
     importlib.import_module(f"avslowfast.cli.{name.replace('-', '_')}").add_arguments(parser)
     options = set(re.findall(r"--[a-z]+", parser.format_help()))
-    return options & {"--out", "--output", "--csv", "--json", "--html", "--docs"}
+    return options & {"--out", "--output", "--csv", "--json", "--html", "--docs", "--plot"}
 
 
-@pytest.mark.parametrize(
-    ("name", "option"), [(n, o) for group in COMMANDS.values() for n in group for o in sorted(written_by(n))]
-)
+def files_written():
+    return [(n, o) for group in COMMANDS.values() for n in group for o in sorted(written_by(n))]
+
+
+@pytest.mark.parametrize(("name", "option"), files_written())
 def test_nothing_is_written_to_an_address(name, option, capsys):
     with pytest.raises(SystemExit):
         run_command(name, [option, "s3://bucket/x"])
     assert f"argument {option}: 's3://bucket/x' is an address" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("name", "option"), files_written())
+def test_a_device_is_not_replaced(name, option, tmp_path, capsys):
+    # As root a file could take the place of /dev/null, for every process of the machine.
+    pipe = tmp_path / "pipe.png"
+    os.mkfifo(pipe)
+    (tmp_path / "link.png").symlink_to(pipe)
+    for path in (pipe, tmp_path / "link.png"):
+        with pytest.raises(SystemExit):
+            run_command(name, [option, str(path)])
+        assert f"argument {option}: {path}: it is a pipe, a socket or a device" in capsys.readouterr().err
+        assert path.is_fifo()
+
+
+@pytest.mark.parametrize(
+    ("name", "option"),
+    [("predict", "--csv"), ("sync", "--json"), ("sync", "--plot"), ("features", "--out"), ("report", "--out")],
+)
+def test_a_file_that_cannot_be_written_is_told_before_the_work(name, option, tmp_path, capsys):
+    (tmp_path / "file").touch()
+    for path, told in (
+        (tmp_path, f"'{tmp_path}' is a folder; name a file"),
+        (f"{tmp_path}/new/", f"'{tmp_path}/new/' is a folder; name a file"),
+        (tmp_path / "file/x.png", "a part of the path is a file, not a folder"),
+        ("", f"{option} is empty; give a value, or leave it out"),
+    ):
+        with pytest.raises(SystemExit):
+            run_command(name, [option, str(path)])
+        assert told in capsys.readouterr().err
+
+
+def test_a_picture_has_an_ending_of_one(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        run_command("sync", ["--plot", str(tmp_path / "sync.xyz")])
+    assert "ends in none of .png, .jpg, .svg, .pdf" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

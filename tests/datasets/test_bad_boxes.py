@@ -108,8 +108,15 @@ def test_odd_rows_of_boxes_that_are_right(tmp_path):
     [
         ('item { name: "a" id: 1 }\nitem { name: "b" id: 1 }\n', "the id 1 is given twice"),
         ('item { name: "a" id: 1 }\nitem { name: "a" id: 2 }\n', "the name 'a' is given twice"),
-        ('item { name: "a" id: 0 }\n', "the id of 'a' is '0', below 1"),
-        ("item {}\n", "no items such as"),
+        ('item { name: "a" id: 0 }\n', "line 1: the id of 'a' is '0', outside 1..9999"),
+        ('item { name: "a" id: 1.5 }\n', "line 1: the id of 'a' is '1.5', not a whole number"),
+        ('item { name: "a" id: 1 name: "b" }\n', "line 1: a second name in one item"),
+        ("item {\n  name: 'a'\n  id: 1\n}\n", "line 2: \"'a'\" is no part of an item"),
+        ('item { name: "a" }\n', "line 1: '}' is no part of an item"),
+        ('item { name: "a" id: 1 }\nitem {\n', "the last item has no end"),
+        ('{"1": "a"}\n', "line 1: '{' is no part of an item"),
+        ("item {}\n", "line 1: '}' is no part of an item"),
+        ("x" * 100_000, "the last item has no end"),
         ("", "no items such as"),
     ],
 )
@@ -117,7 +124,14 @@ def test_label_maps_with_mistakes(tmp_path, text, said):
     assert said in message_of(ava.read_label_map, write(tmp_path, "map.pbtxt", text))
 
 
+def test_label_maps_in_any_order(tmp_path):
+    text = 'label {\n  name: "a {b} id: 3"  # c\n  label_id: 12\n  label_type: POSE\n}\nitem{id:3 name:"b"}\n'
+    assert ava.read_label_map(write(tmp_path, "map.pbtxt", text)) == {12: "a {b} id: 3", 3: "b"}
+
+
 SCORED = [
+    (f"{V},0.5,0.1,0.1,0.5,1,0.9\n", "0.5,0.1,0.1,0.5 is no box in shares of the frame"),
+    (f"{V},10,10,50,50,1,0.9\n", "10,10,50,50 is no box in shares of the frame"),
     (f"{V},0.1,0.1,0.5,0.5,1,0.9,9\n", "9 columns"),
     (f"{V},0.1,0.1,0.5,0.5,1,0.9,9,9\n", "no CSV of"),
     (f"{V},0.1,0.1\n", "4 columns"),

@@ -152,7 +152,8 @@ def random_files(folder, seed):
             lines["truth"].append(stamp(frame))
         for _ in range(rng.choice([0, 1, 12])):
             box = people[rng.integers(len(people))] if people and rng.random() < 0.8 else (0.1, 0.1, 0.4, 0.4)
-            box = tuple(float(x) for x in np.round(np.add(box, rng.normal(0, 0.05, 4)), 3))
+            corners = np.sort(np.round(np.add(box, rng.normal(0, 0.05, 4)), 3).reshape(2, 2), axis=0)
+            box = tuple(float(x) for x in corners.ravel())
             for label in range(1, 9):
                 count += 1
                 # No two are equal.

@@ -1,6 +1,7 @@
 """`evaluate` on files that cannot be scored: one line with the file; what the official tools allow is scored."""
 
 import json
+import os
 import zipfile
 
 import numpy as np
@@ -456,3 +457,10 @@ def test_files_called_zip_that_are_none(labels_100, content):
 
 def test_a_valid_submission_has_nothing_wrong():
     assert epic.check_submission(submission(), ["P01_0", "P01_1"], 97, 300, "0.2") == []
+
+
+def test_a_submission_is_no_pipe(tmp_path):
+    for name in ("pipe.json", "pipe.zip"):
+        os.mkfifo(tmp_path / name)
+        text = message_of(scoring.read_submission, str(tmp_path / name), ["P26_01_1"], {"verb": 1, "noun": 1}, "0.1")
+        assert text == f"{tmp_path / name}: it is no regular file; give a text file"

@@ -4,11 +4,10 @@ ENV PIP_NO_CACHE_DIR=1 MPLCONFIGDIR=/tmp/matplotlib AVSLOWFAST_CACHE=/tmp/avslow
 WORKDIR /opt/avslowfast
 COPY . .
 # The commands of INSTALL.md; a test compares them.
-RUN python3 -m venv .venv
-RUN .venv/bin/pip install -e .
+RUN python3 -m venv .venv && .venv/bin/pip install -e .
 # Files that a network reads may be anybody's: nothing runs as root.
 RUN useradd --create-home --uid 1000 avslowfast && install -d -o avslowfast /data
-USER avslowfast
+USER 1000
 # The folder that is mounted: relative paths of commands start here.
 WORKDIR /data
 ENTRYPOINT ["/opt/avslowfast/.venv/bin/avslowfast"]

@@ -83,12 +83,18 @@ def run(args: argparse.Namespace) -> int:
         several, (first, second, *_) = sum(map(len, copies)) - len(copies), copies[0]
         print(f"note: {counted(several, 'file')} that others are copies of, the first {second.path} of {first.path}")
     say_substitutes(write_split(content, args, args.out, kind), kind)
+    if len(content.class_names) == 1:
+        print(f"\nLists are in {args.out}. Of one class nothing can be learnt: a network needs two or more.")
+        return 0
+    config = "OwnVideos/AVSLOWFAST_TINY" if kind == "video" else "OwnSounds/AUDIO_TINY"
     # A folder of its own: another set of videos is another run.
     output = os.path.join("output", os.path.basename(os.path.abspath(args.out)))
-    config = "OwnVideos/AVSLOWFAST_TINY" if kind == "video" else "OwnSounds/AUDIO_TINY"
+    words = ["DATA.PATH_TO_DATA_DIR", args.out, "MODEL.NUM_CLASSES", str(len(content.class_names))]
+    if not any(video.has_audio for video in content.readable):
+        words += ["MODEL.ARCH", "slowfast"]
     print(
-        f"\nLists are in {args.out}. Next, for example:\n  {training_command(args, config)} "
-        f"DATA.PATH_TO_DATA_DIR {args.out} MODEL.NUM_CLASSES {len(content.class_names)} OUTPUT_DIR {output}"
+        f"\nLists are in {args.out}. Next, for example:\n  "
+        f"{training_command(args, config, [*words, 'OUTPUT_DIR', output])}"
     )
     return 0
 

@@ -15,6 +15,7 @@ Exit codes: 0 done; 2 a mistake, or not one file.
 import argparse
 import os
 import re
+import shlex
 import time
 
 from .parser import CommandParser, written
@@ -87,13 +88,14 @@ def run(args: argparse.Namespace) -> int:
         path, reason = plan.problems[0]
         print(f"left out: {counted(len(plan.problems), 'file')}; the first is {path}: {reason}; all: problems.csv")
     print("\nTrain from them, for example:")
+    note = ""
     if packing.write_packed_lists(plan, listings, args.out, data.PATH_LABEL_SEPARATOR):
-        keys = f"DATA.PATH_TO_DATA_DIR {args.out} DATA.PATH_PREFIX ''"
+        words = ["DATA.PATH_TO_DATA_DIR", args.out, "DATA.PATH_PREFIX", ""]
         if cfg.TRAIN.DATASET.lower() != "kinetics":
-            keys += " TRAIN.DATASET kinetics TEST.DATASET kinetics"
+            words += ["TRAIN.DATASET", "kinetics", "TEST.DATASET", "kinetics"]
     else:
-        keys = f"DATA.PATH_PREFIX {os.path.join(args.out, packing.CATALOG_FILE)}#"
+        words = ["DATA.PATH_PREFIX", f"{os.path.join(args.out, packing.CATALOG_FILE)}#"]
         if plan.root != (data.PATH_PREFIX or data.PATH_TO_DATA_DIR).rstrip("/"):
-            keys += f"   (in place of {plan.root}, in whichever key names it)"
-    print(f"  avslowfast train {args.config} {keys}")
+            note = f"   (in place of {plan.root}, in whichever key names it)"
+    print(f"  {shlex.join(['avslowfast', 'train', args.config, *words])}{note}")
     return 0

@@ -3,6 +3,7 @@
 import argparse
 import os
 import re
+import shlex
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -222,11 +223,14 @@ def load_models(args: argparse.Namespace) -> "list[tuple[Network, ModelMeta]]":
     ]
 
 
-def training_command(args: argparse.Namespace, config: str) -> str:
+def training_command(args: argparse.Namespace, config: str, words: Sequence[str]) -> str:
     """How a person trains with a configuration of the package: in the form in which they called this command.
 
     Args:
         args: The arguments of this command.
         config: Name of the configuration.
+        words: Keys and values.
     """
-    return f"python tools/run_net.py --cfg configs/{config}.yaml" if args.script else f"avslowfast train {config}"
+    script = ["python", "tools/run_net.py", "--cfg", f"configs/{config}.yaml"]
+    # Names of folders may have blanks.
+    return shlex.join([*(script if args.script else ["avslowfast", "train", config]), *words])

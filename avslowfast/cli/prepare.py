@@ -184,9 +184,9 @@ def _list(args: argparse.Namespace, named: "NamedVideos", jobs: "Sequence[Job]")
         there = [job.name for job in jobs if job.state in ("prepared", "there")]
         if write_lists(annotations, named, there):
             print("note: the test has no labels; test.csv holds the validation videos, as in the literature")
-    words = f"DATA.PATH_TO_DATA_DIR {annotations} DATA.PATH_PREFIX {os.path.join(args.out, 'videos')}"
-    pattern = f" DATA.VIDEO_FILE '{data_set.video_file}'" if data_set.video_file else ""
-    print(f"\nNext, for example:\n  {training_command(args, data_set.config)} {words}{pattern}")
+    words = ["DATA.PATH_TO_DATA_DIR", annotations, "DATA.PATH_PREFIX", os.path.join(args.out, "videos")]
+    words += ["DATA.VIDEO_FILE", data_set.video_file] if data_set.video_file else []
+    print(f"\nNext, for example:\n  {training_command(args, data_set.config, words)}")
 
 
 def _summary(jobs: "Sequence[Job]", splits: Sequence[str], table: str) -> str:

@@ -330,7 +330,8 @@ def keep_one_kind(videos: Sequence[Video]) -> str:
     """
     readable = [video for video in videos if video.readable]
     if not any(video.has_frames for video in readable):
-        return "sound"
+        # Where none can be read, the names say what they were meant to be.
+        return "video" if not readable and any(is_video(video.path) for video in videos) else "sound"
     for video in readable:
         if not video.has_frames:
             video.reason = (

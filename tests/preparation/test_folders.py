@@ -2,12 +2,14 @@
 
 import csv
 import os
+import shlex
 import shutil
 import subprocess
 import sys
 
 import pytest
 from helpers import ROOT
+from helpers.tools import command
 
 from avslowfast.config import load_cfg
 from avslowfast.loading import build_dataset
@@ -176,6 +178,24 @@ def test_results_in_the_folder_are_no_videos_of_it(tmp_path, video):
     assert content.class_names == ["a", "b"] and len(content.videos) == 2
     fill(root / "b/deeper", video, {"out": 1})
     assert len(folders.find_videos(root, out=str(root / "b/deeper/out")).videos) == 3
+
+
+def test_the_next_command_is_one_that_can_be_pasted_and_fits_the_videos(tmp_path, video):
+    clip = render_clip("pairs", 1, "x", 0)
+    silent = tmp_path / "silent.mp4"
+    write_video(silent, clip.frames[:18], 15, None, 22050)
+    root, out = fill(tmp_path / "Filme ü 视频", silent, {"eins zwei": 2, "b": 2}), tmp_path / "die Listen"
+    text = command("lists", root, "--out", out)
+    words = shlex.split(text[text.index("\n  avslowfast train") :])
+    keys = dict(zip(words[3::2], words[4::2]))
+    assert keys["DATA.PATH_TO_DATA_DIR"] == str(out) and keys["OUTPUT_DIR"] == "output/die Listen"
+    cfg = load_cfg(words[2], words[3:])
+    assert cfg.MODEL.ARCH == "slowfast" and cfg.MODEL.NUM_CLASSES == 2
+    text = command("lists", fill(tmp_path / "one", video, {"a": 3}), "--out", tmp_path / "l")
+    assert "Of one class nothing can be learnt" in text and "avslowfast train" not in text
+    broken = fill(tmp_path / "broken", video, {"a": 0})
+    (broken / "a/x.mp4").write_text("no video")
+    assert "1 video, 0 of them readable" in command("lists", broken, "--out", tmp_path / "b", code=2)
 
 
 def test_videos_beside_the_folders_of_classes_are_named(tmp_path, video):

@@ -9,6 +9,7 @@ import errno
 import fcntl
 import hashlib
 import importlib.util
+import logging
 import os
 import random
 import re
@@ -42,6 +43,8 @@ _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 _FAULTS = (TypeError, AttributeError, NameError, LookupError, AssertionError)
 # Tries are counted here; botocore's own would make minutes of the seconds in which a server that is away is told.
 _S3 = {"retries": {"total_max_attempts": 1}, "connect_timeout": 10, "read_timeout": _TIMEOUT}
+# gcsfs tries six times in half a minute, which cannot be set, and logs the last error with its traceback.
+_GOOGLE = ("gs", "gcs")
 _CREDENTIALS = ("NoCredentialsError", "PartialCredentialsError", "DefaultCredentialsError")
 
 
@@ -137,6 +140,8 @@ def filesystem(url: str) -> tuple[Any, str]:
         ) from None
     if protocol in ("s3", "s3a"):
         found[0].retries = 1
+    elif protocol in _GOOGLE:
+        logging.getLogger("gcsfs").setLevel(logging.CRITICAL)
     return found
 
 
@@ -155,7 +160,8 @@ def retried(
     Raises:
         RemoteError: It has failed for good.
     """
-    attempts, pause = attempts or ATTEMPTS, PAUSE if pause is None else pause
+    attempts = 1 if url.partition("://")[0] in _GOOGLE else attempts or ATTEMPTS
+    pause = PAUSE if pause is None else pause
     for attempt in range(attempts):
         try:
             return action()

@@ -93,3 +93,25 @@ def s3_server(monkeypatch, bucket="bucket"):
     finally:
         server.stop()
         type(system).clear_instance_cache()
+
+
+@contextlib.contextmanager
+def gs_server(monkeypatch, bucket="bucket"):
+    """A server of Google Cloud Storage with a bucket, while the block runs; gives (the server, gcsfs's file system)."""
+    import fsspec
+    from gcp_storage_emulator.server import create_server
+
+    logging.getLogger("gcp_storage_emulator").setLevel(logging.ERROR)
+    server = create_server("127.0.0.1", 0, in_memory=True, default_bucket=bucket)
+    server.start()
+    try:
+        port = server._api._httpd.server_address[1]
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{port}")
+        # It asks for the kind of a bucket over another protocol, which no server but Google's speaks.
+        monkeypatch.setenv("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
+        for name in ("gs", "gcs"):
+            monkeypatch.setitem(fsspec.config.conf, name, {"token": "anon"})
+        yield server, fsspec.filesystem("gs", use_listings_cache=False)
+    finally:
+        server.stop()
+        fsspec.get_filesystem_class("gs").clear_instance_cache()

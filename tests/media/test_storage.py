@@ -3,12 +3,13 @@
 import io
 import os
 import tarfile
+import time
 
 import fsspec
 import numpy as np
 import PIL.Image
 import pytest
-from helpers.servers import file_server, s3_server
+from helpers.servers import file_server, gs_server, s3_server
 from helpers.sounds import write_sound
 from helpers.videos import flash_and_click
 
@@ -127,6 +128,36 @@ def test_an_s3_server_is_read_by_ranges_and_says_what_is_missing_and_what_is_awa
     with pytest.raises(UnreachableError, match=r"a.mp4: cannot be read \(.*, 2 tries\)") as away:
         VideoReader("s3://bucket/files/a.mp4")
     assert "hush" not in str(away.value)
+
+
+def test_a_server_of_google_is_read_by_ranges_and_says_what_is_missing(files, tar, monkeypatch):
+    expected = contents(files)
+    with gs_server(monkeypatch) as (_, system):
+        system.put(str(files), "bucket/files", recursive=True)
+        system.put(tar, "bucket/x.tar")
+        before = traffic.bytes
+        assert_same(expected, contents("gs://bucket/x.tar#some/where"))
+        assert traffic.bytes - before > 0
+        assert_same(expected, contents("gs://bucket/files"))
+        assert list_videos(["gs://bucket/files"]) == [
+            f"gs://bucket/files/{name}" for name in ("a.mp4", "b.ts", "c.mkv")
+        ]
+        with pytest.raises(DecodeError, match=r"none.mp4: cannot be read \(No such file") as missing:
+            VideoReader("gs://bucket/none.mp4")
+        assert not isinstance(missing.value, UnreachableError)
+
+
+@pytest.mark.slow
+def test_a_server_of_google_that_is_away_is_told_in_a_minute(files, monkeypatch, caplog):
+    with gs_server(monkeypatch) as (_, system):
+        system.put(str(files / "a.mp4"), "bucket/a.mp4")
+        assert open_file("gs://bucket/a.mp4").read() == (files / "a.mp4").read_bytes()
+        storage.configure(StorageSettings(cache_size=0, block_size=1024))
+        began = time.monotonic()
+    with pytest.raises(UnreachableError, match=r"b.mp4: cannot be read \(Cannot connect"):
+        VideoReader("gs://bucket/b.mp4")
+    assert time.monotonic() - began < 60
+    assert not caplog.records
 
 
 def test_a_server_without_ranges_and_one_that_is_busy_are_read(files):

@@ -14,17 +14,22 @@ needs a GPU. Exit codes: 0 done; 2 a mistake, or a training that did not end wel
 import argparse
 import os
 
-from .parser import CommandParser, UsageError, written
+from .parser import CommandParser, count_of, UsageError, written
 
 
 def add_arguments(parser: CommandParser) -> None:
     """Suites, how many seeds, where things go."""
     parser.add_argument("suites", nargs="+", metavar="SUITE", help="names, or all")
     parser.add_argument("--spec", metavar="FILE", help="your suites (default: those that come with the package)")
-    parser.add_argument("--seeds", type=int, default=3, help="seeds of each network, 1 to N (default: %(default)s)")
+    parser.add_argument(
+        "--seeds", type=count_of(1, 1000), default=3, help="seeds of each network, 1 to N (default: %(default)s)"
+    )
     parser.add_argument("--scale", default="small", help="size of networks and data (default: %(default)s)")
     parser.add_argument(
-        "--jobs", type=int, default=os.cpu_count(), help="networks trained at a time (default: one per core)"
+        "--jobs",
+        type=count_of(1, 1024),
+        default=os.cpu_count(),
+        help="networks trained at a time (default: one per core)",
     )
     parser.add_argument(
         "--output", type=written, default="output/ablations", help="folder for the runs (default: %(default)s)"

@@ -26,7 +26,7 @@ import platform
 import sys
 from typing import Any
 
-from .parser import CommandParser, drawn_file, UsageError, written_file
+from .parser import CommandParser, count_of, drawn_file, UsageError, written_file
 
 
 def add_arguments(parser: CommandParser) -> None:
@@ -46,15 +46,25 @@ def add_arguments(parser: CommandParser) -> None:
         "torchcodec for loader; may be given twice",
     )
     parser.add_argument(
-        "--batch", type=int, default=2, help="clips in a step, and in a forward pass of the test (default: %(default)s)"
+        "--batch",
+        type=count_of(1, 65536),
+        default=2,
+        help="clips in a step, and in a forward pass of the test (default: %(default)s)",
     )
-    parser.add_argument("--repeats", type=int, help="measurements (default: 5; test and growth 3)")
-    parser.add_argument("--videos", type=int, help="rendered videos (default: 8; test 2)")
+    parser.add_argument("--repeats", type=count_of(1, 1000), help="measurements (default: 5; test and growth 3)")
+    parser.add_argument("--videos", type=count_of(1, 10_000), help="rendered videos (default: 8; test 2)")
     parser.add_argument(
-        "--clips", type=int, default=2000, help="clips over which memory is measured (default: %(default)s)"
+        "--clips",
+        type=count_of(1, 10**7),
+        default=2000,
+        help="clips over which memory is measured (default: %(default)s)",
     )
-    parser.add_argument("--lines", type=int, default=2_000_000, help="lines of the list file (default: %(default)s)")
-    parser.add_argument("--threads", type=int, help="torch's threads (default: torch's choice; loader and memory 1)")
+    parser.add_argument(
+        "--lines", type=count_of(1, 10**8), default=2_000_000, help="lines of the list file (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--threads", type=count_of(1, 1024), help="torch's threads (default: torch's choice; loader and memory 1)"
+    )
     parser.add_argument(
         "--data",
         default="data/benchmark",

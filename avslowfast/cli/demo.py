@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ..utils.errors import MISTAKE
-from .parser import CommandParser, load_model, UsageError, written
+from .parser import CommandParser, count_of, load_model, seconds, UsageError, written
 
 if TYPE_CHECKING:
     from ..models.network import Network
@@ -43,19 +43,19 @@ def add_arguments(parser: CommandParser) -> None:
         metavar="PAGE",
         help="page to play with, which needs nothing else (.html), or a folder of them",
     )
-    parser.add_argument("--topk", type=int, default=5, help="classes to show (default: %(default)s)")
+    parser.add_argument("--topk", type=count_of(1, 1000), default=5, help="classes to show (default: %(default)s)")
     parser.add_argument(
-        "--step", type=float, metavar="SECONDS", help="from one window to the next (default: half a window)"
+        "--step", type=seconds, metavar="SECONDS", help="from one window to the next (default: half a window)"
     )
     parser.add_argument(
         "--short-side",
-        type=int,
+        type=count_of(16, 4320),
         default=360,
         metavar="PIXELS",
         help="short side of the annotated video, at most (default: %(default)s)",
     )
     parser.add_argument("--boxes", metavar="CSV", help="boxes for a detection model: seconds,x1,y1,x2,y2")
-    parser.add_argument("--seconds", type=float, default=10.0, help="of the webcam (default: %(default)s)")
+    parser.add_argument("--seconds", type=seconds, default=10.0, help="of the webcam (default: %(default)s)")
 
 
 def run(args: argparse.Namespace) -> int:

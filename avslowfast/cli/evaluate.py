@@ -18,7 +18,7 @@ from typing import Any
 
 import simplejson
 
-from .parser import CommandParser
+from .parser import CommandParser, count_of
 
 
 def add_arguments(parser: CommandParser) -> None:
@@ -34,7 +34,7 @@ def add_arguments(parser: CommandParser) -> None:
     p.add_argument("--excluded", help="CSV of key frames that do not count: video_id,second")
     p.add_argument(
         "--max-boxes",
-        type=int,
+        type=count_of(0, 10**9),
         default=50,
         help="rows of a key frame that count, the best ones, as the official tool has it; 0 counts all rows, on every "
         "frame, as PySlowFast does (default: %(default)s)",

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from ..utils.text import counted
-from .parser import CommandParser, count_of, seconds, training_command, UsageError, written
+from .parser import CommandParser, count_of, number_of, seconds, training_command, UsageError, written
 
 if TYPE_CHECKING:
     from ..preparation.folders import Lengths, VideoFolder
@@ -45,10 +45,10 @@ def add_survey(parser: CommandParser, val: float, test: float) -> None:
         test: The same for the test.
     """
     parser.add_argument(
-        "--val", type=float, default=val, help="share of each class for validation (default: %(default)s)"
+        "--val", type=number_of(0, 1), default=val, help="share of each class for validation (default: %(default)s)"
     )
     parser.add_argument(
-        "--test", type=float, default=test, help="share of each class for the test (default: %(default)s)"
+        "--test", type=number_of(0, 1), default=test, help="share of each class for the test (default: %(default)s)"
     )
     parser.add_argument("--seed", type=count_of(0, 2**31), default=0, help="seed of the split (default: %(default)s)")
     parser.add_argument(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 # In an example: the name or the file of a configuration.
 _CONFIGURATION = re.compile(r"(?<= )(?=(?:[A-Z]\w*/[A-Z]\w*|[\w/]+\.yaml)(?: |$))", re.MULTILINE)
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", re.ASCII | re.IGNORECASE)
 # A key of the configuration, written as an option.
 _DASHED_KEY = re.compile(r"--[A-Z][A-Z0-9_]*(\.[A-Z0-9_.]+)?$")
 
@@ -194,15 +195,25 @@ def drawn_file(text: str) -> str:
     return text
 
 
-def seconds(text: str) -> float:
-    """The type of an argument that is a time."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < 1e9:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0")
-    return value
+def number_of(low: float, high: float, unit: str = "") -> Callable[[str], float]:
+    """The type of an argument that is a number in a range.
+
+    Args:
+        low: Smallest number.
+        high: Largest number.
+        unit: What is counted, for the message.
+    """
+
+    def number(text: str) -> float:
+        if not _NUMBER.fullmatch(text) or not low <= float(text) <= high:
+            raise argparse.ArgumentTypeError(f"{text!r} is no number{unit and f' of {unit}'} from {low:g} to {high:g}")
+        return float(text)
+
+    return number
+
+
+# The type of an argument that is a time.
+seconds = number_of(0.001, 1e6, "seconds")
 
 
 def load_model(args: argparse.Namespace) -> "tuple[Network, ModelMeta]":

@@ -12,14 +12,16 @@ import argparse
 import sys
 
 from ..utils.errors import MISTAKE
-from .parser import CommandParser, load_model, written_file
+from .parser import CommandParser, count_of, load_model, written_file
 
 
 def add_arguments(parser: CommandParser) -> None:
     """A network, videos, what to print."""
     parser.add_weights()
-    parser.add_argument("--topk", type=int, default=5, help="classes to print (default: %(default)s)")
-    parser.add_argument("--views", type=int, help="clips over each video's length (default: the configuration's)")
+    parser.add_argument("--topk", type=count_of(1, 10**6), default=5, help="classes to print (default: %(default)s)")
+    parser.add_argument(
+        "--views", type=count_of(1, 10_000), help="clips over each video's length (default: the configuration's)"
+    )
     parser.add_argument("--csv", type=written_file, help="file for a table: path, classifier, rank, class, score")
     parser.add_argument(
         "videos", nargs="+", help="video files (sound files for a network without frames), or folders of them"

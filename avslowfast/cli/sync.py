@@ -19,7 +19,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from ..utils.errors import MISTAKE
-from .parser import CommandParser, drawn_file, load_model, UsageError, written_file
+from .parser import CommandParser, drawn_file, load_model, seconds, UsageError, written_file
 
 if TYPE_CHECKING:
     from ..inference.offset import Offset
@@ -31,13 +31,17 @@ def add_arguments(parser: CommandParser) -> None:
     parser.add_weights()
     parser.add_argument(
         "--max-shift",
-        type=float,
+        type=seconds,
         default=1.5,
         metavar="SECONDS",
         help="largest offset considered (default: %(default)s)",
     )
     parser.add_argument(
-        "--step", type=float, default=0.04, metavar="SECONDS", help="from one shift to the next (default: %(default)s)"
+        "--step",
+        type=seconds,
+        default=0.04,
+        metavar="SECONDS",
+        help="from one shift to the next (default: %(default)s)",
     )
     parser.add_argument(
         "--stages",

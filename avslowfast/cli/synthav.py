@@ -14,7 +14,7 @@ codes: 0 done; 2 a mistake.
 import argparse
 import os
 
-from .parser import CommandParser, UsageError, written
+from .parser import CommandParser, count_of, UsageError, written
 
 # The parts of a variant's videos, in the order in which --num-clips takes them.
 PARTS = {
@@ -31,14 +31,16 @@ def add_arguments(parser: CommandParser) -> None:
     parser.add_argument("--variant", default="pairs", choices=list(PARTS), help="kind of clips (default: %(default)s)")
     parser.add_argument(
         "--num-clips",
-        type=int,
+        type=count_of(0, 10**6),
         nargs="+",
         metavar="N",
         help="videos: TRAIN VAL TEST (pairs, bounces: 640 96 320; hard: 160 64 320), TRAIN VAL (epic: 80 36, of 8 "
         "segments each), TRAIN TEST (charades: 480 160), TRAIN VAL (ava: 40 16)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="seed of every draw (default: %(default)s)")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes (default: one per core)")
+    parser.add_argument("--seed", type=count_of(0, 2**31), default=0, help="seed of every draw (default: %(default)s)")
+    parser.add_argument(
+        "--jobs", type=count_of(1, 1024), default=os.cpu_count(), help="processes (default: one per core)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

@@ -182,7 +182,7 @@ def read_unlabelled(path: PathLike, separator: str = " ", prefix: str = "", stri
 def _check_no_label(block: Block, separator: str) -> None:
     for line, where in block.lines():
         file, separated, text = line.rpartition(separator)
-        if separated and text.isdigit() and _is_media(file.rstrip()):
+        if separated and text.isdecimal() and _is_media(file.rstrip()):
             raise ConfigError(
                 f"{where}: {shown(line)} has a label, but the first line of the list has none; give all lines a label "
                 "or none"
@@ -194,7 +194,7 @@ def _unlabelled(block: Block, form: LineForm) -> Iterator[Record]:
     for line, where in block.lines():
         file, separated, text = line.rpartition(form.separator)
         # What follows the last separator is a label if it looks like one; paths may contain separators.
-        has_label = separated and file.strip() and text.replace(",", "").isdigit()
+        has_label = separated and file.strip() and text.replace(",", "").isdecimal()
         name = file.strip() if has_label else line
         if is_comment(name):
             raise ConfigError(_COMMENT.format(where=where, line=shown(line)))

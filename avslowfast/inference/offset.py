@@ -26,6 +26,8 @@ CONFIDENT, AMBIGUOUS, MIN_CLIPS = 4.0, 0.9, 6
 # Clips in one forward pass. Each has its audio at all shifts beside it, whose features take hundreds of MB, and a CPU
 # gains nothing from more.
 _BATCH_ON_CPU, _BATCH = 1, 4
+# Shifts to each side, all of which are in memory at once.
+_MOST_SHIFTS = 500
 
 
 class SyncNotMeasurableError(UserError, ValueError):
@@ -92,6 +94,10 @@ def estimate_offset(
     max_shift, step, max_clips = positive("max_shift", max_shift), positive("step", step), whole("max_clips", max_clips)
     if step > max_shift:
         raise ArgumentError(f"step is {step}, above max_shift {max_shift}; give for example 0.04 and 1.5")
+    if max_shift / step > _MOST_SHIFTS:
+        raise ArgumentError(
+            f"max_shift is {max_shift:g} and step {step:g}: too many shifts; give for example 1.5 and 0.04"
+        )
     settings, network = meta_of(model).clip_reader.settings, network_of(model)
     compared = compared_stages(model, stages)
     shifts = np.array(shift_grid(max_shift, step))

@@ -14,10 +14,13 @@ from tqdm import tqdm
 from ..clips.spans import view_starts
 from ..config.derived import task_facts
 from ..tasks.scores import FloatArray
-from ..utils.arguments import positive, whole
+from ..utils.arguments import ArgumentError, positive, whole
 from ..utils.errors import UserError
 from .load import meta_of, ModelMeta
 from .scoring import score_clips
+
+# Seconds; no frame and no row of a log-mel is shorter.
+_SHORTEST_STEP = 0.001
 
 
 class SlidingWindowError(UserError, ValueError):
@@ -115,6 +118,8 @@ def clips_of_windows(
     clip_reader = meta.clip_reader
     duration, batch = clip_reader.settings.duration, whole("batch", batch)
     step = duration / 2 if step is None else positive("step", step)
+    if step < _SHORTEST_STEP:
+        raise ArgumentError(f"step is {step:g}: shorter than any frame; give {_SHORTEST_STEP} seconds or more")
     with clip_reader.open(video) as media:
         begin, end = clip_reader.bounds(media)
         starts = window_starts(begin, end, duration, step, around=not clip_reader.settings.has_frames)
@@ -200,7 +205,7 @@ def class_index(meta: ModelMeta, name: str) -> int:
     if name in names:
         return names.index(name)
     count = int(meta.cfg.MODEL.NUM_CLASSES)
-    if name.isdigit() and int(name) < count:
+    if name.isascii() and name.isdigit() and int(name) < count:
         return int(name)
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.2)
     if near:

@@ -314,7 +314,7 @@ def storage_settings(cfg: Cfg) -> StorageSettings:
         inner = options.setdefault(protocol, {})
         for group in groups:
             inner = inner.setdefault(group, {})
-        inner[leaf] = int(value) if value.isdigit() else {"true": True, "false": False}.get(value.lower(), value)
+        inner[leaf] = int(value) if value.isdecimal() else {"true": True, "false": False}.get(value.lower(), value)
     return StorageSettings(
         cache_dir=node.CACHE_DIR,
         cache_size=int(node.CACHE_SIZE * 2**30),

@@ -322,4 +322,4 @@ def _divisions(out: str) -> set[int]:
 def _count(path: str) -> int:
     """Number of shares of the division to which a record's folder belongs; 0 for other things."""
     index, _, count = os.path.basename(path).partition("-of-")
-    return int(count) if index.isdigit() and count.isdigit() and os.path.isdir(path) else 0
+    return int(count) if index.isdecimal() and count.isdecimal() and os.path.isdir(path) else 0

@@ -86,6 +86,40 @@ def test_a_file_that_cannot_be_written_is_told_before_the_work(name, option, tmp
         assert told in capsys.readouterr().err
 
 
+NUMBERS = [
+    ("predict", "--topk", "0"),
+    ("predict", "--views", "1_0"),
+    ("demo", "--topk", "-1"),
+    ("demo", "--step", "1e-300"),
+    ("demo", "--short-side", "0"),
+    ("demo", "--seconds", "nan"),
+    ("sync", "--max-shift", "1e9"),
+    ("sync", "--step", "\u0661"),
+    ("lists", "--val", "-0.1"),
+    ("lists", "--test", "1.5"),
+    ("synthav", "--seed", "-1"),
+    ("synthav", "--num-clips", "x"),
+    ("ablate", "--jobs", "0"),
+    ("evaluate ava", "--max-boxes", "-1"),
+]
+
+
+@pytest.mark.parametrize(("name", "option", "value"), NUMBERS)
+def test_numbers_out_of_range_are_told_before_the_work(name, option, value, capsys):
+    name, *more = name.split()
+    with pytest.raises(SystemExit):
+        run_command(name, [*more, option, value])
+    assert re.search(rf"argument {option}: '{value}' is no (whole )?number.* from \S+ to", capsys.readouterr().err)
+
+
+def test_more_shifts_and_windows_than_fit_are_refused(trained, synthav):
+    video = synthav / "test/000000.mp4"
+    assert "too many shifts" in command(
+        "sync", video, "--weights", trained, "--max-shift", "1000", "--step", "0.001", code=2
+    )
+    assert "no class '\u00b2'" in command("explain", video, "--weights", trained, "--class", "\u00b2", code=2)
+
+
 def test_a_picture_has_an_ending_of_one(tmp_path, capsys):
     with pytest.raises(SystemExit):
         run_command("sync", ["--plot", str(tmp_path / "sync.xyz")])

@@ -55,8 +55,8 @@ def build_dataset(cfg: Cfg, split: str, videos_of: str | None = None) -> ClipDat
         if name not in SPLITS:
             raise ValueError(f"a split is train, val or test, not {name!r}")
     source = videos_of or split
-    if cfg.TRAIN.OVERFIT_BATCHES and source == "val":
-        # What is learnt by heart is what is validated.
+    if cfg.TRAIN.OVERFIT_BATCHES and (split, source) == ("val", "val"):
+        # What is learnt by heart is what is validated; a test of the split val is one of that split.
         source = "train"
     listing = read_listing(cfg, source, split)
     rule = label_rule(listing.labels, tuple(derived.head_classes(cfg).values()))

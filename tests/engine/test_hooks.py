@@ -1,5 +1,7 @@
 """Hooks one by one: each gets functions and a state, no trainer."""
 
+import logging
+
 import pytest
 import torch
 from helpers import tiny_cfg
@@ -54,6 +56,15 @@ def test_validation_runs_every_few_epochs_and_after_the_last():
     due = tiny_schedule("TRAIN.EVAL_PERIOD", 2, "SOLVER.MAX_EPOCH", 5).is_evaluated
     list(run_epochs(EvalHook(due, evaluate, Metric("top1", "top-1 accuracy")), state, 5))
     assert epochs == [2, 4, 5]
+
+
+@pytest.mark.parametrize("patience, warned", [(0, False), (1, False), (2, True), (5, True)])
+def test_patience_that_can_end_nothing_is_said(patience, warned, caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("avslowfast"), "propagate", True)
+    due = tiny_schedule("TRAIN.EVAL_PERIOD", 2, "SOLVER.MAX_EPOCH", 5).is_evaluated
+    hook = EvalHook(due, lambda: result_with(top1=1.0), Metric("top1", ""))
+    hook.before_train(TrainState((1,) * 5, patience=patience))
+    assert (f"TRAIN.PATIENCE {patience} cannot end this training: it has 3 validations" in caplog.text) == warned
 
 
 @pytest.mark.parametrize(

@@ -125,6 +125,8 @@ def test_overfitting_trains_and_validates_on_the_same_few(synthav):
     train, val = build_dataset(cfg, "train"), build_dataset(cfg, "val")
     assert len(train) == 8 and [r.path for r in train.records] == [r.path for r in val.records]
     assert derived.most_videos(tiny_cfg(), "val", "val") == 0
+    tested = build_dataset(cfg, "test", "val")
+    assert {r.path for r in tested.records} == {r.path for r in build_dataset(tiny_cfg(*data), "val").records}
 
 
 def test_a_training_ends_when_it_has_not_become_better_for_a_while(run_args):

@@ -43,6 +43,13 @@ class EvalHook(Hook):
             # After the last epoch nothing else would choose.
             state.evaluation_due = state.evaluation_due or state.finished
         state.best_metric = self.metric.name
+        validations = sum(map(self.due, range(1, state.max_epoch + 1)))
+        if state.patience > 0 and validations <= state.patience + 1:
+            logger.warning(
+                "TRAIN.PATIENCE %d cannot end this training: it has %d validations (TRAIN.EVAL_PERIOD)",
+                state.patience,
+                validations,
+            )
 
     def after_epoch(self, state: TrainState) -> None:
         """Says whether the epoch is to be evaluated."""

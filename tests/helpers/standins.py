@@ -178,7 +178,9 @@ def _caffe2(kernel):
         rng, blobs = np.random.default_rng(0), {}
         for name, _, sizes in json.loads((GOLDEN / "caffe2_slowfast_8x8_r50_names.json").read_text()):
             shape = [kernel if name.endswith("subsample_w") and n == 7 else n for n in sizes]
-            blobs[name] = np.abs(rng.standard_normal(shape, np.float32)) * 0.05
+            # Variances and scales of batch normalisation near 1 and zero-mean weights keep activations finite.
+            value = rng.standard_normal(shape, np.float32) / np.sqrt(np.prod(shape[1:]) if len(shape) > 1 else 100)
+            blobs[name] = 1 + 0.1 * np.abs(value) if name.endswith(("_bn_riv", "_bn_s")) else value
         path.write_bytes(pickle.dumps({"blobs": blobs}, protocol=2))
 
     return make

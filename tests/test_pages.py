@@ -106,6 +106,11 @@ def training_keys(command, call):
     if ranks and int(ranks[1]) > 1:
         keys["NUM_CPU_PROCESSES"] = keys["TRAIN.BATCH_SIZE"] = int(ranks[1])
         keys["RESNET.WIDTH_PER_GROUP"] = 8
+    if cfg.MULTIGRID.LONG_CYCLE:
+        # Its shapes take turns between learning-rate steps, and have up to 16 times the batch.
+        keys |= {"SOLVER.STEPS": "[0, 1]", "SOLVER.LRS": "[1, 0.1]", "SOLVER.MAX_EPOCH": 2, "TRAIN.BATCH_SIZE": 1}
+        keys |= {"DATA.PATH_TO_DATA_DIR": "data/synthav_many", "MODEL.NUM_CLASSES": 16}
+        return keys_not_given(keys, given)
     if cfg.DATA.PATH_TO_DATA_DIR == "my_lists" and cfg.MODEL.NUM_CLASSES > 6:
         # The reader's lists have more classes than the test's, which then have no names.
         return {**keys_not_given(keys, given), "DATA.PATH_TO_DATA_DIR": "lists"}
@@ -210,7 +215,7 @@ def give(reader, command):
 
 
 def quoted(word):
-    return f"'{word}'" if set(word) & set("[]' ") else word
+    return f"'{word}'" if not word or set(word) & set("[]' ") else word
 
 
 def start(reader, words):

@@ -75,6 +75,8 @@ def additions(command):
         return ["--seeds", "1", "--data", "data/synthav_many", "--ratio", "3", "--epochs", "1"]
     if "tests/helpers/matrix/report.py" in command.words:
         return ["--only", "h264"]
+    if command.kind == "shell" and command.words[0] == "tensorboard":
+        return ["--port", str(free_port())]
     if call is None or "..." in command.words:
         return []
     name, _, words = call
@@ -209,7 +211,7 @@ def give(reader, command):
     processes = [start(reader, ["bash", "-euo", "pipefail", "-c", text])]
     if "--shard_id 0" in text:
         processes.append(start(reader, ["bash", "-c", text.replace("--shard_id 0", "--shard_id 1")]))
-    if call_in(command.words) and call_in(command.words)[0] == "app":
+    if "--port" in added:
         serves(processes[0], f"http://127.0.0.1:{added[-1]}/")
     return outcome(command, added, processes)
 

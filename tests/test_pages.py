@@ -51,6 +51,12 @@ _CLASSES = {
 }
 # Fewer measurements, videos, clips and lines; small clips.
 _BENCHMARK = ["--repeats", "1", "--videos", "1", "--clips", "8", "--lines", "2000"]
+# What is added to programs that are no commands of the package.
+_ADDED = {
+    "benchmarks.multigrid": ["--seeds", "1", "--data", "data/synthav_many"],
+    "benchmarks.balance": ["--seeds", "1", "--data", "data/synthav_many", "--ratio", "3", "--epochs", "1"],
+    "tests/helpers/matrix/report.py": ["--only", "h264"],
+}
 _SMALL_CLIPS = {key: SMALL[key] for key in ("DATA.TRAIN_CROP_SIZE", "DATA.TEST_CROP_SIZE", "DATA.TRAIN_JITTER_SCALES")}
 
 
@@ -69,13 +75,10 @@ def configuration(call):
 def additions(command):
     """Words that a test adds to a command: they make it small, and take a CPU for the GPUs that are not there."""
     call = call_in(command.words) if command.kind == "shell" else None
-    if "benchmarks.multigrid" in command.words:
-        return ["--seeds", "1", "--data", "data/synthav_many"]
-    if "benchmarks.balance" in command.words:
-        return ["--seeds", "1", "--data", "data/synthav_many", "--ratio", "3", "--epochs", "1"]
-    if "tests/helpers/matrix/report.py" in command.words:
-        return ["--only", "h264"]
-    if command.kind == "shell" and command.words[0] == "tensorboard":
+    for word, words in _ADDED.items():
+        if word in command.words:
+            return words
+    if command.words[0] == "tensorboard":
         return ["--port", str(free_port())]
     if call is None or "..." in command.words:
         return []

@@ -6,7 +6,7 @@ Examples:
     avslowfast lr-find OwnVideos/AVSLOWFAST_8x8_R50 DATA.PATH_TO_DATA_DIR my_lists TRAIN.CHECKPOINT_FILE_PATH sf.pkl
 
 The first steps of that training are made, on its data, batches, precision and optimiser, with a rate that rises by the
-same factor in each step, until the smoothed loss is four times its lowest value. Suggested is a tenth of the rate at
+same factor in each step, until the smoothed loss is four times its lowest value. Suggested is half the rate at
 which it is lowest. OUTPUT_DIR/lr_find gets lr_find.json (rates and losses) and lr_find.png; no weights are saved, and a
 run in OUTPUT_DIR is left alone. Exit codes: 0 done; 2 a mistake, too few clips, or a loss that does not fall;
 75 stopped by a signal, 130 by a second Ctrl-C: nothing is written.

@@ -63,6 +63,10 @@ def find_config(name: str) -> str:
         return str(known[same[0]])
     if same:
         raise UnknownModelError(f"{name}: in several folders of configurations; say which: {', '.join(same)}")
+    if os.path.isdir(name):
+        raise UnknownModelError(
+            f"{name}: a folder without config.yaml; give the OUTPUT_DIR of a run or a configuration"
+        )
     raise UnknownModelError(f"{name}: neither a file nor the name of a configuration; {_proposal(wanted, known)}")
 
 

@@ -93,7 +93,11 @@ class Curve:
         return min(range(len(self.smoothed)), key=self.smoothed.__getitem__)
 
     def suggestion(self) -> float:
-        """A tenth of the rate at which the smoothed loss is lowest: the usual rule, also that of fastai's `minimum`.
+        """Half the rate at which the smoothed loss is lowest, beyond which training does not converge.
+
+        The best rate is usually within a factor of two of the largest that converges (arXiv 1206.5533). SOLVER.BASE_LR
+        is the highest rate of a schedule with warm-up and decay; a tenth (fastai's `minimum`) was far too low for
+        that, see docs/FINE_TUNING.md.
 
         Raises:
             NoRateError: The loss does not fall.
@@ -107,7 +111,7 @@ class Curve:
                 f"lr-find: the loss never falls ({start:.4g} at first, {lowest:.4g} at best, rates {self.rates[0]:.2g} "
                 f"to {self.rates[-1]:.2g}); use more --steps, a smaller --from, or look at the labels"
             )
-        return self.rates[self.lowest] / 10
+        return self.rates[self.lowest] / 2
 
 
 class _SweepHook(Hook):
@@ -198,7 +202,7 @@ def _write(cfg: Cfg, hook: _SweepHook, factor: float, out: str) -> None:
         problem = str(error)
     content: dict[str, Any] = {
         **asdict(hook.sweep),
-        "rule": "a tenth of the rate at which the smoothed loss is lowest",
+        "rule": "half the rate at which the smoothed loss is lowest",
         "suggested_rate": None if problem else curve.suggestion(),
         "words": words,
         "problem": problem,

@@ -50,3 +50,6 @@ def test_the_folder_of_a_run_is_no_configuration(tmp_path):
     (tmp_path / "config.yaml").write_text("NUM_GPUS: 0\n")
     with pytest.raises(UnknownModelError, match="it is the folder of a run; its configuration is config.yaml in it"):
         find_config(str(tmp_path))
+    (tmp_path / "config.yaml").unlink()
+    with pytest.raises(UnknownModelError, match="a folder without config.yaml; give the OUTPUT_DIR of a run"):
+        find_config(str(tmp_path))

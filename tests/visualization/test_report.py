@@ -43,7 +43,7 @@ def test_a_report_is_one_page_that_needs_nothing_else(trained, tmp_path):
     assert "data:image/jpeg;base64," in text and len(text) < 4e6
     assert "no run" not in text
     assert "top-1 accuracy, %" in text and "validation top-1 accuracy, %" in text
-    with pytest.raises(UserError, match="neither stdout.log nor results.json"):
+    with pytest.raises(UserError, match="neither results.json nor a log of training steps"):
         make_report(tmp_path)
     assert "report.html" in command("report", trained)
 

@@ -74,7 +74,9 @@ def test_torn_results_are_left_out_and_named(tmp_path, text):
 
 
 def test_a_folder_of_torn_files_alone_is_no_run(tmp_path):
-    with pytest.raises(UserError, match=r"neither stdout.log nor results.json in it that can be read \(.*results.json"):
+    with pytest.raises(
+        UserError, match=r"neither results.json nor a log of training steps in it that can be read \(.*results.json"
+    ):
         page(tmp_path, results='{"arch', log=["json_stats: {"])
 
 

@@ -89,7 +89,9 @@ def read_run(folder: str | os.PathLike[str]) -> Run:
     results = _results(folder, notes)
     if not stats and not results:
         found = f" that can be read ({'; '.join(notes)})" if notes else ""
-        raise NoRunError(f"{folder}: neither stdout.log nor results.json in it{found}; give the OUTPUT_DIR of a run")
+        raise NoRunError(
+            f"{folder}: neither results.json nor a log of training steps in it{found}; give the OUTPUT_DIR of a run"
+        )
     return Run(
         folder=folder,
         cfg=_cfg(config, folder, notes),

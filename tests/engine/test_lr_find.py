@@ -99,7 +99,7 @@ def test_a_range_test_gives_the_same_curve_twice_and_leaves_a_run_alone(run_args
     assert first["suggested_rate"] == rate and first["words"][:2] == ["SOLVER.BASE_LR", base_lr]
     line = capsys.readouterr().out.strip().split("\n")[-1]
     assert f"SOLVER.BASE_LR {base_lr}" in line and "lr_find.png" in line
-    assert ("still falls" in line) == (rate == 0.1)
+    assert ("still falls" in line) == (rate == 0.5)
     after = contents(folder)
     assert {path: digest for path, digest in after.items() if path.parts[0] != "lr_find"} == before
     assert sorted(path.name for path in (folder / "lr_find").iterdir()) == ["lr_find.json", "lr_find.png"]

@@ -1,12 +1,19 @@
 """How a training grows from one process to many machines: a model of cost, and a simulation that is checked here.
 
-`python -m benchmarks.scale CONFIG [KEY VALUE ...]` measures 1, 2 and 4 processes and compares them with the simulation;
+`python -m benchmarks.scale CONFIG [KEY VALUE ...]` measures 1, 2 and 4 processes and compares them with the simulation,
+with `--workers 1 2` trainings with so many loader workers;
 `python -m benchmarks.scale` prints time and price of the paper's tables from assumptions that its options replace.
 """
 
 import argparse
+import functools
 import heapq
+import json
 import os
+import statistics
+import subprocess
+import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,12 +21,14 @@ import numpy as np
 import torch
 
 from avslowfast.config import load_cfg
+from avslowfast.loading import build_dataset
+from avslowfast.loading.samplers import SampleKey
 from avslowfast.models import build_model
 from avslowfast.models.build import input_shapes
 from avslowfast.models.complexity import count_gflops
 from avslowfast.utils.seeding import generator
 
-from .measure import Row, run_program, spread, table
+from .measure import cpu_seconds, in_new_process, Row, run_program, spread, table
 from .step import scaling_runs
 
 
@@ -166,13 +175,18 @@ def cost(gflops: float, clips: float, epochs: float, sustained: float, price: fl
     return {"accelerator hours": hours, "price": hours * price}
 
 
+# Clips that are timed, and steps of a training that are not: its workers begin with empty queues.
+_CLIPS, _WARM_UP = 128, 8
+
 # Training clips of an epoch: as the data sets' label files have them (DATASETS.md), Kinetics' as far as it can still be
 # downloaded. Those of AVA are 235 movies x 897 seconds, at most; those of Charades its published training videos.
-CLIPS = {"Kinetics": 240_000, "EPIC55": 28_472, "AVA": 210_795, "Charades": 7_985}
+CLIPS = {"Kinetics": 240_000, "Kinetics600": 390_000, "EPIC55": 28_472, "AVA": 210_795, "Charades": 7_985}
 # The networks of the paper's tables, each with audio and without.
 NETWORKS = (
     "Kinetics/{}SLOWFAST_4x16_R50", "Kinetics/{}SLOWFAST_8x8_R50", "Kinetics/{}SLOWFAST_4x16_R101",
     "Kinetics/{}SLOWFAST_8x8_R101", "Kinetics/{}SLOWFAST_16x8_R101",
+    "Kinetics600/{}SLOWFAST_4x16_R50", "Kinetics600/{}SLOWFAST_8x8_R50", "Kinetics600/{}SLOWFAST_4x16_R101",
+    "Kinetics600/{}SLOWFAST_8x8_R101", "Kinetics600/{}SLOWFAST_16x8_R101",
     "EPIC55/{}SLOWFAST_4x16_R50", "EPIC55/{}SLOWFAST_8x8_R50", "EPIC55/{}SLOWFAST_8x8_R101",
     "AVA/{}SLOWFAST_4x16_R50_SHORT", "AVA/{}SLOWFAST_32x2_R50_SHORT", "AVA/{}SLOWFAST_32x2_R101_50_50",
     "Charades/{}SLOWFAST_16x8_R50", "Charades/{}SLOWFAST_16x8_R101",
@@ -249,19 +263,89 @@ def check(path: str, overrides: Sequence[object], batch: int, steps: int, repeat
             )
             measured.append(world * batch / run["seconds"])
             predicted.append(world * batch / simulate(Cluster(1, world, cores, 0, batch, on_cores=True), rates))
-        errors = spread([100 * (p / m - 1) for p, m in zip(predicted, measured)])
-        found = spread(measured)
+        rows.append({"processes": world, **_compared(measured, predicted)})
+    return rows
+
+
+def check_training(
+    path: str, overrides: Sequence[object], batch: int, steps: int, repeats: int, cores: int, workers: Sequence[int]
+) -> list[Row]:
+    """Measured trainings of one process with a loader beside the simulation.
+
+    It is given the step of one process on random data, and the CPU seconds of a clip, both with their spread.
+
+    Args:
+        path: Configuration.
+        overrides: Keys and values, those of the data included.
+        batch: Clips in a step.
+        steps: Steps on random data that are timed.
+        repeats: Turns.
+        cores: Of this machine.
+        workers: Numbers of loader workers.
+
+    Returns:
+        Rows as of `check`, with "workers", "step ms" and "clip ms" as they were given, and "its step ms" as the
+        training had them.
+    """
+    turns = []
+    for _ in range(repeats):
+        one = scaling_runs(path, overrides, batch, steps, 1, (1,))[1][0]
+        clips = in_new_process("spawn", _clip_seconds, path, list(overrides))
+        rates = Rates(one["seconds"], one["spread"], statistics.fmean(clips), statistics.pstdev(clips) / np.mean(clips))
+        turns.append((rates, {number: _training_steps(path, overrides, batch, number) for number in workers}))
+    rows = []
+    for number in workers:
+        cluster = Cluster(1, 1, cores, number, batch, on_cores=True)
+        predicted = [batch / simulate(cluster, rates) for rates, _ in turns]
+        measured = [batch / found[number][0] for _, found in turns]
         rows.append({
-            "processes": world,
-            "measured clips/s": found["median"],
-            "min": found["min"],
-            "max": found["max"],
-            "predicted clips/s": spread(predicted)["median"],
-            "error %": errors["median"],
-            "error min": errors["min"],
-            "error max": errors["max"],
+            "workers": number,
+            "step ms": 1e3 * spread([rates.step for rates, _ in turns])["median"],
+            "clip ms": 1e3 * spread([rates.clip for rates, _ in turns])["median"],
+            "its step ms": 1e3 * spread([found[number][1] for _, found in turns])["median"],
+            **_compared(measured, predicted),
         })  # fmt: skip
     return rows
+
+
+def _compared(measured: Sequence[float], predicted: Sequence[float]) -> Row:
+    """Clips per second of some turns beside those that were predicted for each."""
+    errors, found = spread([100 * (p / m - 1) for p, m in zip(predicted, measured)]), spread(list(measured))
+    return {
+        "measured clips/s": found["median"],
+        "min": found["min"],
+        "max": found["max"],
+        "predicted clips/s": spread(list(predicted))["median"],
+        "error %": errors["median"],
+        "error min": errors["min"],
+        "error max": errors["max"],
+    }
+
+
+def _clip_seconds(path: str, overrides: Sequence[object]) -> list[float]:
+    """CPU seconds of each of some training clips, as a loader's worker makes them."""
+    torch.set_num_threads(1)
+    dataset = build_dataset(load_cfg(path, ["NUM_GPUS", 0, *overrides]), "train")
+    keys = [SampleKey(video, 0, video) for video in range(min(_CLIPS, len(dataset)))]
+    dataset[keys[0]]
+    return [cpu_seconds(functools.partial(dataset.__getitem__, key)) for key in keys]
+
+
+def _training_steps(path: str, overrides: Sequence[object], batch: int, workers: int) -> list[float]:
+    """Seconds from step to step, and those of them that compute, of a training of an epoch without its first steps."""
+    keys = ["NUM_GPUS", 0, "TRAIN.BATCH_SIZE", batch, "DATA_LOADER.NUM_WORKERS", workers, "SOLVER.MAX_EPOCH", 1]
+    keys += ["SOLVER.WARMUP_EPOCHS", 0, "TRAIN.EVAL_PERIOD", 9, "BN.USE_PRECISE_STATS", False, "LOG_PERIOD", 1]
+    keys += ["TEST.ENABLE", False, "LOG_MODEL_INFO", False]
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
+    with tempfile.TemporaryDirectory() as folder:
+        words = ["train", path, *overrides, *keys, "OUTPUT_DIR", folder]
+        command = [sys.executable, "-m", "avslowfast", *map(str, words)]
+        done = subprocess.run(command, env=env, capture_output=True, text=True)
+    lines = [json.loads(line.split("json_stats: ", 1)[1]) for line in done.stdout.split("\n") if "json_stats: " in line]
+    steps = [line for line in lines if line["_type"] == "train_iter"][_WARM_UP:]
+    if not steps:
+        raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip()[-500:]}")
+    return [statistics.fmean(line[name] for line in steps) for name in ("dt", "dt_net")]
 
 
 def main() -> None:
@@ -271,6 +355,7 @@ def main() -> None:
     parser.add_argument("overrides", nargs="*", default=[], metavar="KEY VALUE")
     for name, number in (("batch", 8), ("steps", 8), ("repeats", 3), ("cores", os.cpu_count() or 1)):
         parser.add_argument(f"--{name}", type=int, default=number)
+    parser.add_argument("--workers", type=int, nargs="+", help="loader workers of trainings, measured instead")
     assumed = parser.add_argument_group("assumptions of the tables")
     assumed.add_argument("--tflops", type=float, default=150, help="sustained by an accelerator (default: %(default)s)")
     assumed.add_argument("--price", type=float, default=2, help="of an accelerator hour (default: %(default)s)")
@@ -284,8 +369,11 @@ def main() -> None:
             f"--{name.lower()}", type=int, default=number, help="clips per epoch (default: %(default)s)"
         )
     args = parser.parse_args()
-    if args.config:
-        rows = check(args.config, args.overrides, args.batch, args.steps, args.repeats, args.cores)
+    measured = args.config, args.overrides, args.batch, args.steps, args.repeats, args.cores
+    if args.workers:
+        rows = check_training(*measured, args.workers)
+    elif args.config:
+        rows = check(*measured)
     else:
         clips = {name: getattr(args, name.lower()) for name in CLIPS}
         rows = paper(args.tflops * 1e12, args.price, args.accelerators, clips, args.clip_seconds, args.cores_each)

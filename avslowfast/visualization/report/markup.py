@@ -44,7 +44,8 @@ td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; min-width: 4
 details { margin: .4rem 0; }
 details pre { overflow-x: auto; background: var(--soft); padding: .6rem; border-radius: 6px; }
 .bar { width: calc(min(160px, 28vw) * var(--share)); height: .6rem; border-radius: 3px; display: inline-block; }
-@media (max-width: 600px) { table { font-size: .87rem; } td, th { padding: .2rem .3rem; }
+@media (max-width: 600px) { table { font-size: .87rem; } td, th { padding: .2rem .3rem; min-width: 5.3rem; }
+  td.n, th.n { min-width: 4.6rem; }
   td:has(.bar), th.none { display: none; } }
 """
 

@@ -138,7 +138,8 @@ def test_the_time_limit(train):
     disturbed = train("SOLVER.MAX_EPOCH", 40, options=("time=3", "signal=60"), name="disturbed")
     facts = disturbed.end(restarts=None, seconds=600)
     assert facts["TimeLimit"] == "00:03:00" and int(facts["Restarts"]) > 0
-    assert "stopped by SIGUSR1; the state is saved" in disturbed.log()
+    # On a busy machine the signal, which Slurm sends up to a minute early, may come before there is a state to save.
+    assert "stopped by a signal: requeued, to resume" in disturbed.log(), disturbed.log()[-3000:]
     other = train("SOLVER.MAX_EPOCH", 40, name="other")
     other.end(seconds=600)
     same(disturbed.out, weights(other.out, 40), 40)

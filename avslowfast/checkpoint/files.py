@@ -178,12 +178,15 @@ def class_names_of(content: Any, path: str | os.PathLike[str]) -> Any:
         return {head: None if value is None else list(value) for head, value in names.items()}
     if _are_names(names):
         return list(names)
-    logger.warning("%s: its class_names are no list of names, and are left out", path)
+    logger.warning("%s: its class_names are no list of distinct names, and are left out", path)
     return None
 
 
 def _are_names(value: Any) -> bool:
-    return isinstance(value, (list, tuple)) and all(isinstance(name, str) for name in value)
+    """Whether it is a list of names, each of one class and of one line."""
+    if not isinstance(value, (list, tuple)) or not all(isinstance(name, str) for name in value):
+        return False
+    return len(set(value)) == len(value) and not any("\n" in name for name in value)
 
 
 def _is_array(value: Any) -> bool:

@@ -60,6 +60,7 @@ def add_arguments(parser: CommandParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Go through the inputs."""
+    from ..inference.scoring import NotFiniteError
     from ..media import DecodeError
 
     failed = 0
@@ -68,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
         for source, out, page in _inputs(args, scratch, meta.only_listens):
             try:
                 _show(model, source, out, page, args)
-            except DecodeError as error:
+            except (DecodeError, NotFiniteError) as error:
                 print(f"error: {error}", file=sys.stderr)
                 failed += 1
     return MISTAKE if failed else 0

@@ -10,6 +10,7 @@ written all the same).
 """
 
 import argparse
+import sys
 
 from ..utils.errors import MISTAKE
 from .parser import CommandParser, load_model, written_file
@@ -29,5 +30,10 @@ def run(args: argparse.Namespace) -> int:
 
     model, _ = load_model(args)
     count, failed = avslowfast.extract_features(model, args.videos, stage=args.stage, out=args.out)
-    print(f"{args.out}: features of {count} videos, {len(failed)} failed")
-    return MISTAKE if failed else 0
+    text = f"{args.out}: features of {count} videos, {len(failed)} failed"
+    if not failed:
+        print(text)
+        return 0
+    # Each of them has been named.
+    print(f"error: {text}", file=sys.stderr)
+    return MISTAKE

@@ -32,6 +32,7 @@ def run(args: argparse.Namespace) -> int:
     """Predict each file; print and, where asked for, write a CSV."""
     import avslowfast
 
+    from ..inference.scoring import NotFiniteError
     from ..media import DecodeError
     from ..media.files import list_videos
     from ..utils.text import write_csv
@@ -41,7 +42,7 @@ def run(args: argparse.Namespace) -> int:
     for path in list_videos(args.videos, meta.only_listens):
         try:
             result = avslowfast.predict(model, path, args.topk, args.views)
-        except DecodeError as error:
+        except (DecodeError, NotFiniteError) as error:
             print(f"error: {error}", file=sys.stderr)
             failed += 1
             continue

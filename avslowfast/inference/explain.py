@@ -19,7 +19,7 @@ from ..tasks.scores import ONLY
 from ..utils.arguments import whole
 from ..utils.errors import UserError
 from .load import meta_of, network_of
-from .scoring import evaluating, network_inputs
+from .scoring import check_finite, evaluating, network_inputs
 
 # Fewer cells than this along the shorter side localise little; res5 has as many at 224 pixels, for which Grad-CAM's
 # maps are known.
@@ -185,6 +185,7 @@ def _located(network: Network, inputs: Mapping[str, Tensor], class_id: int | Non
     with evaluating(network):
         scores, features = _forward(network, inputs, stages)
         class_ids = scores.argmax(dim=1) if wanted is None else torch.full_like(scores[:, 0], wanted).long()
+        check_finite([scores], "scores", "the clips")
         cells = _evidence(network, scores.gather(1, class_ids[:, None])[:, 0].float(), features)
     return Evidence(class_ids, scores.detach().float(), cells)
 

@@ -2,10 +2,10 @@
 
 import copy
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn, Tensor
 
@@ -15,6 +15,7 @@ from ..models.build import input_shapes
 from ..models.complexity import Positional
 from ..tasks.scores import ONLY
 from ..utils.errors import UserError
+from ..utils.files import replacing
 from .scoring import device_of
 
 # The ending of the file of each target.
@@ -80,19 +81,20 @@ def export_model(
     )
     model = model.eval()
     program = Positional(model if device_of(model).type == "cpu" else copy.deepcopy(model).cpu(), order).eval()
-    os.makedirs(os.path.dirname(os.path.abspath(out)), exist_ok=True)
     exported = _export(program, tuple(draw(2).values()), order)
-    if target == "torch-export":
-        run = _write_torch(exported, out, about)
-    else:
-        run = _write_onnx(exported, out, order, outputs, about)
-    differences = {clips: _difference(program, run, tuple(draw(clips).values())) for clips in (1, 2, 3)}
-    if max(differences.values()) > TOLERANCE:
-        os.remove(out)
-        raise ExportError(
-            f"{out}: scores differ from the network's by {max(differences.values()):.2g}, "
-            f"more than {TOLERANCE:g}; the file is removed"
-        )
+    with replacing(out) as part:
+        if target == "torch-export":
+            run = _write_torch(exported, part, about)
+        else:
+            run = _write_onnx(exported, part, order, outputs, about)
+        differences = {clips: _difference(program, run, tuple(draw(clips).values())) for clips in (1, 2, 3)}
+        for difference in differences.values():
+            if not difference <= TOLERANCE:
+                reason = "" if np.isfinite(difference) else "; check its weights for NaN"
+                raise ExportError(
+                    f"{out}: scores differ from the network's by {difference:.2g}, more than {TOLERANCE:g}, and no "
+                    f"file is written{reason}"
+                )
     return differences
 
 
@@ -100,7 +102,8 @@ def _difference(program: nn.Module, run: Run, inputs: tuple[Tensor, ...]) -> flo
     """Largest difference of a score between the network and what was exported."""
     with torch.no_grad():
         expected = _as_tuple(program(*inputs))
-    return max(float((a - b).abs().max()) for a, b in zip(expected, run(inputs)))
+    # torch's maximum is NaN where a difference is.
+    return float(torch.stack([(a - b).abs().max() for a, b in zip(expected, run(inputs))]).max())
 
 
 def _as_tuple(scores: Any) -> tuple[Tensor, ...]:

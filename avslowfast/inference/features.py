@@ -20,7 +20,7 @@ from ..utils.batches import chunks
 from ..utils.errors import UserError
 from ..utils.logging import get_logger
 from .load import meta_of, network_of
-from .scoring import evaluating, network_inputs
+from .scoring import check_finite, evaluating, network_inputs, NotFiniteError
 
 logger = get_logger(__name__)
 
@@ -184,7 +184,14 @@ def extract_features(
                 failed.append((path, error.reason_for(path)))
                 logger.warning("left out: %s", error)
                 continue
-            file.add(path, {**_pooled(model, clips, stage, batch), "start": clips["start"].float()})
+            features = _pooled(model, clips, stage, batch)
+            try:
+                check_finite(features.values(), "features", path)
+            except NotFiniteError as error:
+                failed.append((path, str(error).removeprefix(f"{path}: ")))
+                logger.warning("left out: %s", error)
+                continue
+            file.add(path, {**features, "start": clips["start"].float()})
     finally:
         file.close()
     return len(paths) - len(failed), failed

@@ -88,7 +88,7 @@ def moments(
             scores["both"] = {ONLY: np.concatenate([part.scores.cpu().numpy() for part in parts])}
         else:
             cases["both"] = clips
-        scores |= {case: score_clips(model, inputs, batch).heads for case, inputs in cases.items()}
+        scores |= {case: score_clips(model, inputs, batch, video).heads for case, inputs in cases.items()}
         for i, span in enumerate(spans):
             of_case = {case: {head: rows[i] for head, rows in heads.items()} for case, heads in scores.items()}
             window, start = Window(*span, of_case["both"]), float(clips["start"][i])

@@ -18,7 +18,7 @@ from ..utils.arguments import ArgumentError, positive, whole
 from ..utils.batches import chunks
 from ..utils.errors import UserError
 from .load import meta_of, network_of
-from .scoring import device_of, evaluating, network_inputs
+from .scoring import check_finite, device_of, evaluating, network_inputs
 
 # What a claim needs, chosen on SynthAV with networks that cannot know and with clips that have no offset. Fewer clips
 # do not reach the confidence even where all agree.
@@ -120,6 +120,9 @@ def estimate_offset(
     together = np.mean([distances[stage] for stage in compared], axis=0)
     lowest = offset_estimate(shifts, offset_curve(together))
     if np.isnan(lowest):
+        if clips["audio_mask"].any():
+            # A clip with audio has a distance.
+            check_finite([together], "distances", video)
         raise SyncNotMeasurableError(f"{video}: too little audio during its frames to compare anything")
     evidence = offset_evidence(shifts, together)
     reason = _why_not_told(evidence, views)

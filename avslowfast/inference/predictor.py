@@ -58,12 +58,13 @@ def predict(
     Raises:
         ArgumentError: A number that makes no sense, or something else than a path.
         DecodeError: The file cannot be read.
+        NotFiniteError: The scores are NaN or infinite.
         PredictionError: The network classifies boxes.
     """
     meta, topk = meta_of(model), whole("topk", topk)
     if task_facts(meta.cfg).boxes:
         raise PredictionError("the network classifies boxes; use avslowfast.inference.boxes.classify_boxes")
-    scores = score_clips(model, meta.preprocess(video, views, crops))
+    scores = score_clips(model, meta.preprocess(video, views, crops), source=video)
     joined = scores.of_video(np.ones(len(scores), bool), meta.cfg.DATA.ENSEMBLE_METHOD)
 
     def best(row: FloatArray, head: str) -> list[Prediction]:

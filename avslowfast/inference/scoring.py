@@ -1,17 +1,24 @@
 """Forward passes of a loaded network over clips."""
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from ..tasks.scores import ClassScores
 from ..utils.arguments import ArgumentTypeError
 from ..utils.batches import chunks
+from ..utils.errors import UserError
 from .load import meta_of, Precision
+
+
+class NotFiniteError(UserError, ValueError):
+    """What a network makes of a file that could be read is NaN or infinite; the message names the file."""
+
 
 # What describes clips and is no input of a network.
 _NOT_INPUTS = ("start",)
@@ -85,15 +92,41 @@ def network_inputs(model: nn.Module, clips: Mapping[str, torch.Tensor]) -> dict[
 
 
 @torch.no_grad()
-def score_clips(model: nn.Module, clips: Mapping[str, torch.Tensor], max_clips: int = 8) -> ClassScores:
+def score_clips(
+    model: nn.Module, clips: Mapping[str, torch.Tensor], max_clips: int = 8, source: object = "the clips"
+) -> ClassScores:
     """Scores of clips: one row per clip.
 
     Args:
         model: A network that classifies clips, from `load_model`.
         clips: From `ModelMeta.preprocess`.
         max_clips: Clips in one forward pass, at most.
+        source: Their file, for the message.
+
+    Raises:
+        NotFiniteError: Scores are NaN or infinite.
     """
     inputs = network_inputs(model, clips)
     parts = chunks(inputs, len(clips["start"]), max_clips)
     with evaluating(model):
-        return ClassScores.concatenate([ClassScores.from_tensors(model(part)["scores"]) for part in parts])
+        scores = ClassScores.concatenate([ClassScores.from_tensors(model(part)["scores"]) for part in parts])
+    check_finite(scores.heads.values(), "scores", source)
+    return scores
+
+
+def check_finite(values: Iterable[torch.Tensor | NDArray[Any]], what: str, source: object) -> None:
+    """Refuse numbers that say nothing about a file.
+
+    Args:
+        values: What a network has computed.
+        what: What they are, for the message.
+        source: The file.
+
+    Raises:
+        NotFiniteError: One of them is NaN or infinite.
+    """
+    if not all(bool(torch.as_tensor(value).isfinite().all()) for value in values):
+        raise NotFiniteError(
+            f"{source}: the {what} are not finite (NaN or infinite), though it could be read; check the network's "
+            "weights for NaN, or take the precision float32"
+        )

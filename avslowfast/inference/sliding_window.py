@@ -93,11 +93,12 @@ def slide(
         ArgumentError: A number that makes no sense, or something else than a path.
         SlidingWindowError: The network classifies boxes.
         DecodeError: The file cannot be read.
+        NotFiniteError: Scores are NaN or infinite.
     """
     return [
         Window(*span, {head: rows[i] for head, rows in scores.heads.items()})
         for spans, clips in clips_of_windows(model, video, step, batch, progress)
-        for scores in (score_clips(model, clips, batch),)
+        for scores in (score_clips(model, clips, batch, video),)
         for i, span in enumerate(spans)
     ]
 

@@ -232,7 +232,7 @@ def start(reader, words):
 
 def serves(process, address):
     """Wait until a server answers, and end it as a person does."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while process.poll() is None and time.monotonic() < deadline:
         try:
             assert urllib.request.urlopen(address, timeout=10).status == 200

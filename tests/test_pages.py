@@ -51,8 +51,10 @@ _CLASSES = {
 }
 # Fewer measurements, videos, clips and lines; small clips.
 _BENCHMARK = ["--repeats", "1", "--videos", "1", "--clips", "8", "--lines", "2000"]
-# What is added to programs that are no commands of the package.
+# What is added to programs and commands whatever else they say.
 _ADDED = {
+    "zoo": ["--out", "zoo.md"],
+    "quickstart": ["--short"],
     "benchmarks.multigrid": ["--seeds", "1", "--data", "data/synthav_many"],
     "benchmarks.balance": ["--seeds", "1", "--data", "data/synthav_many", "--ratio", "3", "--epochs", "1"],
     "tests/helpers/matrix/report.py": ["--only", "h264"],
@@ -75,9 +77,9 @@ def configuration(call):
 def additions(command):
     """Words that a test adds to a command: they make it small, and take a CPU for the GPUs that are not there."""
     call = call_in(command.words) if command.kind == "shell" else None
-    for word, words in _ADDED.items():
-        if word in command.words:
-            return words
+    for word in command.words:
+        if word.startswith(("benchmarks.", "tests/")) and word in _ADDED:
+            return _ADDED[word]
     if command.words[0] == "tensorboard":
         return ["--port", str(free_port())]
     if call is None or "..." in command.words:
@@ -90,8 +92,8 @@ def additions(command):
         return [] if "--num-clips" in words else ["--num-clips", *["16"] * len(PARTS[variant])]
     if name == "predict" and "--model" in words:
         return ["--views", "1"]
-    if name == "zoo":
-        return ["--out", "zoo.md"]
+    if name in _ADDED:
+        return _ADDED[name]
     if name == "benchmark":
         return [*_BENCHMARK, *([] if "SynthAV" in command.text else flat(_SMALL_CLIPS))]
     if name == "app":
@@ -105,7 +107,9 @@ def additions(command):
 
 def training_keys(command, call):
     cfg, args = configuration(call)
-    keys = dict(SMALL if cfg.DATA.TRAIN_CROP_SIZE > 128 else SHORT)
+    # PySlowFast's file stands for one of its Kinetics networks.
+    large = cfg.DATA.TRAIN_CROP_SIZE > 128 or "my_pyslowfast.yaml" in command.words
+    keys = dict(SMALL if large else SHORT)
     given = dict(zip(args.overrides[::2], args.overrides[1::2]))
     ranks = re.search(r"--nproc_per_node=(\d+)", command.text) or re.search(r"NUM_GPUS (\d+)", command.text)
     if ranks and int(ranks[1]) > 1:

@@ -324,7 +324,7 @@ STAND_INS = {
     ".venv/bin/avslowfast": _program,
     "my_videos": lambda reader, path: my_videos(path),
     "new_videos": _new_videos,
-    "video.mp4": _video,
+    **dict.fromkeys(("video.mp4", "new_video.mp4"), _video),
     "folder": _new_videos,
     "own40": lambda reader, path: my_videos(path),
     "my_sounds": lambda reader, path: write_words(path, {"train": 3, "val": 2, "test": 2}),

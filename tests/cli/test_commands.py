@@ -1,10 +1,10 @@
 """The command line: every command explains itself at once, errors are one line, scripts are the same commands."""
 
 import re
+import resource
 import statistics
 import subprocess
 import sys
-import time
 
 import pytest
 from helpers import ROOT
@@ -33,12 +33,14 @@ def modules_of(*words):
     return set(done.stdout.strip().split("\n")[-1].split())
 
 
-def median_seconds(*words, repeats=5):
+def cpu_seconds(*words, repeats=5):
+    """CPU seconds of a command: what other programs of the machine do adds waiting, which is not counted."""
     times = []
     for _ in range(repeats):
-        began = time.perf_counter()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         run(*words)
-        times.append(time.perf_counter() - began)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        times.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
     return statistics.median(times)
 
 
@@ -57,7 +59,7 @@ def test_the_overview_and_the_page_have_the_same_exit_codes():
 
 
 def test_the_overview_answers_within_half_a_second():
-    assert median_seconds("--help") < 0.5
+    assert cpu_seconds("--help") < 0.5
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -75,7 +77,7 @@ def test_the_help_of_a_command_imports_nothing_heavy(name):
 
 
 def test_the_help_of_a_command_answers_within_half_a_second():
-    assert median_seconds("train", "--help") < 0.5
+    assert cpu_seconds("train", "--help") < 0.5
 
 
 MISTAKE = ("SynthAV/AVSLOWFAST_TINY", "MODEL.ARC", "x")
@@ -93,7 +95,7 @@ def test_a_mistake_in_a_configuration_is_said_before_torch_is_imported(words, ca
 
 
 def test_a_mistake_in_a_configuration_is_said_within_a_second_and_a_half():
-    assert median_seconds("train", *MISTAKE) < 1.5
+    assert cpu_seconds("train", *MISTAKE) < 1.5
 
 
 def test_that_torch_is_imported_is_said_first_and_not_in_the_output():

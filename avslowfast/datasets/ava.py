@@ -212,8 +212,10 @@ def _items(text: str, path: PathLike) -> Iterator[tuple[dict[str, str], str]]:
                 words = [word]
             else:
                 raise ConfigError(f"{where}: {shown(token[0])} is no part of an item such as {_EXAMPLE}; correct it")
-    if item is not None or words:
+    if item is not None:
         raise ConfigError(f"{path}: the last item has no end; it should be the official label map")
+    if words:
+        raise ConfigError(f"{path}: {shown(words[0])} is no part of an item such as {_EXAMPLE}; correct it")
 
 
 class Boxes(NamedTuple):

@@ -121,7 +121,8 @@ class RunFolder:
         record.configuration, record.class_names, record.data = values, data.class_names, data.lists
         record.starts.append(facts_of_start(device))
         opened = cls(folder, record, plan.recipe)
-        ours = [os.path.join(folder, name) for name in os.listdir(folder) if is_of_run(name)]
+        names = os.listdir(folder) if os.path.isdir(folder) else []
+        ours = [os.path.join(folder, name) for name in names if is_of_run(name)]
         for place in (folder, *filter(os.path.isdir, ours)):
             for path in sweep(paths_in(place)):
                 logger.info("%s: left by a process that was killed; removed", path)

@@ -22,7 +22,7 @@ def test_mistakes_in_box_files_are_named(tmp_path):
     (tmp_path / "map.txt").write_text("nothing")
     with pytest.raises(ConfigError, match="gt.csv, line 2: x1 is 'x'"):
         ava_files.read_boxes(tmp_path / "gt.csv")
-    with pytest.raises(ConfigError, match="map.txt: no items"):
+    with pytest.raises(ConfigError, match="map.txt: 'nothing' is no part of an item such as"):
         ava_files.read_label_map(tmp_path / "map.txt")
     assert "none.txt: no such file" in evaluate(
         "ava", "--groundtruth", "x", "--detections", "x", "--label-map", tmp_path / "none.txt", code=2

@@ -98,7 +98,8 @@ def additions(command):
         return [*_BENCHMARK, *([] if "SynthAV" in command.text else flat(_SMALL_CLIPS))]
     if name == "app":
         return ["--port", str(free_port())]
-    more = ["--steps", "20", "SOLVER.MAX_EPOCH", "20"] if name == "lr-find" else []
+    # The loss of one batch falls, whatever the weights.
+    more = ["--steps", "20", "SOLVER.MAX_EPOCH", "20", "TRAIN.OVERFIT_BATCHES", "1"] if name == "lr-find" else []
     if name == "finetune":
         keys = SMALL if "--weights" in words and "--cfg" not in words else SHORT
         return flat(keys_not_given(keys, dict(zip(words, words[1:]))))

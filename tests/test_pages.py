@@ -19,6 +19,7 @@ import yaml
 from helpers import ROOT
 from helpers.pages import call_in, COMMANDS_OF_PAGES, name_of, NOT_RUN, PAGES, parser_of
 from helpers.servers import s3_server
+from helpers.silence import hear_interrupts
 from helpers.standins import flat, Reader, SHORT, SMALL, STAND_INS
 
 from avslowfast.cli.synthav import PARTS
@@ -231,7 +232,7 @@ def quoted(word):
 def start(reader, words):
     return subprocess.Popen(
         words, cwd=reader.folder, env=reader.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, text=True, start_new_session=True,
+        stderr=subprocess.STDOUT, text=True, start_new_session=True, preexec_fn=hear_interrupts,
     )  # fmt: skip
 
 

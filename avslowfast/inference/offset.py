@@ -89,6 +89,7 @@ def estimate_offset(
     Raises:
         ArgumentError: A number that makes no sense, or something else than a path.
         SyncNotMeasurableError: The network has no synchronisation heads, or the file has too little audio to compare.
+        NotFiniteError: Distances are NaN or infinite where there is audio.
         DecodeError: The file cannot be read.
     """
     max_shift, step, max_clips = positive("max_shift", max_shift), positive("step", step), whole("max_clips", max_clips)
@@ -118,11 +119,10 @@ def estimate_offset(
     }
     curves = {stage: offset_curve(values) for stage, values in distances.items()}
     together = np.mean([distances[stage] for stage in compared], axis=0)
+    # Where there is audio at a shift there is a distance.
+    check_finite([together[clips["audio_shifts_mask"].numpy()]], "distances", video)
     lowest = offset_estimate(shifts, offset_curve(together))
     if np.isnan(lowest):
-        if clips["audio_mask"].any():
-            # A clip with audio has a distance.
-            check_finite([together], "distances", video)
         raise SyncNotMeasurableError(f"{video}: too little audio during its frames to compare anything")
     evidence = offset_evidence(shifts, together)
     reason = _why_not_told(evidence, views)

@@ -36,6 +36,11 @@ class Spoken:
         return max(self.gaps)
 
 
+def hear_interrupts():
+    """In a new process: Ctrl-C ends it, also where the tests run in the background of a shell, which ignores it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def spoken_by(words, until=None, **options):
     """Run a command on a terminal and listen.
 
@@ -47,7 +52,9 @@ def spoken_by(words, until=None, **options):
         **options: As of `subprocess.Popen`.
     """
     ours, theirs = pty.openpty()
-    process = subprocess.Popen(words, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True, **options)
+    process = subprocess.Popen(
+        words, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True, preexec_fn=hear_interrupts, **options
+    )
     os.close(theirs)
     spoken, silent, last, interrupted = Spoken(), 0.0, times_of(process.pid), False
     deadline = time.monotonic() + 600

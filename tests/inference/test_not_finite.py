@@ -1,5 +1,6 @@
 """What a network makes of a video that could be read is NaN: told, and no result."""
 
+import numpy as np
 import pytest
 import torch
 from helpers.tools import command
@@ -7,8 +8,10 @@ from helpers.tools import command
 import avslowfast
 from avslowfast.inference.export import export_model, ExportError
 from avslowfast.inference.features import extract_features
+from avslowfast.inference.offset import estimate_offset, SyncNotMeasurableError
 from avslowfast.inference.scoring import NotFiniteError
 from avslowfast.inference.sliding_window import slide
+from avslowfast.media import write_video
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +48,19 @@ def test_the_library_raises(broken, synthav, tmp_path):
         slide(model, video)
     count, failed = extract_features(model, [video], "res5", tmp_path / "features.pt")
     assert count == 0 and "the features are not finite" in failed[0][1]
+
+
+def test_distances_are_refused_where_there_is_audio_and_only_there(broken, trained, synthav, tmp_path):
+    network, _ = avslowfast.load_model(broken)
+    with pytest.raises(NotFiniteError, match="000000.mp4: the distances are not finite"):
+        estimate_offset(network, synthav / "test/000000.mp4", max_shift=0.2, step=0.1)
+    # A video that is shorter than a clip: no shifted audio is there, as long as the frames.
+    frames = np.random.default_rng(0).integers(0, 255, (8, 64, 64, 3), np.uint8)
+    sound = np.random.default_rng(0).standard_normal(16000 // 3).astype(np.float32) * 0.1
+    write_video(tmp_path / "short.mp4", frames, 24, sound, 16000)
+    network, _ = avslowfast.load_model(trained)
+    with pytest.raises(SyncNotMeasurableError, match="short.mp4: too little audio"):
+        estimate_offset(network, tmp_path / "short.mp4", max_shift=0.2, step=0.1)
 
 
 def test_a_program_that_differs_by_nan_is_not_written(broken, tmp_path):

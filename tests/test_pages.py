@@ -116,7 +116,8 @@ def training_keys(command, call):
     ranks = re.search(r"--nproc_per_node=(\d+)", command.text) or re.search(r"NUM_GPUS (\d+)", command.text)
     if ranks and int(ranks[1]) > 1:
         keys["NUM_CPU_PROCESSES"] = keys["TRAIN.BATCH_SIZE"] = int(ranks[1])
-        keys["RESNET.WIDTH_PER_GROUP"] = 8
+        # Another network than that of the run which the page trains first.
+        keys |= {"RESNET.WIDTH_PER_GROUP": 8, "OUTPUT_DIR": "output/ranks"}
     if cfg.MULTIGRID.LONG_CYCLE:
         # Its shapes take turns between learning-rate steps, and have up to 16 times the batch.
         keys |= {"SOLVER.STEPS": "[0, 1]", "SOLVER.LRS": "[1, 0.1]", "SOLVER.MAX_EPOCH": 2, "TRAIN.BATCH_SIZE": 1}

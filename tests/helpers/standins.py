@@ -168,7 +168,7 @@ def _new_videos(reader, path):
 
 def _list_of_new(reader, path):
     videos = sorted(reader.has("root/data/videos").iterdir())
-    path.write_text("".join(f"{video.name} {n}\n" for n, video in enumerate(videos)))
+    path.write_text("".join(f"{video.resolve()} {n}\n" for n, video in enumerate(videos)))
 
 
 def _caffe2(kernel):
@@ -344,7 +344,9 @@ STAND_INS = {
     "data/kinetics_sounds": _kinetics_sounds,
     **dict.fromkeys(("data/ucf101", "root/data/ucf101/lists", "root/data/ucf101/videos"), _ucf101),
     "data/hmdb51": _hmdb51,
-    **dict.fromkeys(("output/synthav_avslowfast", "RUN"), _run("SynthAV/AVSLOWFAST_TINY", "data/synthav")),
+    **dict.fromkeys(
+        ("output/synthav_avslowfast", "RUN", "OUTPUT_DIR"), _run("SynthAV/AVSLOWFAST_TINY", "data/synthav")
+    ),
     "output/synthav_slowfast": _run("SynthAV/AVSLOWFAST_TINY", "data/synthav", "MODEL.ARCH", "slowfast"),
     "output/synthav_sync": _run("SynthAV/SYNC_AVSLOWFAST_TINY", "data/synthav_bounces"),
     "output/synthav_pretrain": _run("SynthAV/PRETRAIN_AVSLOWFAST_TINY", "data/synthav_bounces"),

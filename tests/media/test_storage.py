@@ -107,6 +107,14 @@ def test_objects_and_members_of_remote_tars_are_the_files(files, tar):
     assert traffic.bytes == before
 
 
+def assert_lists_and_names_the_missing(bucket):
+    """A folder of a bucket is listed, and a file that is not there is told from a server that is away."""
+    assert list_videos([f"{bucket}/files"]) == [f"{bucket}/files/{name}" for name in ("a.mp4", "b.ts", "c.mkv")]
+    with pytest.raises(DecodeError, match=r"none.mp4: cannot be read \(No such file") as missing:
+        VideoReader(f"{bucket}/none.mp4")
+    assert not isinstance(missing.value, UnreachableError)
+
+
 def test_an_s3_server_is_read_by_ranges_and_says_what_is_missing_and_what_is_away(files, tar, tmp_path, monkeypatch):
     expected = contents(files)
     with s3_server(monkeypatch) as (server, system):
@@ -114,12 +122,7 @@ def test_an_s3_server_is_read_by_ranges_and_says_what_is_missing_and_what_is_awa
         system.put(tar, "bucket/x.tar")
         assert_same(expected, contents("s3://bucket/files"))
         assert_same(expected, contents("s3://bucket/x.tar#some/where"))
-        assert list_videos(["s3://bucket/files"]) == [
-            f"s3://bucket/files/{name}" for name in ("a.mp4", "b.ts", "c.mkv")
-        ]
-        with pytest.raises(DecodeError, match=r"none.mp4: cannot be read \(No such file") as missing:
-            VideoReader("s3://bucket/none.mp4")
-        assert not isinstance(missing.value, UnreachableError)
+        assert_lists_and_names_the_missing("s3://bucket")
         # Another object of the same name, as long as the first.
         changed = (files / "a.mp4").read_bytes()[::-1]
         with VideoReader("s3://bucket/files/a.mp4"):
@@ -139,12 +142,7 @@ def test_a_server_of_google_is_read_by_ranges_and_says_what_is_missing(files, ta
         assert_same(expected, contents("gs://bucket/x.tar#some/where"))
         assert traffic.bytes - before > 0
         assert_same(expected, contents("gs://bucket/files"))
-        assert list_videos(["gs://bucket/files"]) == [
-            f"gs://bucket/files/{name}" for name in ("a.mp4", "b.ts", "c.mkv")
-        ]
-        with pytest.raises(DecodeError, match=r"none.mp4: cannot be read \(No such file") as missing:
-            VideoReader("gs://bucket/none.mp4")
-        assert not isinstance(missing.value, UnreachableError)
+        assert_lists_and_names_the_missing("gs://bucket")
 
 
 @pytest.mark.slow

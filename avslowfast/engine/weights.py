@@ -18,6 +18,7 @@ from ..datasets.base import ClassNames, names_difference
 from ..models.network import Network
 from ..models.norm import FrozenBatchNorm
 from ..utils.logging import get_logger
+from ..utils.text import listed
 from .sharing import on_every_rank
 
 logger = get_logger(__name__)
@@ -152,8 +153,7 @@ def warn_of_other_inputs(cfg: Cfg, content: Any, path: str, refuse: bool = False
         )
     seen = [str(item) for item in differing if item.key.startswith(("DATA.", "AVA.", "MODEL.", "SLOWFAST."))]
     if seen:
-        more = f" and {len(seen) - 8} more" if len(seen) > 8 else ""
-        logger.warning("%s was trained with other values of %s%s", path, ", ".join(seen[:8]), more)
+        logger.warning("%s was trained with other values of %s", path, listed(seen, 8))
 
 
 def _check_class_names(stored: Any, names: ClassNames, path: str) -> None:

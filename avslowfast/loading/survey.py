@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..datasets.base import ClassNames, Listing
 from ..datasets.columns import Column, Indices, Span, Spans
 from ..datasets.text_columns import Places
-from ..utils.text import aligned, counted
+from ..utils.text import aligned, counted, listed
 
 # Fewer training videos than these make a class rare.
 RARE = 5
@@ -135,8 +135,7 @@ class Survey:
 
     def _names(self, head: str, ids: list[int]) -> str:
         known = self.class_names.get(head) if isinstance(self.class_names, dict) else self.class_names
-        names = [known[i] if known is not None and i < len(known) else str(i) for i in ids[:_LISTED]]
-        return ", ".join(names) + (f" and {len(ids) - _LISTED} more" if len(ids) > _LISTED else "")
+        return listed([known[i] if known is not None and i < len(known) else str(i) for i in ids], _LISTED)
 
     def _table(self, more: Mapping[str, Mapping[str, str]]) -> list[str]:
         titles = ("records", "files", "classes", "smallest class", "largest class", "rare", "duplicates")

@@ -13,7 +13,7 @@ import simplejson
 from ..utils.errors import UserError
 from ..utils.files import paths_in
 from ..utils.lock import FolderLock, starts_again
-from ..utils.text import counted, open_text, parse_json, write_lines
+from ..utils.text import counted, listed, open_text, parse_json, write_lines
 from .pool import still_lost
 from .prepare import Job
 
@@ -282,8 +282,7 @@ def merge(jobs: Sequence[Job], out: str, settings: Settings) -> float:
     records = [ShareRecord(out, Share(index, count), settings) for index in range(1, count + 1)]
     undone = [_undone(record) for record in records if not record.finished]
     if undone:
-        more = f" and {len(undone) - _NAMED} more" if len(undone) > _NAMED else ""
-        raise ShareError(f"{folder}: not done: {', '.join(undone[:_NAMED])}{more}; give these shares (again)")
+        raise ShareError(f"{folder}: not done: {listed(undone, _NAMED)}; give these shares (again)")
     for record in records:
         lacking = []
         for job in of_share(jobs, record.share):

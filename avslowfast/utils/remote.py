@@ -199,7 +199,7 @@ def _is_permanent(error: Exception) -> bool:
 
 def _status(error: Exception) -> int:
     """The code of an http answer; 0 for other errors. Both urllib and aiohttp have their own error."""
-    status = getattr(error, "code", None) or getattr(error, "status", None)
+    status = getattr(error, "status", None) or getattr(error, "code", None)
     return status if isinstance(status, int) else 0
 
 

@@ -15,7 +15,7 @@ def clip_duration(num_frames: int, sampling_rate: int, target_fps: float) -> flo
 
 
 def frame_times(start: float, num_frames: int, sampling_rate: int, target_fps: float) -> NDArray[np.float64]:
-    """The instants of a clip's frames in seconds, ascending [num_frames]; the frame nearest to each is shown."""
+    """The instants of a clip's frames in seconds, ascending [num_frames]; what is shown at each is read."""
     return start + np.arange(num_frames) * sampling_rate / target_fps
 
 

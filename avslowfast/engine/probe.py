@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 from ..checkpoint import read_checkpoint, states
 from ..config import ConfigError
 from ..config.derived import Cfg
+from ..config.kinds import kind_of, values_of
 from ..config.names import Metric
 from ..evaluation.failures import not_finite, NotFiniteScoresError, write_failed_files
 from ..evaluation.metrics.classification import topk_accuracy
 from ..evaluation.metrics.retrieval import recall_at_k
-from ..evaluation.places import say_replaced
+from ..evaluation.places import changes_results, say_replaced
 from ..evaluation.results import describe, failed_rows, metrics_text, save_config, write_results
 from ..loading import build_loader
 from ..models import build_model
@@ -207,15 +208,17 @@ def _probe_data(
 ) -> ProbeData:
     """Features of the training or test videos, from the file of an earlier probe where that is current."""
     file = os.path.join(cfg.OUTPUT_DIR, f"features_{split}.pt")
-    key = _key(cfg, path)
-    cached = ProbeData.load(file, key)
+    loader = build_loader(cfg, "test", videos_of=split)
+    key = _key(cfg, path, loader.dataset.listing.fingerprint())
+    # Other machines may not see the file, and all ranks have to do the same.
+    cached = distributed.on_main(lambda: ProbeData.load(file, key))
     if cached is not None:
         logger.info("features of %s videos come from %s", split, file)
         return cached
     result = evaluate_as_configured(
         cfg,
         model,
-        build_loader(cfg, "test", videos_of=split),
+        loader,
         task,
         autocast=autocast_context(cfg, task.device)[0],
         votes=votes,
@@ -235,18 +238,16 @@ def _probe_data(
     return data
 
 
-def _key(cfg: Cfg, path: str | None) -> str:
-    """What the features depend on, as one word."""
-    if path and os.path.isfile(path):
-        weights = [path, os.path.getsize(path), os.path.getmtime(path)]
-    else:
-        weights = [path, cfg.RNG_SEED]
-    nodes = {name: cfg[name] for name in ("DATA", "MODEL", "SLOWFAST", "RESNET", "LATERAL", "NONLOCAL")}
-    views = [
-        cfg.TEST.NUM_ENSEMBLE_VIEWS,
-        cfg.TEST.NUM_SPATIAL_CROPS,
-        cfg.TRAIN.DATASET,
-        cfg.TEST.DATASET,
-        cfg.PROBE.STAGE,
-    ]
-    return hashlib.sha256(simplejson.dumps([weights, nodes, views], sort_keys=True).encode()).hexdigest()
+def _key(cfg: Cfg, path: str | None, fingerprint: str) -> str:
+    """What the features of a list depend on, as one word.
+
+    Args:
+        cfg: The configuration.
+        path: Of the weights; None for first ones.
+        fingerprint: Of the list.
+    """
+    file = [path, os.path.getsize(path), os.path.getmtime(path)] if path and os.path.isfile(path) else [path]
+    values = {key: value for key, value in values_of(cfg).items() if changes_results(key) or kind_of(key) == "recipe"}
+    for key in ("PROBE.C", "PROBE.RETRIEVAL_K"):
+        del values[key]
+    return hashlib.sha256(simplejson.dumps([file, values, fingerprint], sort_keys=True).encode()).hexdigest()

@@ -101,7 +101,9 @@ def check_ranks_agree(trainer: Trainer, run_id: str, data: RunData) -> None:
             f"ranks {', '.join(map(str, others))} have other lists or class names than the rest; give all machines the "
             "same files (DATA.PATH_TO_DATA_DIR)"
         )
-    weights = weights_hash(trainer.model) ^ (weights_hash(trainer.ema) if trainer.ema is not None else 0)
+    weights = weights_hash(trainer.model)
+    if trainer.ema is not None:
+        weights = weights_hash(trainer.ema, weights)
     facts = (run_id, state.epoch, state.iteration, weights)
     everyone = distributed.gather_objects(facts)
     differing = [rank for rank, other in enumerate(everyone) if other != everyone[0]]
@@ -115,9 +117,13 @@ def check_ranks_agree(trainer: Trainer, run_id: str, data: RunData) -> None:
         )
 
 
-def weights_hash(model: nn.Module) -> int:
-    """A checksum of all weights and statistics of a network."""
-    value = 0
+def weights_hash(model: nn.Module, value: int = 0) -> int:
+    """A checksum of all weights and statistics of a network.
+
+    Args:
+        model: The network.
+        value: The checksum of what comes before it.
+    """
     for name, tensor in model.state_dict().items():
         value = zlib.crc32(name.encode(), value)
         value = zlib.crc32(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy(), value)

@@ -104,12 +104,13 @@ def say_replaced(cfg: Cfg, folder: str) -> None:
     changed = [
         Difference(key, old[key], new[key])
         for key in sorted(old.keys() & new.keys())
-        if old[key] != new[key] and _changes_results(key)
+        if old[key] != new[key] and changes_results(key)
     ]
     if changed:
         logger.warning("%s: the results of an earlier test are replaced, which had %s", folder, listed(changed))
 
 
-def _changes_results(key: str) -> bool:
+def changes_results(key: str) -> bool:
+    """Whether the results of a test of given weights depend on a key."""
     kind = kind_of(key)
     return kind == "identity" or (kind == "harmless" and key.split(".")[0] in _OF_TESTS and key not in _OF_NO_RESULT)

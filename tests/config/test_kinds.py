@@ -20,6 +20,8 @@ def test_every_key_has_a_kind(name):
         ("SLOWFAST.ALPHA", "identity"),
         ("SOLVER.WEIGHT_DECAY", "recipe"),
         ("TRAIN.BATCH_SIZE", "recipe"),
+        ("DATA.BALANCE", "recipe"),
+        ("MODEL.LABEL_SMOOTHING", "recipe"),
         ("DATA_LOADER.NUM_WORKERS", "harmless"),
         ("DATA.PATH_TO_DATA_DIR", "harmless"),
         ("MY_PLUGIN.GAIN", "identity"),

@@ -1,20 +1,25 @@
 """What ranks do with their time: the slow one is named, although all take the same time for a step."""
 
 import contextlib
+import multiprocessing
 import os
 import re
 import signal
 import statistics
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
+import torch.distributed as dist
 from helpers.lists import copy_lists
 from helpers.runs import output_of, SHORT_RUN, stats
 from helpers.stops import children, is_fork, Job
 
 from avslowfast.engine.hooks.ranks import RankReport
+from avslowfast.engine.resume import check_ranks_agree, RanksDifferError
+from avslowfast.engine.state import TrainState
 from avslowfast.utils import distributed
 from avslowfast.utils.accelerators import peak_flops
 from avslowfast.utils.timing import WorkMeter
@@ -142,3 +147,25 @@ class Sleep(torch.nn.Module):
 def test_peaks_are_found_by_the_name_of_the_card(name, kind, peak):
     found = peak_flops(name, kind)
     assert found is None if peak is None else found == pytest.approx(peak * 1e12)
+
+
+def agreement(rank, folder, averages):
+    """What a rank says whose last weights are its own, with an average of them or without."""
+    dist.init_process_group("gloo", store=dist.FileStore(f"{folder}/store", 2), rank=rank, world_size=2)
+    model = torch.nn.Linear(2, 2)
+    torch.nn.init.ones_(model.weight)
+    torch.nn.init.constant_(model.bias, rank)
+    average = torch.optim.swa_utils.AveragedModel(model) if averages else None
+    try:
+        check_ranks_agree(SimpleNamespace(model=model, ema=average, state=TrainState([1])), "run", "lists")
+    except RanksDifferError as error:
+        return str(error)
+    finally:
+        dist.destroy_process_group()
+
+
+@pytest.mark.parametrize("averages", [False, True])
+def test_ranks_that_begin_with_different_weights_are_told(tmp_path, averages):
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        said = pool.starmap_async(agreement, [(rank, tmp_path, averages) for rank in (0, 1)], 1).get(60)
+    assert all(text.startswith("rank 1 stands at epoch 0, iteration 0, weights ") for text in said)

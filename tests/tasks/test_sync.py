@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import avslowfast
-from avslowfast.checkpoint import load_weights
+from avslowfast.checkpoint import load_weights, read_checkpoint
 from avslowfast.checkpoint.record import resolve
 from avslowfast.clips import spans as clips
 from avslowfast.config import ConfigError, load_cfg
@@ -275,7 +275,8 @@ def test_pre_training_reads_no_label_and_its_weights_start_a_classifier(bounce_a
 
 
 def test_a_probe_keeps_its_features_and_looks_things_up(bounce_args, bounces, tmp_path):
-    args = ("TASK", "probe", "PROBE.RANDOM_WEIGHTS", True, "PROBE.C", [1.0])
+    lists = copy_lists(bounces, tmp_path, lambda split, lines: lines)
+    args = ("DATA.PATH_TO_DATA_DIR", lists, "TASK", "probe", "PROBE.RANDOM_WEIGHTS", True, "PROBE.C", [1.0])
     run(bounce_args, *args)
     folder = output_of(bounce_args)
     results = json.load(open(os.path.join(folder, "results.json")))
@@ -291,6 +292,10 @@ def test_a_probe_keeps_its_features_and_looks_things_up(bounce_args, bounces, tm
     # Other first weights are other features.
     run(bounce_args, *args, "RNG_SEED", 5)
     assert os.path.getmtime(os.path.join(folder, "features_train.pt")) > before
+    # So are those of a list that has changed since.
+    copy_lists(bounces, tmp_path, lambda split, lines: lines[:-1] if split == "train" else lines)
+    run(bounce_args, *args, "RNG_SEED", 5)
+    assert len(read_checkpoint(os.path.join(folder, "features_train.pt"))["labels"]) == 15
     done = run(bounce_args, "TASK", "probe", code=2)
     assert "set TEST.CHECKPOINT_FILE_PATH" in done.stderr
 

@@ -34,10 +34,11 @@ def read(source: Source, split: str) -> Listing:
     Raises:
         ConfigError: A file does not exist or has a mistake, or the network has another number of classes.
     """
-    names = sorted({row.category for row in read_annotations(source.file("Annotations.txt"))})
+    index = source.file("Annotations.txt")
+    names = sorted({row.category for row in read_annotations(index)})
     if source.num_classes != len(names) + 1:
         raise ConfigError(
-            f"MODEL.NUM_CLASSES is {source.num_classes}: AVE has {len(names)} classes and the background; "
+            f"MODEL.NUM_CLASSES is {source.num_classes}: {index} has {len(names)} classes, and there is the background; "
             f"set it to {len(names) + 1}"
         )
     ids = {name: i for i, name in enumerate(names)}
@@ -56,7 +57,7 @@ def read_annotations(path: str) -> list[Annotation]:
     """The rows of a label file (`Category&VideoID&Quality&Start&End`).
 
     Raises:
-        ConfigError: A row of another form; names file and line.
+        ConfigError: A row of another form, or no row at all; names file and line.
     """
     rows = []
     for line, where in lines_of(path):
@@ -70,4 +71,6 @@ def read_annotations(path: str) -> list[Annotation]:
         # One of the official events is empty.
         stop = whole_number(fields[4], where, "the end", start, SECONDS)
         rows.append(Annotation(category, video, quality, start, stop, where))
+    if not rows:
+        raise ConfigError(f"{path}: no videos in it; it should be the official file, unchanged")
     return rows

@@ -192,8 +192,10 @@ class Source:
             where: The file that says so, for the message.
 
         Raises:
-            ConfigError: The network has another number.
+            ConfigError: There is none, or the network has another number.
         """
+        if not count:
+            raise ConfigError(f"{where}: no classes in it; it should be the official file, unchanged")
         if self.num_classes != count:
             raise ConfigError(
                 f"MODEL.NUM_CLASSES is {self.num_classes}: {where} has {count} classes; "

@@ -130,7 +130,7 @@ def _runs(class_id: int, frames: list[int]) -> Iterator[tuple[int, float, float]
 
 
 def _names(source: Source) -> list[str] | None:
-    """Names of `Charades_v1_classes.txt`; None without it, or with another number of classes."""
+    """Names of `Charades_v1_classes.txt`; None without it."""
     path = os.path.join(source.folder, "Charades_v1_classes.txt")
     if not is_file(path):
         return None
@@ -140,4 +140,4 @@ def _names(source: Source) -> list[str] | None:
         if match is None or int(match[1]) != len(names):
             raise ConfigError(f"{where}: not 'c{len(names):03d} NAME' but {shown(line)}{hint(line, where)}")
         names.append(match[2])
-    return names if len(names) == source.num_classes else None
+    return names

@@ -23,10 +23,11 @@ _LOCAL_VAL = frozenset(f"P{number:02d}" for number in range(26, 32))
 
 @dataclass(frozen=True)
 class _Part:
-    """A part of an edition: its label files, and which of their participants belong to the part."""
+    """A part of an edition: its label files, which of their participants belong to the part, whether it has labels."""
 
     files: tuple[str, ...]
     has: Callable[[str], bool] = lambda participant: True
+    labelled: bool = True
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class _Edition:
         id_column: Column with a segment's id.
         video: Naming of the videos.
         names_file: Naming of the class lists.
+        names_columns: Columns of the ids and of the names in these lists.
         train: Parts that DATA.TRAIN_PART chooses from, the default first.
         test: Parts that DATA.TEST_PART chooses from, the default, which serves validation, first.
     """
@@ -48,6 +50,7 @@ class _Edition:
     id_column: str
     video: str
     names_file: str
+    names_columns: tuple[str, str]
     train: Mapping[str, _Part]
     test: Mapping[str, _Part]
 
@@ -76,11 +79,12 @@ _EPIC55 = _Edition(
     "uid",
     "{participant}/{video}.MP4",
     "EPIC_{head}_classes.csv",
+    ("{head}_id", "class_key"),
     {"local": _Part(_LABELS_55, lambda participant: participant not in _LOCAL_VAL), "all": _Part(_LABELS_55)},
     {
         "local": _Part(_LABELS_55, lambda participant: participant in _LOCAL_VAL),
-        "s1": _Part(("EPIC_test_s1_timestamps.csv",)),
-        "s2": _Part(("EPIC_test_s2_timestamps.csv",)),
+        "s1": _Part(("EPIC_test_s1_timestamps.csv",), labelled=False),
+        "s2": _Part(("EPIC_test_s2_timestamps.csv",), labelled=False),
     },
 )
 _EPIC100 = _Edition(
@@ -89,8 +93,9 @@ _EPIC100 = _Edition(
     "narration_id",
     "{participant}/videos/{video}.MP4",
     "EPIC_100_{head}_classes.csv",
+    ("id", "key"),
     {"train": _Part(_TRAIN_100), "trainval": _Part(_TRAIN_100 + _VALIDATION_100)},
-    {"validation": _Part(_VALIDATION_100), "test": _Part(("EPIC_100_test_timestamps.csv",))},
+    {"validation": _Part(_VALIDATION_100), "test": _Part(("EPIC_100_test_timestamps.csv",), labelled=False)},
 )
 
 
@@ -139,7 +144,9 @@ def _read(edition: _Edition, source: Source, split: str) -> Listing:
     if source.target not in HEADS:
         raise ConfigError(f"DATA.TARGET is {source.target!r}: a segment has a verb and a noun; use one of them")
     sizes = dict(source.classifiers) or {source.target: source.num_classes}
-    columns = (edition.id_column, "participant_id", "video_id", "start_timestamp", "stop_timestamp")
+    columns = [edition.id_column, "participant_id", "video_id", "start_timestamp", "stop_timestamp"]
+    if part.labelled and source.labelled and not source.list_file:
+        columns += [f"{head}_class" for head in sizes if head in HEADS]
     records: list[Record] = []
     for path in [source.split_file()] if source.list_file else [source.file(file) for file in part.files]:
         rows = [
@@ -150,7 +157,7 @@ def _read(edition: _Edition, source: Source, split: str) -> Listing:
         if not rows:
             raise ConfigError(f"{path}: no segments in it for {split}")
         records += [_record(edition, source, row, where, sizes) for row, where in rows]
-    names = {head: _names(edition, source, head, size) for head, size in sizes.items()}
+    names = {head: _names(edition, source, head) for head in sizes if head in HEADS}
     return Listing(records, names if source.classifiers else names[source.target], classifiers=HEADS)
 
 
@@ -204,16 +211,24 @@ def _class_id(edition: _Edition, row: Mapping[str, str], where: str, head: str, 
     return class_id
 
 
-def _names(edition: _Edition, source: Source, head: str, size: int) -> list[str] | None:
-    """Class names from the official list next to the labels; None without it, or with another number of classes."""
+def _names(edition: _Edition, source: Source, head: str) -> list[str] | None:
+    """Class names from the official list next to the labels; None without it."""
     path = os.path.join(source.folder, edition.names_file.format(head=head))
-    if not is_file(path):
-        return None
-    names = []
-    for row, where in csv_rows(path, ()):
-        column = "class_key" if "class_key" in row else "key"
-        names.append(field(row, column, where))
-    return names if len(names) == size else None
+    return _read_names(edition, path, head) if is_file(path) else None
+
+
+def _read_names(edition: _Edition, path: str, head: str) -> list[str]:
+    """The names of a class list, in order of their ids."""
+    id_column, name_column = (column.format(head=head) for column in edition.names_columns)
+    names: list[str] = []
+    for row, where in csv_rows(path, (id_column, name_column)):
+        if whole_number(row[id_column], where, f"the {id_column}") != len(names):
+            raise ConfigError(
+                f"{where}: the {id_column} is {shown(row[id_column])}, not {len(names)}; it should be the official "
+                "file, unchanged"
+            )
+        names.append(field(row, name_column, where))
+    return names
 
 
 def count_classes(version: str, folder: str | os.PathLike[str]) -> dict[str, int]:
@@ -230,7 +245,7 @@ def count_classes(version: str, folder: str | os.PathLike[str]) -> dict[str, int
     for head in HEADS:
         path = os.path.join(folder, edition.names_file.format(head=head))
         if is_file(path):
-            counts[head] = sum(1 for _ in csv_rows(path, ()))
+            counts[head] = len(_read_names(edition, path, head))
     return counts
 
 

@@ -41,4 +41,6 @@ def read(source: Source, split: str) -> Listing:
                 fields = {"name": name, "file": file.strip(), "stem": os.path.splitext(file.strip())[0]}
                 video, audio_path = source.video("{name}/{file}", **fields), source.audio(**fields)
                 records.append(Record(video, label, where, None, audio_path, fields["file"]))
+    if not records:
+        raise ConfigError(f"{source.folder}: no videos of {split} in its {len(lists)} lists *{ending}")
     return Listing(records, names)

@@ -106,7 +106,7 @@ def split_rows(path: PathLike, delimiter: str = ",") -> Iterator[tuple[list[str]
 
 
 def csv_rows(path: PathLike, columns: Sequence[str]) -> Iterator[tuple[dict[str, str], str]]:
-    """The rows of a CSV file with a header, each with "file, line N".
+    """The rows of a CSV file with a header, their fields stripped, each with "file, line N".
 
     Args:
         path: The file.
@@ -132,7 +132,7 @@ def csv_rows(path: PathLike, columns: Sequence[str]) -> Iterator[tuple[dict[str,
                 f"{where}: {len(row)} fields, but the header has {len(header)}; "
                 "it should be the official file, unchanged"
             )
-        yield dict(zip(header, row)), where
+        yield dict(zip(header, map(str.strip, row))), where
 
 
 def field(row: Mapping[str, str], column: str, where: str) -> str:

@@ -25,7 +25,8 @@ def read(source: Source, split: str) -> Listing:
     source.check_classes(len(ids), index)
     records = []
     own = f"{'train' if split == 'train' else 'test'}list0{source.fold}.txt"
-    for line, where in lines_of(source.split_file(own)):
+    listed = source.split_file(own)
+    for line, where in lines_of(listed):
         # Training lists repeat the id after the file; test lists do not. The folder says it in both.
         file, *repeated = line.split()
         name = file.split("/")[0]
@@ -36,6 +37,8 @@ def read(source: Source, split: str) -> Listing:
         fields = {"file": file, "stem": os.path.splitext(file)[0]}
         path, audio_path = source.video("{file}", **fields), source.audio(**fields)
         records.append(Record(path, ids[name], where, None, audio_path, file))
+    if not records:
+        raise ConfigError(f"{listed}: no videos in it; it should be the official file, unchanged")
     return Listing(records, sorted(ids, key=lambda name: ids[name]))
 
 

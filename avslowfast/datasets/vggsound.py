@@ -63,5 +63,5 @@ def read_rows(path: str) -> list[Row]:
         if len(fields) != 4 or not fields[0] or not fields[2] or fields[3] not in ("train", "test"):
             raise ConfigError(f"{where}: not 'id,start,label,train|test' but {shown(','.join(row))}")
         start = whole_number(fields[1], where, "the start")
-        rows.append(Row(row[0], start, fields[2], fields[3], where))
+        rows.append(Row(fields[0], start, fields[2], fields[3], where))
     return rows

@@ -61,6 +61,7 @@ def build_dataset(cfg: Cfg, split: str, videos_of: str | None = None) -> ClipDat
     listing = read_listing(cfg, source, split)
     rule = label_rule(listing.labels, tuple(derived.head_classes(cfg).values()))
     rule.check(listing.records)
+    _check_names(cfg, listing)
     reader = ClipReader(clip_settings(cfg, source))
     if isinstance(rule, Boxes):
         return KeyFrameDataset(listing, reader, rule, split)
@@ -167,6 +168,19 @@ def _check_labels(cfg: Cfg, name: str, listing: Listing) -> None:
             f"DATA.MULTI_LABEL is {cfg.DATA.MULTI_LABEL}: the data set '{name}' needs {multi_label}; "
             f"set DATA.MULTI_LABEL to {multi_label}"
         )
+
+
+def _check_names(cfg: Cfg, listing: Listing) -> None:
+    """Whether there are as many class names as classes, where a data set has names."""
+    lists = listing.class_names if isinstance(listing.class_names, dict) else {"": listing.class_names}
+    for head, size in derived.head_classes(cfg).items():
+        names = lists.get(head)
+        if listing.labels != "none" and derived.task_facts(cfg).labels and names is not None and len(names) != size:
+            key = "MULTI_HEAD.NUM_CLASSES" if head else "MODEL.NUM_CLASSES"
+            raise ConfigError(
+                f"DATA.PATH_TO_DATA_DIR is {cfg.DATA.PATH_TO_DATA_DIR!r}: its class list has {len(names)} "
+                f"{head}{' ' if head else ''}names, but the network {size} classes; make {key} equal to it"
+            )
 
 
 def keep_fraction(listing: Listing, share: float, seed: int) -> Listing:

@@ -96,7 +96,9 @@ def named_videos(name: str, annotations: str, videos: str) -> NamedVideos:
                 continue
             paths.setdefault(label, list(dict.fromkeys(record.path for record in records)))
     if not paths:
-        raise ConfigError(f"{annotations}: no label files of {name} in it (DATASETS.md says which)")
+        raise ConfigError(
+            f"{annotations}: no label files of {name} in it that can be read (DATASETS.md says which); {notes[0]}"
+        )
     return NamedVideos(paths, list(dict.fromkeys(notes)), {}, [])
 
 

@@ -249,6 +249,38 @@ def test_epic_kitchens_rows_with_mistakes(tmp_path, row, said):
     assert text.startswith(f"{tmp_path}/EPIC_100_train.csv, line 3: {said}")
 
 
+@pytest.mark.parametrize("column", ["verb_class", "noun_class"])
+def test_segments_that_are_trained_and_validated_on_have_labels_and_those_of_the_test_need_none(tmp_path, column):
+    text = (EPIC_HEAD + "P01_9,P01,P01_01,00:00:01,00:00:02.5,3,1\n").replace(column, "class")
+    for part in ("train", "validation", "test_timestamps"):
+        write(tmp_path, f"EPIC_100_{part}.csv", text)
+    source = epic_source(tmp_path)
+    for part, split in (("train", "train"), ("validation", "val")):
+        said = message_of(DATASETS["epic100"], source, split)
+        assert f"EPIC_100_{part}.csv, line 1: no column '{column}'" in said
+    assert -1 in DATASETS["epic100"](replace(source, test_part="test"), "test").records[0].label
+
+
+@pytest.mark.parametrize(
+    "text, said",
+    [
+        ("id,key\n1,put\n0,take\n", "line 2: the id is '1', not 0"),
+        ("id,key\n0,put\n2,take\n", "line 3: the id is '2', not 1"),
+        ("id,key\n0,put\n,take\n", "line 3: the id is '', not a whole number"),
+        ("id,key\n0,put\n1,\n", "line 3: the field 'key' is empty"),
+        ("id,name\n0,put\n1,take\n", "line 1: no column 'key'"),
+        ("<html>\n", "line 1: no column 'id'"),
+    ],
+)
+def test_class_lists_of_epic_kitchens_with_mistakes(tmp_path, text, said):
+    write(tmp_path, "EPIC_100_train.csv", EPIC_HEAD + "P01_9,P01,P01_01,00:00:01,00:00:02.5,1,1\n")
+    write(tmp_path, "EPIC_100_verb_classes.csv", "id,key\n0, put\n1,take\n")
+    source = Source(str(tmp_path), classifiers={"verb": 2, "noun": 300}, target="verb")
+    assert DATASETS["epic100"](source, "train").class_names["verb"] == ["put", "take"]
+    write(tmp_path, "EPIC_100_verb_classes.csv", text)
+    assert f"EPIC_100_verb_classes.csv, {said}" in message_of(DATASETS["epic100"], source, "train")
+
+
 def test_epic_kitchens_100_trains_on_both_lists_or_on_one(tmp_path):
     for part, start in (("train", "00:00:01"), ("validation", "00:00:04")):
         write(tmp_path, f"EPIC_100_{part}.csv", EPIC_HEAD + f"P01_{part},P01,P01_01,{start},00:00:06,3,1\n")
@@ -394,6 +426,26 @@ def test_rows_with_mistakes(tmp_path, name, file, row, said):
     line = 1 + GOOD[name][file].count("\n")
     assert text.startswith(f"{tmp_path}/{file}, line {line}: ")
     assert re.search(said.replace("|", r"\|"), text), text
+
+
+@pytest.mark.parametrize(
+    "name, file",
+    [(name, file) for name, files in GOOD.items() for file in files if name != "kinetics_sounds"],
+)
+def test_empty_files_are_named_without_a_number_of_classes_to_set(tmp_path, name, file):
+    for other, text in GOOD[name].items():
+        write(tmp_path, other, text)
+    write(tmp_path, file, "\n \n")
+    text = message_of(DATASETS[name], Source(str(tmp_path), num_classes=CLASSES.get(name, 1)), "train")
+    assert (file if name != "hmdb51" else str(tmp_path)) in text and ": no " in text
+
+
+def test_spaces_around_the_fields_of_a_table_do_not_count(tmp_path):
+    write(tmp_path, "vggsound.csv", " a , 5, bark, train\n")
+    assert DATASETS["vggsound"](Source(str(tmp_path), num_classes=1), "train").records[0].name == "a"
+    write(tmp_path, "train.csv", "label, youtube_id, time_start, time_end\n laughing, a, 0, 10\n")
+    record = DATASETS["kinetics_sounds"](Source(str(tmp_path), num_classes=31), "train").records[0]
+    assert record.name == "a" and record.path.endswith("laughing/a_000000_000010.mp4")
 
 
 @pytest.mark.parametrize("naming", ["{vid}.mp4", "{video", "{0}.mp4", "{video.x}.mp4", "{video!z}"])

@@ -198,3 +198,17 @@ def test_labels_are_tensors_of_the_kind_that_losses_take(register):
     label = build_dataset(my_cfg(*MULTI), "train").label(0)
     assert label.dtype == torch.float32
     assert label.nonzero().flatten().tolist() == [1, 3]
+
+
+@pytest.mark.parametrize(
+    "names, overrides, said",
+    [
+        (["a"], ("MODEL.NUM_CLASSES", 2), "has 1 names, but the network 2 classes; make MODEL.NUM_CLASSES"),
+        ({"verb": list("abc"), "noun": list("ab")}, HEADS, "has 2 noun names, but the network 4 classes; make MULTI"),
+    ],
+)
+def test_a_class_list_of_another_number_of_classes_is_refused(register, names, overrides, said):
+    label = (0, 0) if isinstance(names, dict) else 0
+    register(lambda source, split: Listing([Record("a.mp4", label)], names, classifiers=("verb", "noun")))
+    with pytest.raises(ConfigError, match=said):
+        build_dataset(my_cfg("DATA.PATH_TO_DATA_DIR", "lists", *overrides), "train")

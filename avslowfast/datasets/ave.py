@@ -38,7 +38,7 @@ def read(source: Source, split: str) -> Listing:
     names = sorted({row.category for row in read_annotations(index)})
     if source.num_classes != len(names) + 1:
         raise ConfigError(
-            f"MODEL.NUM_CLASSES is {source.num_classes}: {index} has {len(names)} classes, and there is the background; "
+            f"MODEL.NUM_CLASSES is {source.num_classes}: {index} has {len(names)} classes, the background is one more; "
             f"set it to {len(names) + 1}"
         )
     ids = {name: i for i, name in enumerate(names)}

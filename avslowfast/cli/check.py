@@ -7,7 +7,8 @@ Examples:
 The lists of all splits are read and compared (classes without videos, duplicates, videos of two splits), a sample of
 their files is looked for and decoded, one training step and one batch of each other split go through the network, the
 free disk is compared with the size of the checkpoints, OUTPUT_DIR with what it holds. Nothing is written. The same as
-avslowfast train --dry-run. Exit codes: 0 the run can start; 2 what stands in its way, in one line.
+avslowfast train --dry-run. Exit codes: 0 the run can start; 2 what stands in its way, in one line;
+75 stopped by a signal.
 """
 
 import argparse

@@ -16,7 +16,7 @@ import itertools
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ..utils.errors import MISTAKE
@@ -25,6 +25,7 @@ from .parser import CommandParser, load_model, written
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from ..inference.explain import Explanation
     from ..inference.load import ModelMeta
     from ..models.network import Network
 
@@ -36,7 +37,7 @@ def add_arguments(parser: CommandParser) -> None:
     """A network, videos, the class."""
     parser.add_weights()
     parser.add_argument("--class", dest="name", help="name or number of the class (default: the best one)")
-    parser.add_argument("--stage", help="stage to look at, e.g. res4 (default: the deepest with spatial extent)")
+    parser.add_argument("--stage", help="stage to look at, e.g. res4 (default: the deepest with seven cells a side)")
     parser.add_argument(
         "--video", action="store_true", help="also write a video with sound of the evidence over the whole file"
     )
@@ -50,9 +51,6 @@ def add_arguments(parser: CommandParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Explain each file; print, draw."""
-    import torch
-
-    from ..inference.explain import explain_clips
     from ..inference.sliding_window import class_index
     from ..media.files import list_videos, result_names
     from ..visualization.explanation import draw_explanation
@@ -63,9 +61,8 @@ def run(args: argparse.Namespace) -> int:
     names, read = dict(zip(videos, result_names(videos))), 0
     clips = _middle_clips(meta, videos)
     while batch := dict(itertools.islice(clips, _BATCH)):
-        read += len(batch)
-        together = {name: torch.cat([clip[name] for clip in batch.values()]) for name in next(iter(batch.values()))}
-        for video, explanation in zip(batch, explain_clips(model, together, class_id, args.stage)):
+        for video, explanation in _explained(model, batch, class_id, args.stage):
+            read += 1
             base = os.path.join(args.out, names[video])
             os.makedirs(os.path.dirname(base), exist_ok=True)
             shown = None if explanation.frames is None else video
@@ -86,6 +83,26 @@ def run(args: argparse.Namespace) -> int:
             if args.video:
                 _write_video(model, video, f"{base}.mp4", explanation.class_id, args.stage)
     return MISTAKE if read < len(videos) else 0
+
+
+def _explained(
+    model: "Network", clips: "Mapping[str, dict[str, Tensor]]", class_id: int | None, stage: str | None
+) -> "list[tuple[str, Explanation]]":
+    """(file, the explanation of its clip), in one batch; files whose scores are not finite are told and left out."""
+    import torch
+
+    from ..inference.explain import explain_clips
+    from ..inference.scoring import NotFiniteError
+
+    together = {name: torch.cat([clip[name] for clip in clips.values()]) for name in next(iter(clips.values()))}
+    try:
+        return list(zip(clips, explain_clips(model, together, class_id, stage, source=", ".join(clips))))
+    except NotFiniteError as error:
+        if len(clips) > 1:
+            # Which of them it is shows one by one.
+            return [pair for video, clip in clips.items() for pair in _explained(model, {video: clip}, class_id, stage)]
+        print(f"error: {error}", file=sys.stderr)
+        return []
 
 
 def _write_video(model: "Network", video: str, out: str, class_id: int, stage: str | None) -> None:

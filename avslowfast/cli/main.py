@@ -58,8 +58,8 @@ EXIT_CODES = {
     "0": "done",
     "1": "an error of the program, with its traceback; of doctor: something is missing",
     f"{MISTAKE}": "a mistake, an unreadable file or what this machine refuses, in one line; a lost process",
-    f"{STOPPED}": "train, test, finetune, lr-find: stopped by a signal, the state saved; run or requeue it again",
-    f"{INTERRUPTED}": "ended at once by Ctrl-C (train, test, finetune, lr-find: by a second one)",
+    f"{STOPPED}": "train, test, check, finetune, lr-find, quickstart: stopped by a signal, what there is saved",
+    f"{INTERRUPTED}": "ended at once by Ctrl-C (of the commands of 75: by a second one)",
     "128+N": "ended by signal N",
 }
 

@@ -67,6 +67,7 @@ def run(args: argparse.Namespace) -> int:
             f"--step {args.step} and --max-shift {args.max_shift} make no range; use for example 0.04 and 1.5"
         )
     from ..inference.offset import compared_stages, estimate_offset, SyncNotMeasurableError
+    from ..inference.scoring import NotFiniteError
     from ..media import DecodeError
     from ..media.files import list_videos
     from ..utils.files import replacing
@@ -78,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
     for number, video in enumerate(videos):
         try:
             offset = estimate_offset(model, video, args.max_shift, args.step, args.stages)
-        except (DecodeError, SyncNotMeasurableError) as error:
+        except (DecodeError, NotFiniteError, SyncNotMeasurableError) as error:
             print(f"error: {error}", file=sys.stderr)
             rows.append(Row(video, error=str(error).removeprefix(f"{video}: ")))
             continue

@@ -213,7 +213,7 @@ RUN_KEYS = (
     key("LOGGERS", ["json", "csv", "tensorboard"], list_of(entry(LOGGERS), distinct=True),
         "Where a training shows its numbers besides the log: json (metrics.jsonl, all scalars) | csv (epochs.csv, a "
         "row per epoch) | tensorboard | wandb | mlflow | those of plugins. (new)"),
-    key("LOG_MODEL_INFO", True, flag(), "Print the network, its parameters and GFLOPs at the start."),
+    key("LOG_MODEL_INFO", True, flag(), "Log the parameters of each part of the network and its GFLOPs at the start."),
     key("DIST.INIT_TIMEOUT", 300.0, number(1, 10_000_000),
         "Seconds in which all machines and ranks of a job have to come together. (new)"),
     key("DIST.TIMEOUT", 600.0, number(1, 10_000_000),

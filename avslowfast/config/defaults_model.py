@@ -141,8 +141,8 @@ MODEL_KEYS = (
     key("SYNC.SUPER_HARD_RATIO", 0.0, share(),
         "Share of super-hard negatives (which overlap the clip's audio) among the hard ones, 0..1."),
     key("SYNC.SUPER_HARD_GAP", 0.2, positive(600),
-        "Smallest shift of a super-hard negative, seconds; a shift by DATA.AUDIO_MISALIGNED_GAP or more is a hard "
-        "one."),
+        "Smallest shift of a super-hard negative, seconds; from the length of the clip's audio on (or from "
+        "DATA.AUDIO_MISALIGNED_GAP on, where that is longer) a shift makes a hard one."),
     key("SYNC.POOL", "mean", choice("mean", "time"),
         "How visual and audio features are compared: mean (averaged over the clip, as the authors do) | time (at "
         "every step, then averaged)."),

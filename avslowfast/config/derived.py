@@ -84,6 +84,13 @@ def sync_stages(cfg: Cfg) -> tuple[str, ...]:
     return tuple(stage for stage in flagged if STAGES.index(stage) <= first)
 
 
+def audio_seconds(cfg: Cfg) -> float:
+    """Seconds of audio that belong to a clip: those of its frames, or of its spectrogram where that is longer."""
+    d = cfg.DATA
+    spectrogram = ((d.AUDIO_FRAME_NUM - 1) * d.AUDIO_STEP_SZ + d.AUDIO_WIN_SZ) / 1000
+    return float(max(d.NUM_FRAMES * d.SAMPLING_RATE / d.TARGET_FPS, spectrogram))
+
+
 def measures_sync(cfg: Cfg) -> bool:
     """Whether validation and test measure synchronisation, for which clips need shifted audio and a hard negative."""
     return has_sync_heads(cfg) and bool(pretexts(cfg))

@@ -7,6 +7,7 @@ import logging
 
 from ..utils.remote import require_package
 from .derived import (
+    audio_seconds,
     Cfg,
     configured_ranks_per_machine,
     has_sync_heads,
@@ -14,6 +15,7 @@ from .derived import (
     pathways,
     pretext_facts,
     pretexts,
+    reads_hard_negatives,
     schedule,
     score_activation,
     spectrogram_frames,
@@ -163,6 +165,10 @@ def _check_sync(cfg: Cfg) -> None:
         refuse(cfg, "SYNC.POOL", problem, "use mean, or another LATERAL.AUDIO")
     if s.SHIFT_STEP > s.MAX_SHIFT:
         refuse(cfg, "SYNC.SHIFT_STEP", f"it is larger than SYNC.MAX_SHIFT {s.MAX_SHIFT}", "lower it")
+    nearest = max(audio_seconds(cfg), cfg.DATA.AUDIO_MISALIGNED_GAP * cfg.DATA.AUDIO_STEP_SZ / 1000)
+    if s.SUPER_HARD_RATIO and reads_hard_negatives(cfg) and nearest <= s.SUPER_HARD_GAP:
+        problem = f"a shift by {nearest:g} s or more makes a hard negative, so there would be no super-hard ones"
+        refuse(cfg, "SYNC.SUPER_HARD_GAP", problem, "lower it, or set SYNC.SUPER_HARD_RATIO to 0")
     shifts = 2 * round(s.MAX_SHIFT / s.SHIFT_STEP) + 1
     if shifts > _MOST_SHIFTS:
         problem = f"with SYNC.MAX_SHIFT {s.MAX_SHIFT} it gives {shifts} shifts, each a pass of the audio pathway"

@@ -117,7 +117,11 @@ def explain(
 
 
 def explain_clips(
-    model: nn.Module, clips: Mapping[str, Tensor], class_id: int | None = None, stage: str | None = None
+    model: nn.Module,
+    clips: Mapping[str, Tensor],
+    class_id: int | None = None,
+    stage: str | None = None,
+    source: object = "the clips",
 ) -> list[Explanation]:
     """Locate the evidence for a class in clips, and measure what each modality contributes, in one batch.
 
@@ -126,6 +130,7 @@ def explain_clips(
         clips: The inputs of B clips, e.g. `meta.preprocess(video)`.
         class_id: The class; None is the one with the best score of each clip.
         stage: Stage whose features are examined; None is the deepest with at least seven cells along the shorter side.
+        source: Their file, for the message.
 
     Returns:
         An `Explanation` for each clip.
@@ -133,9 +138,10 @@ def explain_clips(
     Raises:
         ArgumentError: The network has no such class.
         ExplanationError: The network has several classifiers, classifies boxes, or does not have the stage.
+        NotFiniteError: Scores are NaN or infinite.
     """
     network, inputs = network_of(model), _inputs(model, clips)
-    found = _located(network, inputs, class_id, stage)
+    found = _located(network, inputs, class_id, stage, source)
     with evaluating(network):
         shares = contributions(network, inputs, found)
     visual_input = inputs.get("fast", inputs.get("slow"))
@@ -160,15 +166,20 @@ def explain_clips(
 
 
 def locate(
-    model: nn.Module, clips: Mapping[str, Tensor], class_id: int | None = None, stage: str | None = None
+    model: nn.Module,
+    clips: Mapping[str, Tensor],
+    class_id: int | None = None,
+    stage: str | None = None,
+    source: object = "the clips",
 ) -> Evidence:
     """The scores of clips, and the evidence for a class of each in the cells of a stage; arguments as `explain_clips`.
 
     Raises:
         ArgumentError: The network has no such class.
         ExplanationError: The network has several classifiers, classifies boxes, or does not have the stage.
+        NotFiniteError: Scores are NaN or infinite.
     """
-    return _located(network_of(model), _inputs(model, clips), class_id, stage)
+    return _located(network_of(model), _inputs(model, clips), class_id, stage, source)
 
 
 def _inputs(model: nn.Module, clips: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -178,14 +189,16 @@ def _inputs(model: nn.Module, clips: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return with_own_audio(network_inputs(model, clips))
 
 
-def _located(network: Network, inputs: Mapping[str, Tensor], class_id: int | None, stage: str | None) -> Evidence:
+def _located(
+    network: Network, inputs: Mapping[str, Tensor], class_id: int | None, stage: str | None, source: object
+) -> Evidence:
     stages = {name: _stage_of(pathway, inputs[name], stage) for name, pathway in network.pathways.items()}
     classes = int(meta_of(network).cfg.MODEL.NUM_CLASSES)
     wanted = None if class_id is None else whole("class_id", class_id, 0, classes - 1)
     with evaluating(network):
         scores, features = _forward(network, inputs, stages)
         class_ids = scores.argmax(dim=1) if wanted is None else torch.full_like(scores[:, 0], wanted).long()
-        check_finite([scores], "scores", "the clips")
+        check_finite([scores], "scores", source)
         cells = _evidence(network, scores.gather(1, class_ids[:, None])[:, 0].float(), features)
     return Evidence(class_ids, scores.detach().float(), cells)
 

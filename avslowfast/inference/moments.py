@@ -83,7 +83,7 @@ def moments(
         evidence: list[dict[str, Any]] = [{} for _ in spans]
         scores: dict[str, dict[str, FloatArray]] = {}
         if is_explainable(model):
-            parts = [locate(model, part, class_id, stage) for part in chunks(clips, len(spans), _EXPLAINED)]
+            parts = [locate(model, part, class_id, stage, video) for part in chunks(clips, len(spans), _EXPLAINED)]
             evidence = [row for part in parts for row in _rows(part.class_ids.tolist(), part.visual(), part.audio())]
             scores["both"] = {ONLY: np.concatenate([part.scores.cpu().numpy() for part in parts])}
         else:

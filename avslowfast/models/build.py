@@ -34,11 +34,21 @@ def build_model(cfg: Cfg) -> Network:
 
     Returns:
         The network; see `Network.forward` for inputs and outputs.
+
+    Raises:
+        ConfigError: A part is to be frozen that the network does not have.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(cfg.RNG_SEED)
         model = _Builder(cfg).network()
         init_weights(model, cfg.MODEL.FC_INIT_STD, cfg.RESNET.ZERO_INIT_FINAL_BN)
+    for part in cfg.FINETUNE.FREEZE:
+        pathway, _, stage = part.partition(".")
+        if stage and not hasattr(model.pathways[pathway], stage):
+            raise ConfigError(
+                f"FINETUNE.FREEZE is {cfg.FINETUNE.FREEZE}: nothing uses {stage} of the {pathway} pathway, so it is "
+                f"not built; leave out {part}"
+            )
     model.freeze(cfg.FINETUNE.FREEZE)
     return model
 

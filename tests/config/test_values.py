@@ -179,6 +179,11 @@ REFUSED = [
     ("DATA.AUDIO_MISALIGNED_GAP -32", "DATA.AUDIO_MISALIGNED_GAP", "0"),
     ("SYNC.HARD_FROM 2", "SYNC.HARD_FROM", "-1..1"),
     ("SYNC.SUPER_HARD_GAP 0", "SYNC.SUPER_HARD_GAP", "above 0"),
+    (
+        "SYNC.SUPER_HARD_RATIO 0.5 SYNC.SUPER_HARD_GAP 3 DATA.GET_MISALIGNED_AUDIO True",
+        "SYNC.SUPER_HARD_GAP",
+        "no super-hard ones",
+    ),
     ("SYNC.MAX_SHIFT 0", "SYNC.MAX_SHIFT", "above 0"),
     ("SYNC.SHIFT_STEP 2", "SYNC.SHIFT_STEP", "lower it"),
     ("SYNC.SHIFT_STEP 1e-9", "SYNC.SHIFT_STEP", "0.001"),

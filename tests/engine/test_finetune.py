@@ -12,6 +12,7 @@ from helpers.networks import make
 from helpers.runs import output_of, run, stats, weights, with_output
 
 from avslowfast.checkpoint import states
+from avslowfast.config import ConfigError
 from avslowfast.engine.optim import build_optimizer, parameter_groups, set_lr
 from avslowfast.engine.precise_bn import precise_bn
 from avslowfast.engine.weights import warn_of_fresh_frozen
@@ -26,6 +27,12 @@ def step(model, inputs):
         out = model(inputs, drop_audio=drop)
         (out["logits"].square().sum() + sum(out["losses"].values())).backward()
         optimizer.step()
+
+
+def test_a_stage_that_is_not_built_cannot_be_frozen():
+    unused = ("LATERAL.AUDIO_POOL5", False, "SLOWFAST.AVS_FLAG", [False] * 5)
+    with pytest.raises(ConfigError, match="nothing uses res5 of the audio pathway.*leave out audio.res5"):
+        build_model(tiny_cfg(*unused, "FINETUNE.FREEZE", ["audio.res4", "audio.res5"]))
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import torch
 from helpers.tools import command
 
 import avslowfast
+from avslowfast.cli.main import run_command
 from avslowfast.inference.export import export_model, ExportError
 from avslowfast.inference.features import extract_features
 from avslowfast.inference.offset import estimate_offset, SyncNotMeasurableError
@@ -37,6 +38,14 @@ def test_commands_say_so_and_fail(broken, synthav, tmp_path):
         assert "the scores are not finite" in command(name, "--weights", broken, *args, code=2), name
     assert "1 failed" in command("features", "--weights", broken, "--out", tmp_path / "x.pt", video, code=2)
     assert not (tmp_path / "explained").exists() or not list((tmp_path / "explained").iterdir())
+
+
+@pytest.mark.parametrize("name", ["predict", "explain", "sync"])
+def test_each_file_is_named(name, broken, synthav, capsys):
+    videos = [str(synthav / f"test/00000{i}.mp4") for i in range(2)]
+    assert run_command(name, [*videos, "--weights", str(broken)]) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(": ")[1] for line in lines if line.startswith("error: ")] == videos
 
 
 def test_the_library_raises(broken, synthav, tmp_path):

@@ -326,7 +326,7 @@ def write_page(spec: Mapping[str, Any], docs: str) -> str:
         "seeds; a claim is supported where it lies above 0, contradicted where it lies below, else inconclusive, as",
         "without an interval (one seed, or the same difference in all). With three seeds much remains inconclusive,",
         "and networks this small on rendered videos say little about Kinetics.",
-        "The machine had other work to do as well.",
+        "Suites of different dates were run by different versions of the code: compare variants within a suite.",
         "",
     ]
     for name, suite in spec["suites"].items():

@@ -22,6 +22,8 @@ Row = Mapping[str, Any]
 
 # Probability that an interval covers the difference.
 _CONFIDENCE = 0.95
+# Standard deviation of differences that are the same, points: a CSV has six digits, which round 100 / 320 in two ways.
+_SAME = 1e-3
 # Layout, inches: width, height of a variant, of what is around the rows of a metric, left and right panels.
 _WIDTH, _ROW, _AROUND, _LEFT, _RIGHT = 5.6, 0.4, 0.8, (0.15, 2.5), (2.95, 2.5)
 _NAME = 64
@@ -105,7 +107,7 @@ def paired(values: Mapping[int, float], others: Mapping[int, float]) -> Paired:
     each = [values[seed] - others[seed] for seed in sorted(values.keys() & others.keys())]
     mean = statistics.fmean(each) if each else float("nan")
     spread = statistics.stdev(each) if len(each) > 1 else 0.0
-    if spread < 1e-9:
+    if spread < _SAME:
         return Paired(mean, -float("inf"), float("inf"), each)
     half = float(t.ppf((1 + _CONFIDENCE) / 2, len(each) - 1)) * spread / len(each) ** 0.5
     return Paired(mean, mean - half, mean + half, each)

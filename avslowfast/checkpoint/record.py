@@ -193,7 +193,7 @@ class RunRecord:
                 f.flush()
                 os.fsync(f.fileno())
         except OSError as error:
-            raise states.StateNotSavedError(f"{path}: cannot be written ({error.strerror or error})") from None
+            raise states.StateNotSavedError.of(error, path) from None
 
 
 def is_of_run(name: str) -> bool:

@@ -1,6 +1,7 @@
 """State files of a run: written whole or not at all, read with every entry checked."""
 
 import contextlib
+import errno
 import math
 import os
 import shutil
@@ -11,7 +12,7 @@ import torch
 from torch import nn
 
 from ..utils import seeding
-from ..utils.errors import system_error, UserError
+from ..utils.errors import has_inodes, NO_INODES, system_error, UserError
 from ..utils.files import replacing
 from .files import CheckpointError, read_checkpoint
 
@@ -54,6 +55,16 @@ class StateNotSavedError(UserError, OSError):
 
     may_pass = True
 
+    @classmethod
+    def of(cls, error: Exception, path: str | os.PathLike[str]) -> "StateNotSavedError":
+        """For an error while a file was written.
+
+        Args:
+            error: Of the system, or of torch's writer.
+            path: The file.
+        """
+        return cls(f"{os.fspath(path)}: cannot be written ({_reason(error, path)})")
+
 
 def checkpoint_dir(output_dir: str | os.PathLike[str]) -> str:
     """Folder in which a run keeps its checkpoints."""
@@ -93,7 +104,7 @@ def save(state: Mapping[str, Any], path: str | os.PathLike[str]) -> None:
         _flush_folder(path)
     except (OSError, RuntimeError) as error:
         # torch tells a full disk by a RuntimeError of its zip writer.
-        raise StateNotSavedError(f"{path}: cannot be written ({_reason(error, path)})") from None
+        raise StateNotSavedError.of(error, path) from None
 
 
 def link(path: str | os.PathLike[str], other: str | os.PathLike[str]) -> None:
@@ -119,7 +130,7 @@ def link(path: str | os.PathLike[str], other: str | os.PathLike[str]) -> None:
                     os.fsync(f.fileno())
         _flush_folder(other)
     except OSError as error:
-        raise StateNotSavedError(f"{other}: cannot be written ({_reason(error, other)})") from None
+        raise StateNotSavedError.of(error, other) from None
 
 
 def _flush_folder(path: str | os.PathLike[str]) -> None:
@@ -134,10 +145,12 @@ def _reason(error: Exception, path: str | os.PathLike[str]) -> str:
     cause = system_error(error) or error
     words = getattr(cause, "strerror", None) or " ".join(str(cause).split())[:120] or type(cause).__name__
     folder = os.path.dirname(os.path.abspath(path))
+    if getattr(cause, "errno", None) == errno.ENOSPC and not has_inodes(folder):
+        return f"{NO_INODES}; remove some of them, or choose another folder"
     with contextlib.suppress(OSError):
         free = shutil.disk_usage(folder).free / 2**30
-        return f"{words}; {free:.2f} GB are free in {folder}; make room or choose another OUTPUT_DIR"
-    return f"{words}; {folder} is not there or not readable; choose another OUTPUT_DIR"
+        return f"{words}; {free:.2f} GB are free in {folder}; make room or choose another folder"
+    return f"{words}; {folder} is not there or not readable; choose another folder"
 
 
 def read_state(path: str | os.PathLike[str]) -> State:

@@ -1,8 +1,10 @@
 """Networks as programs that run without this project: torch.export and ONNX, compared with the network itself."""
 
 import copy
+import io
 import json
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -148,7 +150,10 @@ def _export(program: nn.Module, inputs: tuple[Tensor, ...], order: Sequence[str]
 
 
 def _write_torch(exported: torch.export.ExportedProgram, out: str, about: str) -> Run:
-    torch.export.save(exported, out, extra_files={"avslowfast": about})
+    # Through memory: torch's own writer of a file ends the process where the disk is full.
+    content = io.BytesIO()
+    torch.export.save(exported, content, extra_files={"avslowfast": about})
+    Path(out).write_bytes(content.getbuffer())
     loaded = torch.export.load(out).module()
 
     def run(inputs: tuple[Tensor, ...]) -> Sequence[Tensor]:

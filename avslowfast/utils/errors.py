@@ -16,6 +16,7 @@ U = TypeVar("U", bound="UserError")
 TRACEBACK_VARIABLE = "AVSLOWFAST_TRACEBACK"
 # Exit code of a process that ends with an error told in one line.
 MISTAKE = 2
+NO_INODES = "no inodes left on the disk: it has too many files"
 
 _LESS_MEMORY = (
     "use smaller batches (TRAIN.BATCH_SIZE, TEST.BATCH_SIZE), smaller or shorter clips, or fewer workers "
@@ -192,7 +193,7 @@ def concerning(path: str | os.PathLike[str], part: str | None = None) -> Iterato
     except Exception as error:
         systems = [cause for cause in _causes(error) if isinstance(cause, OSError) and cause.errno]
         for cause in systems:
-            if cause.filename in (None, part):
+            if cause.filename is None or _without_protocol(cause.filename) == part:
                 cause.filename = os.fspath(path)
         failed = None if systems else _NOT_WRITTEN.search(str(error))
         if failed is None:
@@ -254,17 +255,26 @@ def _system_error(error: BaseException, text: str) -> str:
     number = getattr(error, "errno", None) or (int(parsed[1]) if parsed else 0)
     what = getattr(error, "strerror", None) or (parsed[2] if parsed else text) or type(error).__name__
     paths = (getattr(error, "filename", None), getattr(error, "filename2", None))
-    names = [os.fsdecode(path) for path in paths if isinstance(path, str | bytes)]
+    names = [_without_protocol(path) for path in paths if isinstance(path, str | bytes)]
     names = names or ([parsed[3]] if parsed and parsed[3] else [])
-    if number == errno.ENOSPC and names and not _has_inodes(names[-1]):
-        what, number = "no inodes left on the disk: it has too many files", errno.EDQUOT
+    if number == errno.ENOSPC and names and not has_inodes(names[-1]):
+        what, number = NO_INODES, errno.EDQUOT
     remedy = _REMEDIES.get(number)
     where = "".join(f"{name}: " for name in names[-1:])
     return f"{where}{what[:1].lower()}{what[1:]}" + (f"; {remedy}" if remedy else "")
 
 
-def _has_inodes(path: str) -> bool:
-    """Whether the disk of a path has room for another file, as far as it says so."""
+def _without_protocol(path: Any) -> str:
+    """The path of a file that PyAV may have been given as an address, see `media.streams.file_url`."""
+    return os.fsdecode(path).removeprefix("file:") if isinstance(path, str | bytes) else ""
+
+
+def has_inodes(path: str) -> bool:
+    """Whether the disk of a path has room for another file, as far as it says so.
+
+    Args:
+        path: Of a file or folder, which need not be there.
+    """
     folder = os.path.abspath(path)
     while not os.path.exists(folder):
         folder = os.path.dirname(folder)

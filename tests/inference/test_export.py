@@ -9,6 +9,7 @@ import pytest
 import torch
 import weights as conformance
 from helpers import ROOT, TINY, tiny_cfg, VERB_AND_NOUN
+from helpers.mistakes import limited
 
 from avslowfast.inference.export import ENDINGS, export_model, ExportError
 from avslowfast.models import build_model
@@ -98,3 +99,12 @@ def test_a_wrong_ending_is_refused_before_anything_is_computed(tmp_path, target)
     model, cfg = make("MODEL.ARCH", "slow")
     with pytest.raises(ExportError, match=rf"ends in \{ENDINGS[target]}"):
         export_model(model, cfg, target, str(tmp_path / "x.bin"))
+
+
+@pytest.mark.parametrize("target", ["torch-export", pytest.param("onnx", marks=pytest.mark.slow)])
+def test_a_disk_that_takes_no_more_is_one_line(tmp_path, target):
+    model, cfg = make("MODEL.ARCH", "audio")
+    out = tmp_path / f"x{ENDINGS[target]}"
+    line = limited(export_model, model, cfg, target, str(out))
+    assert line.startswith(f"{out}: ") and line.endswith("choose another folder"), line
+    assert not list(tmp_path.iterdir())

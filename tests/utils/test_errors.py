@@ -5,7 +5,6 @@ import logging
 import os
 import pickle
 import re
-import resource
 import socket
 import subprocess
 import sys
@@ -15,6 +14,7 @@ import pytest
 import torch
 from helpers import ROOT
 from helpers.children import in_child
+from helpers.mistakes import error_of, limited
 from torch.utils.data import DataLoader, Dataset
 
 from avslowfast.checkpoint import states, tensor_files
@@ -43,29 +43,6 @@ class Failing(Dataset):
         if callable(self.error):
             self.error()
         raise self.error
-
-
-def error_of(function, *args):
-    """The error that a call raises."""
-    try:
-        function(*args)
-    except BaseException as error:
-        return error
-    raise AssertionError("nothing was raised")
-
-
-def limited(function, *args):
-    """Call it in a child that may write files of 100 kB; gives what it prints."""
-    read, write = os.pipe()
-    pid = os.fork()
-    if not pid:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
-        os.write(write, str(one_line(error_of(function, *args))).encode())
-        os._exit(0)
-    os.close(write)
-    os.waitpid(pid, 0)
-    with os.fdopen(read) as f:
-        return f.read()
 
 
 def bind_twice():
@@ -128,6 +105,15 @@ def test_a_full_disk_names_the_file_that_was_written(tmp_path):
     line = one_line(error_of(write))
     assert line == f"{tmp_path}/x.csv: no space left on device; free some space, or choose another folder"
     assert os.listdir(tmp_path) == []
+
+
+def test_an_address_of_pyav_is_the_path_of_a_file(tmp_path):
+    def write():
+        with replacing(tmp_path / "x.mp4") as part:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), f"file:{part}")
+
+    line = one_line(error_of(write))
+    assert line == f"{tmp_path}/x.mp4: no space left on device; free some space, or choose another folder"
 
 
 def test_a_state_that_cannot_be_written_whole_is_one_line(tmp_path):

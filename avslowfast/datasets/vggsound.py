@@ -34,10 +34,11 @@ def read(source: Source, split: str) -> Listing:
     names = sorted({row.label for row in rows})
     source.check_classes(len(names), path)
     ids = {name: i for i, name in enumerate(names)}
-    part = "train" if split == "train" else "test"
+    part, listed = "train" if split == "train" else "test", path
     if source.list_file:
         # The classes are still those of the whole file.
-        rows = read_rows(source.split_file())
+        listed = source.split_file()
+        rows = read_rows(listed)
     records = []
     for row in rows:
         if row.part == part or source.list_file:
@@ -47,7 +48,8 @@ def read(source: Source, split: str) -> Listing:
             video, audio_path = source.video("{video}_{start:06d}.mp4", **fields), source.audio(**fields)
             records.append(Record(video, ids[row.label], row.where, None, audio_path, row.video))
     if not records:
-        raise ConfigError(f"{path}: no rows of the split {part!r}")
+        of_split = "" if source.list_file else f" of the split {part!r}"
+        raise ConfigError(f"{listed}: no rows{of_split} in it; it should be the official file, or rows of it")
     return Listing(records, names)
 
 

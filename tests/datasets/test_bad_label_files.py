@@ -440,6 +440,13 @@ def test_empty_files_are_named_without_a_number_of_classes_to_set(tmp_path, name
     assert (file if name != "hmdb51" else str(tmp_path)) in text and ": no " in text
 
 
+def test_an_empty_list_of_ones_own_is_named_not_the_file_of_the_classes(tmp_path):
+    write(tmp_path, "vggsound.csv", "a,5,bark,train\n")
+    own = write(tmp_path, "own.csv", "\n")
+    source = Source(str(tmp_path), num_classes=1, list_file=str(own))
+    assert message_of(DATASETS["vggsound"], source, "test").startswith(f"{own}: no rows in it")
+
+
 def test_spaces_around_the_fields_of_a_table_do_not_count(tmp_path):
     write(tmp_path, "vggsound.csv", " a , 5, bark, train\n")
     assert DATASETS["vggsound"](Source(str(tmp_path), num_classes=1), "train").records[0].name == "a"

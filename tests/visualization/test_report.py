@@ -20,7 +20,8 @@ from avslowfast.visualization.matrix import most_confused
 from avslowfast.visualization.report import make_comparison, make_report
 from avslowfast.visualization.report.compare import paired_interval
 from avslowfast.visualization.report.provenance import facts
-from avslowfast.visualization.report.run import read_run
+from avslowfast.visualization.report.run import read_run, Run
+from avslowfast.visualization.report.sections import speed, training
 
 
 def test_a_report_is_one_page_that_needs_nothing_else(trained, tmp_path):
@@ -78,6 +79,29 @@ def test_a_run_that_has_not_ended_has_a_page(tmp_path):
     text = open(make_report(tmp_path), encoding="utf-8").read()
     assert "Not tested yet" in text and "<h2>Training</h2>" in text and "seconds per step" in text
     assert "<h2>Failed files</h2>" not in text
+
+
+def test_the_speed_of_a_run_that_went_on_elsewhere_is_of_the_steps_that_have_it(tmp_path):
+    step = {"_type": "train_iter", "epoch": "1/2", "iter": "2/4", "lr": 0.1, "dt": 0.5}
+    lines = [step | {"gpu_gb": 7.5}, step | {"dt": 1.5}, step | {"dt": 2.5, "gpu_gb": None}]
+    (tmp_path / "stdout.log").write_text("".join(f"json_stats: {json.dumps(line)}\n" for line in lines))
+    rows = speed(read_run(tmp_path))
+    assert "<td>seconds per step</td><td class=n>1.5</td>" in rows
+    assert "<td>GPU memory, GB</td><td class=n>7.5</td>" in rows
+
+
+def test_every_loss_of_a_run_has_a_curve(tmp_path):
+    losses = {f"loss_{i}": float(i) for i in range(8)}
+    step = {"_type": "train_iter", "epoch": "1/2", "iter": "2/4", "lr": 0.1, "loss": 1.0, **losses}
+    (tmp_path / "stdout.log").write_text(f"json_stats: {json.dumps(step)}\n")
+    drawn = training(read_run(tmp_path))
+    assert all(f">{name}</text>" in drawn or f"<!-- {name} -->" in drawn for name in losses)
+
+
+def test_the_command_of_a_run_can_be_run_again():
+    words = ["/x/avslowfast/__main__.py", "train", "My Videos/x.yaml", "MULTI_HEAD.NAMES", "[verb, noun]"]
+    run = Run("", {}, [], [], {}, {}, None, None, {"starts": [{"command": words}]}, None, [])
+    assert facts(run)["command"] == "avslowfast train 'My Videos/x.yaml' MULTI_HEAD.NAMES '[verb, noun]'"
 
 
 def test_a_page_says_where_its_run_comes_from(trained):

@@ -2,6 +2,7 @@
 
 import html
 import os
+import shlex
 from typing import Any
 
 from ...utils.text import counted
@@ -46,7 +47,7 @@ def _command(words: Any) -> str | None:
     if not isinstance(words, list) or not words:
         return None
     program, *others = map(str, words)
-    return " ".join(["avslowfast" if os.path.basename(program) == "__main__.py" else program, *others])
+    return shlex.join(["avslowfast" if os.path.basename(program) == "__main__.py" else program, *others])
 
 
 def _listed(versions: Any) -> str | None:

@@ -80,9 +80,9 @@ def training(run: Run) -> str:
 def _over_epochs(run: Run, title: str, names: Sequence[str]) -> str:
     figure = new_figure(4.6, 3)
     axes = figure.subplots()
-    for colour, name in zip(COLOURS, names):
+    for i, name in enumerate(names):
         logged = [step for step in run.steps if name in step]
-        axes.plot(*zip(*[(epochs_of(step), step[name]) for step in logged]), color=colour, label=name)
+        axes.plot(*zip(*[(epochs_of(step), step[name]) for step in logged]), color=class_colour(i), label=name)
     axes.set(xlabel="epoch", ylabel=title)
     if len(names) > 1:
         axes.legend(frameon=False, fontsize=8)
@@ -213,5 +213,6 @@ def notes(run: Run) -> str:
 
 def speed(run: Run) -> str:
     """Medians of the log lines' times and memory."""
-    names = [name for name in _SPEED if run.steps and name in run.steps[0]]
-    return table((_SPEED[name], f"{np.median([step[name] for step in run.steps]):.3g}") for name in names)
+    # A run may go on where there is another device, or none.
+    logged = {name: [step[name] for step in run.steps if _is_number(step.get(name))] for name in _SPEED}
+    return table((_SPEED[name], f"{np.median(values):.3g}") for name, values in logged.items() if values)

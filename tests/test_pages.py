@@ -118,6 +118,9 @@ def training_keys(command, call):
         keys["NUM_CPU_PROCESSES"] = keys["TRAIN.BATCH_SIZE"] = int(ranks[1])
         # Another network than that of the run which the page trains first.
         keys |= {"RESNET.WIDTH_PER_GROUP": 8, "OUTPUT_DIR": "output/ranks"}
+    if "--num_shards" in command.words:
+        # Each machine reads its share of a list that is short, and has its own batch.
+        keys["TRAIN.BATCH_SIZE"] = 2
     if cfg.MULTIGRID.LONG_CYCLE:
         # Its shapes take turns between learning-rate steps, and have up to 16 times the batch.
         keys |= {"SOLVER.STEPS": "[0, 1]", "SOLVER.LRS": "[1, 0.1]", "SOLVER.MAX_EPOCH": 2, "TRAIN.BATCH_SIZE": 1}

@@ -57,7 +57,8 @@ _ADDED = {
     "zoo": ["--out", "zoo.md"],
     "quickstart": ["--short"],
     "benchmarks.multigrid": ["--seeds", "1", "--data", "data/synthav_many"],
-    "benchmarks.balance": ["--seeds", "1", "--data", "data/synthav_many", "--ratio", "3", "--epochs", "1"],
+    "benchmarks.balance": ["--seeds", "1", "--data", "data/synthav_many", "--ratio", "3", "--epochs", "2"],
+    "benchmarks.soak": ["--iterations", "20", "--seconds", "0.5"],
     "tests/helpers/matrix/report.py": ["--only", "h264"],
 }
 _SMALL_CLIPS = {key: SMALL[key] for key in ("DATA.TRAIN_CROP_SIZE", "DATA.TEST_CROP_SIZE", "DATA.TRAIN_JITTER_SCALES")}

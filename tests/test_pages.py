@@ -54,7 +54,7 @@ _CLASSES = {
 _BENCHMARK = ["--repeats", "1", "--videos", "1", "--clips", "8", "--lines", "2000"]
 # What is added to programs and commands whatever else they say.
 _ADDED = {
-    "zoo": ["--out", "zoo.md"],
+    "zoo": ["--out", "tables/zoo.md"],
     "quickstart": ["--short"],
     "benchmarks.multigrid": ["--seeds", "1", "--data", "data/synthav_many"],
     "benchmarks.balance": ["--seeds", "1", "--data", "data/synthav_many", "--ratio", "3", "--epochs", "2"],

@@ -37,7 +37,7 @@ CALLS = {
     "zoo": "--out out/zoo.md",
 }
 # What a command does not stop after by itself, and after which it is interrupted.
-UNTIL = {"app": "http", "zoo": "measuring:  10%"}
+UNTIL = {"app": "http", "zoo": "| 2/"}
 
 
 @pytest.fixture(scope="module")

@@ -301,8 +301,7 @@ def write_results(
         "jobs": jobs,
         "minutes": sum(float(row["seconds"]) for row in rows) / 60 / jobs,
     }
-    with open(f"{base}.json", "w", encoding="utf-8") as f:
-        json.dump(facts, f, indent=1)
+    write_text(f"{base}.json", json.dumps(facts, indent=1))
 
 
 def _machine() -> dict[str, str]:
@@ -339,6 +338,5 @@ def write_page(spec: Mapping[str, Any], docs: str) -> str:
             )
             parts.append(section(name, suite, read_rows(f"{base}.csv"), text))
     path = os.path.join(docs, "ABLATIONS.md")
-    with open(path, "w", encoding="utf-8") as f:
-        f.write("\n".join(parts))
+    write_text(path, "\n".join(parts))
     return path

@@ -95,6 +95,8 @@ def run(args: argparse.Namespace) -> int:
 
     from benchmarks.measure import table
 
+    from ..utils.text import write_text
+
     if args.threads:
         torch.set_num_threads(args.threads)
     rows = _measure(args)
@@ -111,9 +113,7 @@ def run(args: argparse.Namespace) -> int:
     text = json.dumps({**about, "rows": rows})
     print(text)
     if args.json:
-        os.makedirs(os.path.dirname(os.path.abspath(args.json)), exist_ok=True)
-        with open(args.json, "w", encoding="utf-8") as f:
-            f.write(text + "\n")
+        write_text(args.json, text + "\n")
     return 0
 
 

@@ -20,6 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from ..utils.errors import MISTAKE
+from ..utils.text import write_text
 from .parser import CommandParser, load_model, written
 
 if TYPE_CHECKING:
@@ -75,8 +76,7 @@ def run(args: argparse.Namespace) -> int:
                 "start": explanation.start,
                 **explanation.contributions,
             }
-            with open(f"{base}.json", "w", encoding="utf-8") as f:
-                json.dump(numbers, f, indent=1)
+            write_text(f"{base}.json", json.dumps(numbers, indent=1))
             shares = explanation.contributions or {"score": explanation.score}
             words = ", ".join(f"{case} {100 * score:.1f} %" for case, score in shares.items())
             print(f"{video}: {name}: {words}  ({base}.png)")

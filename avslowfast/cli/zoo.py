@@ -53,13 +53,13 @@ def run(args: argparse.Namespace) -> int:
     """Measure and write."""
     from tqdm import tqdm
 
+    from ..utils.text import write_text
     from .checkout import document
 
     out = args.out or str(document("MODEL_ZOO.md"))
     rows = published()
     measured = {row["config"]: measure(row["config"]) for row in tqdm(rows, desc="measuring", disable=None)}
-    with open(out, "w", encoding="utf-8") as f:
-        f.write(page(rows, measured))
+    write_text(out, page(rows, measured))
     print(f"{out}: {len(rows)} configurations")
     return 0
 

@@ -1,5 +1,7 @@
 """A data set prepared in shares by several processes, one of them killed: as if one had prepared it all."""
 
+import contextlib
+import glob
 import json
 import multiprocessing
 import os
@@ -238,6 +240,17 @@ def test_what_crashed_in_a_share_is_tried_again_when_it_has_been_replaced(downlo
     assert not lost_before(table, {wanted: torn}, 10.0)
 
 
+def held_up(paths):
+    """Stop the process that writes a file; gives whether one did."""
+    parts = {str(path) for path in paths}
+    for link in glob.iglob("/proc/[0-9]*/fd/*") if parts else ():
+        with contextlib.suppress(OSError):
+            if os.readlink(link) in parts:
+                os.kill(int(link.split("/")[2]), signal.SIGSTOP)
+                return True
+    return False
+
+
 @pytest.mark.slurm
 @pytest.mark.skipif(bool(why_not()), reason=f"no Slurm can be started: {why_not()}")
 def test_an_array_of_slurm_with_one_task_killed_is_what_one_run_prepares(downloads, single, tmp_path):
@@ -245,7 +258,8 @@ def test_an_array_of_slurm_with_one_task_killed_is_what_one_run_prepares(downloa
         done = slurm.submit("prepare", words(downloads, tmp_path, "--slurm", "array=3", "cpus=1"))
         assert done.returncode == 0, done.stdout + done.stderr
         job = re.match(r"job (\d+): ", done.stdout)[1]
-        slurm.until(lambda: list(tmp_path.glob("videos/walk/long*.part.mp4")), 200)
+        # Slurm takes longer to kill it than the video to be written.
+        slurm.until(lambda: held_up(tmp_path.glob("videos/walk/long*.part.mp4")), 200)
         slurm.call("scancel", "--signal=KILL", f"{job}_1")
         slurm.until(lambda: f"{job}_" not in slurm.call("squeue", "-h", "-r", "-o", "%i"), 200)
         assert "--shard 1/3 (unfinished" in prepare(downloads, tmp_path, "--merge", code=2)

@@ -73,7 +73,8 @@ def most_confused(counts: NDArray[np.int64], size: int) -> list[int]:
         there, or where none is, most with any other.
     """
     mutual = _mutual(counts)
-    chosen = [int(i) for i in np.unravel_index(int(mutual.argmax()), mutual.shape)]
+    # Without any mistake the pair is one class twice.
+    chosen = list(dict.fromkeys(int(i) for i in np.unravel_index(int(mutual.argmax()), mutual.shape)))
     while len(chosen) < min(size, len(counts)):
         towards = mutual[:, chosen].sum(axis=1) + mutual.sum(axis=1) / (mutual.sum() + 1)
         towards[chosen] = -1

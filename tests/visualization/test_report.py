@@ -167,6 +167,8 @@ def test_four_hundred_classes_have_a_matrix_whole_and_its_most_confused_part(tmp
     assert dark.sum() == 400 + 2 * len(pairs)
     block = most_confused(confusion_matrix(scores, labels), 6)
     assert sorted(block) == sorted(sum(pairs, ()))
+    # Where nothing is confused, too, each class stands there once.
+    assert sorted(most_confused(np.eye(50, dtype=np.int64), 50)) == list(range(50))
     row = re.search(r"<tr><td>class &lt;7&gt;</td>.*?</tr>", text)[0]
     assert (
         f"background:{class_colour(7)}" in row

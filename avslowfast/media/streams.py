@@ -201,12 +201,6 @@ def seek(container: InputContainer, stream: Stream, time: float) -> None:
         container.seek(int(np.floor(time / time_unit(stream))), stream=stream, backward=True, any_frame=False)
 
 
-def seek_to_beginning(container: InputContainer) -> None:
-    """Move to the beginning of a file; see `seek`."""
-    with contextlib.suppress(av.error.FFmpegError):
-        container.seek(0, backward=True, any_frame=False)
-
-
 def packets_of(container: InputContainer, *streams: Stream) -> Iterator[Packet]:
     """Packets of streams from the current position, in the file's order.
 

@@ -275,11 +275,11 @@ def fetched(url: str) -> str:
     found = sha256_of(path)
     if not fresh and not found.startswith(wanted):
         # The server's file may be another one since the copy was made.
-        os.remove(path)
-        _download(address, path)
+        _download(address, path, other_than=found)
         found = sha256_of(path)
     if not found.startswith(wanted):
-        os.remove(path)
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(path)
         raise RemoteError(f"{address}: its SHA-256 is {found}, not {wanted}...; check the address and the hash")
     return path
 
@@ -293,21 +293,8 @@ def sha256_of(path: str | os.PathLike[str]) -> str:
     return digest.hexdigest()
 
 
-def fetch(url: str, path: str | os.PathLike[str]) -> None:
-    """Download a file to a path, whole or not at all.
-
-    Args:
-        url: Its address.
-        path: Where it goes; its folder is made where it is missing.
-
-    Raises:
-        RemoteError: It cannot be downloaded.
-    """
-    _download(url, os.fspath(path), again=True)
-
-
-def _download(url: str, path: str, again: bool = False) -> None:
-    """Download a file unless another process has just done it (`again`: in any case)."""
+def _download(url: str, path: str, other_than: str = "") -> None:
+    """Download a file unless another process has just done it; a copy with the SHA-256 `other_than` is replaced."""
     if url.startswith(_HTTP) and not urllib.parse.urlparse(url).hostname:
         raise RemoteError(f"{url}: cannot be downloaded (no host in it); check the address")
     os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
@@ -318,7 +305,7 @@ def _download(url: str, path: str, again: bool = False) -> None:
             # What another version of the file has left is not continued.
             part = f"{path}.{hashlib.sha256(source.tag.encode()).hexdigest()[:8]}.part"
             with _alone(part) as f:
-                if again or not os.path.isfile(path):
+                if not os.path.isfile(path) or (other_than and sha256_of(path) == other_than):
                     _complete(f, source)
                     os.replace(part, path)
 

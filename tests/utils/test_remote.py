@@ -4,12 +4,13 @@ import hashlib
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from helpers.servers import file_server
 
 from avslowfast.utils import remote
-from avslowfast.utils.remote import fetch, fetched, filesystem, RemoteError, retried
+from avslowfast.utils.remote import fetched, filesystem, RemoteError, retried
 
 DATA = bytes(range(256)) * 40_000
 HASH = hashlib.sha256(DATA).hexdigest()
@@ -102,7 +103,16 @@ def test_processes_share_one_download(server, cache):
     assert len(os.listdir(cache)) == 1
 
 
-def test_what_fsspec_opens_is_downloaded_too(tmp_path):
+def test_ranks_that_find_a_damaged_copy_share_one_new_one(server, cache):
+    path = fetched(server.url("x.bin"))
+    for _ in range(3):
+        open(path, "wb").write(b"damaged")
+        with ThreadPoolExecutor(8) as pool:
+            paths = set(pool.map(fetched, [server.url("x.bin") + f"#sha256={HASH}"] * 8))
+        assert paths == {path} and open(path, "rb").read() == DATA and len(os.listdir(cache)) == 1
+
+
+def test_what_fsspec_opens_is_downloaded_too():
     import fsspec
 
     with fsspec.filesystem("memory").open("/bucket/x.bin", "wb") as f:
@@ -111,8 +121,6 @@ def test_what_fsspec_opens_is_downloaded_too(tmp_path):
     assert open(path, "rb").read() == DATA
     with pytest.raises(RemoteError, match="y.bin: cannot be downloaded"):
         fetched("memory://bucket/y.bin")
-    fetch((tmp_path / "cache").as_uri() + "/" + os.path.basename(path), tmp_path / "copy.bin")
-    assert (tmp_path / "copy.bin").read_bytes() == DATA
 
 
 def test_unknown_storage_and_missing_packages_are_one_line():

@@ -366,6 +366,12 @@ def _checked(content: Mapping[str, Any]) -> tuple[ClassScores, NDArray[Any], lis
     (count,) = counts
     if not count:
         raise ScoresFileError("there are no videos in it")
+    if any(x.dtype == torch.bool for x in heads.values()):
+        raise ScoresFileError("its scores are true or false, no numbers")
+    if labels.is_complex() or (labels.dim() == 1 and labels.dtype == torch.bool):
+        raise ScoresFileError(f"its labels are no class ids but {str(labels.dtype).removeprefix('torch.')}")
+    # In a type without a sign -1 would be a large number.
+    labels = labels.to(torch.float64 if labels.is_floating_point() else torch.int64)
     if labels.dim() == 1 and not labels.is_floating_point():
         classes = min(x.shape[1] for x in heads.values())
         wrong = labels[(labels < -1) | (labels >= classes)]
@@ -380,8 +386,7 @@ def _checked(content: Mapping[str, Any]) -> tuple[ClassScores, NDArray[Any], lis
             raise ScoresFileError(f"its {key} are not one text for each of its {count} videos")
         lists.append(list(value))
     sizes = {head: x.shape[1] for head, x in heads.items()}
-    whole = torch.float64 if labels.is_floating_point() else torch.int64
-    return ClassScores.from_tensors(heads), labels.to(whole).numpy(), lists[0], _names(content, sizes), lists[1]
+    return ClassScores.from_tensors(heads), labels.numpy(), lists[0], _names(content, sizes), lists[1]
 
 
 def _names(content: Mapping[str, Any], sizes: Mapping[str, int]) -> ClassNames:

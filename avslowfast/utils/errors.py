@@ -194,7 +194,11 @@ def concerning(path: str | os.PathLike[str], part: str | None = None) -> Iterato
         systems = [cause for cause in _causes(error) if isinstance(cause, OSError) and cause.errno]
         for cause in systems:
             if cause.filename is None or _without_protocol(cause.filename) == part:
-                cause.filename = os.fspath(path)
+                try:
+                    cause.filename = os.fspath(path)
+                except AttributeError:
+                    # Those of PyAV keep theirs.
+                    raise OSError(cause.errno, cause.strerror, os.fspath(path)) from error
         failed = None if systems else _NOT_WRITTEN.search(str(error))
         if failed is None:
             raise

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -107,13 +108,15 @@ def test_a_full_disk_names_the_file_that_was_written(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-def test_an_address_of_pyav_is_the_path_of_a_file(tmp_path):
+@pytest.mark.parametrize("error", [OSError, av.error.OSError])
+def test_an_address_of_pyav_is_the_path_of_a_file(tmp_path, error):
     def write():
         with replacing(tmp_path / "x.mp4") as part:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), f"file:{part}")
+            raise error(errno.ENOSPC, os.strerror(errno.ENOSPC), f"file:{part}")
 
     line = one_line(error_of(write))
     assert line == f"{tmp_path}/x.mp4: no space left on device; free some space, or choose another folder"
+    assert one_line(error(errno.ENOENT, "No such file", "file:x.mp4")) == "x.mp4: no such file; check the path"
 
 
 def test_a_state_that_cannot_be_written_whole_is_one_line(tmp_path):

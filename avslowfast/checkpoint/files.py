@@ -10,7 +10,7 @@ import torch
 
 from ..utils.errors import UserError
 from ..utils.logging import get_logger
-from ..utils.remote import fetched, is_remote
+from ..utils.remote import fetched, is_file, is_remote
 from . import tensor_files
 from .plain_objects import NAMES
 from .torch_files import LEGACY, read_legacy, read_zip, ZIP
@@ -93,8 +93,11 @@ def is_checkpoint_path(path: str) -> bool:
 
     Args:
         path: Any path.
+
+    Raises:
+        UserError, OSError: See `utils.remote.is_file`.
     """
-    return is_remote(path) or os.path.isfile(path)
+    return is_remote(path) or is_file(path)
 
 
 def _reason(error: Exception) -> str:

@@ -19,6 +19,7 @@ from ..config.kinds import stored_values
 from ..config.names import Metric
 from ..utils.files import is_temporary, replacing
 from ..utils.logging import get_logger
+from ..utils.remote import check_reachable, is_remote
 from . import states
 from .files import CheckpointError
 
@@ -318,7 +319,10 @@ def resolve(path: str | os.PathLike[str]) -> str:
 
     Raises:
         CheckpointError: A folder without checkpoints.
+        PermissionError: See `utils.remote.check_reachable`.
     """
+    if not is_remote(os.fspath(path)):
+        check_reachable(path)
     if not os.path.isdir(path):
         return str(path)
     record = read_record(path)

@@ -50,6 +50,9 @@ _OPTIONAL: dict[str, type | tuple[type, ...]] = {
 _MOST_EPOCHS = 10**6
 
 
+_OF_PERMISSIONS = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
 class StateNotSavedError(UserError, OSError):
     """A file that could not be written; the message names the file, the reason, the free space and the remedy."""
 
@@ -147,6 +150,8 @@ def _reason(error: Exception, path: str | os.PathLike[str]) -> str:
     folder = os.path.dirname(os.path.abspath(path))
     if getattr(cause, "errno", None) == errno.ENOSPC and not has_inodes(folder):
         return f"{NO_INODES}; remove some of them, or choose another folder"
+    if getattr(cause, "errno", None) in _OF_PERMISSIONS:
+        return f"{words}; change the permissions of {folder}, or choose another folder"
     with contextlib.suppress(OSError):
         free = shutil.disk_usage(folder).free / 2**30
         return f"{words}; {free:.2f} GB are free in {folder}; make room or choose another folder"

@@ -18,7 +18,7 @@ tries these again only when they have changed since, with more time, or with --r
 train.csv, val.csv, test.csv and classes.txt.
 Several machines with one OUT: --shard I/N prepares the I-th of N shares (1/N to N/N), --merge puts together what they
 have found out, as a single run would have written it. A share that was killed is given again.
-Exit codes: 0 done; 2 a mistake, not one video in the folder, or shares to merge that are not done.
+Exit codes: 0 done; 2 a mistake, not one video in the folder or prepared, or shares to merge that are not done.
 """
 
 import argparse
@@ -100,8 +100,9 @@ def _share(text: str) -> tuple[int, int]:
 
 def run(args: argparse.Namespace) -> int:
     """Plan, prepare or merge, list, summarise."""
+    from ..config import ConfigError
     from ..preparation.plan import named_videos
-    from ..preparation.prepare import plan_jobs, write_problems
+    from ..preparation.prepare import plan_jobs, PREPARED, write_problems
     from ..preparation.shares import merge, Settings, Share
 
     if args.slurm is not None:
@@ -113,9 +114,10 @@ def run(args: argparse.Namespace) -> int:
     if args.merge and args.check:
         raise UsageError("--check looks for videos, --merge does not; give one of them")
     named = named_videos(args.name, args.annotations, args.videos)
-    for note in named.notes:
+    notes = list(named.notes)
+    jobs = plan_jobs(named.paths, args.videos, os.path.join(args.out, "videos"), not args.merge, notes)
+    for note in notes:
         print(f"note: {note}")
-    jobs = plan_jobs(named.paths, args.videos, os.path.join(args.out, "videos"), search=not args.merge)
     settings = Settings.of(args.name, args.short_side, jobs)
     problems = os.path.join(args.out, "problems.csv")
     if args.merge:
@@ -127,6 +129,8 @@ def run(args: argparse.Namespace) -> int:
     if args.shard and not args.check:
         print(f"\nWhen all {args.shard[1]} shares are done, give the command with --merge in the place of --shard I/N.")
     elif not args.check:
+        if not any(job.state in PREPARED for job in jobs):
+            raise ConfigError(f"{args.videos}: not one of its videos could be prepared; the reasons: {problems}")
         _list(args, named, jobs)
     return 0
 
@@ -177,11 +181,12 @@ def _prepare(
 def _list(args: argparse.Namespace, named: "NamedVideos", jobs: "Sequence[Job]") -> None:
     """Write the lists of the prepared videos, and say how to train on them."""
     from ..preparation.plan import DATA_SETS, write_lists
+    from ..preparation.prepare import PREPARED
 
     data_set, annotations = DATA_SETS[args.name], args.annotations
     if data_set.release:
         annotations = os.path.join(args.out, "lists")
-        there = [job.name for job in jobs if job.state in ("prepared", "there")]
+        there = [job.name for job in jobs if job.state in PREPARED]
         if write_lists(annotations, named, there):
             print("note: the test has no labels; test.csv holds the validation videos, as in the literature")
     words = ["DATA.PATH_TO_DATA_DIR", annotations, "DATA.PATH_PREFIX", os.path.join(args.out, "videos")]

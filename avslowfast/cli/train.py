@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from ..engine.stop import StopRequest
 
 
+# Folders in OUTPUT_DIR that a training writes to.
+_FOLDERS = ("checkpoints", "tensorboard")
+
+
 def add_arguments(parser: CommandParser) -> None:
     """A configuration with overrides, and what several machines need."""
     parser.add_configuration()
@@ -103,6 +107,10 @@ def checked_configuration(args: argparse.Namespace, fixed: Sequence[object]) -> 
                 "set TRAIN.MIRROR to the address to which it is copied"
             )
         check_writable(folder, key)
+    for name in _FOLDERS if cfg.TRAIN.ENABLE else ():
+        # An earlier start may have left them to somebody else.
+        if os.path.lexists(os.path.join(cfg.OUTPUT_DIR, name)):
+            check_writable(os.path.join(cfg.OUTPUT_DIR, name), f"{name} of OUTPUT_DIR")
     return cfg
 
 

@@ -108,7 +108,7 @@ def run_each(
         items: Can be sent between processes, and so can results.
         workers: Number of processes.
         timeout: Seconds after which a process that works on one item is ended.
-        clean: Is given each item whose process has ended or was ended, to remove what it has left.
+        clean: Is given each item whose process has ended or was ended before it was done, to remove what it has left.
 
     Yields:
         (number of the item, its result), in the order in which they come.
@@ -117,30 +117,35 @@ def run_each(
         Exception: Whatever the function raises, but for a lack of memory, which counts as lost.
     """
     again: list[int] = []
-    for index, result in _run(function, enumerate(items), workers, timeout):
-        if isinstance(result, Lost):
-            clean(items[index])
-            if result.worth_another_try:
-                again.append(index)
-                continue
+    for index, result in _run(function, enumerate(items), workers, timeout, clean):
+        if isinstance(result, Lost) and result.worth_another_try:
+            again.append(index)
+            continue
         yield index, result
     for index in again:
-        for _, result in _run(function, [(index, items[index])], 1, timeout):
-            if isinstance(result, Lost):
-                clean(items[index])
-            yield index, result
+        yield from _run(function, [(index, items[index])], 1, timeout, clean)
 
 
 def _run(
-    function: Callable[[Item], Result], items: Iterable[tuple[int, Item]], workers: int, timeout: float
+    function: Callable[[Item], Result],
+    items: Iterable[tuple[int, Item]],
+    workers: int,
+    timeout: float,
+    clean: Callable[[Item], None],
 ) -> Iterator[tuple[int, Result | Lost]]:
     """As `run_each`, of numbered items, each of which is tried once."""
     waiting = iter(items)
     pool: list[_Worker[Item, Result]] = []
+    at_work: dict[int, Item] = {}
+
+    def give(worker: _Worker[Item, Result], index: int, item: Item) -> None:
+        at_work[index] = item
+        worker.give(index, item)
+
     try:
         for index, item in _first(waiting, workers):
             pool.append(_Worker(function))
-            pool[-1].give(index, item)
+            give(pool[-1], index, item)
         while pool:
             wait([thing for worker in pool for thing in (worker.connection, worker.process.sentinel)], _LOOK)
             for place, worker in reversed(list(enumerate(pool))):
@@ -148,10 +153,13 @@ def _run(
                 if outcome is None or worker.index is None:
                     continue
                 done, following = worker.index, next(waiting, None)
+                if isinstance(outcome, Lost):
+                    clean(at_work[done])
+                del at_work[done]
                 if isinstance(outcome, Lost) and following is not None:
                     worker = pool[place] = _Worker(function)
                 if following is not None:
-                    worker.give(*following)
+                    give(worker, *following)
                 else:
                     pool.pop(place).end()
                 value = outcome if isinstance(outcome, Lost) else outcome[0]
@@ -161,6 +169,8 @@ def _run(
     finally:
         for worker in pool:
             worker.end()
+        for item in at_work.values():
+            clean(item)
 
 
 def _first(items: Iterator[tuple[int, Item]], count: int) -> Iterator[tuple[int, Item]]:

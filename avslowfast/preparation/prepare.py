@@ -8,7 +8,7 @@ from typing import Literal
 from tqdm import tqdm
 
 from ..media import DecodeError, transcode, VideoReader
-from ..media.files import is_video, walk_files
+from ..media.files import is_video, PassedOver, walk_files
 from ..utils.files import replaced_by, sweep, temporary_of
 from ..utils.text import counted, write_csv
 from .pool import Lost, lost_before, rows_of, run_each
@@ -25,7 +25,7 @@ _WHOLE_MOVIE_MARGIN = 60.0
 State = Literal["found", "prepared", "there", "missing", "unreadable", "refused"]
 STATES: tuple[State, ...] = ("found", "prepared", "there", "missing", "unreadable", "refused")
 _PROBLEMS = ("missing", "unreadable", "refused")
-_PREPARED = ("prepared", "there")
+PREPARED = ("prepared", "there")
 
 
 @dataclass
@@ -57,21 +57,28 @@ class Job:
     lost_before: bool = False
 
 
-def find_files(folder: str) -> dict[str, str]:
-    """{name without ending: path} of the videos below a folder.
+def find_files(folder: str, notes: list[str] | None = None) -> dict[str, list[str]]:
+    """{name without ending: paths} of the videos below a folder.
 
     For videos whose ending or folder differs from what the labels say.
 
     Args:
         folder: Folder of the downloads.
+        notes: Receives what could not be looked into, in one line.
     """
-    files: dict[str, str] = {}
-    for path in filter(is_video, walk_files(folder)):
-        files.setdefault(os.path.splitext(os.path.basename(path))[0], path)
+    files: dict[str, list[str]] = {}
+    passed_over: list[PassedOver] = []
+    for path in filter(is_video, walk_files(folder, passed_over)):
+        files.setdefault(os.path.splitext(os.path.basename(path))[0], []).append(path)
+    lost = [item for item in passed_over if item.lost]
+    if lost and notes is not None:
+        notes.append(f"passed over: {counted(len(lost), 'folder')}; the first: {lost[0].path}: {lost[0].reason}")
     return files
 
 
-def plan_jobs(paths: Mapping[str, Iterable[str]], prefix: str, out: str, search: bool = True) -> list[Job]:
+def plan_jobs(
+    paths: Mapping[str, Iterable[str]], prefix: str, out: str, search: bool = True, notes: list[str] | None = None
+) -> list[Job]:
     """Jobs for the videos that label files name.
 
     Args:
@@ -79,8 +86,10 @@ def plan_jobs(paths: Mapping[str, Iterable[str]], prefix: str, out: str, search:
         prefix: Folder of the downloaded videos, with which these paths begin.
         out: Folder of the prepared videos.
         search: Look for the downloaded files; otherwise all are missing.
+        notes: Receives what is doubtful about these files, a line each.
     """
-    files = find_files(prefix) if search else {}
+    files = find_files(prefix, notes) if search else {}
+    doubtful: list[list[str]] = []
     jobs: dict[str, Job] = {}
     names: dict[str, str] = {}
     for split, wanted in paths.items():
@@ -90,12 +99,19 @@ def plan_jobs(paths: Mapping[str, Iterable[str]], prefix: str, out: str, search:
                 name = os.path.relpath(path, prefix)
                 stem, ending = os.path.splitext(name)
                 name = name if ending.lower() == ".mp4" else stem + ".mp4"
-                source = files.get(os.path.splitext(os.path.basename(path))[0])
-                source = path if search and os.path.isfile(path) else source
+                found = files.get(os.path.splitext(os.path.basename(path))[0], [])
+                source = path if search and os.path.isfile(path) else next(iter(found), None)
+                if source != path and len(found) > 1:
+                    doubtful.append(found)
                 job = jobs[path] = Job(name, path, source, os.path.join(out, name))
                 job.reason = _why_refused(job, out, names.setdefault(os.path.normpath(name), path))
                 job.state = "refused" if job.reason else "missing"
             job.splits.add(split)
+    if doubtful and notes is not None:
+        first, second = doubtful[0][:2]
+        notes.append(
+            f"there are several files of {counted(len(doubtful), 'video')}; of the first {first} is taken, not {second}"
+        )
     return list(jobs.values())
 
 
@@ -126,7 +142,7 @@ def find_prepared(jobs: Sequence[Job], problems: str = "", timeout: float = TIME
     """
     sources = {} if retry else {job.wanted: job.source for job in jobs if job.source is not None}
     lost = lost_before(problems, sources, timeout)
-    left_out = {path: reason for path, state, reason in rows_of(problems) if state in _PREPARED}
+    left_out = {path: reason for path, state, reason in rows_of(problems) if state in PREPARED}
     for job in jobs:
         if job.state == "refused":
             continue
@@ -244,7 +260,7 @@ def write_problems(jobs: Sequence[Job], path: str, known_since: float | None = N
         path: The file.
         known_since: The file's time: a video that changes later is another one. None is now.
     """
-    bad = [job for job in jobs if job.state in _PROBLEMS or job.state in _PREPARED and job.reason]
+    bad = [job for job in jobs if job.state in _PROBLEMS or job.state in PREPARED and job.reason]
     if not bad:
         if os.path.exists(path):
             os.remove(path)

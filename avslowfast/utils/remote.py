@@ -76,11 +76,30 @@ def is_file(path: str) -> bool:
 
     Raises:
         RemoteError: Its server does not answer.
+        PermissionError: A folder on its way may not be entered, so that nobody can say.
     """
     if not is_remote(path):
+        check_reachable(path)
         return os.path.isfile(path)
     system, inner = filesystem(path)
     return retried(lambda: bool(system.isfile(inner)), path)
+
+
+def check_reachable(path: str | os.PathLike[str]) -> None:
+    """Refuse a path whose way leads through a folder that may not be entered: it looks as if nothing were there.
+
+    Args:
+        path: Of this machine.
+
+    Raises:
+        PermissionError: There is such a folder.
+    """
+    try:
+        os.stat(path)
+    except PermissionError:
+        raise
+    except (OSError, ValueError):
+        return
 
 
 def read(url: str) -> bytes:

@@ -40,10 +40,28 @@ def error_of(function, *args):
 
 def limited(function, *args):
     """Call it in a child that may write files of 100 kB; gives what it prints."""
+    return _in_child(lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)), function, *args)
+
+
+def not_permitted(folder, function, *args):
+    """Call it in a child for which a folder of root's is as for others; gives what it prints."""
+
+    def change_user():
+        if os.getuid() == 0:
+            os.setresuid(65534, 65534, 65534)
+
+    folder.chmod(0)
+    try:
+        return _in_child(change_user, function, *args)
+    finally:
+        folder.chmod(0o755)
+
+
+def _in_child(prepare, function, *args):
     read, write = os.pipe()
     pid = os.fork()
     if not pid:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+        prepare()
         os.write(write, str(one_line(error_of(function, *args))).encode())
         os._exit(0)
     os.close(write)

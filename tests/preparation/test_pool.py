@@ -86,6 +86,15 @@ def test_other_errors_are_raised_as_they_are(error):
     assert caught.value.args == error.args
 
 
+def test_what_ended_processes_have_left_is_cleaned_also_after_an_error():
+    cleaned = []
+    assert dict(run_each(work, [("exit", 3), ("double", 1)], 1, 30.0, cleaned.append))[1] == 2
+    assert cleaned == [("exit", 3)] * 2
+    with pytest.raises(ValueError, match="fault"):
+        list(run_each(work, [("sleep", 60), ("raise", ValueError("fault"))], 2, 100.0, cleaned.append))
+    assert cleaned[2:] == [("sleep", 60)]
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_processes_end_with_their_parent(tmp_path, number):
     code = (
@@ -158,6 +167,19 @@ def test_names_do_not_lead_out_of_the_folder(tmp_path, label):
     write_problems([bad, good], str(tmp_path / "problems.csv"))
     with open(tmp_path / "problems.csv", newline="") as f:
         assert [row["state"] for row in csv.DictReader(f)] == ["refused", "missing"]
+
+
+def test_several_files_of_a_video_and_folders_that_cannot_be_read_are_said(tmp_path):
+    for name in ("x/v.mkv", "y/v.mp4", "z/w.mp4", "w.mp4", "like.mp4/u.mp4"):
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "in" / name).write_bytes(b"")
+    source, notes = str(tmp_path / "in"), []
+    jobs = plan_jobs({"train": [f"{source}/v.mp4", f"{source}/w.mp4"]}, source, str(tmp_path / "out"), notes=notes)
+    assert [job.source for job in jobs] == [f"{source}/x/v.mkv", f"{source}/w.mp4"]
+    assert notes == [
+        f"passed over: 1 folder; the first: {source}/like.mp4: a folder that is called like a video",
+        f"there are several files of 1 video; of the first {source}/x/v.mkv is taken, not {source}/y/v.mp4",
+    ]
 
 
 @pytest.mark.parametrize("label", ["a", "a/b", "a/../b", "..a", "...", "~", "$HOME", "a b", "=1+1"])

@@ -245,4 +245,13 @@ def test_downloads_without_a_known_video_are_one_line(kitchens, tmp_path):
     text = prepare("epic55", "--annotations", kitchens, "--videos", tmp_path, "--out", tmp_path / "out", code=2)
     assert "not one of the 6 videos" in text and "Traceback" not in text
     text = prepare("ucf101", "--annotations", tmp_path, "--videos", tmp_path, "--out", tmp_path / "out", code=2)
-    assert "no label files of ucf101" in text
+    assert "no label files of ucf101" in text and "classInd.txt' does not exist" in text
+
+
+def test_downloads_of_which_none_can_be_prepared_are_one_line(tmp_path):
+    (tmp_path / "train.csv").write_text("label,youtube_id,time_start,time_end,split\na,x,0,10,train\n")
+    (tmp_path / "x_000000_000010.mp4").write_bytes(b"torn")
+    args = ("kinetics400", "--annotations", tmp_path, "--videos", tmp_path, "--out", tmp_path / "out", "--jobs", 1)
+    text = prepare(*args, code=2)
+    assert f"error: {tmp_path}: not one of its videos could be prepared" in text and "Next" not in text
+    assert "torn" not in text and (tmp_path / "out/problems.csv").read_text().count("unreadable") == 1

@@ -15,16 +15,20 @@ import pytest
 import torch
 from helpers import ROOT
 from helpers.children import in_child
-from helpers.mistakes import error_of, limited
+from helpers.mistakes import error_of, limited, not_permitted
 from torch.utils.data import DataLoader, Dataset
 
+from avslowfast import load_model
 from avslowfast.checkpoint import states, tensor_files
+from avslowfast.checkpoint.files import is_checkpoint_path
+from avslowfast.checkpoint.record import resolve
 from avslowfast.engine.meeting import MeetingError
 from avslowfast.utils import errors
 from avslowfast.utils.errors import may_pass, one_line, tell, UserError
 from avslowfast.utils.files import replacing
 from avslowfast.utils.logging import setup_logging
-from avslowfast.utils.remote import RemoteError
+from avslowfast.utils.remote import is_file, RemoteError
+from avslowfast.visualization.report.run import read_run
 
 
 class OneOfOurs(UserError, ValueError):
@@ -123,6 +127,19 @@ def test_a_state_that_cannot_be_written_whole_is_one_line(tmp_path):
     line = limited(states.save, {"x": torch.zeros(100_000)}, tmp_path / "x.pyth")
     assert re.fullmatch(rf"{tmp_path}/x.pyth: cannot be written \(File too large; .* GB are free .*\)", line), line
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("function", [is_file, resolve, is_checkpoint_path, read_run, load_model])
+def test_what_may_not_be_entered_is_not_said_to_be_missing(tmp_path, function):
+    (tmp_path / "shut").mkdir()
+    line = not_permitted(tmp_path / "shut", function, str(tmp_path / "shut/run"))
+    assert line.startswith(f"{tmp_path}/shut/run: permission denied; change its permissions"), line
+
+
+def test_a_state_that_may_not_be_written_is_no_matter_of_space(tmp_path):
+    (tmp_path / "shut").mkdir()
+    line = not_permitted(tmp_path / "shut", states.save, {}, tmp_path / "shut/x.pyth")
+    assert "(Permission denied; change the permissions of " in line, line
 
 
 def write_by_torch(path):

@@ -18,6 +18,7 @@ from ...evaluation.build import best_metric
 from ...evaluation.results import FACTS
 from ...tasks.scores import FloatArray, names_of_head, ONLY, SavedScores
 from ...utils.errors import UserError
+from ...utils.remote import check_reachable
 from ...utils.text import counted, read_json, read_text, TextError
 
 # What begins the numbers in a line of the log; a line that a kill has torn may have another one behind it.
@@ -81,8 +82,10 @@ def read_run(folder: str | os.PathLike[str]) -> Run:
 
     Raises:
         NoRunError: There is neither a log nor a result in the folder that can be read.
+        PermissionError: See `utils.remote.check_reachable`.
     """
     folder, notes = os.fspath(folder), list[str]()
+    check_reachable(folder)
     config = _text(folder, "config.yaml", notes)
     log = _text(folder, "stdout.log", notes)
     stats = _stats(log, notes)

@@ -17,7 +17,7 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from ..utils.text import counted
+from ..utils.text import counted, on_one_line
 from .parser import CommandParser, count_of, number_of, seconds, training_command, UsageError, written
 
 if TYPE_CHECKING:
@@ -80,8 +80,8 @@ def run(args: argparse.Namespace) -> int:
     kind = look_through(content, args, args.out, args.sounds)
     copies = folders.find_copies(content.videos)
     if copies:
-        several, (first, second, *_) = sum(map(len, copies)) - len(copies), copies[0]
-        print(f"note: {counted(several, 'file')} that others are copies of, the first {second.path} of {first.path}")
+        several, (first, second) = sum(map(len, copies)) - len(copies), (on_one_line(v.path) for v in copies[0][:2])
+        print(f"note: {counted(several, 'file')} that others are copies of, the first {second} of {first}")
     say_substitutes(write_split(content, args, args.out, kind), kind)
     if len(content.class_names) == 1:
         print(f"\nLists are in {args.out}. Of one class nothing can be learnt: a network needs two or more.")
@@ -187,21 +187,22 @@ def _print_left_out(content: "VideoFolder", kind: str, out: str) -> None:
     from ..media.files import is_sound
 
     for video in content.unreadable[:_NAMED]:
-        print(f"left out: {video.path}: {video.reason}")
+        print(f"left out: {on_one_line(video.path)}: {video.reason}")
     if len(content.unreadable) > _NAMED:
         print(f"left out: {len(content.unreadable) - _NAMED} more; all of them: {os.path.join(out, 'unreadable.csv')}")
     if content.loose:
         loose = f"{counted(len(content.loose), kind)} outside the folders of the classes"
-        print(f"left out: {loose}, the first {content.loose[0]}")
+        print(f"left out: {loose}, the first {on_one_line(content.loose[0])}")
     for note in content.passed_over[:_NAMED]:
-        print(f"passed over: {note.path}: {note.reason}")
+        print(f"passed over: {on_one_line(note.path)}: {note.reason}")
     sounds = [path for path in content.other_files if is_sound(path)]
     others = [path for path in content.other_files if not is_sound(path)]
     if sounds:
-        print(f"left out: {counted(len(sounds), 'sound')} beside videos (--sounds takes both), the first {sounds[0]}")
+        first = on_one_line(sounds[0])
+        print(f"left out: {counted(len(sounds), 'sound')} beside videos (--sounds takes both), the first {first}")
     if others:
         what = "file that is no video or sound" if len(others) == 1 else "files that are no videos or sounds"
-        print(f"left out: {len(others)} {what} by name, the first {others[0]}")
+        print(f"left out: {len(others)} {what} by name, the first {on_one_line(others[0])}")
 
 
 def _table(counts: Mapping[str, Mapping[str, int]]) -> str:

@@ -197,7 +197,7 @@ def _list(args: argparse.Namespace, named: "NamedVideos", jobs: "Sequence[Job]")
 def _summary(jobs: "Sequence[Job]", splits: Sequence[str], table: str) -> str:
     """A table of states by split, as lines; `table` is where all problems stand."""
     from ..preparation.prepare import count_states
-    from ..utils.text import counted
+    from ..utils.text import counted, on_one_line
 
     counts = count_states(jobs, [*splits, "all"])
     width = max(map(len, counts))
@@ -225,5 +225,5 @@ def _summary(jobs: "Sequence[Job]", splits: Sequence[str], table: str) -> str:
         first = next((job for job in jobs if job.state == state), None)
         if first:
             reason = f": {first.reason}" if first.reason else ""
-            lines.append(f"{state}: the first is {first.wanted}{reason}; all of them: {table}")
+            lines.append(f"{state}: the first is {on_one_line(first.wanted)}{reason}; all of them: {table}")
     return "\n".join(lines)

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import stat
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TextIO
 
@@ -140,6 +141,15 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         keys = [key for key, _ in pairs]
         raise ValueError(f"the key {next(key for key in content if keys.count(key) > 1)!r} is there twice")
     return content
+
+
+def on_one_line(path: str) -> str:
+    """A path for people: control characters, a line break among them, stand as escapes.
+
+    Args:
+        path: Any path.
+    """
+    return "".join(repr(c)[1:-1] if unicodedata.category(c) == "Cc" else c for c in path)
 
 
 def counted(count: int, word: str) -> str:

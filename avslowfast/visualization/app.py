@@ -14,7 +14,7 @@ from ..inference.load import meta_of
 from ..inference.moments import moments
 from ..inference.predictor import predict
 from ..media import open_media
-from ..utils.errors import UserError
+from ..utils.errors import one_line, UserError
 from .media import has_frames
 from .player import write_player
 
@@ -58,9 +58,12 @@ def build_app(
         try:
             _check(path, max_seconds)
             shown = [part for model in models for part in _shown(model, path, topk, step)]
-        except UserError as error:
+        except Exception as error:
+            line = one_line(error)
+            if line is None:
+                raise
             # A person sees the name that they gave, not where the file lies.
-            raise gradio.Error(str(error).replace(path, os.path.basename(path)), print_exception=False) from None
+            raise gradio.Error(line.replace(path, os.path.basename(path)), print_exception=False) from None
         return [files, *shown]
 
     with gradio.Blocks(title="avslowfast", analytics_enabled=False, delete_cache=(_LOOK_SECONDS, _KEEP_SECONDS)) as app:

@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from avslowfast.utils.text import read_json, read_text, TextError, write_csv
+from avslowfast.utils.text import on_one_line, read_json, read_text, TextError, write_csv
 
 
 @pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["plain", "byte order mark"])
@@ -70,3 +70,8 @@ def test_json_that_is_none_is_named(tmp_path, text):
 def test_json_may_have_a_byte_order_mark(tmp_path):
     (tmp_path / "x.json").write_text('\ufeff{"a": 1}')
     assert read_json(tmp_path / "x.json") == {"a": 1}
+
+
+@pytest.mark.parametrize("path, shown", [("a b/ü#'.mp4", "a b/ü#'.mp4"), ("a\nb\t\x1b[2J", "a\\nb\\t\\x1b[2J")])
+def test_a_path_for_people_is_one_line(path, shown):
+    assert on_one_line(path) == shown

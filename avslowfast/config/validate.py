@@ -6,6 +6,7 @@ What each key takes by itself stands in its row of the table, see `defaults`.
 import logging
 
 from ..utils.remote import require_package
+from ..utils.text import counted
 from .derived import (
     audio_seconds,
     Cfg,
@@ -198,7 +199,8 @@ def _check_training(cfg: Cfg) -> None:
     if epochs < 1:
         refuse(cfg, "MULTIGRID.EPOCH_FACTOR", f"of SOLVER.MAX_EPOCH {s.MAX_EPOCH} it leaves no epoch", "raise it")
     if 0 < s.WARMUP_EPOCHS >= epochs:
-        refuse(cfg, "SOLVER.WARMUP_EPOCHS", f"the warm-up does not end within {epochs} epochs", "shorten it")
+        problem = f"the warm-up does not end within {counted(epochs, 'epoch')}"
+        refuse(cfg, "SOLVER.WARMUP_EPOCHS", problem, "shorten it")
     mixing = cfg.MIXUP
     if mixing.ENABLE and not (mixing.ALPHA or mixing.CUTMIX_ALPHA):
         remedy = "set one of them above 0, or MIXUP.ENABLE False"

@@ -130,7 +130,9 @@ def check_test_weights(cfg: Cfg, datasets: Mapping[str, ClipDataset]) -> None:
 
 def _try_files(dataset: ClipDataset, decode: bool) -> FilesTried:
     records = dataset.records
-    indices = _spread(len(records), _LOOKED_FOR)
+    # Segments and key frames of one file: the first of them stands for it.
+    of_file = {records[index].path: index for index in reversed(_spread(len(records), _LOOKED_FOR))}
+    indices = sorted(of_file.values())
     missing = {index: reason for index in indices if (reason := absence(records[index].path)) is not None}
     present = [index for index in indices if index not in missing]
     tried = [present[i] for i in _spread(len(present), _DECODED)] if decode else []

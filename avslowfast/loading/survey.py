@@ -68,7 +68,7 @@ class SplitFacts:
     Attributes:
         records: Number of its records: videos, segments or key frames.
         files: Number of different video files.
-        classes: {classifier: its classes}; the only classifier is called ""; {} without labels.
+        classes: {classifier: its classes}; the only classifier is called ""; {} without labels, as predicted boxes are.
         lists: Label files that its records come from, in order.
         repeated: Label file and line of each record that stands in the list already.
         contradicted: The same of each record that stands in the list already with another label.
@@ -245,6 +245,9 @@ def _class_facts(listing: Listing, classes: Mapping[str, int]) -> dict[str, Clas
     facts = {}
     for head, (name, total) in enumerate(classes.items()):
         ids, rows = listing.records.labels.class_ids(head)
+        if listing.labels == "boxes" and not len(ids):
+            # Predicted boxes, which have no actions.
+            continue
         if listing.labels == "spans":
             # A class counts once for a video, however often it occurs there.
             ids = np.unique(np.stack([rows, ids]), axis=1)[1]

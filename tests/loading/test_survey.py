@@ -106,6 +106,12 @@ def test_lists_without_labels_have_no_classes():
     assert found.lines()[1].split() == ["train", "2", "1", *["none"] * 4, "1", "none"]
 
 
+def test_predicted_boxes_without_actions_have_no_classes():
+    boxes = BoxLabels(np.zeros((2, 4), np.float32), ((), ()))
+    found = survey({"val": Listing([Record("a", boxes)], labels="boxes")}, {"": 80})
+    assert found.splits["val"].classes == {} and found.notes() == []
+
+
 def test_lists_in_order_give_the_table_alone():
     train = videos(*[(f"t{i}", i % 2) for i in range(20)])
     found = survey({"train": train, "val": videos(("a", 0), ("b", 1))}, {"": 2})

@@ -210,7 +210,8 @@ def is_explainable(model: nn.Module) -> bool:
         model: From `load_model`.
     """
     cfg = meta_of(model).cfg
-    return not task_facts(cfg).boxes and list(head_classes(cfg)) == [ONLY]
+    facts = task_facts(cfg)
+    return facts.classifier and not facts.boxes and list(head_classes(cfg)) == [ONLY]
 
 
 def with_own_audio(inputs: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -62,10 +62,15 @@ def export_model(
         {number of clips: largest difference of a score from the network's}.
 
     Raises:
-        ExportError: `out` has another ending, the exporter cannot take the network, or a difference is above 1e-4.
+        ExportError: `out` has another ending, the network has no classifier, the exporter cannot take it, or a
+            difference is above 1e-4.
     """
     if not out.endswith(ENDINGS[target]):
         raise ExportError(f"{out}: a file of {target} ends in {ENDINGS[target]}; name it so")
+    if not task_facts(cfg).classifier:
+        raise ExportError(
+            f"the network has no classifier (TASK {cfg.TASK}), and a program gives scores; export one that has"
+        )
     shapes = input_shapes(cfg, cfg.DATA.TEST_CROP_SIZE)
     draw = _RandomInputs(cfg, shapes, boxes_per_clip)
     order = list(draw(2))

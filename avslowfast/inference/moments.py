@@ -74,6 +74,7 @@ def moments(
         ArgumentError: A number that makes no sense, or something else than a path.
         ExplanationError: The network does not have the stage.
         SlidingWindowError: The network classifies boxes.
+        NoClassifierError: The network has no classifier.
         DecodeError: The file cannot be read.
     """
     network, found = network_of(model), []

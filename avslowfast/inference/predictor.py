@@ -60,6 +60,7 @@ def predict(
         DecodeError: The file cannot be read.
         NotFiniteError: The scores are NaN or infinite.
         PredictionError: The network classifies boxes.
+        NoClassifierError: The network has no classifier.
     """
     meta, topk = meta_of(model), whole("topk", topk)
     if task_facts(meta.cfg).boxes:

@@ -20,6 +20,10 @@ class NotFiniteError(UserError, ValueError):
     """What a network makes of a file that could be read is NaN or infinite; the message names the file."""
 
 
+class NoClassifierError(UserError, ValueError):
+    """The network classifies nothing, as one that learns synchronisation alone."""
+
+
 # What describes clips and is no input of a network.
 _NOT_INPUTS = ("start",)
 
@@ -104,12 +108,19 @@ def score_clips(
         source: Their file, for the message.
 
     Raises:
+        NoClassifierError: The network has no classifier.
         NotFiniteError: Scores are NaN or infinite.
     """
     inputs = network_inputs(model, clips)
     parts = chunks(inputs, len(clips["start"]), max_clips)
     with evaluating(model):
-        scores = ClassScores.concatenate([ClassScores.from_tensors(model(part)["scores"]) for part in parts])
+        of_parts = [ClassScores.from_tensors(model(part)["scores"]) for part in parts]
+    if not of_parts[0].heads:
+        raise NoClassifierError(
+            f"the network has no classifier (TASK {meta_of(model).cfg.TASK}), so there are no scores; take one that "
+            "was trained with labels, or what this one knows: avslowfast sync, avslowfast features"
+        )
+    scores = ClassScores.concatenate(of_parts)
     check_finite(scores.heads.values(), "scores", source)
     return scores
 

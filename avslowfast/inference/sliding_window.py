@@ -92,6 +92,7 @@ def slide(
     Raises:
         ArgumentError: A number that makes no sense, or something else than a path.
         SlidingWindowError: The network classifies boxes.
+        NoClassifierError: The network has no classifier.
         DecodeError: The file cannot be read.
         NotFiniteError: Scores are NaN or infinite.
     """

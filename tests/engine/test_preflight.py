@@ -92,8 +92,10 @@ def test_a_label_beyond_the_classes_in_the_test_list_is_found_before_the_first_s
 
 
 def test_a_wrong_prefix_is_told_with_the_number_of_files_looked_for(run_args, lists):
-    # A file that two lines name is one file.
-    moved = lambda split, lines: [f"nowhere/{i // 2}.mp4 {line.split()[1]}" for i, line in enumerate(lines)]  # noqa: E731
+    def moved(split, lines):
+        # A file that two lines name is one file.
+        return [f"nowhere/{i // 2}.mp4 {line.split()[1]}" for i, line in enumerate(lines)]
+
     message = check(run_args, "DATA.PATH_TO_DATA_DIR", lists(moved), code=2).stderr
     assert "train: 16 of 16 files that were looked for do not exist" in message
     assert "DATA.PATH_PREFIX" in message

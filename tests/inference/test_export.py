@@ -101,6 +101,12 @@ def test_a_wrong_ending_is_refused_before_anything_is_computed(tmp_path, target)
         export_model(model, cfg, target, str(tmp_path / "x.bin"))
 
 
+def test_a_network_without_a_classifier_is_refused(tmp_path):
+    model, cfg = make("TASK", "sync")
+    with pytest.raises(ExportError, match=r"no classifier \(TASK sync\)"):
+        export_model(model, cfg, "torch-export", str(tmp_path / "x.pt2"))
+
+
 @pytest.mark.parametrize("target", ["torch-export", pytest.param("onnx", marks=pytest.mark.slow)])
 def test_a_disk_that_takes_no_more_is_one_line(tmp_path, target):
     model, cfg = make("MODEL.ARCH", "audio")

@@ -5,8 +5,11 @@ import torch
 from helpers import VERB_AND_NOUN
 
 import avslowfast
+from avslowfast.inference.explain import explain, ExplanationError
 from avslowfast.inference.load import meta_of, network_of, NotLoadedError
 from avslowfast.inference.predictor import PredictionError
+from avslowfast.inference.scoring import NoClassifierError
+from avslowfast.inference.sliding_window import slide
 from avslowfast.models import build_model
 
 
@@ -25,6 +28,15 @@ def test_several_classifiers_give_a_dict(fresh, synthav):
 def test_a_network_of_boxes_says_what_to_use(boxes_network, synthav):
     with pytest.raises(PredictionError, match="classify_boxes"):
         avslowfast.predict(boxes_network, synthav / "test/000001.mp4")
+
+
+def test_a_network_without_a_classifier_says_so(fresh, synthav):
+    network, video = fresh("TASK", "sync"), synthav / "test/000000.mp4"
+    for ask in (avslowfast.predict, slide):
+        with pytest.raises(NoClassifierError, match=r"no classifier \(TASK sync\)"):
+            ask(network, video)
+    with pytest.raises(ExplanationError, match="only networks with a single classifier"):
+        explain(network, network.meta.preprocess(video))
 
 
 def test_the_meta_is_found_behind_data_parallelism(network, synthav):

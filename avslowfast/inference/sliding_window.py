@@ -158,7 +158,7 @@ def top_classes(window: Window, meta: ModelMeta, count: int) -> list[tuple[str, 
         count: Classes of each classifier.
 
     Returns:
-        [(name, score)], best first; with several classifiers a name is "classifier: class".
+        [(name, score)], the best of each first; with several classifiers a name is "classifier: class".
     """
     return [
         (meta.class_label(i, head), float(scores[i]))
@@ -175,18 +175,24 @@ def segments(windows: Sequence[Window], meta: ModelMeta) -> list[Segment]:
         meta: Of the network.
 
     Returns:
-        The segments in order: the first begins with the first window, the last ends with the last window.
+        The segments of each classifier in turn, in order: its first begins with the first window, its last ends with
+        the last window.
     """
-    best = [top_classes(window, meta, 1)[0] for window in windows]
+    heads = windows[0].scores if windows else ()
+    return [run for head in heads for run in _runs(windows, meta, head)]
+
+
+def _runs(windows: Sequence[Window], meta: ModelMeta, head: str) -> Iterator[Segment]:
+    """The segments of one classifier."""
+    scores = np.stack([window.scores[head] for window in windows])
+    best = scores.argmax(axis=1)
     # A segment begins with the first window of its class.
-    firsts = [i for i in range(len(windows)) if not i or best[i][0] != best[i - 1][0]]
-    runs = []
+    firsts = [i for i in range(len(windows)) if not i or best[i] != best[i - 1]]
     for first, after in zip(firsts, [*firsts[1:], len(windows)]):
         start = windows[0].start if not first else _between(windows[first - 1], windows[first])
         stop = windows[-1].stop if after == len(windows) else _between(windows[after - 1], windows[after])
-        mean = float(np.mean([score for _, score in best[first:after]]))
-        runs.append(Segment(start, stop, best[first][0], mean))
-    return runs
+        class_id = int(best[first])
+        yield Segment(start, stop, meta.class_label(class_id, head), float(scores[first:after, class_id].mean()))
 
 
 def _between(a: Window, b: Window) -> float:

@@ -206,7 +206,8 @@ def _text_image(text: str, width: int, height: int, letter: float) -> Pixels:
 
 
 def _clock(seconds: float) -> str:
-    return f"{int(seconds // 60)}:{seconds % 60:04.1f}"
+    minutes, rest = divmod(round(seconds, 1), 60)
+    return f"{minutes:.0f}:{rest:04.1f}"
 
 
 def write_predictions(

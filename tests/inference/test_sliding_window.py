@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from helpers import VERB_AND_NOUN
 
 from avslowfast.inference.sliding_window import class_index, Segment, segments, slide, SlidingWindowError, Window
 from avslowfast.media import VideoReader
@@ -32,6 +33,17 @@ def test_segments_meet_between_the_middles_of_windows(network):
     runs = segments([window(0.0, 3), window(1.0, 3), window(2.0, 4), window(3.0, 3)], network.meta)
     a, b = network.meta.class_name(3), network.meta.class_name(4)
     assert runs == [Segment(0.0, 2.5, a, 0.5), Segment(2.5, 3.5, b, 0.5), Segment(3.5, 5.0, a, 0.5)]
+
+
+def test_each_classifier_has_its_segments(fresh):
+    verbs, nouns = np.eye(5, dtype=np.float32), np.eye(6, dtype=np.float32)
+    windows = [Window(i, i + 2.0, {"verb": verbs[i // 2], "noun": nouns[1]}) for i in range(4)]
+    runs = segments(windows, fresh(*VERB_AND_NOUN).meta)
+    assert [(run.start, run.stop, run.name) for run in runs] == [
+        (0, 2.5, "verb: class 0"),
+        (2.5, 5.0, "verb: class 1"),
+        (0, 5.0, "noun: class 1"),
+    ]
 
 
 def test_classes_are_found_by_name_and_number(network):

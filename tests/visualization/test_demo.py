@@ -18,7 +18,7 @@ from avslowfast.inference.sliding_window import slide, Window
 from avslowfast.media import transcode, VideoReader, write_video
 from avslowfast.synthav.render import render_clip, SAMPLE_RATE
 from avslowfast.visualization.colours import class_colour, class_rgb
-from avslowfast.visualization.demo import DemoPainter
+from avslowfast.visualization.demo import DemoPainter, write_predictions
 from avslowfast.visualization.media import Spectrogram
 from avslowfast.visualization.text import fitted, font_for
 
@@ -178,3 +178,9 @@ def test_a_painter_changes_the_frames_and_nothing_else(tmp_path):
     with VideoReader(tmp_path / "b.mp4") as reader:
         early, late = reader.read_frames([0.5, 2.0]).pixels.mean(axis=(1, 2))
     assert early[0] > 200 and early[1] < 40 and late.max() < 20
+
+
+def test_a_time_just_before_a_minute_is_the_minute(network):
+    windows = [Window(0.0, 59.97, {"": np.eye(16, dtype=np.float32)[0]})]
+    (line,) = write_predictions(windows, network.meta, "x.mp4", None)
+    assert line.startswith("0:00.0 - 1:00.0  100 %")

@@ -14,7 +14,10 @@
   };
   let shown = ""; // case and window that the bars show
 
-  const clock = t => `${Math.floor(t / 60)}:${(t % 60).toFixed(1).padStart(4, "0")}`;
+  const clock = t => {
+    const tenths = Math.round(10 * t);
+    return `${Math.floor(tenths / 600)}:${(tenths % 600 / 10).toFixed(1).padStart(4, "0")}`;
+  };
   const percent = score => `${(100 * score).toFixed(0)} %`;
   const bytes = text => Uint8Array.from(atob(text), c => c.charCodeAt(0));
   const limited = (t, low, high) => Math.min(Math.max(t, low), high);

@@ -26,6 +26,7 @@ from avslowfast.loading.samplers import SampleKey
 from avslowfast.models import build_model
 from avslowfast.models.build import input_shapes
 from avslowfast.models.complexity import count_gflops
+from avslowfast.utils.errors import UserError
 from avslowfast.utils.seeding import generator
 
 from .measure import cpu_seconds, in_new_process, Row, run_program, spread, table
@@ -344,7 +345,8 @@ def _training_steps(path: str, overrides: Sequence[object], batch: int, workers:
     lines = [json.loads(line.split("json_stats: ", 1)[1]) for line in done.stdout.split("\n") if "json_stats: " in line]
     steps = [line for line in lines if line["_type"] == "train_iter"][_WARM_UP:]
     if not steps:
-        raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip()[-500:]}")
+        why = done.stderr.strip().rpartition("\n")[2] if done.returncode else f"{_WARM_UP} steps are not counted"
+        raise UserError(f"{' '.join(command)}: no step was measured ({why}); give a longer list, or a smaller --batch")
     return [statistics.fmean(line[name] for line in steps) for name in ("dt", "dt_net")]
 
 

@@ -19,6 +19,7 @@ from avslowfast.loading import ClipDataset, SampleKey
 from avslowfast.media.remote import traffic
 from avslowfast.media.storage import configure, StorageSettings
 from avslowfast.preparation.packing import plan_shards, write_shards
+from avslowfast.utils.errors import UserError
 
 from .data import clip_dataset, prepared_videos
 from .measure import collect, in_new_process, in_turns, make_videos, private_mb, Row
@@ -131,7 +132,7 @@ def _s3_server(scratch: str) -> Iterator[Callable[[], int]]:
         try:
             while socket.socket().connect_ex(("127.0.0.1", port)):
                 if server.poll() is not None:
-                    raise RuntimeError("moto's server does not start; pip install 'moto[server]'")
+                    raise UserError("moto's server does not start; pip install 'moto[server]'")
                 time.sleep(0.1)
 
             def requests() -> int:

@@ -58,6 +58,7 @@ _ADDED = {
     "quickstart": ["--short"],
     "benchmarks.multigrid": ["--seeds", "1", "--data", "data/synthav_many"],
     "benchmarks.balance": ["--seeds", "1", "--data", "data/synthav_many", "--ratio", "3", "--epochs", "2"],
+    "benchmarks.scale": ["--batch", "1", "--steps", "2", "--repeats", "1"],
     "benchmarks.soak": ["--iterations", "20", "--seconds", "0.5"],
     "tests/helpers/matrix/report.py": ["--only", "h264"],
 }
@@ -119,6 +120,9 @@ def training_keys(command, call):
         keys["NUM_CPU_PROCESSES"] = keys["TRAIN.BATCH_SIZE"] = int(ranks[1])
         # Another network than that of the run which the page trains first.
         keys |= {"RESNET.WIDTH_PER_GROUP": 8, "OUTPUT_DIR": "output/ranks"}
+        if "NUM_SHARDS" in command.words:
+            keys |= {"DATA.PATH_TO_DATA_DIR": "data/synthav_many", "MODEL.NUM_CLASSES": 16}
+            return keys_not_given(keys, given)
     if "--num_shards" in command.words:
         # Each machine reads its share of a list that is short, and has its own batch.
         keys["TRAIN.BATCH_SIZE"] = 2
@@ -222,6 +226,9 @@ def give(reader, command):
         return outcome(command, added, [start(reader, ["python", "-c", command.text])])
     text = " ".join([_ABSOLUTE.sub(f"{reader.folder}/root/", command.text), *map(quoted, added)])
     text = re.sub(r"HOST:\d+", f"127.0.0.1:{free_port()}", text)
+    if shares := re.search(r"--shard 1/(\d+)", text):
+        # The other machines of the comment behind it.
+        text = "; ".join(text.replace(shares[0], f"--shard {i}/{shares[1]}") for i in range(1, int(shares[1]) + 1))
     processes = [start(reader, ["bash", "-euo", "pipefail", "-c", text])]
     if "--shard_id 0" in text:
         processes.append(start(reader, ["bash", "-c", text.replace("--shard_id 0", "--shard_id 1")]))

@@ -26,7 +26,7 @@ from torch.distributed.rendezvous import rendezvous
 from ..config import ConfigError
 from ..config.derived import Cfg, configured_ranks_per_machine
 from ..utils.alive import hushed
-from ..utils.errors import first_of_machine, may_pass, MISTAKE, one_line, StopRequested
+from ..utils.errors import first_of_machine, may_pass, MISTAKE, one_line, StopRequested, tell
 from ..utils.signals import end_torchrun, end_with_parent, ended_by, how_it_ended, stop_signals_blocked, STOPPED
 from .meeting import gather_machines, host_store, join_store, MeetingError, reach, store_of_start
 from .peers import Peers
@@ -240,7 +240,7 @@ def join(cfg: Cfg, function: Workflow, place: Place, stop: StopRequest) -> int:
         Its exit code.
 
     Raises:
-        MeetingError: Another rank is lost, or never came.
+        MeetingError: The process that keeps the store of the job cannot be reached.
         StopRequested: The job was stopped before it had something to save.
     """
     return _run(cfg, function, place, join_store(place.master, cfg.DIST.INIT_TIMEOUT), stop)
@@ -259,12 +259,11 @@ def _run(cfg: Cfg, function: Workflow, place: Place, store: Store, stop: StopReq
         peers.leave()
         raise
     except Exception as error:
-        told = _to_be_told(error, place, peers, stop)
-        if told is None:
-            if peers.is_mistake():
-                end_torchrun()
-            return MISTAKE
-        raise told from error
+        if not _tell(error, place, peers, stop):
+            raise
+        if peers.is_mistake():
+            end_torchrun()
+        return MISTAKE
     finally:
         _disconnect(device)
     peers.leave()
@@ -302,8 +301,8 @@ def _disconnect(device: torch.device) -> None:
             dist.destroy_process_group()
 
 
-def _to_be_told(error: Exception, place: Place, peers: Peers, stop: StopRequest) -> Exception | None:
-    """What this rank says about the error that ends it; None where another one says it."""
+def _tell(error: Exception, place: Place, peers: Peers, stop: StopRequest) -> bool:
+    """Tell the error that ends this rank, unless another rank tells it; gives whether it is told, and no bug."""
     if isinstance(error, dist.DistError) or (isinstance(error, RuntimeError) and _EXCHANGE.search(str(error))):
         reason = peers.reason()
         if reason is None and stop.requested():
@@ -311,17 +310,19 @@ def _to_be_told(error: Exception, place: Place, peers: Peers, stop: StopRequest)
             raise StopRequested from error
         if reason == "":
             peers.leave()
-            return None
-        words = " ".join(str(error).split())
+            return True
+        words, cause = " ".join(str(error).split()), error
         error = MeetingError(
             reason
             or f"rank {place.rank} on {socket.gethostname()} cannot exchange data with the others ({words[:200]}); "
             "check the firewall, and GLOO_SOCKET_IFNAME and NCCL_SOCKET_IFNAME where machines have several networks"
         )
+        error.__cause__ = cause
     line = one_line(error)
-    told = bool(line) and peers.is_told_by_main(line or "")
-    peers.leave(line or repr(error), mistake=bool(line) and not may_pass(error))
-    return None if told else error
+    # Said before the others hear of the end of this rank: they end then, and whoever has started them ends this one.
+    told = line is not None and (peers.is_told_by_main(line) or tell(error))
+    peers.leave(line or repr(error), mistake=told and not may_pass(error))
+    return told
 
 
 def _device(cfg: Cfg, local_rank: int) -> torch.device:

@@ -177,8 +177,9 @@ def test_a_loader_worker_that_hangs_is_named_and_training_continues(args):
 @pytest.mark.parametrize("set_up", ["one", pytest.param("spawned", marks=pytest.mark.slow)])
 def test_loader_workers_that_are_killed_again_and_again_end_the_run_with_its_state_saved(args, set_up):
     job = training(args, "DATA_LOADER.NUM_WORKERS", 1, "TRAIN.BATCH_SIZE", 2, set_up=set_up)
+    rank = job.pid if set_up == "one" else job.ranks()[-1]
     while job.process.poll() is None:
-        for pid in job.workers()[-1:]:
+        for pid in job.workers(rank):
             if os.path.exists(f"/proc/{pid}"):
                 os.kill(pid, signal.SIGKILL)
         time.sleep(0.2)

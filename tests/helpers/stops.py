@@ -93,9 +93,10 @@ class Job:
         """Processes of the ranks: those whose parent is the launcher, and that are no helpers of multiprocessing."""
         return [pid for pid in children(self.pid) if "resource_tracker" not in command_line(pid)]
 
-    def workers(self):
-        """Loader workers: forked from a rank."""
-        return [worker for rank in {self.pid, *self.ranks()} for worker in children(rank) if is_fork(worker, rank)]
+    def workers(self, rank=None):
+        """Loader workers: forked from a rank; of all of them for None."""
+        ranks = {self.pid, *self.ranks()} if rank is None else {rank}
+        return [worker for rank in ranks for worker in children(rank) if is_fork(worker, rank)]
 
     def members(self):
         """All living processes of the job."""

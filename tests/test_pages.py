@@ -123,8 +123,8 @@ def training_keys(command, call):
         if "NUM_SHARDS" in command.words:
             keys |= {"DATA.PATH_TO_DATA_DIR": "data/synthav_many", "MODEL.NUM_CLASSES": 16}
             return keys_not_given(keys, given)
-    if "--num_shards" in command.words:
-        # Each machine reads its share of a list that is short, and has its own batch.
+    if "--num_shards" in command.words or cfg.DATA.TRAIN_FRACTION < 1:
+        # A part of a list that is short, of which a machine has its own batch.
         keys["TRAIN.BATCH_SIZE"] = 2
     if cfg.MULTIGRID.LONG_CYCLE:
         # Its shapes take turns between learning-rate steps, and have up to 16 times the batch.

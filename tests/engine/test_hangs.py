@@ -4,11 +4,14 @@ import os
 import re
 import signal
 import socket
+import subprocess
+import sys
 import time
 
 import pytest
+from helpers import ROOT
 from helpers.lists import copy_lists
-from helpers.runs import SHORT_RUN, with_output
+from helpers.runs import ENV, SHORT_RUN, with_output
 from helpers.stops import children, Job, memory_of
 
 # How long an exchange may take in these tests, and how long the end of a job may.
@@ -200,6 +203,39 @@ def test_workers_of_spawned_ranks_are_small(args):
 def test_errors_of_all_ranks_are_told_once(args):
     end = ended(Job([*args, "TRAIN.BATCH_SIZE", 1000], set_up="spawned"))
     assert end.count("not one batch") == 1
+
+
+SLOW_TO_LEAVE = """
+import sys, time
+from avslowfast.config import load_cfg
+from avslowfast.engine.launch import launch
+from avslowfast.engine.stop import StopRequest
+from avslowfast.utils import distributed
+from avslowfast.utils.errors import UserError
+
+class Network:
+    def __del__(self):
+        time.sleep(3)
+
+def work(cfg, device, stop):
+    held = Network() if distributed.is_main() else None
+    raise UserError("both say this")
+
+def main():
+    cfg = load_cfg("SynthAV/AVSLOWFAST_TINY", ["NUM_GPUS", 0, "NUM_CPU_PROCESSES", 2])
+    with StopRequest() as stop:
+        sys.exit(launch(cfg, work, stop))
+"""
+
+
+@pytest.mark.slow
+def test_an_error_is_told_although_the_rank_that_tells_it_is_ended_by_the_end_of_another(tmp_path):
+    (tmp_path / "slow_to_leave.py").write_text(SLOW_TO_LEAVE)
+    words = [sys.executable, "-c", "import slow_to_leave; slow_to_leave.main()"]
+    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    done = subprocess.run(words, cwd=tmp_path, env={**ENV, "PYTHONPATH": path}, capture_output=True, text=True)
+    assert done.returncode == 2, done.stderr
+    assert re.findall("(?m)^error: .*", done.stderr) == ["error: both say this"]
 
 
 @pytest.mark.slow

@@ -3,14 +3,19 @@
 import os
 from typing import Any
 
+import torch
+
 from ..config import ConfigError
 from ..config.kinds import stored_values
 from . import states, tensor_files
 from .files import CheckpointError, class_names_of, read_checkpoint, WEIGHT_KEYS, weights_of
-from .released import from_avslowfast, PYTORCHVIDEO, to_avslowfast, TORCHVISION
+from .released import check_numbers, from_avslowfast, PYTORCHVIDEO, to_avslowfast, TORCHVISION
 
 # What a checkpoint says about its network besides the weights; it is kept.
 _KEPT = ("epoch", "cfg", "class_names", "detection")
+
+# The one tensor of a network that is a whole number, of each batch norm.
+_COUNTER = "num_batches_tracked"
 
 
 def convert(source: str | os.PathLike[str], out: str | os.PathLike[str], target: str) -> str:
@@ -28,7 +33,8 @@ def convert(source: str | os.PathLike[str], out: str | os.PathLike[str], target:
         What was done, in lines for people.
 
     Raises:
-        CheckpointError: The file cannot be read, or the target has no place for some of its tensors.
+        CheckpointError: The file cannot be read, its tensors are no weights, or the target has no place
+            for some of them.
     """
     content = read_checkpoint(source)
     state, notes = weights_of(content, source)
@@ -38,6 +44,7 @@ def convert(source: str | os.PathLike[str], out: str | os.PathLike[str], target:
             f"{source}: a 2-D network has no temporal kernels to name; load it into a network "
             "(TRAIN.CHECKPOINT_FILE_PATH), which inflates it"
         )
+    check_numbers(translation, {name for name in translation.tensors if not name.endswith(_COUNTER)}, source)
     detection = translation.format in (PYTORCHVIDEO[True, False], PYTORCHVIDEO[True, True]) or _detects(content)
     converted = from_avslowfast(translation.tensors, target, detection)
     kept = {key: content[key] for key in _KEPT if key in content}
@@ -55,6 +62,9 @@ def convert(source: str | os.PathLike[str], out: str | os.PathLike[str], target:
     if translation.unknown:
         count, first = len(translation.unknown), translation.unknown[0]
         lines.append(f"  left out, no part of a known network: {count} tensors, the first {first}")
+    odd = [name for name, tensor in converted.items() if not bool(torch.isfinite(tensor).all())]
+    if odd:
+        lines.append(f"  NaN or infinite values in {len(odd)} tensors, the first {odd[0]}: scores will make no sense")
     nested = any(isinstance(content.get(key), dict) for key in WEIGHT_KEYS)
     left = [str(key) for key in content if key not in (*_KEPT, *WEIGHT_KEYS)] if nested else []
     lines += [f"  left out: {', '.join(left)}"] if left else []

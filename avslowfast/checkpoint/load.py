@@ -14,7 +14,7 @@ from ..models.pathways import Pathway
 from ..utils.logging import get_logger
 from .files import CheckpointError, read_checkpoint, Weights, weights_of
 from .others import other_network
-from .released import AVSLOWFAST, is_of_splits, to_avslowfast, TORCHVISION, Translation
+from .released import AVSLOWFAST, check_numbers, is_of_splits, to_avslowfast, TORCHVISION, Translation
 from .unpickling import in_words
 
 logger = get_logger(__name__)
@@ -162,7 +162,7 @@ def load_content(model: Network, content: Any, source: str | os.PathLike[str]) -
     fitting = _Fitting(model, translation.tensors, report)
     _check_kind(translation, expected, fitting.is_2d, source)
     _check_depth(translation.tensors, expected, source)
-    _check_numbers(translation, expected, source)
+    check_numbers(translation, {name for name, tensor in expected.items() if tensor.is_floating_point()}, source)
     fitted: Weights = {}
     for name, tensor in translation.tensors.items():
         if name not in expected:
@@ -375,28 +375,6 @@ def _check_kind(translation: Translation, expected: Weights, is_2d: bool, source
     classes = tensors.get("head.projection.weight")
     if is_2d and theirs < ours and classes is not None and len(classes) != _IMAGENET:
         raise other_network("a C2D, of which no kernel spans time", source)
-
-
-def _check_numbers(translation: Translation, expected: Weights, source: str | os.PathLike[str]) -> None:
-    """Refuse whole numbers, truth values and complex numbers where the network has weights.
-
-    Args:
-        translation: The file's tensors.
-        expected: The network's.
-        source: The file, for the message.
-    """
-    odd = [
-        name
-        for name, tensor in translation.tensors.items()
-        if name in expected and expected[name].is_floating_point() and not tensor.is_floating_point()
-    ]
-    if odd:
-        kind = str(translation.tensors[odd[0]].dtype).removeprefix("torch.")
-        first = in_words(translation.origin[odd[0]])
-        raise CheckpointError(
-            f"{source}: {len(odd)} of its tensors are no weights but {kind}, the first {first}; "
-            "take the file from before it was rounded or quantised"
-        )
 
 
 def require(report: LoadReport, wanted: str) -> None:

@@ -7,7 +7,7 @@ with a lateral connection; what the other fields stand for is in the format's `f
 import functools
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -449,3 +449,24 @@ def from_avslowfast(state: Weights, target: str, detection: bool = False) -> Wei
         return {f"model.{name}" if detection and name.startswith("blocks.") else name: t for name, t in theirs.items()}
     fmt = {"avslowfast": AVSLOWFAST, "pyslowfast": AUTHORS if has["audio"] else PYSLOWFAST}[target]
     return fmt.from_avslowfast(state)
+
+
+def check_numbers(translation: Translation, weights: Collection[str], source: str | os.PathLike[str]) -> None:
+    """Refuse whole numbers, truth values and complex numbers where a network has weights.
+
+    Args:
+        translation: The file's tensors.
+        weights: Names of tensors that are weights.
+        source: The file, for the message.
+
+    Raises:
+        CheckpointError: There are such numbers.
+    """
+    odd = [name for name, tensor in translation.tensors.items() if name in weights and not tensor.is_floating_point()]
+    if odd:
+        kind = str(translation.tensors[odd[0]].dtype).removeprefix("torch.")
+        first = in_words(translation.origin[odd[0]])
+        raise CheckpointError(
+            f"{source}: {len(odd)} of its tensors are no weights but {kind}, the first {first}; "
+            "take the file from before it was rounded or quantised"
+        )

@@ -12,6 +12,7 @@ from torchvision import models
 
 import avslowfast
 from avslowfast.checkpoint import CheckpointError, from_avslowfast, load_content, load_weights, require
+from avslowfast.checkpoint.convert import convert
 from avslowfast.models import build_model
 
 SLOW = ("MODEL.ARCH", "slow")
@@ -61,6 +62,9 @@ FIRST = "pathways.slow.pool1.conv.weight"
 def test_numbers_that_are_no_weights_are_refused_by_kind_and_name(tmp_path, state, change, kind):
     with pytest.raises(CheckpointError, match=rf"1 of its tensors are no weights but {kind}, the first {FIRST}"):
         loaded(tmp_path / "x.pyth", {"model_state": {**state, FIRST: change(state[FIRST])}})
+    with pytest.raises(CheckpointError, match=rf"1 of its tensors are no weights but {kind}, the first {FIRST}"):
+        convert(tmp_path / "x.pyth", tmp_path / "y.pyth", "avslowfast")
+    assert not (tmp_path / "y.pyth").exists()
 
 
 @pytest.mark.parametrize("kind", [torch.float64, torch.float16, torch.bfloat16])
@@ -77,6 +81,8 @@ def test_values_that_are_not_finite_are_counted_with_a_warning(tmp_path, state, 
     assert report.not_finite == [FIRST, "head.projection.bias"]
     assert re.search(r"NaN +2 tensors  \(or infinite values in them", str(report))
     assert log.records[-1].levelname == "WARNING"
+    said = convert(tmp_path / "x.pyth", tmp_path / "y.pyth", "pyslowfast")
+    assert "NaN or infinite values in 2 tensors" in said
 
 
 def test_values_that_overflow_in_the_network_count_as_well(tmp_path, state):

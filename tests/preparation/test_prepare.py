@@ -48,6 +48,16 @@ def test_a_key_frame_every_second_whatever_the_frame_rate(tmp_path):
         assert np.allclose(key_frames(tmp_path / "b.mp4"), [0, 1, 2, 3], atol=1e-3)
 
 
+@pytest.mark.parametrize("rate, written", [(4000, 7350), (22255, 24000), (44100, 44100), (768000, 48000)])
+def test_audio_of_a_rate_that_the_encoder_does_not_take_is_resampled(tmp_path, rate, written):
+    frames, tone = np.zeros((50, 32, 32, 3), np.uint8), np.sin(2 * np.pi * 300 * np.arange(2 * rate) / rate)
+    write_video(tmp_path / "a.mkv", frames, 25, 0.5 * tone, rate, audio_codec="pcm_s16le")
+    assert not transcode(tmp_path / "a.mkv", tmp_path / "b.mp4").audio_problem
+    with VideoReader(tmp_path / "b.mp4") as reader:
+        samples, _ = reader.read_audio(0.5, 1.0)
+        assert reader.audio.rate == written and abs(np.fft.rfft(samples)).argmax() == 300
+
+
 def test_a_part_of_a_movie_begins_at_zero(tmp_path):
     frames = [np.full((48, 64, 3), 20 + 20 * (i // 15), np.uint8) for i in range(150)]
     t = np.arange(160000) / 16000

@@ -266,8 +266,8 @@ def _say_lonely(content: "VideoFolder") -> None:
     counts = content.counts()
     lonely = [name for name, of_class in counts.items() if of_class["train"] and not of_class["val"]]
     if lonely and any(of_class["val"] for of_class in counts.values()):
-        what = "class has" if len(lonely) == 1 else "classes have"
-        print(f"note: {len(lonely)} {what} no video for validation: {', '.join(lonely)}")
+        what = counted(len(lonely), "class has", "classes have")
+        print(f"note: {what} no video for validation: {', '.join(lonely)}")
 
 
 def _configuration(args: argparse.Namespace, counts: "Counts", weights: str) -> "Cfg":

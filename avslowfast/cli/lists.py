@@ -153,8 +153,8 @@ def write_split(
     folders.split_videos(content.videos, args.val, args.test, args.seed)
     sources = folders.write_lists(out, content)
     if empty:
-        what = "class" if len(empty) == 1 else "classes"
-        print(f"left out: {len(empty)} {what} without a readable {kind}: {', '.join(empty[:_NAMED])}")
+        what = counted(len(empty), "class", "classes")
+        print(f"left out: {what} without a readable {kind}: {', '.join(empty[:_NAMED])}")
     print(_table(content.counts()))
     return sources
 
@@ -201,8 +201,8 @@ def _print_left_out(content: "VideoFolder", kind: str, out: str) -> None:
         first = on_one_line(sounds[0])
         print(f"left out: {counted(len(sounds), 'sound')} beside videos (--sounds takes both), the first {first}")
     if others:
-        what = "file that is no video or sound" if len(others) == 1 else "files that are no videos or sounds"
-        print(f"left out: {len(others)} {what} by name, the first {on_one_line(others[0])}")
+        what = counted(len(others), "file that is no video or sound", "files that are no videos or sounds")
+        print(f"left out: {what} by name, the first {on_one_line(others[0])}")
 
 
 def _table(counts: Mapping[str, Mapping[str, int]]) -> str:

@@ -26,6 +26,7 @@ from ..utils import distributed
 from ..utils.logging import get_logger
 from ..utils.memory import return_freed_memory
 from ..utils.seeding import generator
+from ..utils.text import counted
 from .collate import collate_boxes, collate_eval, collate_train
 from .dataset import ClipDataset, KeyFrameDataset
 from .labels import Boxes, label_rule
@@ -273,7 +274,7 @@ def _check_batches(cfg: Cfg, batches: TrainBatchSampler, schedule: Schedule) -> 
             if schedule.is_multigrid:
                 clips = f"{clips}, in the shape {phase.cycle[0].text} of MULTIGRID {phase.cycle[0].batch} times as much"
             raise ConfigError(
-                f"{clips}: the training list has {batches.length} videos, not one batch; use a smaller batch"
+                f"{clips}: the training list has {counted(batches.length, 'video')}, not one batch; use a smaller batch"
             )
 
 

@@ -114,7 +114,7 @@ class Survey:
                 (facts.contradicted, "a video that is in the list already with another label: it has two labels"),
             ):
                 if places:
-                    lines = counted(len(places), "line") + (" names" if len(places) == 1 else " name")
+                    lines = counted(len(places), "line names", "lines name")
                     notes.append(f"{split}: {lines} {words} (duplicates); the first: {places[0]}")
         for (earlier, later), count in self.shared.items():
             notes.append(f"{later}: {count} of {self.splits[later].records} videos are also in {earlier}")
@@ -131,7 +131,8 @@ class Survey:
             yield f"{title}: {present} of {classes.total} classes have videos; classes without a video: {names}"
         if split == "train" and classes.rare:
             names = self._names(head, classes.rare)
-            yield f"{title}: {len(classes.rare)} classes have fewer than {RARE} videos: {names}"
+            rare = counted(len(classes.rare), "class has", "classes have")
+            yield f"{title}: {rare} fewer than {RARE} videos: {names}"
 
     def _names(self, head: str, ids: list[int]) -> str:
         known = self.class_names.get(head) if isinstance(self.class_names, dict) else self.class_names

@@ -152,9 +152,15 @@ def on_one_line(path: str) -> str:
     return "".join(repr(c)[1:-1] if unicodedata.category(c) == "Cc" else c for c in path)
 
 
-def counted(count: int, word: str) -> str:
-    """A number with its word, in the plural where it has to be: 1 file, 2 files."""
-    return f"{count} {word}" if count == 1 else f"{count} {word}s"
+def counted(count: int, word: str, plural: str = "") -> str:
+    """A number with its word, in the plural where it has to be: 1 file, 2 files.
+
+    Args:
+        count: The number.
+        word: In the singular; several words where others follow the number too, as in "class has".
+        plural: Where an s does not make it.
+    """
+    return f"{count} {word if count == 1 else plural or f'{word}s'}"
 
 
 def listed(items: Sequence[object], limit: int = 6) -> str:

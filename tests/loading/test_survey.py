@@ -65,7 +65,7 @@ def test_empty_and_rare_classes_are_named():
     train = videos(*[(f"{i}", i // 10) for i in range(12)], class_names=["walk", "run", "sit"])
     found = survey({"train": train}, {"": 3})
     assert "train: 2 of 3 classes have videos; classes without a video: sit" in found.notes()
-    assert "train: 1 classes have fewer than 5 videos: run" in found.notes()
+    assert "train: 1 class has fewer than 5 videos: run" in found.notes()
 
 
 def test_many_empty_classes_are_a_short_line():

@@ -4,6 +4,7 @@ import argparse
 import difflib
 import importlib.abc
 import io
+import os
 import sys
 from collections.abc import Sequence
 from typing import cast, Protocol
@@ -124,6 +125,8 @@ def run_command(name: str, argv: Sequence[str] | None = None, script: str = "") 
         if end.code:
             end_torchrun()
         raise
+    # No command opens a window, and Matplotlib ends a process whose environment names a backend that it does not know.
+    os.environ["MPLBACKEND"] = "agg"
     if "torch" not in sys.modules and first_of_machine():
         sys.meta_path.insert(0, _TorchNotice())
     for stream in (sys.stdout, sys.stderr):

@@ -51,5 +51,7 @@ def run(args: argparse.Namespace) -> int:
     counts = args.num_clips or list(VARIANTS[args.variant].values())
     if len(counts) != len(parts):
         raise UsageError(f"--num-clips takes {len(parts)} numbers for {args.variant}, not {len(counts)}")
+    if not any(counts):
+        raise UsageError("--num-clips: with 0 videos for every split there is nothing to render; give one or more")
     print(render_dataset(args.out, args.variant, dict(zip(parts, counts)), args.seed, args.jobs))
     return 0

@@ -30,7 +30,7 @@ from ..utils.errors import first_of_machine, may_pass, MISTAKE, one_line, StopRe
 from ..utils.signals import end_torchrun, end_with_parent, ended_by, how_it_ended, stop_signals_blocked, STOPPED
 from .meeting import gather_machines, host_store, join_store, MeetingError, reach, store_of_start
 from .peers import Peers
-from .places import Address, Place
+from .places import Address, Place, processes_here
 from .spawned import begin, STOPPED_EARLY
 from .stop import StopRequest
 
@@ -93,19 +93,18 @@ def launch(cfg: Cfg, function: Workflow, stop: StopRequest, init_method: str | N
 def _under_torchrun(cfg: Cfg, function: Workflow, local: int, stop: StopRequest) -> int:
     # A torchrun that is killed leaves its processes alone.
     end_with_parent(signal.SIGTERM, os.getppid())
-    world = int(os.environ["WORLD_SIZE"])
-    problem = _problem_of_world(cfg, local, int(os.environ.get("LOCAL_WORLD_SIZE", "1")), world)
+    place = Place.of_torchrun()
+    problem = _problem_of_world(cfg, local, processes_here(place.world), place.world)
     if problem:
         if first_of_machine():
             raise ConfigError(problem)
         return MISTAKE
-    rank, seconds = int(os.environ["RANK"]), cfg.DIST.INIT_TIMEOUT
-    master = Address(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]))
+    rank, world, seconds = place.rank, place.world, cfg.DIST.INIT_TIMEOUT
     if rank or os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":
-        reach(master, seconds, _MASTER_IS_LOST)
+        reach(place.master, seconds, _MASTER_IS_LOST)
     store = next(rendezvous("env://", rank, world, timeout=datetime.timedelta(seconds=seconds)))[0]
     store = store_of_start(store, rank, world, seconds)
-    return _run(cfg, function, Place(rank, int(os.environ["LOCAL_RANK"]), world, master), store, stop)
+    return _run(cfg, function, place, store, stop)
 
 
 def _problem_of_world(cfg: Cfg, local: int, started: int, world: int) -> str | None:

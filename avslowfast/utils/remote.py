@@ -312,11 +312,29 @@ def sha256_of(path: str | os.PathLike[str]) -> str:
     return digest.hexdigest()
 
 
+def _make_cache(folder: str) -> None:
+    """Make the folder of downloads, whose faults are not the address's.
+
+    Raises:
+        RemoteError: It cannot be made or written to.
+    """
+    try:
+        os.makedirs(folder, exist_ok=True)
+        reason = "" if os.access(folder, os.W_OK | os.X_OK) else "it is read-only"
+    except OSError as error:
+        reason = str(error.strerror or error)
+    if reason:
+        raise RemoteError(
+            f"{folder}: downloads cannot be kept there ({reason[:1].lower()}{reason[1:]}); "
+            f"set {CACHE_VARIABLE} to another folder"
+        )
+
+
 def _download(url: str, path: str, other_than: str = "") -> None:
     """Download a file unless another process has just done it; a copy with the SHA-256 `other_than` is replaced."""
     if url.startswith(_HTTP) and not urllib.parse.urlparse(url).hostname:
         raise RemoteError(f"{url}: cannot be downloaded (no host in it); check the address")
-    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+    _make_cache(os.path.dirname(os.path.abspath(path)))
 
     def attempt() -> None:
         source = _HttpFile(url) if url.startswith(_HTTP) else _StoredFile(url)

@@ -58,7 +58,8 @@ def end_torchrun() -> None:
     It would do so for every exit code but 0. The first process of each machine asks; without restarts that are left
     nothing is asked for.
     """
-    count, most = (int(os.environ.get(f"TORCHELASTIC_{name}", "0")) for name in ("RESTART_COUNT", "MAX_RESTARTS"))
+    texts = [os.environ.get(f"TORCHELASTIC_{name}", "0") for name in ("RESTART_COUNT", "MAX_RESTARTS")]
+    count, most = (int(text) if text.isascii() and text.isdigit() else 0 for text in texts)
     if count < most and os.environ.get("LOCAL_RANK") == "0":
         os.kill(os.getppid(), signal.SIGTERM)
 

@@ -112,6 +112,20 @@ def test_numbers_out_of_range_are_told_before_the_work(name, option, value, caps
     assert re.search(rf"argument {option}: '{value}' is no (whole )?number.* from \S+ to", capsys.readouterr().err)
 
 
+def test_a_data_set_without_a_video_is_refused(tmp_path, capsys):
+    assert run_command("synthav", ["--out", str(tmp_path / "x"), "--num-clips", "0", "0", "0"]) == 2
+    assert "nothing to render" in capsys.readouterr().err
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_backend_of_matplotlib_that_there_is_not_harms_no_command(tmp_path, monkeypatch):
+    monkeypatch.setenv("MPLBACKEND", "nonsense")
+    (tmp_path / "results.json").write_text('{"top1": 50.0}')
+    assert run_command("evaluate", ["folds", str(tmp_path / "results.json")]) == 0
+    # Where Matplotlib is imported afterwards, as for a report, it takes the backend from there.
+    assert os.environ["MPLBACKEND"] == "agg"
+
+
 def test_more_shifts_and_windows_than_fit_are_refused(trained, synthav):
     video = synthav / "test/000000.mp4"
     assert "too many shifts" in command(

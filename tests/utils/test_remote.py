@@ -7,6 +7,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from helpers.mistakes import message_of
 from helpers.servers import file_server
 
 from avslowfast.utils import remote
@@ -142,3 +143,11 @@ def test_mistakes_of_a_program_are_not_tried_again():
     with pytest.raises(TypeError):
         retried(wrong, "s3://b/x")
     assert calls == [1]
+
+
+@pytest.mark.parametrize("folder", ["file/cache", "file"])
+def test_a_cache_that_cannot_be_used_is_named_and_not_the_address(tmp_path, monkeypatch, folder):
+    (tmp_path / "file").write_text("x")
+    monkeypatch.setenv("AVSLOWFAST_CACHE", str(tmp_path / folder))
+    text = message_of(fetched, "https://127.0.0.1:9/x.pyth")
+    assert text.startswith(f"{tmp_path}/{folder}: downloads cannot be kept there") and "set AVSLOWFAST_CACHE" in text

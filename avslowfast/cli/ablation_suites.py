@@ -271,9 +271,13 @@ def measured(chain: Chain, metrics: Iterable[str]) -> dict[str, float]:
     """A chain's metrics, and "seconds": what its runs took."""
     seconds = 0.0
     for run in chain.runs:
-        seconds += float(read_json(run.done_file))
+        took = read_json(run.done_file)
+        if not isinstance(took, int | float):
+            raise SuiteRunError(f"{run.done_file}: not the seconds of a run; remove it, and the run is made again")
+        seconds += took
     results = read_json(os.path.join(chain.folder, "results.json"))
-    missing = [metric for metric in metrics if not isinstance(results.get(metric), int | float)]
+    known = results if isinstance(results, dict) else {}
+    missing = [metric for metric in metrics if not isinstance(known.get(metric), int | float)]
     if missing:
         raise SuiteRunError(f"{chain.folder}/results.json: no {missing[0]} in it, which the suite's metrics name")
     return {**{metric: float(results[metric]) for metric in metrics}, "seconds": seconds}

@@ -25,7 +25,7 @@ from ..media.tar_index import beside, BLOCK, CATALOG, COLUMNS, decoded, fits_hea
 from ..utils.errors import UserError
 from ..utils.files import paths_in, replacing, sweep
 from ..utils.seeding import generator
-from ..utils.text import counted, write_lines
+from ..utils.text import counted, read_json, write_lines
 
 # The catalog, the lists and the plan of a folder of shards.
 CATALOG_FILE, PLAN_FILE = "shards.csv", "pack.json"
@@ -215,15 +215,15 @@ def check_plan(plan: Plan, out: str) -> None:
 
     Raises:
         PackingError: It holds shards of another plan.
+        TextError: What it says of its plan cannot be read.
     """
     path = os.path.join(out, PLAN_FILE)
     known = {"fingerprint": plan.fingerprint, "shards": len(plan.shards)}
     if os.path.isfile(path):
-        with open(path, encoding="utf-8") as file:
-            if json.load(file) != known:
-                raise PackingError(
-                    f"{out}: it holds shards of other lists, videos or options; choose another folder, or remove it"
-                )
+        if read_json(path) != known:
+            raise PackingError(
+                f"{out}: it holds shards of other lists, videos or options; choose another folder, or remove it"
+            )
         return
     with replacing(path) as part, open(part, "w", encoding="utf-8") as file:
         json.dump(known, file)

@@ -138,6 +138,8 @@ def test_the_command_packs_says_what_is_missing_and_refuses_another_plan(synthav
     assert "there already" in pack(lists, out, "--splits", "train")
     (lists / "train.csv").write_text("\n".join(f"{synthav}/{line}" for line in lines[:4]) + "\n")
     assert "it holds shards of other lists" in pack(lists, out, "--splits", "train", code=2)
+    (out / "pack.json").write_text("{")
+    assert f"{out}/pack.json: no JSON, or a torn file" in pack(lists, out, "--splits", "train", code=2)
     assert "choose another folder" in pack(lists, lists, "--splits", "train", code=2)
 
 

@@ -14,7 +14,7 @@ import simplejson
 from ..utils.errors import UserError, without_credentials
 from ..utils.files import is_temporary, PART, replacing
 from ..utils.logging import get_logger
-from ..utils.remote import filesystem, is_remote, RemoteError, retried
+from ..utils.remote import check_address, filesystem, is_remote, RemoteError, retried
 from ..utils.text import counted
 from . import record as records
 from .record import is_of_run, parse_record, read_record, RunRecord
@@ -42,10 +42,15 @@ class Store:
 
     Args:
         url: An address that fsspec can write to, or a folder.
+
+    Raises:
+        RemoteError: It is no address.
     """
 
     def __init__(self, url: str) -> None:
-        self.url = url.rstrip("/")
+        if is_remote(url):
+            check_address(url)
+        self.url = url.rstrip("/") or "/"
         self.name = without_credentials(self.url)
 
     def _open(self, name: str = "") -> tuple[Any, str]:

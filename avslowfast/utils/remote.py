@@ -66,6 +66,23 @@ def is_remote(path: str | os.PathLike[str]) -> bool:
     return "://" in os.fspath(path)
 
 
+def check_address(url: str) -> None:
+    """Refuse an address that names nothing, or that nobody can take apart.
+
+    Args:
+        url: An address.
+
+    Raises:
+        RemoteError: It is such a one.
+    """
+    try:
+        urllib.parse.urlsplit(url)
+    except ValueError as error:
+        raise RemoteError(f"{without_credentials(url)}: no address ({error}); correct it") from None
+    if not url.partition("://")[2].strip("/"):
+        raise RemoteError(f"{url}: an address with nothing in it; name a host or a bucket")
+
+
 def join(folder: str, name: str) -> str:
     """A name in a folder, either of which may be on a server; an address and an absolute path stay as they are."""
     return name if is_remote(name) else os.path.join(folder, name)
@@ -141,18 +158,22 @@ def filesystem(url: str) -> tuple[Any, str]:
     """
     import fsspec
 
-    protocol = url.partition("://")[0] if is_remote(url) else "file"
+    protocol = "file"
+    if is_remote(url):
+        check_address(url)
+        protocol = url.partition("://")[0]
     options: dict[str, Any] = {"use_listings_cache": False}
     if protocol in ("s3", "s3a"):
         options["config_kwargs"] = {**_S3, **fsspec.config.conf.get(protocol, {}).get("config_kwargs", {})}
     try:
         found: tuple[Any, str] = fsspec.core.url_to_fs(url, **options)
     except ImportError as error:
-        package = getattr(error.__cause__, "name", None) or f"of fsspec for {protocol}"
+        package = getattr(error.__cause__, "name", None)
         install = "'avslowfast[remote]'" if protocol in ("s3", "s3a", "http", "https") else package
-        raise RemoteError(
-            f"{without_credentials(url)}: cannot be opened (no package {package}); pip install {install}"
-        ) from None
+        remedy = (
+            f"no package {package}); pip install {install}" if package else f"{_reason(error)}); install what it needs"
+        )
+        raise RemoteError(f"{without_credentials(url)}: cannot be opened ({remedy}") from None
     except Exception as error:
         raise RemoteError(
             f"{without_credentials(url)}: cannot be opened ({_reason(error)}); use s3://, gs:// or https://"
@@ -283,6 +304,7 @@ def fetched(url: str) -> str:
         RemoteError: It cannot be downloaded, or is not the file with this hash.
     """
     address, wanted = without_hash(url)
+    check_address(address)
     name = os.path.basename(urllib.parse.urlparse(address).path) or "file"
     # Servers have files of the same name.
     path = os.path.join(cache_folder(), f"{hashlib.sha256(address.encode()).hexdigest()[:12]}-{name[-100:]}")

@@ -10,6 +10,7 @@ import pytest
 from helpers.mistakes import message_of
 from helpers.servers import file_server
 
+from avslowfast.checkpoint.mirror import Store
 from avslowfast.utils import remote
 from avslowfast.utils.remote import fetched, filesystem, RemoteError, retried
 
@@ -151,3 +152,13 @@ def test_a_cache_that_cannot_be_used_is_named_and_not_the_address(tmp_path, monk
     monkeypatch.setenv("AVSLOWFAST_CACHE", str(tmp_path / folder))
     text = message_of(fetched, "https://127.0.0.1:9/x.pyth")
     assert text.startswith(f"{tmp_path}/{folder}: downloads cannot be kept there") and "set AVSLOWFAST_CACHE" in text
+
+
+@pytest.mark.parametrize("url", ["s3://", "https:///", "memory://", "https://[::1/x.pyth", "http://"])
+def test_addresses_of_nothing_are_refused(url):
+    for function in (fetched, filesystem, Store):
+        assert message_of(function, url).startswith(f"{url}: ")
+
+
+def test_the_root_of_this_machine_is_not_the_folder_one_is_in():
+    assert Store("/").url == "/"

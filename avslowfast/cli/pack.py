@@ -56,6 +56,7 @@ def run(args: argparse.Namespace) -> int:
     from ..media.storage import configure
     from ..preparation import packing
     from ..utils.files import check_writable
+    from ..utils.lock import FolderLock
     from ..utils.text import counted, write_csv
     from .parser import UsageError
 
@@ -72,12 +73,15 @@ def run(args: argparse.Namespace) -> int:
     name = args.name or cfg.TRAIN.DATASET.lower()
     plan = packing.plan_shards(listings, data.PATH_PREFIX or data.PATH_TO_DATA_DIR, args.size, name)
     check_writable(args.out, "--out")
-    packing.check_plan(plan, args.out)
-    began = time.monotonic()
-    written, there = packing.write_shards(plan, args.out, args.verify, lambda line: print(f"warning: {line}"))
-    packing.write_catalog(plan, args.out)
-    if plan.problems:
-        write_csv(os.path.join(args.out, "problems.csv"), [("path", "reason"), *plan.problems])
+    # A second process would remove what this one has half written.
+    with FolderLock(args.out, name="--out"):
+        packing.check_plan(plan, args.out)
+        began = time.monotonic()
+        written, there = packing.write_shards(plan, args.out, args.verify, lambda line: print(f"warning: {line}"))
+        packing.write_catalog(plan, args.out)
+        if plan.problems:
+            write_csv(os.path.join(args.out, "problems.csv"), [("path", "reason"), *plan.problems])
+        has_lists = packing.write_packed_lists(plan, listings, args.out, data.PATH_LABEL_SEPARATOR)
     total = sum(os.path.getsize(os.path.join(args.out, shard)) for shard in plan.shards)
     print(
         f"{args.out}: {counted(len(plan.members), 'file')} in {counted(len(plan.shards), 'shard')} "
@@ -89,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"left out: {counted(len(plan.problems), 'file')}; the first is {path}: {reason}; all: problems.csv")
     print("\nTrain from them, for example:")
     note = ""
-    if packing.write_packed_lists(plan, listings, args.out, data.PATH_LABEL_SEPARATOR):
+    if has_lists:
         words = ["DATA.PATH_TO_DATA_DIR", args.out, "DATA.PATH_PREFIX", ""]
         if cfg.TRAIN.DATASET.lower() != "kinetics":
             words += ["TRAIN.DATASET", "kinetics", "TEST.DATASET", "kinetics"]

@@ -2,12 +2,15 @@
 
 import os
 import signal
+import subprocess
+import sys
 import tarfile
 
 import numpy as np
 import PIL.Image
 import pytest
 import webdataset
+from helpers import ROOT
 from helpers.lists import cfg_for
 from helpers.tools import command
 
@@ -138,6 +141,13 @@ def test_the_command_packs_says_what_is_missing_and_refuses_another_plan(synthav
     assert "there already" in pack(lists, out, "--splits", "train")
     (lists / "train.csv").write_text("\n".join(f"{synthav}/{line}" for line in lines[:4]) + "\n")
     assert "it holds shards of other lists" in pack(lists, out, "--splits", "train", code=2)
+    assert not (out / "run.lock").exists()
+    held = "import sys; from avslowfast.utils.lock import FolderLock; FolderLock(sys.argv[1]); print(1, flush=True)"
+    words = [sys.executable, "-c", f"{held}; input()", str(out)]
+    with subprocess.Popen(words, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        other.stdout.readline()
+        assert f"--out is '{out}': another run is using it" in pack(lists, out, "--splits", "train", code=2)
+        other.communicate(b"\n")
     (out / "pack.json").write_text("{")
     assert f"{out}/pack.json: no JSON, or a torn file" in pack(lists, out, "--splits", "train", code=2)
     assert "choose another folder" in pack(lists, lists, "--splits", "train", code=2)

@@ -396,7 +396,7 @@ def require(report: LoadReport, wanted: str) -> None:
         raise CheckpointError(
             f"{report.source}: {len(report.foreign)} tensors inside its residual blocks have no place in the network, "
             f"the first {in_words(report.foreign[0])}: its blocks are of another kind; take a checkpoint of a plain "
-            "ResNet"
+            "ResNet, or the configuration that it was trained with (MODEL.ARCH, RESNET)"
         )
     if report.inflated and wanted == "all":
         raise CheckpointError(

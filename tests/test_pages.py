@@ -32,6 +32,8 @@ RUN = [command for command in COMMANDS_OF_PAGES if not command.why_not_run]
 _ABSOLUTE = re.compile(r"(?<![\w./])/(?=(data|videos|local)\b)")
 # Behind these stands what a command writes.
 _OUTPUTS = {"OUTPUT_DIR", "--out", "--output", "--html", "--csv", "--plot", "--json", "--to", "TRAIN.MIRROR"}
+# Seconds of a command: networks of full size on a CPU, which the tests' other processes use as well.
+_LONGEST = 1800
 _TRAINING = ("train", "test", "check", "lr-find")
 _PLACES = ("OUTPUT_DIR", "DATA.PATH_TO_DATA_DIR", "TEST.CHECKPOINT_FILE_PATH")
 # Where the lists of a data set lie that a command does not name.
@@ -265,10 +267,10 @@ def outcome(command, added, processes):
     texts = []
     for process in processes:
         try:
-            texts.append(process.communicate(timeout=600)[0])
+            texts.append(process.communicate(timeout=_LONGEST)[0])
         except subprocess.TimeoutExpired:
             process.kill()
-            texts.append(process.communicate()[0] + "\nmore than 600 s")
+            texts.append(process.communicate()[0] + f"\nmore than {_LONGEST} s")
     print(f"{time.monotonic() - began:6.1f} s  {command.text}")
     if all(process.returncode == 0 for process in processes):
         return ""

@@ -116,6 +116,8 @@ def training_keys(command, call):
     # PySlowFast's file stands for one of its Kinetics networks.
     large = cfg.DATA.TRAIN_CROP_SIZE > 128 or "my_pyslowfast.yaml" in command.words
     keys = dict(SMALL if large else SHORT)
+    # The groups of the page's GPUs.
+    keys |= {"BN.NUM_SYNC_DEVICES": 0} if cfg.BN.NUM_SYNC_DEVICES > 1 else {}
     given = dict(zip(args.overrides[::2], args.overrides[1::2]))
     ranks = re.search(r"--nproc_per_node=(\d+)", command.text) or re.search(r"NUM_GPUS (\d+)", command.text)
     if ranks and int(ranks[1]) > 1:

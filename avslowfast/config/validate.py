@@ -280,5 +280,5 @@ def _check_batches(cfg: Cfg) -> None:
         refuse(cfg, "BN.NUM_SPLITS", f"a rank's batch of {clips} clips cannot be split that way", "use a divisor of it")
     group, world = cfg.BN.NUM_SYNC_DEVICES, ranks * cfg.NUM_SHARDS
     if cfg.BN.NORM_TYPE == "sync_batchnorm" and group and world % group:
-        problem = f"{world} ranks do not divide into such groups"
+        problem = f"{counted(world, 'rank does', 'ranks do')} not divide into such groups"
         refuse(cfg, "BN.NUM_SYNC_DEVICES", problem, "use a divisor, or 0 for all")

@@ -112,13 +112,17 @@ class StopRequest:
 
     @contextlib.contextmanager
     def deferred(self) -> Iterator[None]:
-        """Signals in the block do not interrupt it."""
+        """Signals in the block do not interrupt it, nor what follows one that had any: the process ends.
+
+        Another signal there, such as a parent's to all of its ranks, would change its exit code and say it again.
+        """
         self._deferrals += 1
         try:
             self.check()
             yield
         finally:
-            self._deferrals -= 1
+            if not self.requested():
+                self._deferrals -= 1
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self.take(number)

@@ -115,6 +115,24 @@ def test_signals_within_a_second_are_one():
     assert code == 0
 
 
+SAVED = """
+import time
+from avslowfast.engine.stop import StopRequest
+with StopRequest() as stop:
+    with stop.deferred():
+        print("ready", flush=True)
+        while not stop.requested():
+            time.sleep(0.01)
+    time.sleep(1)
+    print("end", flush=True)
+"""
+
+
+def test_a_process_that_has_saved_its_state_after_a_signal_ends_by_itself():
+    # A parent sends it to all ranks, those included that are about to end.
+    assert interrupted([0.1, 0.4], number=signal.SIGTERM, script=SAVED) == (0, "end\n")
+
+
 def test_torch_is_not_imported_before_signals_are_caught():
     script = "import sys, avslowfast.engine.stop; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], env=ENV, capture_output=True, text=True)

@@ -94,7 +94,7 @@ def checked_configuration(args: argparse.Namespace, fixed: Sequence[object]) -> 
     """
     from ..config import ConfigError, derived, load_cfg
     from ..config.validate import require_packages, require_work
-    from ..utils.files import check_writable
+    from ..utils.files import check_writable, FolderError
     from ..utils.remote import is_remote
 
     cfg = load_cfg(args.config, [*args.overrides, *fixed], args.imports)
@@ -108,9 +108,12 @@ def checked_configuration(args: argparse.Namespace, fixed: Sequence[object]) -> 
             )
         check_writable(folder, key)
     for name in _FOLDERS if cfg.TRAIN.ENABLE else ():
-        # An earlier start may have left them to somebody else.
-        if os.path.lexists(os.path.join(cfg.OUTPUT_DIR, name)):
-            check_writable(os.path.join(cfg.OUTPUT_DIR, name), f"{name} of OUTPUT_DIR")
+        # Somebody else may have made them. They are not tried: a run that is refused changes nothing.
+        path = os.path.join(cfg.OUTPUT_DIR, name)
+        if os.path.lexists(path) and not (os.path.isdir(path) and os.access(path, os.W_OK | os.X_OK)):
+            raise FolderError(
+                f"OUTPUT_DIR is {cfg.OUTPUT_DIR!r}: nothing can be written to {name} in it; choose another"
+            )
     return cfg
 
 

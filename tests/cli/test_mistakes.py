@@ -112,6 +112,13 @@ def test_numbers_out_of_range_are_told_before_the_work(name, option, value, caps
     assert re.search(rf"argument {option}: '{value}' is no (whole )?number.* from \S+ to", capsys.readouterr().err)
 
 
+@pytest.mark.parametrize("name", ["checkpoints", "tensorboard"])
+def test_folders_of_a_run_that_cannot_be_written_are_told_before_the_work(tmp_path, name, capsys):
+    (tmp_path / name).write_text("a file where the folder belongs")
+    assert run_command("train", ["SynthAV/AVSLOWFAST_TINY", "OUTPUT_DIR", str(tmp_path)]) == 2
+    assert f"nothing can be written to {name} in it" in capsys.readouterr().err
+
+
 def test_a_data_set_without_a_video_is_refused(tmp_path, capsys):
     assert run_command("synthav", ["--out", str(tmp_path / "x"), "--num-clips", "0", "0", "0"]) == 2
     assert "nothing to render" in capsys.readouterr().err

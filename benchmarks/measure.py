@@ -145,13 +145,9 @@ def in_new_process(start: str, function: Callable[..., Any], *args: Any) -> Any:
         return pool.submit(function, *args).result()
 
 
-def private_mb(process: int | None = None) -> float:
-    """Private memory of a process, MB: what a worker costs without the libraries that it shares with its parent.
-
-    Args:
-        process: Its number; None for this one.
-    """
-    with open(f"/proc/{process or 'self'}/smaps_rollup", encoding="utf-8") as f:
+def private_mb() -> float:
+    """Private memory of this process, MB: what a worker costs without the libraries that it shares with its parent."""
+    with open("/proc/self/smaps_rollup", encoding="utf-8") as f:
         return sum(int(line.split()[1]) for line in f if line.startswith("Private_")) / 1024
 
 

@@ -1,13 +1,15 @@
-"""Memory and open files of a long training, of its main process and of each loader worker.
+"""Memory and open files of a long training: of its main process, of each loader worker, and of all together.
 
 Example:
     python -m benchmarks.soak SynthAV/AVSLOWFAST_TINY DATA.PATH_TO_DATA_DIR data/synthav TRAIN.BATCH_SIZE 2
 
-The training ends with a signal after so many iterations. A process that lives for the whole of it is a row: what it has
-after a fifth of the iterations, when caches are full, and at the end, and how its memory grows between (least squares).
+The training ends with a signal after so many iterations. A process that lives for the whole of it is a row: what is
+resident after a fifth of the iterations, when caches are full, and at the end, and how it grows between, by least
+squares. Forked workers share pages with the main process: they are in the row of each, and once in that of all.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import signal
@@ -21,12 +23,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .measure import private_mb, Row, run_program, table
+from .measure import Row, run_program, table
 
 # What the training needs beside the reader's keys: a log line for every reading, and no end of its own.
 _KEYS = ["LOG_PERIOD", "5", "SOLVER.MAX_EPOCH", "100000", "TRAIN.AUTO_RESUME", "False"]
 # Share of the iterations in which caches fill and nothing is compared.
 _FILLING = 0.2
+# In the place of a process's number: all of them.
+_ALL = 0
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,7 @@ class Reading:
 
     Attributes:
         iteration: Of the training.
-        memory: Private memory, MB.
+        memory: Resident, MB; of all processes together each page once.
         files: Open descriptors.
     """
 
@@ -75,12 +79,12 @@ def readings_of(command: list[str], iterations: int, seconds: float) -> dict[int
         seconds: From one reading to the next.
 
     Returns:
-        By process, the training's own first.
+        By process: all together (0), the training's own, the others.
 
     Raises:
         SystemExit: The training ended by itself.
     """
-    readings: dict[int, list[Reading]] = {}
+    readings: dict[int, list[Reading]] = {_ALL: []}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as training:
         assert training.stdout
         progress = _Progress(training.stdout)
@@ -88,19 +92,27 @@ def readings_of(command: list[str], iterations: int, seconds: float) -> dict[int
         while progress.iteration < iterations:
             if training.poll() is not None:
                 sys.exit(f"The training ended with {training.returncode}: {progress.last}")
-            for process in (training.pid, *_children(training.pid)):
-                try:
-                    files = len(os.listdir(f"/proc/{process}/fd"))
-                    reading = Reading(progress.iteration, private_mb(process), files)
-                except (FileNotFoundError, ProcessLookupError):
-                    # It has ended since.
-                    continue
-                if reading.iteration:
-                    readings.setdefault(process, []).append(reading)
             time.sleep(seconds)
+            if not (iteration := progress.iteration):
+                continue
+            shares, all_files = 0.0, 0
+            for process in (training.pid, *_children(training.pid)):
+                # It may have ended since.
+                with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                    files, (resident, share) = len(os.listdir(f"/proc/{process}/fd")), _memory(process)
+                    readings.setdefault(process, []).append(Reading(iteration, resident, files))
+                    shares, all_files = shares + share, all_files + files
+            readings[_ALL].append(Reading(iteration, shares, all_files))
         training.send_signal(signal.SIGINT)
         progress.join()
     return readings
+
+
+def _memory(process: int) -> tuple[float, float]:
+    """MB that are resident, and those of them with its share of what others have too (the kernel's Rss and Pss)."""
+    with open(f"/proc/{process}/smaps_rollup", encoding="utf-8") as f:
+        kilobytes = {line.split(":")[0]: int(line.split()[1]) for line in f if line.endswith("kB\n")}
+    return kilobytes["Rss"] / 1024, kilobytes["Pss"] / 1024
 
 
 def _children(process: int) -> list[int]:
@@ -112,7 +124,7 @@ def rows_of(readings: dict[int, list[Reading]]) -> list[Row]:
     """One row for each process that lives from the first fifth to the end; a last one counts the others.
 
     Args:
-        readings: By process, the training's own first.
+        readings: As of `readings_of`.
     """
     end = max(reading.iteration for process in readings.values() for reading in process)
     whole = {
@@ -125,7 +137,7 @@ def rows_of(readings: dict[int, list[Reading]]) -> list[Row]:
         slope = np.polyfit([reading.iteration for reading in of], [reading.memory for reading in of], 1)[0]
         rows.append(
             {
-                "process": f"worker {number}" if number else "main",
+                "process": ("all", "main")[number] if number < 2 else f"worker {number - 1}",
                 "MB at a fifth": of[0].memory,
                 "MB at the end": of[-1].memory,
                 "most MB": max(reading.memory for reading in of),

@@ -46,11 +46,18 @@ _LISTS = {
     "charades": ("data/synthav_charades", "data/synthav_charades/videos"),
     "ava": ("data/synthav_ava", "data/synthav_ava/videos"),
 }
-# Classes of these lists, where the data set's own number does not fit.
+# The same, where a page has prepared the data set before.
+_PREPARED = {("docs/REPRODUCING.md", "kinetics"): ("data/k400/lists", "data/k400/videos")}
+# Keys for these lists, where the data set's own number of classes or names of files do not fit.
 _CLASSES = {
     "epic55": {"MULTI_HEAD.NUM_CLASSES": [6, 4]},
     "charades": {"MODEL.NUM_CLASSES": 8},
-    "ava": {"MODEL.NUM_CLASSES": 6},
+    "ava": {
+        "MODEL.NUM_CLASSES": 6,
+        "AVA.TRAIN_GT_BOX_LISTS": ["ava_train_v2.2.csv"],
+        "AVA.TRAIN_PREDICT_BOX_LISTS": [],
+        "AVA.TEST_PREDICT_BOX_LISTS": ["ava_val_predicted_boxes.csv"],
+    },  # fmt: skip
 }
 # Fewer measurements, videos, clips and lines; small clips.
 _BENCHMARK = ["--repeats", "1", "--videos", "1", "--clips", "8", "--lines", "2000"]
@@ -140,7 +147,8 @@ def training_keys(command, call):
         return {**keys_not_given(keys, given), "DATA.PATH_TO_DATA_DIR": "lists"}
     if not cfg.DATA.PATH_TO_DATA_DIR:
         name = cfg.TRAIN.DATASET
-        keys["DATA.PATH_TO_DATA_DIR"], keys["DATA.PATH_PREFIX"] = _LISTS[name]
+        place = _PREPARED.get((command.page, name), _LISTS[name])
+        keys["DATA.PATH_TO_DATA_DIR"], keys["DATA.PATH_PREFIX"] = place
         keys.update(_CLASSES.get(name, {}))
     if "--views" in command.words:
         given |= {"TEST.NUM_ENSEMBLE_VIEWS": "", "TEST.NUM_SPATIAL_CROPS": ""}

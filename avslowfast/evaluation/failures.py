@@ -78,6 +78,9 @@ class FailurePolicy:
         """
         if failed and len(failed) >= total:
             raise TooManyFailuresError(none_read(failed, total, what))
+        self._check_share(failed, total, what)
+
+    def _check_share(self, failed: Mapping[str, str], total: int, what: str) -> None:
         if len(failed) > max(self.files, _share(self.fraction, total)):
             raise TooManyFailuresError(self._message(failed, total, what, f"of {total}"))
 
@@ -99,18 +102,18 @@ class FailurePolicy:
             raise TooManyFailuresError(self._message(failed, total, what, f"of the first {tried} (of {total})"))
 
     def check_evaluation(self, result: Evaluation[Any], what: str) -> None:
-        """Judge an evaluation.
+        """Judge an evaluation, of which something was read (else it raises `NothingReadError`).
 
         Args:
             result: The evaluation.
             what: Which one: validation | test.
 
         Raises:
-            TooManyFailuresError: As `check`.
+            TooManyFailuresError: More files failed than may.
             NotFiniteScoresError: More scores are not finite than files may fail; in a test, any.
         """
-        failed, total = result.failed, len(set(result.paths))
-        self.check(failed, total, what)
+        # A file has failed with one of its segments: where all have, others may have been read.
+        self._check_share(result.failed, len(set(result.paths)), what)
         count = len(result.not_finite)
         if count > (0 if what == "test" else max(self.files, _share(self.fraction, len(result.paths)))) or (
             count and count == len(result.paths) - result.failed_videos

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -189,6 +190,13 @@ def evaluation(failed=0, not_finite=0, total=20):
         failed_videos=failed,
         not_finite=paths[total - not_finite :],
     )
+
+
+def test_a_file_with_one_unreadable_segment_of_many_is_one_failed_file():
+    one_file = replace(evaluation(failed=1), paths=["0.mp4"] * 20)
+    policy().check_evaluation(one_file, "test")
+    with pytest.raises(TooManyFailuresError, match="^1 of 1 test files could not be read, more than"):
+        policy(number=0).check_evaluation(one_file, "test")
 
 
 @pytest.mark.parametrize("what, count, ends", [("test", 1, True), ("validation", 5, False), ("validation", 6, True)])

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn, Tensor
 
-from ..config.derived import Cfg, head_classes, is_bgr, pixel_mean, pixel_std, task_facts
+from ..config.derived import Cfg, head_classes, is_bgr, pixel_mean, pixel_std, task_facts, task_name
 from ..datasets.base import ClassNames
 from ..models.build import input_shapes
 from ..models.complexity import Positional
@@ -69,7 +69,7 @@ def export_model(
         raise ExportError(f"{out}: a file of {target} ends in {ENDINGS[target]}; name it so")
     if not task_facts(cfg).classifier:
         raise ExportError(
-            f"the network has no classifier (TASK {cfg.TASK}), and a program gives scores; export one that has"
+            f"the network has no classifier (TASK {task_name(cfg)}), and a program gives scores; export one that has"
         )
     shapes = input_shapes(cfg, cfg.DATA.TEST_CROP_SIZE)
     draw = _RandomInputs(cfg, shapes, boxes_per_clip)

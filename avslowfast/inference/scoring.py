@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from ..config.derived import task_name
 from ..tasks.scores import ClassScores
 from ..utils.arguments import ArgumentTypeError
 from ..utils.batches import chunks
@@ -116,9 +117,10 @@ def score_clips(
     with evaluating(model):
         of_parts = [ClassScores.from_tensors(model(part)["scores"]) for part in parts]
     if not of_parts[0].heads:
+        name = task_name(meta_of(model).cfg)
         raise NoClassifierError(
-            f"the network has no classifier (TASK {meta_of(model).cfg.TASK}), so there are no scores; take one that "
-            "was trained with labels, or what this one knows: avslowfast sync, avslowfast features"
+            f"the network has no classifier (TASK {name}), so there are no scores; take one that was trained with "
+            "labels, or what this one knows: avslowfast sync, avslowfast features"
         )
     scores = ClassScores.concatenate(of_parts)
     check_finite(scores.heads.values(), "scores", source)

@@ -20,6 +20,8 @@ IN_MID_EPOCH = r'"epoch": "2/3".*"iter": "3/8"'
 # The main process may learn of a signal from the other rank, whose node has it first.
 STATE_SAVED = "stopped by ({}|a signal to one of its processes); the state is saved"
 EPOCHS = 3
+# A training that two quiet cores do not end within the time limit of a test.
+LONG = 80
 # Eight iterations an epoch, on two machines.
 KEYS = (
     f"TRAIN.BATCH_SIZE 2 SOLVER.MAX_EPOCH {EPOCHS} SOLVER.WARMUP_EPOCHS 0 DATA_LOADER.NUM_WORKERS 1 LOG_PERIOD 1 "
@@ -137,14 +139,14 @@ def test_a_lost_node(slurm, train, undisturbed, how):
 
 
 def test_the_time_limit(train):
-    disturbed = train("SOLVER.MAX_EPOCH", 40, options=("time=3", "signal=60"), name="disturbed")
-    facts = disturbed.end(restarts=None, seconds=600)
+    disturbed = train("SOLVER.MAX_EPOCH", LONG, options=("time=3", "signal=60"), name="disturbed")
+    facts = disturbed.end(restarts=None, seconds=1200)
     assert facts["TimeLimit"] == "00:03:00" and int(facts["Restarts"]) > 0
     # On a busy machine the signal, which Slurm sends up to a minute early, may come before there is a state to save.
     assert "stopped by a signal: requeued, to resume" in disturbed.log(), disturbed.log()[-3000:]
-    other = train("SOLVER.MAX_EPOCH", 40, name="other")
-    other.end(seconds=600)
-    same(disturbed.out, weights(other.out, 40), 40)
+    other = train("SOLVER.MAX_EPOCH", LONG, name="other")
+    other.end(seconds=1200)
+    same(disturbed.out, weights(other.out, LONG), LONG)
 
 
 def test_a_mistake_is_not_requeued(train, tmp_path):

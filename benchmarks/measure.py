@@ -1,6 +1,7 @@
 """Clocks, memory, and the videos that benchmarks read."""
 
 import gc
+import json
 import multiprocessing
 import os
 import signal
@@ -147,8 +148,30 @@ def in_new_process(start: str, function: Callable[..., Any], *args: Any) -> Any:
 
 def private_mb() -> float:
     """Private memory of this process, MB: what a worker costs without the libraries that it shares with its parent."""
-    with open("/proc/self/smaps_rollup", encoding="utf-8") as f:
-        return sum(int(line.split()[1]) for line in f if line.startswith("Private_")) / 1024
+    return sum(value for kind, value in memory_mb("self").items() if kind.startswith("Private_"))
+
+
+def memory_mb(process: int | str) -> dict[str, float]:
+    """Memory of a process by the kernel's names: "Rss", "Pss", "Private_Dirty" ..., MB.
+
+    Args:
+        process: Its number, or "self".
+
+    Raises:
+        FileNotFoundError, ProcessLookupError: There is no such process.
+    """
+    with open(f"/proc/{process}/smaps_rollup", encoding="utf-8") as f:
+        return {line.split(":")[0]: int(line.split()[1]) / 1024 for line in f if line.endswith("kB\n")}
+
+
+def logged(line: str) -> dict[str, Any]:
+    """The figures of a line of a training's log; {} of any other line.
+
+    Args:
+        line: As the training prints it.
+    """
+    figures: dict[str, Any] = json.loads(line.partition("json_stats: ")[2] or "{}")
+    return figures
 
 
 def make_videos(folder: str, count: int = 8, seed: int = 0) -> list[str]:

@@ -8,7 +8,6 @@ with `--workers 1 2` trainings with so many loader workers;
 import argparse
 import functools
 import heapq
-import json
 import os
 import statistics
 import subprocess
@@ -29,7 +28,7 @@ from avslowfast.models.complexity import count_gflops
 from avslowfast.utils.errors import UserError
 from avslowfast.utils.seeding import generator
 
-from .measure import cpu_seconds, in_new_process, Row, run_program, spread, table
+from .measure import cpu_seconds, in_new_process, logged, Row, run_program, spread, table
 from .step import scaling_runs
 
 
@@ -342,8 +341,7 @@ def _training_steps(path: str, overrides: Sequence[object], batch: int, workers:
         words = ["train", path, *overrides, *keys, "OUTPUT_DIR", folder]
         command = [sys.executable, "-m", "avslowfast", *map(str, words)]
         done = subprocess.run(command, env=env, capture_output=True, text=True)
-    lines = [json.loads(line.split("json_stats: ", 1)[1]) for line in done.stdout.split("\n") if "json_stats: " in line]
-    steps = [line for line in lines if line["_type"] == "train_iter"][_WARM_UP:]
+    steps = [row for row in map(logged, done.stdout.split("\n")) if row.get("_type") == "train_iter"][_WARM_UP:]
     if not steps:
         why = done.stderr.strip().rpartition("\n")[2] if done.returncode else f"{_WARM_UP} steps are not counted"
         raise UserError(f"{' '.join(command)}: no step was measured ({why}); give a longer list, or a smaller --batch")

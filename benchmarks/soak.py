@@ -10,7 +10,6 @@ squares. Forked workers share pages with the main process: they are in the row o
 
 import argparse
 import contextlib
-import json
 import os
 import signal
 import subprocess
@@ -23,7 +22,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .measure import Row, run_program, table
+from .measure import logged, memory_mb, Row, run_program, table
 
 # What the training needs beside the reader's keys: a log line for every reading, and no end of its own.
 _KEYS = ["LOG_PERIOD", "5", "SOLVER.MAX_EPOCH", "100000", "TRAIN.AUTO_RESUME", "False"]
@@ -53,6 +52,7 @@ class _Progress(threading.Thread):
 
     Attributes:
         iteration: The last that was logged, of the whole training; 0 before the first.
+        last: Its last line.
     """
 
     def __init__(self, lines: Iterable[str]) -> None:
@@ -63,8 +63,7 @@ class _Progress(threading.Thread):
     def run(self) -> None:
         for line in self._lines:
             self.last = line.strip()
-            _, _, stats = line.partition("json_stats: ")
-            row = json.loads(stats) if stats else {}
+            row = logged(line)
             if row.get("_type") == "train_iter":
                 epoch, (number, of) = row["epoch"].split("/")[0], row["iter"].split("/")
                 self.iteration = (int(epoch) - 1) * int(of) + int(number)
@@ -99,20 +98,14 @@ def readings_of(command: list[str], iterations: int, seconds: float) -> dict[int
             for process in (training.pid, *_children(training.pid)):
                 # It may have ended since.
                 with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-                    files, (resident, share) = len(os.listdir(f"/proc/{process}/fd")), _memory(process)
-                    readings.setdefault(process, []).append(Reading(iteration, resident, files))
-                    shares, all_files = shares + share, all_files + files
+                    files, memory = len(os.listdir(f"/proc/{process}/fd")), memory_mb(process)
+                    readings.setdefault(process, []).append(Reading(iteration, memory["Rss"], files))
+                    # A page that n processes have counts for 1/n in each of them.
+                    shares, all_files = shares + memory["Pss"], all_files + files
             readings[_ALL].append(Reading(iteration, shares, all_files))
         training.send_signal(signal.SIGINT)
         progress.join()
     return readings
-
-
-def _memory(process: int) -> tuple[float, float]:
-    """MB that are resident, and those of them with its share of what others have too (the kernel's Rss and Pss)."""
-    with open(f"/proc/{process}/smaps_rollup", encoding="utf-8") as f:
-        kilobytes = {line.split(":")[0]: int(line.split()[1]) for line in f if line.endswith("kB\n")}
-    return kilobytes["Rss"] / 1024, kilobytes["Pss"] / 1024
 
 
 def _children(process: int) -> list[int]:

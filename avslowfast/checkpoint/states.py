@@ -48,8 +48,7 @@ _OPTIONAL: dict[str, type | tuple[type, ...]] = {
 }
 # No training is longer than this.
 _MOST_EPOCHS = 10**6
-
-
+# Numbers of errors for which more room is no remedy.
 _OF_PERMISSIONS = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
